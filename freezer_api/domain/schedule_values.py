@@ -1,0 +1,124 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The values that a schedule is written in, read one by one."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+from apscheduler.triggers import cron
+
+_MAX_LENGTH = 255
+
+_UNITS = {'weeks': 7 * 86400, 'days': 86400, 'hours': 3600, 'minutes': 60,
+          'seconds': 1}
+_INTERVAL = re.compile(r'([0-9]{1,12}) +(weeks|days|hours|minutes|seconds)')
+_DATE = re.compile(
+    r'([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})'
+    r'(?:\.[0-9]+)?(?:Z|([+-])([0-9]{2}:[0-9]{2}))?')
+_WEEKDAY_NAMES = re.compile(
+    r'(?:mon|tue|wed|thu|fri|sat|sun)(?:[-, ]+(?:mon|tue|wed|thu|fri|sat|sun)'
+    r')*', re.IGNORECASE)
+
+
+class ScheduleError(ValueError):
+    """A schedule that cannot be understood, and the field at fault."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f'{field}: {message}')
+        self.field = field
+        self.message = message
+
+
+def as_text(field: str, value: object) -> str:
+    """A value as text; job files may hold plain numbers."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if abs(value) < 10000 else None
+    if not isinstance(value, str):
+        raise ScheduleError(field, 'is not a string')
+    if len(value) > _MAX_LENGTH:
+        raise ScheduleError(
+            field, f'is longer than {_MAX_LENGTH} characters')
+    return value
+
+
+def parse_date(field: str, value: object) -> datetime.datetime:
+    """Read ``YYYY-MM-DDThh:mm:ss[.f][Z|+hh:mm]``; without offset it is UTC.
+
+    :raises ScheduleError: naming ``field``
+    """
+    match = _DATE.fullmatch(as_text(field, value))
+    if match is None:
+        raise ScheduleError(
+            field, f'{value!r} is not a date like 2030-01-31T23:59:59Z')
+    day, sign, offset = match[1], match[2], match[3] or '00:00'
+    try:
+        moment = datetime.datetime.fromisoformat(f'{day}+00:00')
+        hours, minutes = map(int, offset.split(':'))
+        if hours > 23 or minutes > 59:
+            raise ValueError('the offset is out of range')
+        ahead = datetime.timedelta(hours=hours, minutes=minutes)
+        return moment + ahead if sign == '-' else moment - ahead
+    except (ValueError, OverflowError) as error:
+        raise ScheduleError(
+            field, f'{value!r} is not a real date: {error}') from error
+
+
+def parse_interval(field: str, value: object) -> int:
+    """Read ``<n> <unit>`` to seconds, and ``continuous`` to 0.
+
+    A number of 0 is a second, as APScheduler has it.
+
+    :raises ScheduleError: naming ``field``
+    """
+    text = as_text(field, value)
+    if text == 'continuous':
+        return 0
+    match = _INTERVAL.fullmatch(text)
+    if match is None:
+        raise ScheduleError(
+            field, f"{value!r} is neither 'continuous' nor a number of "
+            "weeks, days, hours, minutes or seconds")
+    return max(1, int(match[1]) * _UNITS[match[2]])
+
+
+def check_cron_field(field: str, value: object) -> None:
+    """Check one cron field, given as ``schedule_<name>``.
+
+    APScheduler reads some expressions by their beginning (``mon;tue`` as
+    ``mon``); they are refused, for a part of the firings would be missing.
+
+    :raises ScheduleError: naming ``field``
+    """
+    text = as_text(field, value)
+    name = field.removeprefix('schedule_')
+    if name == 'year' and not re.fullmatch('[0-9]{4}', text):
+        raise ScheduleError(field, f'{value!r} is not a year')
+    if not text.isascii():
+        raise ScheduleError(field, f'{value!r} is no cron expression')
+    try:
+        parsed = cron.CronTrigger.FIELDS_MAP[name](name, text)
+    except ValueError as error:
+        raise ScheduleError(field, str(error)) from error
+    for part in re.split(' *, *', text.strip()):
+        if not any(compiler.value_re.fullmatch(part)
+                   for compiler in parsed.COMPILERS):
+            raise ScheduleError(
+                field, f'{part!r} is no cron expression')
+
+
+def is_weekdays_in_day(field: str, value: object) -> bool:
+    """Whether names of weekdays stand where days of the month belong."""
+    return (field == 'schedule_day' and isinstance(value, str)
+            and _WEEKDAY_NAMES.fullmatch(value.strip()) is not None)
