@@ -1,0 +1,336 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The house rules that a machine can check, on the tree itself.
+
+Style is the linters' business. Here are the rules of this project: which
+package may import which, what never stands in a module, and how large a
+module grows before it is two.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from collections.abc import Iterator
+import configparser
+import importlib.metadata
+import pathlib
+import re
+import sys
+
+import testtools
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PACKAGES = ('freezer_api', 'freezer_scheduler')
+
+# A module is one idea, which takes about 300 lines. What is longer breaks
+# here, so that growing one is a decision. Migrations restate a schema.
+MODULE_LINES = 400
+
+HEADER = """\
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""
+
+
+def python_files(*folders: str) -> list[pathlib.Path]:
+    return [path for folder in folders
+            for path in sorted((ROOT / folder).rglob('*.py'))]
+
+
+def scripts(folder: str) -> list[pathlib.Path]:
+    """Return the files of a folder that start with a #! line."""
+    return [path for path in sorted((ROOT / folder).rglob('*'))
+            if path.is_file() and '.' not in path.name
+            and path.read_bytes().startswith(b'#!')]
+
+
+def parse(path: pathlib.Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding='utf-8'), filename=str(path))
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the line and the full name of everything that is imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            # A relative import hides what it names: '.' makes it show up.
+            module = '.' * node.level + (node.module or '')
+            for alias in node.names:
+                yield node.lineno, f'{module}.{alias.name}'
+
+
+def top(name: str) -> str:
+    return name.split('.')[0]
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f'{package}.')
+
+
+def dotted(node: ast.AST) -> str:
+    """Return ``a.b.c`` for an attribute chain, '' for anything else."""
+    if isinstance(node, ast.Attribute):
+        value = dotted(node.value)
+        return f'{value}.{node.attr}' if value else ''
+    return node.id if isinstance(node, ast.Name) else ''
+
+
+class TreeTest(testtools.TestCase):
+
+    def assert_none(
+            self, paths: list[pathlib.Path],
+            find: Callable[[ast.Module], Iterator[tuple[int, str]]]) -> None:
+        """Fail, naming file and line, where ``find`` yields anything."""
+        self.assertNotEqual([], paths)
+        found = [f'{path.relative_to(ROOT)}:{line}: {what}'
+                 for path in paths for line, what in find(parse(path))]
+        self.assertEqual([], found)
+
+
+class TestLicence(TreeTest):
+
+    def test_every_source_file_starts_with_the_header(self) -> None:
+        paths = python_files(*PACKAGES, 'tests', 'tools', 'doc', 'api-ref',
+                             'releasenotes')
+        paths += [ROOT / 'setup.py', *scripts('tools'), *scripts('.ci')]
+        without = []
+        for path in paths:
+            text = path.read_text(encoding='utf-8')
+            if text.startswith('#!'):
+                text = text.partition('\n')[2]
+            if not text.startswith(HEADER):
+                without.append(str(path.relative_to(ROOT)))
+        self.assertEqual([], without)
+
+
+class TestImports(TreeTest):
+
+    def test_the_domain_is_pure(self) -> None:
+        def impure(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for line, name in imports(tree):
+                if not (top(name) in sys.stdlib_module_names
+                        or within(name, 'apscheduler')
+                        or within(name, 'freezer_api.domain')):
+                    yield line, name
+
+        self.assert_none(python_files('freezer_api/domain'), impure)
+
+    def test_the_domain_has_no_clock_and_no_environment(self) -> None:
+        # Time, chance and files come in as arguments.
+        outside = {'random', 'secrets', 'os', 'socket', 'subprocess', 'time',
+                   'uuid'}
+
+        def hidden(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for line, name in imports(tree):
+                if top(name) in outside:
+                    yield line, name
+
+        self.assert_none(python_files('freezer_api/domain'), hidden)
+
+    def test_the_scheduler_takes_only_the_domain_of_the_api(self) -> None:
+        def foreign(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for line, name in imports(tree):
+                if within(name, 'freezer_api') and not within(
+                        name, 'freezer_api.domain'):
+                    yield line, name
+
+        self.assert_none(python_files('freezer_scheduler'), foreign)
+
+    def test_the_api_knows_no_scheduler(self) -> None:
+        def foreign(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for line, name in imports(tree):
+                if within(name, 'freezer_scheduler'):
+                    yield line, name
+
+        self.assert_none(python_files('freezer_api'), foreign)
+
+    def test_storage_knows_nothing_of_http(self) -> None:
+        def upward(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for line, name in imports(tree):
+                if within(name, 'falcon') or within(name, 'freezer_api.api'):
+                    yield line, name
+
+        self.assert_none(python_files('freezer_api/db'), upward)
+
+    def test_no_relative_imports(self) -> None:
+        def relative(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for line, name in imports(tree):
+                if name.startswith('.'):
+                    yield line, name
+
+        self.assert_none(python_files(*PACKAGES, 'tests'), relative)
+
+    def test_nothing_imports_what_the_project_does_without(self) -> None:
+        banned = {'elasticsearch', 'eventlet', 'greenlet', 'paste', 'six',
+                  'tooz'}
+
+        def unwanted(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for line, name in imports(tree):
+                if top(name).lower() in banned:
+                    yield line, name
+
+        self.assert_none(python_files(*PACKAGES, 'tests'), unwanted)
+
+
+class TestModules(TreeTest):
+
+    def test_no_global_configuration(self) -> None:
+        def global_conf(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for node in ast.walk(tree):
+                if dotted(node) == 'cfg.CONF':
+                    yield node.lineno, 'cfg.CONF'  # type: ignore[attr-defined]
+                if isinstance(node, ast.Global):
+                    yield node.lineno, f'global {", ".join(node.names)}'
+
+        self.assert_none(python_files(*PACKAGES), global_conf)
+
+    def test_no_catch_all(self) -> None:
+        def catch_all(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for node in ast.walk(tree):
+                if not isinstance(node, ast.ExceptHandler):
+                    continue
+                # Cleaning up and passing it on catches nothing.
+                last = node.body[-1]
+                if isinstance(last, ast.Raise) and last.exc is None:
+                    continue
+                kinds = (node.type.elts if isinstance(node.type, ast.Tuple)
+                         else [node.type])
+                for kind in kinds:
+                    name = '' if kind is None else dotted(kind)
+                    if kind is None or name in (
+                            'Exception', 'BaseException'):
+                        yield node.lineno, f'except {name}'
+
+        self.assert_none(
+            python_files(*PACKAGES, 'tests', 'tools'), catch_all)
+
+    def test_no_naive_clock(self) -> None:
+        # datetime is the linter's (DTZ); these it does not know.
+        naive = {'timeutils.utcnow', 'time.localtime', 'time.mktime'}
+
+        def naive_clock(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Call) and dotted(node.func) in naive:
+                    yield node.lineno, dotted(node.func)
+
+        self.assert_none(python_files(*PACKAGES, 'tests'), naive_clock)
+
+    def test_no_room_for_everything(self) -> None:
+        names = {'utils.py', 'helpers.py', 'common.py', 'misc.py', 'util.py'}
+        found = [str(path.relative_to(ROOT))
+                 for path in python_files(*PACKAGES)
+                 if path.name in names]
+        self.assertEqual([], found)
+
+    def test_a_module_is_one_idea(self) -> None:
+        found = {}
+        for path in python_files(*PACKAGES):
+            if 'migrations' in path.parts:
+                continue
+            lines = len(path.read_text(encoding='utf-8').splitlines())
+            if lines > MODULE_LINES:
+                found[str(path.relative_to(ROOT))] = lines
+        self.assertEqual({}, found)
+
+    def test_text_files_are_clean(self) -> None:
+        found = []
+        for folder in ('doc', 'api-ref', 'releasenotes', 'etc'):
+            for path in sorted((ROOT / folder).rglob('*')):
+                if 'build' in path.parts or path.suffix not in (
+                        '.conf', '.rst', '.txt', '.yaml'):
+                    continue
+                text = path.read_text(encoding='utf-8')
+                for number, line in enumerate(text.splitlines(), 1):
+                    if line != line.rstrip() or '\t' in line:
+                        found.append(f'{path.relative_to(ROOT)}:{number}')
+        self.assertEqual([], found)
+
+
+class TestPackaging(TreeTest):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.config = configparser.ConfigParser()
+        self.config.read(ROOT / 'setup.cfg', encoding='utf-8')
+
+    def test_every_entry_point_exists(self) -> None:
+        missing = []
+        for group, text in self.config['entry_points'].items():
+            for line in filter(None, text.splitlines()):
+                name, _, value = (part.strip() for part in line.partition('='))
+                module, _, function = value.partition(':')
+                path = ROOT.joinpath(*module.split('.'))
+                source = (path / '__init__.py' if path.is_dir()
+                          else path.with_suffix('.py'))
+                if not source.exists() or not re.search(
+                        rf'^def {function}\(|\bimport {function}$',
+                        source.read_text(encoding='utf-8'), re.MULTILINE):
+                    missing.append(f'{group}: {name} = {value}')
+        self.assertEqual([], missing)
+
+    def test_what_is_imported_is_required(self) -> None:
+        # What stands in somebody else's requirements may leave them.
+        requirement = re.compile(r'[A-Za-z0-9._-]+')
+        required = {
+            self._normal(found[0]) for line in (
+                ROOT / 'requirements.txt').read_text(
+                    encoding='utf-8').splitlines()
+            if (found := requirement.match(line))}
+        owners = importlib.metadata.packages_distributions()
+
+        def unnamed(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for line, name in imports(tree):
+                if (top(name) in sys.stdlib_module_names
+                        or top(name) in PACKAGES):
+                    continue
+                if not required & set(
+                        map(self._normal, owners.get(top(name), []))):
+                    yield line, f'{name} is not in requirements.txt'
+
+        self.assert_none(python_files(*PACKAGES), unnamed)
+
+    def test_requirements_have_a_lower_bound(self) -> None:
+        for name in ('requirements.txt', 'test-requirements.txt',
+                     'doc/requirements.txt'):
+            for line in (ROOT / name).read_text(
+                    encoding='utf-8').splitlines():
+                text = line.partition('#')[0].strip()
+                if text:
+                    self.assertIn('>=', text, name)
+
+    def test_constraints_pin_every_requirement(self) -> None:
+        pins = {self._normal(line.partition('==')[0]) for line in (
+            ROOT / 'constraints.txt').read_text(encoding='utf-8').splitlines()
+            if '==' in line}
+        for name in ('requirements.txt', 'test-requirements.txt',
+                     'doc/requirements.txt'):
+            for line in (ROOT / name).read_text(
+                    encoding='utf-8').splitlines():
+                found = re.match(r'[A-Za-z0-9._-]+', line)
+                if found:
+                    self.assertIn(self._normal(found[0]), pins, name)
+
+    def _normal(self, name: str) -> str:
+        return re.sub(r'[-_.]+', '-', name).lower()
