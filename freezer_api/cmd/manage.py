@@ -1,0 +1,141 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""freezer-manage: the database and the keys, from the command line.
+
+Exit status: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import re
+import sys
+from typing import Any
+
+from cryptography import fernet
+from oslo_config import cfg
+from oslo_log import log
+import sqlalchemy as sa
+
+from freezer_api import conf as freezer_conf
+from freezer_api.db import migration
+from freezer_api import version
+
+Command = Callable[[cfg.ConfigOpts], None]
+
+# User and password of anything that looks like a URL, whatever is in them.
+_CREDENTIALS = re.compile(r'://\S*@')
+
+
+class CommandError(Exception):
+    """A command failed; the text is for the operator."""
+
+
+def _connection(conf: cfg.ConfigOpts) -> str:
+    url = conf.database.connection
+    if not url:
+        raise CommandError('[database] connection is not set')
+    return str(url)
+
+
+def db_sync(conf: cfg.ConfigOpts) -> None:
+    """Create the tables, or upgrade them to this release."""
+    migration.sync(_connection(conf))
+
+
+def db_version(conf: cfg.ConfigOpts) -> None:
+    """Print the revision that the database is at."""
+    revision = migration.current(_connection(conf))
+    if revision is None:
+        print('none')
+    elif revision == migration.head():
+        print(f'{revision} (head)')
+    else:
+        print(revision)
+
+
+def db_show(conf: cfg.ConfigOpts) -> None:
+    """Print the names of the tables."""
+    for name in migration.tables(_connection(conf)):
+        print(name)
+
+
+def credential_generate_key(conf: cfg.ConfigOpts) -> None:
+    """Print a new key for [user_credentials] keys."""
+    print(fernet.Fernet.generate_key().decode())
+
+
+# Category -> verb -> command. db update and db show are upstream's words.
+COMMANDS: dict[str, dict[str, Command]] = {
+    'db': {
+        'sync': db_sync,
+        'update': db_sync,
+        'version': db_version,
+        'show': db_show,
+    },
+    'credential': {
+        'generate-key': credential_generate_key,
+    },
+}
+
+
+def _add_parsers(categories: Any) -> None:
+    for category, commands in COMMANDS.items():
+        parser = categories.add_parser(category)
+        verbs = parser.add_subparsers(dest='verb', required=True)
+        for verb, run in commands.items():
+            text = (run.__doc__ or '').splitlines()[0]
+            verbs.add_parser(verb, help=text, description=text
+                             ).set_defaults(run=run)
+
+
+def _load(args: Sequence[str]) -> cfg.ConfigOpts:
+    """Read freezer-api.conf, or what ``--config-file`` names.
+
+    :raises oslo_config.cfg.Error: on an unusable file, option or value
+    :raises SystemExit: with status 2, on wrong usage
+    """
+    conf = freezer_conf.new()
+    conf.register_cli_opt(cfg.SubCommandOpt(
+        'category', title='commands', handler=_add_parsers))
+    conf(list(args), project='freezer', prog='freezer-manage',
+         version=version.version_string(),
+         default_config_files=cfg.find_config_files('freezer',
+                                                    'freezer-api'),
+         default_config_dirs=cfg.find_config_dirs('freezer', 'freezer-api'))
+    return conf
+
+
+def describe(error: Exception) -> str:
+    """Return one line about an error, without statements or credentials."""
+    if isinstance(error, sa.exc.StatementError) and error.orig is not None:
+        # Without the statement and its parameters. Drivers give a number
+        # and a text, or just a text.
+        text = str(error.orig.args[-1] if error.orig.args else error.orig)
+    else:
+        text = str(error)
+    line = ' '.join(text.split()) or type(error).__name__
+    return _CREDENTIALS.sub('://***@', line)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    try:
+        conf = _load(sys.argv[1:] if argv is None else argv)
+        log.setup(conf, 'freezer-manage')
+        conf.category.run(conf)
+    except (CommandError, migration.MigrationError, cfg.Error,
+            log.LogConfigError, sa.exc.SQLAlchemyError) as error:
+        print(f'freezer-manage: {describe(error)}', file=sys.stderr)
+        return 1
+    return 0

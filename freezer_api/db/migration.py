@@ -1,0 +1,259 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Bring a database to the schema of this release.
+
+Upgrades of one database exclude each other, from whatever node they come, and
+each is safe to run again, also after it was killed. On SQLite an upgrade is
+one transaction; on PostgreSQL each revision is one; on MariaDB, whose DDL is
+not transactional, a revision looks for its own half-done work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import contextlib
+import hashlib
+from typing import Any
+
+from alembic import command
+from alembic import config as alembic_config
+from alembic import script
+from alembic import util
+import sqlalchemy as sa
+
+VERSION_TABLE = 'alembic_version'
+# The table of sqlalchemy-migrate, which 15.0.0 and older used.
+LEGACY_VERSION_TABLE = 'migrate_version'
+_FIRST_TABLES = frozenset(('action_reports', 'actions', 'backups', 'clients',
+                           'jobs', 'sessions'))
+_LOCK_KEY = 0x667265657A6572
+
+
+class MigrationError(Exception):
+    """The database cannot be upgraded as it is; the text says why."""
+
+
+def _config() -> alembic_config.Config:
+    config = alembic_config.Config()
+    config.set_main_option('script_location', 'freezer_api.db:migrations')
+    config.set_main_option('path_separator', 'os')
+    return config
+
+
+def _scripts() -> script.ScriptDirectory:
+    return script.ScriptDirectory.from_config(_config())
+
+
+def head() -> str:
+    """Return the last revision that this release knows."""
+    (revision,) = _scripts().get_heads()
+    return revision
+
+
+def revisions() -> list[str]:
+    """Return each revision that this release knows, oldest first."""
+    return [step.revision
+            for step in _scripts().walk_revisions('base', 'heads')][::-1]
+
+
+def current(bind: sa.Engine | sa.URL | str) -> str | None:
+    """Return the revision that the database says it is at.
+
+    :returns: None for a database without a version
+    :raises MigrationError: when it says more than one thing, or its URL or
+        engine cannot be used
+    :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
+    """
+    with (_engine(bind) as engine, engine.connect() as connection):
+        return _current(connection)
+
+
+def tables(bind: sa.Engine | sa.URL | str) -> list[str]:
+    """Return the names of the tables, sorted.
+
+    :raises MigrationError: when the URL or engine cannot be used
+    :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
+    """
+    with (_engine(bind) as engine, engine.connect() as connection):
+        return sorted(sa.inspect(connection).get_table_names())
+
+
+def _current(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    version = sa.table(VERSION_TABLE, sa.column('version_num'))
+    found = connection.execute(sa.select(version.c.version_num)).scalars()
+    rows = found.all()
+    if len(rows) > 1:
+        raise MigrationError(
+            f'table {VERSION_TABLE} has {len(rows)} rows instead of one')
+    return rows[0] if rows else None
+
+
+def sync(bind: sa.Engine | sa.URL | str, revision: str = 'head',
+         lock_timeout: int = 600) -> None:
+    """Upgrade a database to ``revision``; do nothing if it is there already.
+
+    :param bind: where the database is; of an engine only the URL is used,
+        unless it is a SQLite database in memory
+    :param lock_timeout: seconds to wait for an upgrade by somebody else
+    :raises MigrationError: when the database cannot be upgraded as it is
+    :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
+    """
+    with (_engine(bind, lock_timeout) as engine,
+          _locked(engine, lock_timeout) as connection):
+        _refuse_the_unknown(connection)
+        _close_transaction(connection)
+        config = _config()
+        config.attributes['connection'] = connection
+        try:
+            command.upgrade(config, revision)
+        except util.CommandError as error:
+            raise MigrationError(str(error)) from error
+
+
+@contextlib.contextmanager
+def _engine(bind: sa.Engine | sa.URL | str,
+            lock_timeout: int | None = None) -> Iterator[sa.Engine]:
+    """An engine of our own, whose connections end with their use.
+
+    :param lock_timeout: seconds for a writer to wait; None for readers
+    """
+    if isinstance(bind, sa.Engine):
+        if bind.url.get_backend_name() == 'sqlite' and bind.url.database in (
+                None, '', ':memory:'):
+            yield bind
+            return
+        bind = bind.url
+    try:
+        url = sa.make_url(bind)
+    except (sa.exc.ArgumentError, ValueError):
+        # Neither text may be shown: both can hold parts of the password.
+        raise MigrationError('the database URL cannot be parsed') from None
+    backend = url.get_backend_name()
+    if backend not in ('sqlite', 'mysql', 'mariadb', 'postgresql'):
+        raise MigrationError(f'database {backend!r} is not supported')
+    options: dict[str, Any] = {'poolclass': sa.pool.NullPool}
+    if backend == 'sqlite' and lock_timeout is not None:
+        options['connect_args'] = {'timeout': lock_timeout}
+    try:
+        engine = sa.create_engine(url, **options)
+    except ImportError as error:
+        raise MigrationError(
+            f'driver {error.name!r} of {url.drivername} is not installed'
+        ) from None
+    if backend == 'sqlite' and lock_timeout is not None:
+        _own_transactions(engine)
+    elif backend in ('mysql', 'mariadb'):
+        _strict(engine)
+    yield engine
+
+
+def _own_transactions(engine: sa.Engine) -> None:
+    """Make SQLite's transactions hold DDL, and exclude other writers.
+
+    Foreign keys stay unchecked, since tables are rebuilt.
+    """
+
+    @sa.event.listens_for(engine, 'connect')
+    def connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None
+
+    @sa.event.listens_for(engine, 'begin')
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql('BEGIN IMMEDIATE')
+
+
+def _strict(engine: sa.Engine) -> None:
+    """Let MySQL refuse a value that does not fit instead of cutting it."""
+
+    @sa.event.listens_for(engine, 'connect')
+    def connect(connection: Any, record: Any) -> None:
+        with contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute("SET SESSION sql_mode = 'TRADITIONAL'")
+
+
+@contextlib.contextmanager
+def _locked(engine: sa.Engine,
+            timeout: int) -> Iterator[sa.Connection]:
+    """A connection while which no other upgrade of the database runs.
+
+    The locks of the servers end with the connection, however it ends.
+    """
+    if engine.dialect.name == 'sqlite':
+        with engine.begin() as connection:
+            yield connection
+        return
+    with engine.connect() as connection:
+        if engine.dialect.name == 'postgresql':
+            _lock_postgresql(connection, timeout)
+        else:
+            _lock_mysql(connection, timeout)
+        connection.commit()
+        yield connection
+
+
+def _lock_mysql(connection: sa.Connection, timeout: int) -> None:
+    # The name is the server's, has 64 characters at most, and is not told
+    # apart by case.
+    name = hashlib.sha256(str(connection.engine.url.database).encode())
+    taken = connection.execute(
+        sa.text('SELECT GET_LOCK(:name, :timeout)'),
+        {'name': f'freezer-{name.hexdigest()[:32]}', 'timeout': timeout})
+    if taken.scalar() != 1:
+        raise _busy()
+
+
+def _lock_postgresql(connection: sa.Connection, timeout: int) -> None:
+    limit = sa.text("SELECT set_config('lock_timeout', :value, false)")
+    connection.execute(limit, {'value': f'{timeout}s'})
+    try:
+        connection.execute(sa.text('SELECT pg_advisory_lock(:key)'),
+                           {'key': _LOCK_KEY})
+    except sa.exc.OperationalError as error:
+        if getattr(error.orig, 'sqlstate', None) != '55P03':
+            raise
+        raise _busy() from None
+    connection.execute(limit, {'value': '0'})
+
+
+def _busy() -> MigrationError:
+    return MigrationError('another upgrade of this database is going on')
+
+
+def _close_transaction(connection: sa.Connection) -> None:
+    """Let alembic begin its own, except on SQLite."""
+    if connection.dialect.name != 'sqlite':
+        connection.rollback()
+
+
+def _refuse_the_unknown(connection: sa.Connection) -> None:
+    """
+    :raises MigrationError: for a database of a release that is newer than
+        this one, and for tables of which nobody says what they are
+    """
+    version = _current(connection)
+    if version is not None:
+        if version not in revisions():
+            raise MigrationError(
+                f'the database is at revision {version}, which this release '
+                'does not know; it was upgraded by a newer one')
+        return
+    tables = set(sa.inspect(connection).get_table_names())
+    if (tables & _FIRST_TABLES
+            and not tables & {VERSION_TABLE, LEGACY_VERSION_TABLE}):
+        # An empty version table, on the other hand, is left by a first
+        # upgrade that was killed.
+        raise MigrationError(
+            'the database has tables but no version: restore table '
+            f'{VERSION_TABLE} from the backup that the others came from')

@@ -1,0 +1,19 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The alembic environment: nine published revisions and the project's own.
+
+The first nine carry the revision ids of freezer-api 16.0.0 to 19.0.0, so a
+database of any of these releases is upgraded from where it stands. Each
+revision looks at the tables before it changes them: the DDL of MariaDB is not
+transactional, so a revision may find its own work half done.
+"""

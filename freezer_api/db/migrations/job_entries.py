@@ -1,0 +1,217 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What an entry of the former ``jobs.job_actions`` means.
+
+Until 18.0.0 a job carried its own copy of each action as JSON. Pure: bytes in,
+values out, and a reason for each thing that the new tables cannot hold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+# The scheduler's defaults for keys that are absent from an entry. They win
+# over what the action row says: the schedulers of then read the entry alone.
+DEFAULT_MAX_RETRIES = 0
+DEFAULT_MAX_RETRIES_INTERVAL = 60
+
+# Keys of a freezer_action that have a column, and the column's name.
+TEXT_COLUMNS = {
+    'action': 'action',
+    'mode': 'actionmode',
+    'path_to_backup': 'path_to_backup',
+    'backup_name': 'backup_name',
+    'container': 'container',
+    'log_file': 'log_file',
+}
+INTEGER_COLUMNS = {'timeout': 'timeout', 'priority': 'priority'}
+
+_ENTRY_KEYS = frozenset(('action_id', 'freezer_action', 'max_retries',
+                         'max_retries_interval', 'mandatory', 'user_id',
+                         'project_id'))
+_IGNORED = frozenset(('_version', 'user_id'))
+_ID = re.compile(r'[0-9A-Za-z_-]{1,36}')
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """One entry; ``definition`` is its freezer_action, None if absent."""
+
+    position: int
+    action_id: str | None
+    definition: dict[str, Any] | None
+    max_retries: int
+    max_retries_interval: int
+    mandatory: bool
+    user_id: str | None
+    project_id: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Parsed:
+    """The entries of a cell, and why the cell is to be kept (if it is)."""
+
+    entries: list[Entry]
+    reasons: list[str]
+
+
+def load(cell: bytes | str | None) -> Any:
+    """Return the JSON of a cell; None for an empty one.
+
+    :raises ValueError: when it is not JSON
+    """
+    if not cell:
+        return None
+    try:
+        return json.loads(cell)
+    except RecursionError:
+        raise ValueError('nested too deeply') from None
+
+
+def parse(cell: bytes | str | None) -> Parsed:
+    """Read a cell of ``jobs.job_actions``."""
+    try:
+        value = load(cell)
+    except ValueError:
+        return Parsed([], ['not JSON'])
+    if value is None or value == '' or value == []:
+        return Parsed([], [])
+    if not isinstance(value, list):
+        return Parsed([], ['not a list'])
+    entries: list[Entry] = []
+    reasons: list[str] = []
+    for position, item in enumerate(value):
+        if isinstance(item, dict):
+            entries.append(_entry(position, item, reasons))
+        else:
+            reasons.append('an entry is not an object')
+    return Parsed(entries, reasons)
+
+
+def _entry(position: int, item: dict[str, Any],
+           reasons: list[str]) -> Entry:
+    if not _ENTRY_KEYS.issuperset(item):
+        reasons.append('an entry has unknown keys')
+    definition = item.get('freezer_action')
+    if definition is not None and not isinstance(definition, dict):
+        reasons.append('a freezer_action is not an object')
+        definition = None
+    mandatory = item.get('mandatory')
+    if mandatory is None and definition:
+        mandatory = definition.get('mandatory')
+    if mandatory is not None and not isinstance(mandatory, bool):
+        reasons.append('mandatory is not a boolean')
+        mandatory = None
+    return Entry(
+        position=position,
+        action_id=_text(item, 'action_id', reasons, _ID),
+        definition=definition,
+        max_retries=_number(item, 'max_retries', DEFAULT_MAX_RETRIES,
+                            reasons),
+        max_retries_interval=_number(item, 'max_retries_interval',
+                                     DEFAULT_MAX_RETRIES_INTERVAL, reasons),
+        mandatory=bool(mandatory),
+        user_id=_text(item, 'user_id', reasons),
+        project_id=_text(item, 'project_id', reasons))
+
+
+def is_integer(value: Any) -> bool:
+    """Whether an INTEGER column holds ``value``."""
+    return (isinstance(value, int) and not isinstance(value, bool)
+            and -2 ** 31 <= value < 2 ** 31)
+
+
+def _number(item: dict[str, Any], key: str, default: int,
+            reasons: list[str]) -> int:
+    value = item.get(key)
+    if value is None:
+        return default
+    if not is_integer(value):
+        reasons.append(f'{key} is no number that fits')
+        return default
+    return int(value)
+
+
+def _text(item: dict[str, Any], key: str, reasons: list[str],
+          pattern: re.Pattern[str] | None = None) -> str | None:
+    value = item.get(key)
+    if value is None or value == '':
+        return None
+    if not isinstance(value, str) or (
+            pattern is not None and pattern.fullmatch(value) is None):
+        reasons.append(f'{key} cannot be used')
+        return None
+    return value
+
+
+def overlaid(stored: Any, columns: dict[str, Any]) -> dict[str, Any]:
+    """The freezer_action of an action row, as it is read.
+
+    :param stored: the JSON of the row; anything but an object is as empty
+    :param columns: column name -> value; they win over the JSON
+    """
+    document = dict(stored) if isinstance(stored, dict) else {}
+    for key, column in (TEXT_COLUMNS | INTEGER_COLUMNS).items():
+        document[key] = columns[column]
+    return document
+
+
+def same_definition(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two freezer_actions are equal; null is as good as absent."""
+    return _significant(one) == _significant(other)
+
+
+def _significant(definition: dict[str, Any]) -> str:
+    # Compared as JSON, where 1, 1.0 and true are three things.
+    return json.dumps({key: value for key, value in definition.items()
+                       if value is not None and key not in _IGNORED},
+                      sort_keys=True)
+
+
+def fits(value: str, charset: str | None, length: int = 255) -> bool:
+    """Whether a text column can hold ``value``.
+
+    :param charset: MySQL's name of the character set; None elsewhere
+    """
+    if len(value) > length or '\0' in value:
+        return False
+    if any('\ud800' <= character <= '\udfff' for character in value):
+        return False
+    highest = {None: 0x10FFFF, 'utf8mb4': 0x10FFFF, 'utf8mb3': 0xFFFF,
+               'utf8': 0xFFFF}.get(charset, 0x7F)
+    return all(ord(character) <= highest for character in value)
+
+
+def action_columns(definition: dict[str, Any], charset: str | None,
+                   reasons: list[str]) -> dict[str, Any] | None:
+    """Return the columns of an action row, or None when it cannot be one.
+
+    A value that its column cannot hold stays in the JSON alone.
+    """
+    action = definition.get('action')
+    if not isinstance(action, str) or not action or not fits(action, charset):
+        reasons.append('a freezer_action names no action')
+        return None
+    columns: dict[str, Any] = {}
+    for key, column in (TEXT_COLUMNS | INTEGER_COLUMNS).items():
+        value = definition.get(key)
+        if value is not None and not (
+                is_integer(value) if key in INTEGER_COLUMNS
+                else isinstance(value, str) and fits(value, charset)):
+            reasons.append(f'{key} does not fit its column')
+            value = None
+        columns[column] = value
+    return columns

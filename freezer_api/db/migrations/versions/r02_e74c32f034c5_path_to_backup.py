@@ -1,0 +1,27 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``actions.src_file`` becomes ``path_to_backup``.
+
+The last schema of sqlalchemy-migrate has the new name already.
+"""
+
+from __future__ import annotations
+
+from freezer_api.db.migrations import ddl
+
+revision = 'e74c32f034c5'
+down_revision = '1333cef214d9'
+
+
+def upgrade() -> None:
+    ddl.rename_column('actions', 'src_file', 'path_to_backup')

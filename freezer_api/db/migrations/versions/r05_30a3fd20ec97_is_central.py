@@ -1,0 +1,27 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Clients that serve every project."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from freezer_api.db.migrations import ddl
+
+revision = '30a3fd20ec97'
+down_revision = '29a2fd19eb86'
+
+
+def upgrade() -> None:
+    ddl.add_column('clients', sa.Column(
+        'is_central', sa.Boolean, nullable=False, server_default=sa.false()))

@@ -1,0 +1,39 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""User ids of 64 characters, as those of federated users are.
+
+The tables of sqlalchemy-migrate have short ones in more places.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+import sqlalchemy as sa
+
+from freezer_api.db.migrations import ddl
+
+revision = '7a3b9c1d2e4f'
+down_revision = '5c9d21e87f34'
+
+TABLES = ('jobs', 'sessions', 'clients', 'actions', 'action_reports',
+          'backups')
+
+
+def upgrade() -> None:
+    for table in TABLES:
+        present = ddl.column_types(table)['user_id']
+        if present.length < 64:
+            with op.batch_alter_table(table) as batch:
+                batch.alter_column(
+                    'user_id', type_=sa.String(64), existing_type=present,
+                    existing_nullable=False)

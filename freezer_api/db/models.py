@@ -1,0 +1,364 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The tables, as SQLAlchemy 2 models.
+
+They describe the schema after the last migration; a test holds the two
+together on every engine. The first eight tables are those of the published
+chain, so names, lengths and looseness (NULL project ids, no foreign key from
+jobs to clients) are facts of deployed databases and not choices.
+
+Times of the published columns are naive UTC DATETIME (``created_at`` ...).
+The project's own are epoch seconds in BIGINT columns, which every engine
+stores and compares alike.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy import types
+
+
+class JSONText(types.TypeDecorator[Any]):
+    """JSON in a text cell, read from ``bytes`` and ``str`` alike.
+
+    Deployed databases hold UTF-8 bytes, which SQLite hands back as bytes. A
+    cell that is empty or no JSON reads as None: one bad cell must not break
+    the list it stands in.
+    """
+
+    impl = types.Text
+    cache_ok = True
+
+    def __init__(self, length: int | None = None) -> None:
+        super().__init__()
+        self.length = length
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        # Not through type_descriptor(), which makes PostgreSQL's TEXT a
+        # VARCHAR.
+        return sa.Text() if self.length is None else sa.String(self.length)
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
+        return None if value is None else json.dumps(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        if not value:
+            return None
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):  # UnicodeDecodeError, too
+            return None
+
+
+def _naive_utcnow() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+class Base(orm.DeclarativeBase):
+    __table_args__: Any = {'mysql_engine': 'InnoDB'}
+
+    created_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
+        sa.DateTime, default=_naive_utcnow)
+    updated_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
+        sa.DateTime, onupdate=_naive_utcnow)
+    deleted_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
+        sa.DateTime)
+    # Not oslo.db's soft delete: deployed databases hold a plain boolean, and
+    # rows in which it is NULL are treated as deleted.
+    deleted: orm.Mapped[bool | None] = orm.mapped_column(
+        sa.Boolean, default=False)
+
+
+class Client(Base):
+    """A registered scheduler and what it can do."""
+
+    __tablename__ = 'clients'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+    project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    client_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    hostname: orm.Mapped[str | None] = orm.mapped_column(sa.String(128))
+    description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    uuid: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+    supported_actions: orm.Mapped[list[str] | None] = orm.mapped_column(
+        JSONText(255))
+    supported_modes: orm.Mapped[list[str] | None] = orm.mapped_column(
+        JSONText(255))
+    supported_storages: orm.Mapped[list[str] | None] = orm.mapped_column(
+        JSONText(255))
+    supported_engines: orm.Mapped[list[str] | None] = orm.mapped_column(
+        JSONText(255))
+    is_central: orm.Mapped[bool] = orm.mapped_column(
+        sa.Boolean, server_default=sa.false(), default=False)
+    # Whether its scheduler claims runs. One that does not (a stock 19.0.0
+    # scheduler) polls for jobs and must find their events in them.
+    claims: orm.Mapped[bool] = orm.mapped_column(
+        sa.Boolean, server_default=sa.false(), default=False)
+
+    __table_args__ = (
+        sa.Index('ix_clients_client_id', 'client_id'),
+        sa.Index('ix_clients_project_id', 'project_id'),
+        Base.__table_args__,
+    )
+
+
+class Action(Base):
+    """What to do: a freezer_action with its retries."""
+
+    __tablename__ = 'actions'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    action: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    actionmode: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    path_to_backup: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    backup_name: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    container: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    timeout: orm.Mapped[int | None] = orm.mapped_column(sa.Integer)
+    priority: orm.Mapped[int | None] = orm.mapped_column(sa.Integer)
+    max_retries_interval: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer, default=6)
+    max_retries: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer, default=5)
+    mandatory: orm.Mapped[bool | None] = orm.mapped_column(
+        sa.Boolean, default=False)
+    log_file: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    # The whole freezer_action as sent; the columns above are copies of some
+    # of its keys.
+    backup_metadata: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
+        JSONText())
+
+    __table_args__ = (
+        sa.Index('ix_actions_project_id', 'project_id', 'created_at', 'id'),
+        Base.__table_args__,
+    )
+
+
+class ActionReport(Base):
+    """Kept because deployed databases have it; nothing reads it."""
+
+    __tablename__ = 'action_reports'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    result: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    time_elapsed: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    report_date: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
+        sa.TIMESTAMP)
+    log: orm.Mapped[bytes | None] = orm.mapped_column(sa.LargeBinary)
+
+
+class Session(Base):
+    """Jobs of several clients that run together."""
+
+    __tablename__ = 'sessions'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    session_tag: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer, default=0)
+    description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    hold_off: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer, default=30)
+    schedule: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
+        JSONText())
+    job: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(JSONText())
+    project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    time_start: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer, default=-1)
+    time_end: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer, default=-1)
+    time_started: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer, default=-1)
+    time_ended: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer, default=-1)
+    status: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    result: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+
+
+class Job(Base):
+    """A schedule, its actions, and where it stands."""
+
+    __tablename__ = 'jobs'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    # What the user wrote of job_schedule, and nothing else.
+    schedule: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
+        JSONText())
+    client_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    session_id: orm.Mapped[str | None] = orm.mapped_column(
+        sa.String(36), default='')
+    session_tag: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer, default=0)
+    description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+
+    # Runtime, merged into job_schedule on output. NULL: the key is absent.
+    event: orm.Mapped[str | None] = orm.mapped_column(sa.String(16))
+    status: orm.Mapped[str | None] = orm.mapped_column(sa.String(16))
+    result: orm.Mapped[str | None] = orm.mapped_column(sa.String(16))
+    time_created: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    time_started: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    time_ended: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    current_pid: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    # Why the job stands as it does, where there is something to say.
+    status_reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    # The one authority on what is due: epoch seconds, NULL for never.
+    next_run_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    # The run that is going on; none other starts meanwhile.
+    run_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+
+    __table_args__ = (
+        sa.Index('ix_jobs_client_id_next_run_at', 'client_id', 'next_run_at'),
+        sa.Index('ix_jobs_project_id', 'project_id', 'created_at', 'id'),
+        Base.__table_args__,
+    )
+
+
+class JobAction(Base):
+    """One action of a job, in its place."""
+
+    __tablename__ = 'job_actions'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    job_id: orm.Mapped[str] = orm.mapped_column(
+        sa.String(36), sa.ForeignKey('jobs.id'))
+    action_id: orm.Mapped[str] = orm.mapped_column(
+        sa.String(36), sa.ForeignKey('actions.id'))
+    position: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer, default=0)
+
+    __table_args__ = (
+        sa.Index('ix_job_actions_job_id', 'job_id'),
+        sa.Index('ix_job_actions_action_id', 'action_id'),
+        Base.__table_args__,
+    )
+
+
+class Delegation(Base):
+    """A Keystone trust of our own making: one live per project and trustor.
+
+    ``live_key`` names project and trustor while new jobs may share the trust,
+    and is NULL from the moment it is on its way out; being unique, it lets
+    one of two concurrent creations win.
+    """
+
+    __tablename__ = 'delegations'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+    trustor_user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    trust_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    decrypt_method: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    # Sorted names, comma-separated: another set of configured roles makes
+    # another trust.
+    roles: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    live_key: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    # Epoch seconds: not NULL means to be deleted in Keystone, not before then.
+    delete_after: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+
+    __table_args__ = (
+        sa.UniqueConstraint('live_key', name='uq_delegations_live_key'),
+        sa.Index('ix_delegations_delete_after', 'delete_after'),
+        Base.__table_args__,
+    )
+
+
+class UserCredential(Base):
+    """The trust that a job runs with."""
+
+    __tablename__ = 'user_credentials'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    trust_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    trustor_user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    job_id: orm.Mapped[str] = orm.mapped_column(
+        sa.String(36),
+        sa.ForeignKey('jobs.id', name='fk_user_credentials_job_id'))
+    # How trust_id is to be read; NULL is plain text, from upstream's days.
+    decrypt_method: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    # NULL: a trust that upstream made, and that is left to its maker.
+    delegation_id: orm.Mapped[str | None] = orm.mapped_column(
+        sa.String(36),
+        sa.ForeignKey('delegations.id',
+                      name='fk_user_credentials_delegation_id'))
+
+    __table_args__ = (
+        sa.Index('ix_user_credentials_job_id', 'job_id'),
+        sa.Index('ix_user_credentials_delegation_id', 'delegation_id'),
+        Base.__table_args__,
+    )
+
+
+class JobRun(Base):
+    """One firing of a job: unique per job and nominal time."""
+
+    __tablename__ = 'job_runs'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    job_id: orm.Mapped[str] = orm.mapped_column(
+        sa.String(36), sa.ForeignKey('jobs.id', name='fk_job_runs_job_id'))
+    project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    client_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    nominal_at: orm.Mapped[int] = orm.mapped_column(sa.BigInteger)
+    trigger: orm.Mapped[str] = orm.mapped_column(sa.String(16))
+    state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
+    reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    actions: orm.Mapped[list[dict[str, Any]] | None] = orm.mapped_column(
+        JSONText())
+    # An event (abort, stop) on its way to the holder.
+    event: orm.Mapped[str | None] = orm.mapped_column(sa.String(16))
+    scheduler_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    # Grows with each holder; a report that bears an older one is refused.
+    fence: orm.Mapped[int] = orm.mapped_column(sa.Integer, default=0)
+    # NULL once the run has ended.
+    lease_expires_at: orm.Mapped[int | None] = orm.mapped_column(
+        sa.BigInteger)
+    time_started: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    time_ended: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+
+    __table_args__ = (
+        sa.UniqueConstraint(
+            'job_id', 'nominal_at', name='uq_job_runs_job_id_nominal_at'),
+        sa.Index('ix_job_runs_lease', 'client_id', 'lease_expires_at'),
+        Base.__table_args__,
+    )
+
+
+class Backup(Base):
+    """The record of a backup; the data is elsewhere."""
+
+    __tablename__ = 'backups'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    job_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    backup_metadata: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
+        JSONText())
+    status: orm.Mapped[str] = orm.mapped_column(
+        sa.String(64), server_default='available', default='available')
+
+    __table_args__ = (
+        sa.Index('ix_backups_project_id', 'project_id', 'created_at', 'id'),
+        Base.__table_args__,
+    )
