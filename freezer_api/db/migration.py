@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import hashlib
+import sqlite3
 from typing import Any
 
 from alembic import command
@@ -190,17 +191,27 @@ def _locked(engine: sa.Engine,
 
     The locks of the servers end with the connection, however it ends.
     """
-    if engine.dialect.name == 'sqlite':
-        with engine.begin() as connection:
-            yield connection
-        return
     with engine.connect() as connection:
+        if engine.dialect.name == 'sqlite':
+            with _begin_sqlite(connection):
+                yield connection
+            return
         if engine.dialect.name == 'postgresql':
             _lock_postgresql(connection, timeout)
         else:
             _lock_mysql(connection, timeout)
         connection.commit()
         yield connection
+
+
+def _begin_sqlite(connection: sa.Connection) -> sa.RootTransaction:
+    try:
+        return connection.begin()
+    except sa.exc.OperationalError as error:
+        if (getattr(error.orig, 'sqlite_errorcode', None)
+                != sqlite3.SQLITE_BUSY):
+            raise
+        raise _busy() from None
 
 
 def _lock_mysql(connection: sa.Connection, timeout: int) -> None:
@@ -228,7 +239,7 @@ def _lock_postgresql(connection: sa.Connection, timeout: int) -> None:
 
 
 def _busy() -> MigrationError:
-    return MigrationError('another upgrade of this database is going on')
+    return MigrationError('another process is upgrading or locking the database')
 
 
 def _close_transaction(connection: sa.Connection) -> None:

@@ -1,0 +1,146 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Errors as HTTP answers: one JSON shape, and a stable code in each."""
+
+from __future__ import annotations
+
+import json
+
+import falcon
+from oslo_db import exception as db_exception
+from oslo_log import log
+
+from freezer_api import schemas
+from freezer_api import trusts
+
+LOG = log.getLogger(__name__)
+
+_CODES = {400: 'bad_request', 401: 'unauthorized', 403: 'forbidden',
+          404: 'not_found', 405: 'method_not_allowed', 406: 'not_acceptable',
+          409: 'conflict', 413: 'too_large', 422: 'unprocessable',
+          500: 'internal_error', 503: 'unavailable'}
+
+
+class ApiError(falcon.HTTPError):
+    """An answer that is no success.
+
+    :param code: stable, for programs; the description is for people
+    """
+
+    def __init__(self, status: str, title: str, description: str,
+                 code: str) -> None:
+        super().__init__(status, title=title, description=description)
+        self.error_code = code
+
+
+def bad_request(description: str, code: str = 'bad_request') -> ApiError:
+    return ApiError(falcon.HTTP_400, 'Bad request format', description, code)
+
+
+def invalid_parameter(name: str, wanted: str) -> ApiError:
+    return ApiError(
+        falcon.HTTP_400, 'Invalid parameter',
+        f'The "{name}" parameter is invalid. {wanted}', 'invalid_parameter')
+
+
+def forbidden(
+        description: str = 'You are not allowed to access this resource',
+        code: str = 'forbidden') -> ApiError:
+    return ApiError(
+        falcon.HTTP_403, 'Access Forbidden', description, code)
+
+
+def not_found(description: str, code: str = 'not_found') -> ApiError:
+    return ApiError(falcon.HTTP_404, 'Not Found', description, code)
+
+
+def conflict(description: str, code: str = 'already_exists') -> ApiError:
+    return ApiError(
+        falcon.HTTP_409, 'Document already existing', description, code)
+
+
+def unprocessable(description: str, code: str,
+                  title: str = 'Unprocessable Entity') -> ApiError:
+    return ApiError(falcon.HTTP_422, title, description, code)
+
+
+def unavailable(description: str, code: str) -> ApiError:
+    return ApiError(
+        falcon.HTTP_503, 'Service Unavailable', description, code)
+
+
+def serialize(req: falcon.Request, resp: falcon.Response,
+              error: falcon.HTTPError) -> None:
+    """Write an error as JSON, whatever the request would rather have."""
+    resp.content_type = falcon.MEDIA_JSON
+    resp.append_header('Vary', 'Accept')
+    if error.status_code == 406:
+        return
+    body = {'title': error.title}
+    if error.description:
+        body['description'] = error.description
+    body['code'] = getattr(
+        error, 'error_code', _CODES.get(error.status_code, 'error'))
+    resp.text = json.dumps(body)
+
+
+def _on_invalid_document(req: falcon.Request, resp: falcon.Response,
+                         error: schemas.InvalidDocument,
+                         params: object) -> None:
+    raise bad_request(str(error), 'invalid_document')
+
+
+def _on_trust_refused(req: falcon.Request, resp: falcon.Response,
+                      error: trusts.TrustRefused, params: object) -> None:
+    if error.code == 'delegation_missing_roles':
+        raise unprocessable(
+            str(error), error.code, 'Missing required credentials')
+    raise forbidden(str(error), error.code)
+
+
+def _on_keystone_away(req: falcon.Request, resp: falcon.Response,
+                      error: trusts.KeystoneAway, params: object) -> None:
+    LOG.error('%s: %s', error, type(error.__cause__).__name__)
+    raise unavailable(
+        'The identity service cannot be asked for a trust right now. '
+        'Nothing was changed; try again later.', 'keystone_unavailable')
+
+
+def _on_database(req: falcon.Request, resp: falcon.Response,
+                 error: db_exception.DBError, params: object) -> None:
+    LOG.exception('A database operation failed')
+    if isinstance(error, db_exception.DBConnectionError):
+        raise unavailable('The database cannot be reached.',
+                          'database_unavailable')
+    raise ApiError(falcon.HTTP_500, 'Internal Storage Error',
+                   'Database operation failed.', 'storage_error')
+
+
+def _on_anything(req: falcon.Request, resp: falcon.Response,
+                 error: Exception, params: object) -> None:
+    LOG.exception('An unexpected error')
+    raise ApiError(falcon.HTTP_500, 'Internal Server Error',
+                   'An unexpected error occurred on the server.',
+                   'internal_error')
+
+
+def install(app: falcon.App) -> None:
+    """Give an application these answers."""
+    app.set_error_serializer(serialize)
+    # Falcon asks the handler of the closest class, its own for HTTPError.
+    app.add_error_handler(Exception, _on_anything)
+    app.add_error_handler(db_exception.DBError, _on_database)
+    app.add_error_handler(schemas.InvalidDocument, _on_invalid_document)
+    app.add_error_handler(trusts.TrustRefused, _on_trust_refused)
+    app.add_error_handler(trusts.KeystoneAway, _on_keystone_away)
+

@@ -1,0 +1,96 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a request says: its JSON body and its paging."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import falcon
+from oslo_config import cfg
+
+from freezer_api.api import errors
+
+
+def body(req: falcon.Request) -> Any:
+    """Return the JSON body, ``{}`` where there is none.
+
+    :raises freezer_api.api.errors.ApiError: 400 on what is not JSON
+    """
+    if not req.content_length:
+        return {}
+    raw = req.bounded_stream.read()
+    try:
+        return json.loads(raw, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise errors.ApiError(
+            falcon.HTTP_400, 'Malformed JSON',
+            'The request body is not valid JSON.', 'malformed_json'
+            ) from None
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """Which part of a list is wanted."""
+
+    limit: int
+    offset: int
+
+
+def page(req: falcon.Request, conf: cfg.ConfigOpts) -> Page:
+    """Return the paging of a list request.
+
+    A limit of 0 means the default, and one over the configured maximum that
+    maximum.
+
+    :raises freezer_api.api.errors.ApiError: 400 on a value that is no
+        integer of 0 or more
+    """
+    limit = _integer(req, 'limit') or conf.api.default_limit
+    return Page(min(limit, conf.api.max_limit), _integer(req, 'offset'))
+
+
+def _integer(req: falcon.Request, name: str) -> int:
+    values = req.get_param_as_list(name)
+    if not values:
+        return 0
+    try:
+        value = int(values[-1])
+    except ValueError:
+        raise errors.invalid_parameter(
+            name, 'The value must be an integer.') from None
+    if not 0 <= value < 2 ** 31:
+        raise errors.invalid_parameter(
+            name, 'The value must be 0 or more, and less than 2147483648.')
+    return value
+
+
+def flag(req: falcon.Request, name: str) -> bool:
+    """Return a boolean parameter, False where it is absent.
+
+    :raises freezer_api.api.errors.ApiError: 400 on any other text
+    """
+    values = req.get_param_as_list(name)
+    if not values:
+        return False
+    value = values[-1].lower()
+    if value not in ('true', 'false'):
+        raise errors.invalid_parameter(
+            name, 'The value of the parameter must be "true" or "false".')
+    return value == 'true'

@@ -1,0 +1,183 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Actions: what jobs do."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import falcon
+from sqlalchemy import orm
+
+from freezer_api.api import context
+from freezer_api.api import errors
+from freezer_api.api import request
+from freezer_api.api import services
+from freezer_api.api.v2 import assignment
+from freezer_api.db import actions
+from freezer_api.db import models
+from freezer_api.schemas import actions as schema
+
+
+def document(action: models.Action) -> dict[str, Any]:
+    """Return an action as callers see it."""
+    return {
+        'project_id': action.project_id,
+        'action_id': action.id,
+        'user_id': action.user_id,
+        'max_retries': action.max_retries,
+        'max_retries_interval': action.max_retries_interval,
+        'mandatory': bool(action.mandatory),
+        'freezer_action': actions.freezer_action(action),
+    }
+
+
+class Actions(services.Resource):
+    """``/v2/{project_id}/actions``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response,
+               project_id: str) -> None:
+        self._caller(req).must('actions:get_all', project_id)
+        page = request.page(req, self._conf)
+        with self._database.read() as session:
+            found = actions.list_page(
+                session, project_id, page.limit, page.offset)
+            resp.media = {'actions': [
+                {**document(action), 'timeout': action.timeout}
+                for action in found]}
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response,
+                project_id: str) -> None:
+        caller = self._caller(req)
+        caller.must('actions:create', project_id)
+        sent = request.body(req)
+        schema.validate_create(sent)
+        try:
+            action = self._database.write(lambda session: actions.add(
+                session, project_id, caller.user_id, sent.get('action_id'),
+                actions.Content.of(sent)))
+        except actions.Taken as error:
+            raise errors.conflict(str(error)) from None
+        resp.status = falcon.HTTP_201
+        resp.media = {'action_id': action.id}
+
+
+class Action(services.Resource):
+    """``/v2/{project_id}/actions/{action_id}``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response,
+               project_id: str, action_id: str) -> None:
+        self._caller(req).must('actions:get', project_id)
+        with self._database.read() as session:
+            action = actions.find(session, project_id, action_id)
+            if action is None:
+                raise errors.not_found(f'No action with ID {action_id}')
+            resp.media = document(action)
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response,
+                 project_id: str, action_id: str) -> None:
+        caller = self._caller(req)
+        caller.must('actions:update', project_id)
+        sent = request.body(req)
+        schema.validate_update(sent)
+
+        def change(session: orm.Session) -> models.Action:
+            action = actions.find(session, project_id, action_id)
+            if action is None:
+                raise errors.not_found(
+                    f'Action not registered with ID {action_id}')
+            actions.update(action, sent)
+            return action
+
+        self._change(caller, project_id, action_id, change)
+        resp.media = {'action_id': action_id, 'version': action_id}
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response,
+                project_id: str, action_id: str) -> None:
+        caller = self._caller(req)
+        caller.must('actions:replace', project_id)
+        sent = request.body(req)
+        schema.validate_create({**sent, 'action_id': action_id}
+                               if isinstance(sent, dict) else sent)
+
+        def change(session: orm.Session) -> models.Action:
+            action = actions.find(session, project_id, action_id)
+            if action is None:
+                return actions.add(session, project_id, caller.user_id,
+                                   action_id, actions.Content.of(sent))
+            actions.write(action, actions.Content.of(sent))
+            return action
+
+        try:
+            self._change(caller, project_id, action_id, change)
+        except actions.Taken as error:
+            raise errors.conflict(str(error)) from None
+        resp.status = falcon.HTTP_201
+        resp.media = {'action_id': action_id, 'version': action_id}
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response,
+                  project_id: str, action_id: str) -> None:
+        self._caller(req).must('actions:delete', project_id)
+        now = self._now()
+
+        def work(session: orm.Session) -> None:
+            action = actions.find(session, project_id, action_id)
+            if action is not None:
+                actions.delete(session, action, now)
+
+        self._database.write(work)
+        resp.status = falcon.HTTP_204
+
+    def _change(self, caller: context.Caller, project_id: str,
+                action_id: str, change: Any) -> None:
+        """Change an action under the authority of who changes it.
+
+        The jobs that use it do something else from now on: their clients
+        must support it, and where they run with a trust it becomes the
+        caller's.
+        """
+        now = self._now()
+        with contextlib.ExitStack() as stack:
+            trust = None
+            if self._needs_trust(caller, project_id, action_id):
+                trust = stack.enter_context(self._delegations.prepared(
+                    caller.trust_caller, project_id))
+
+            def work(session: orm.Session) -> None:
+                action = change(session)
+                session.flush()
+                for job in actions.jobs_with(session, action):
+                    client = assignment.client_of(
+                        session, project_id, job.client_id)
+                    assignment.check(client, [action])
+                    if assignment.must_delegate(
+                            self._conf, session, job, client, caller.user_id):
+                        assignment.delegate(session, job, trust, now)
+
+            self._database.write(work)
+        if trust is not None:
+            self._delegations.delete_retired()
+
+    def _needs_trust(self, caller: context.Caller, project_id: str,
+                     action_id: str) -> bool:
+        with self._database.read() as session:
+            action = actions.find(session, project_id, action_id)
+            if action is None:
+                return False
+            return any(
+                assignment.must_delegate(
+                    self._conf, session, job,
+                    assignment.client_of(session, project_id, job.client_id),
+                    caller.user_id)
+                for job in actions.jobs_with(session, action))

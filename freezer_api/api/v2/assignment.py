@@ -1,0 +1,86 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Assigning a job to a client: may it, and with whose authority."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oslo_config import cfg
+from sqlalchemy import orm
+
+from freezer_api.api import errors
+from freezer_api.db import actions
+from freezer_api.db import clients
+from freezer_api.db import delegations
+from freezer_api.db import models
+from freezer_api import delegations as trust_keeper
+from freezer_api.domain import capabilities
+
+
+def client_of(session: orm.Session, project_id: str,
+              client_id: str) -> models.Client:
+    """Return the client that a project's job names.
+
+    :raises freezer_api.api.errors.ApiError: 422 when there is none
+    """
+    client = clients.find_visible(session, project_id, client_id)
+    if client is None:
+        raise errors.unprocessable(
+            f'Client not found with ID {client_id}', 'client_not_found')
+    return client
+
+
+def check(client: models.Client, wanted: Sequence[models.Action]) -> None:
+    """Refuse actions that the client does not support.
+
+    :raises freezer_api.api.errors.ApiError: 422 that names all of it
+    """
+    supported = clients.supported(client)
+    missing = [text for action in wanted for text in capabilities.unsupported(
+        supported, actions.freezer_action(action))]
+    if missing:
+        raise errors.unprocessable(
+            f'Client {client.client_id} does not support '
+            + ', '.join(dict.fromkeys(missing)), 'capability_not_supported')
+
+
+def wants_trust(conf: cfg.ConfigOpts, client: models.Client) -> bool:
+    """Whether jobs of the client run with a trust."""
+    return conf.service_mode.enabled and (
+        bool(client.is_central) or conf.service_mode.enforce_trusts)
+
+
+def must_delegate(conf: cfg.ConfigOpts, session: orm.Session,
+                  job: models.Job, client: models.Client,
+                  user_id: str) -> bool:
+    """Whether a user who changes what a job does must give it his trust."""
+    if not wants_trust(conf, client):
+        return False
+    credential = delegations.of_jobs(session, [job.id]).get(job.id)
+    return credential is None or credential.trustor_user_id != user_id
+
+
+def delegate(session: orm.Session, job: models.Job,
+             trust: trust_keeper.Prepared | None, now: int) -> None:
+    """Let a job run with a trust that was made ready before.
+
+    :raises freezer_api.api.errors.ApiError: 409 when none was, since the job
+        did not need one a moment ago
+    """
+    if trust is None:
+        raise errors.ApiError(
+            '409 Conflict', 'Conflict',
+            'The job was changed by somebody else meanwhile. Try again.',
+            'concurrent_change')
+    trust.attach(session, job, now)

@@ -1,0 +1,232 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Claims: how schedulers get runs, keep them, and report on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import falcon
+from oslo_log import log
+from sqlalchemy import orm
+
+from freezer_api.api import errors
+from freezer_api.api import request
+from freezer_api.api import services
+from freezer_api.api.v2 import assignment
+from freezer_api.api.v2 import job_documents
+from freezer_api import crypt
+from freezer_api.db import actions
+from freezer_api.db import backups
+from freezer_api.db import clients
+from freezer_api.db import delegations
+from freezer_api.db import models
+from freezer_api.db import runs
+from freezer_api.domain import runs as domain
+from freezer_api.schemas import runs as schema
+
+LOG = log.getLogger(__name__)
+
+_Claimed = tuple[models.Job, models.JobRun]
+
+
+class _ForSchedulers(services.Resource):
+    """What only the scheduler of a client may do."""
+
+    def _client(self, req: falcon.Request, session: orm.Session,
+                project_id: str, client_id: str, rule: str) -> models.Client:
+        """Return the project's own client, if the caller may act as it.
+
+        :raises freezer_api.api.errors.ApiError: 403, or 404 without a client
+        """
+        caller = self._caller(req)
+        client = clients.find_owned(session, project_id, client_id)
+        central = client is not None and client.is_central
+        if client is None and caller.may(f'{rule}_central', project_id):
+            raise errors.not_found(
+                f'Client not registered with ID {client_id}',
+                'client_not_found')
+        caller.must(f'{rule}_central' if central else rule, project_id)
+        if client is None:
+            raise errors.not_found(
+                f'Client not registered with ID {client_id}',
+                'client_not_found')
+        if central and not self._delegations.is_trustee(caller.user_id):
+            # Trusts are of use to their trustee alone, and shown to no other.
+            raise errors.forbidden(
+                'Runs of a central client are handed to the service account '
+                'that the trusts are made for. The scheduler must log in as '
+                'the user that the API is configured with.', 'not_trustee')
+        return client
+
+
+def _holder(client: models.Client, sent: dict[str, Any],
+            lease: int) -> runs.Holder:
+    return runs.Holder(
+        client_id=client.client_id,
+        project_id=None if client.is_central else client.project_id,
+        scheduler_id=sent['scheduler_id'], lease=lease)
+
+
+class Claims(_ForSchedulers):
+    """``/v2/{project_id}/clients/{client_id}/claims``"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response,
+                project_id: str, client_id: str) -> None:
+        sent = request.body(req)
+        with self._database.read() as session:
+            client = self._client(
+                req, session, project_id, client_id, 'clients:claim')
+        schema.validate_claim(sent)
+        now = self._now()
+        holder = _holder(client, sent, sent['lease_seconds'])
+        held = {one['run_id']: one['fence'] for one in sent['held']}
+
+        def work(session: orm.Session) -> dict[str, Any]:
+            renewed = runs.renew(session, holder, held, now)
+            taken = self._take(session, client, holder, sent['limit'], now)
+            ours = {run.id for run in renewed}
+            return {
+                'runs': taken,
+                'held': [{'run_id': run.id, 'event': run.event}
+                         for run in renewed],
+                'lost': [run_id for run_id in held if run_id not in ours],
+                'server_time': job_documents.iso(now),
+            }
+
+        resp.media = self._database.write(work)
+
+    def _take(self, session: orm.Session, client: models.Client,
+              holder: runs.Holder, limit: int,
+              now: int) -> list[dict[str, Any]]:
+        if not limit:
+            return []
+        expired = runs.take_over(session, holder, limit, now)
+        by_id = runs.of_ids(session, [run.job_id for run in expired])
+        claimed: list[_Claimed] = [
+            (by_id[run.job_id], run) for run in expired]
+        claimed += runs.claim(
+            session, holder, limit - len(claimed),
+            self._conf.scheduling.catch_up_window, now)
+        return self._documents(session, client, holder, claimed, now)
+
+    def _documents(self, session: orm.Session, client: models.Client,
+                   holder: runs.Holder, claimed: Sequence[_Claimed],
+                   now: int) -> list[dict[str, Any]]:
+        ids = [job.id for job, _ in claimed]
+        job_actions = actions.of_jobs(session, ids)
+        credentials = delegations.of_jobs(session, ids)
+        needed = assignment.wants_trust(self._conf, client)
+        reader = job_documents.Reader(
+            user_id='', sees_trusts=False, pids_of=None, now=now, delay=0)
+        made = []
+        for job, run in claimed:
+            try:
+                trust = self._credentials(credentials.get(job.id), needed)
+            except _NoTrust as error:
+                runs.end(session, job, run, domain.State.FAIL, str(error),
+                         now)
+                continue
+            made.append({
+                'run_id': run.id,
+                'fence': run.fence,
+                'project_id': run.project_id,
+                'job_id': run.job_id,
+                'client_id': run.client_id,
+                'user_id': job.user_id,
+                'nominal_at': job_documents.iso(run.nominal_at),
+                'trigger': run.trigger,
+                'lease_seconds': holder.lease,
+                'event': run.event,
+                'actions': run.actions or [],
+                'job': job_documents.document(
+                    job, job_actions.get(job.id, []), reader),
+                'credentials': trust,
+            })
+        return made
+
+    def _credentials(self, credential: models.UserCredential | None,
+                     needed: bool) -> dict[str, str] | None:
+        if credential is None:
+            if needed:
+                raise _NoTrust(
+                    'Nobody has delegated the job to the central scheduler. '
+                    'A member of the project does so by updating its '
+                    'client_id or job_actions.')
+            return None
+        try:
+            return dataclasses.asdict(
+                self._delegations.credentials(credential))
+        except crypt.CryptError as error:
+            LOG.error('The trust of job %s cannot be read: %s',
+                      credential.job_id, error)
+            raise _NoTrust('The service cannot read the trust of the job. '
+                           'Its operator has to look at the keys.') from None
+
+
+class _NoTrust(Exception):
+    """A run cannot be handed out; the text is for the user."""
+
+
+class Run(_ForSchedulers):
+    """``/v2/{project_id}/clients/{client_id}/runs/{run_id}``"""
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response,
+                 project_id: str, client_id: str, run_id: str) -> None:
+        sent = request.body(req)
+        with self._database.read() as session:
+            client = self._client(
+                req, session, project_id, client_id, 'runs:update')
+        schema.validate_report(sent)
+        now = self._now()
+        said = runs.Report(
+            run_id=run_id, fence=sent['fence'],
+            state=domain.State(sent['state']), reason=sent.get('reason'),
+            actions=sent.get('actions', []),
+            release=sent.get('release', False))
+
+        def work(session: orm.Session) -> str | None:
+            # The lease goes on as long as the holder has it from its claims.
+            holder = _holder(client, sent, sent.get('lease_seconds', 60))
+            job, run = runs.report(session, holder, said, now)
+            if job is None or run is None:
+                raise errors.not_found(f'No run with ID {run_id}')
+            for backup in sent.get('backups', []):
+                backups.report(
+                    session, job, backup['backup_id'], backup['status'],
+                    backup['backup_metadata'])
+            return run.event
+
+        try:
+            event = self._database.write(work)
+        except runs.Stale:
+            raise errors.ApiError(
+                falcon.HTTP_409, 'Conflict',
+                f'Run {run_id} has another holder or has ended',
+                'run_fence_stale') from None
+        resp.media = {'run_id': run_id, 'event': event}
+
+
+class Maintenance(services.Resource):
+    """``/v2/{project_id}/maintenance``"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response,
+                project_id: str) -> None:
+        self._caller(req).must('maintenance:run', project_id)
+        gone = self._delegations.delete_retired()
+        resp.media = {'trusts_deleted': gone,
+                      'trusts_pending': self._delegations.pending()}
+
+

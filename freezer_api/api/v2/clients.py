@@ -1,0 +1,137 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Clients: the schedulers that registered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from freezer_api.api import errors
+from freezer_api.api import request
+from freezer_api.api import services
+from freezer_api.db import clients
+from freezer_api.db import models
+from freezer_api.domain import capabilities
+from freezer_api.schemas import clients as schema
+
+
+def document(client: models.Client) -> dict[str, Any]:
+    """Return a client as callers see it."""
+    supported = clients.supported(client)
+    return {
+        'project_id': client.project_id,
+        'user_id': client.user_id,
+        'client': {
+            'uuid': client.uuid,
+            'hostname': client.hostname,
+            'client_id': client.client_id,
+            'is_central': bool(client.is_central),
+            'description': client.description,
+            'supported_actions': list(supported.actions),
+            'supported_modes': list(supported.modes),
+            'supported_storages': list(supported.storages),
+            'supported_engines': list(supported.engines),
+        },
+    }
+
+
+def _registration(sent: dict[str, Any]) -> clients.Registration:
+    everything = capabilities.EVERYTHING
+    return clients.Registration(
+        client_id=sent['client_id'], hostname=sent.get('hostname'),
+        description=sent.get('description'), uuid=sent.get('uuid') or None,
+        is_central=sent.get('is_central', False),
+        claims=sent.get('claims', False),
+        supported=capabilities.Capabilities(
+            actions=tuple(sent.get('supported_actions', everything.actions)),
+            modes=tuple(sent.get('supported_modes', everything.modes)),
+            storages=tuple(
+                sent.get('supported_storages', everything.storages)),
+            engines=tuple(
+                sent.get('supported_engines', everything.engines))))
+
+
+class Clients(services.Resource):
+    """``/v2/{project_id}/clients``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response,
+               project_id: str) -> None:
+        self._caller(req).must('clients:get_all', project_id)
+        page = request.page(req, self._conf)
+        with self._database.read() as session:
+            found = clients.list_visible(
+                session, project_id, page.limit, page.offset)
+            resp.media = {'clients': [document(client) for client in found]}
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response,
+                project_id: str) -> None:
+        caller = self._caller(req)
+        sent = request.body(req)
+        # Being central counts by truth before its type is checked, so that
+        # no spelling of it gets past the rule.
+        central = isinstance(sent, dict) and bool(sent.get('is_central'))
+        caller.must('clients:create_central' if central
+                    else 'clients:create', project_id)
+        if sent == {}:
+            raise errors.bad_request('Missing request body')
+        schema.validate_create(sent)
+        registration = _registration(sent)
+        if registration.is_central and not self._conf.service_mode.enabled:
+            raise errors.unprocessable(
+                'This service takes no central clients.',
+                'service_mode_disabled')
+        try:
+            client = self._database.write(lambda session: clients.register(
+                session, project_id, caller.user_id, registration))
+            self._database.write(lambda session: clients.drop_duplicate(
+                session, client, self._now()))
+        except clients.Taken as error:
+            raise errors.conflict(str(error)) from None
+        resp.status = falcon.HTTP_201
+        resp.media = {'client_id': registration.client_id}
+
+
+class Client(services.Resource):
+    """``/v2/{project_id}/clients/{client_id}``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response,
+               project_id: str, client_id: str) -> None:
+        self._caller(req).must('clients:get', project_id)
+        with self._database.read() as session:
+            client = clients.find_visible(session, project_id, client_id)
+            if client is None:
+                raise errors.not_found(f'No client with ID {client_id}')
+            resp.media = document(client)
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response,
+                  project_id: str, client_id: str) -> None:
+        self._caller(req).must('clients:delete', project_id)
+        now = self._now()
+
+        def work(session: Any) -> None:
+            client = clients.find_visible(session, project_id, client_id)
+            if client is None:
+                return
+            if client.project_id != project_id:
+                raise errors.forbidden()
+            clients.delete(session, client, now)
+
+        try:
+            self._database.write(work)
+        except clients.InUse as error:
+            raise errors.ApiError(
+                falcon.HTTP_409, 'Conflict', str(error), 'client_in_use'
+                ) from None
+        resp.status = falcon.HTTP_204

@@ -1,0 +1,248 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Creating and changing jobs.
+
+Each change is checked against the client's capabilities, and one that says
+what is done makes its author the trustor, where the client works with trusts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import contextlib
+from typing import Any
+
+from sqlalchemy import orm
+
+from freezer_api.api import context
+from freezer_api.api import errors
+from freezer_api.api import services
+from freezer_api.api.v2 import assignment
+from freezer_api.db import actions
+from freezer_api.db import delegations
+from freezer_api.db import jobs
+from freezer_api.db import models
+from freezer_api import delegations as trust_keeper
+from freezer_api.domain import jobs as domain
+from freezer_api.domain import schedule as schedules
+
+# What a job is set to, beside its schedule, actions and client.
+_PLAIN = {'description': '', 'session_id': '', 'session_tag': 0}
+
+
+def with_defaults(sent: Any) -> Any:
+    """Fill ``action_defaults`` into each action of a document.
+
+    :raises freezer_api.api.errors.ApiError: 400 when they are no object
+    """
+    if not isinstance(sent, dict) or 'action_defaults' not in sent:
+        return sent
+    sent = dict(sent)
+    defaults = sent.pop('action_defaults')
+    if not isinstance(defaults, dict):
+        raise errors.bad_request('action_defaults must be an object')
+    entries = sent.get('job_actions')
+    if isinstance(entries, list):
+        sent['job_actions'] = [_filled(entry, defaults) for entry in entries]
+    return sent
+
+
+def _filled(entry: Any, defaults: dict[str, Any]) -> Any:
+    if not isinstance(entry, dict) or not isinstance(
+            entry.get('freezer_action', {}), dict):
+        return entry
+    given = {key: value for key, value in entry.get(
+        'freezer_action', {}).items() if value is not None}
+    return {**entry, 'freezer_action': {**defaults, **given}}
+
+
+class JobChange:
+    """One caller's changes to the jobs of one project."""
+
+    def __init__(self, made: services.Services, caller: context.Caller,
+                 project_id: str) -> None:
+        self._conf = made.conf
+        self._database = made.database
+        self._delegations = made.delegations
+        self._caller = caller
+        self._project_id = project_id
+        self._now = made.clock()
+
+    def create(self, sent: Mapping[str, Any],
+               job_id: str | None) -> models.Job:
+        """Add a job from a checked document and return it."""
+
+        def work(session: orm.Session) -> models.Job:
+            job = jobs.add(session, self._project_id, self._caller.user_id,
+                           job_id, sent['client_id'])
+            self._fill(session, job, sent)
+            return job
+
+        return self._run(work, sent['client_id'], None)
+
+    def replace(self, job_id: str, sent: Mapping[str, Any]) -> models.Job:
+        """Put a checked document in the place of a job, or add it."""
+
+        def work(session: orm.Session) -> models.Job:
+            job = jobs.find(session, self._project_id, job_id, lock=True)
+            if job is None:
+                job = jobs.add(session, self._project_id,
+                               self._caller.user_id, job_id,
+                               sent['client_id'])
+            self._fill(session, job, sent)
+            return job
+
+        return self._run(work, sent['client_id'], job_id)
+
+    def update(self, job_id: str, sent: Mapping[str, Any]) -> models.Job:
+        """Change what a checked document names, and nothing else."""
+        with self._database.read() as session:
+            job = jobs.find(session, self._project_id, job_id)
+            if job is None:
+                raise errors.not_found(f'Job not registered with ID {job_id}')
+            client_id = sent.get('client_id') or job.client_id
+            says_what = self._says_what(session, job, sent)
+
+        def work(session: orm.Session) -> models.Job:
+            job = jobs.find(session, self._project_id, job_id, lock=True)
+            if job is None:
+                raise errors.not_found(f'Job not registered with ID {job_id}')
+            self._update(session, job, sent)
+            return job
+
+        return self._run(work, client_id if says_what else None, job_id)
+
+    def _run(self, work: Callable[[orm.Session], models.Job],
+             client_id: str | None, job_id: str | None) -> models.Job:
+        """Do the work in a transaction, with a trust ready if it needs one.
+
+        :param client_id: whom the job is given to, None when what is done
+            and by whom stays as it is
+        """
+        with contextlib.ExitStack() as stack:
+            self._trust: trust_keeper.Prepared | None = None
+            if client_id is not None and self._needs_trust(client_id, job_id):
+                self._trust = stack.enter_context(self._delegations.prepared(
+                    self._caller.trust_caller, self._project_id))
+            try:
+                job = self._database.write(work)
+            except jobs.Taken as error:
+                raise errors.conflict(str(error)) from None
+            except actions.Refused as error:
+                raise errors.unprocessable(
+                    str(error), 'action_refused') from None
+            except schedules.ScheduleError as error:
+                raise errors.bad_request(
+                    str(error), 'invalid_document') from None
+        if job_id is not None:
+            self._delegations.delete_retired()
+        return job
+
+    def _needs_trust(self, client_id: str, job_id: str | None) -> bool:
+        with self._database.read() as session:
+            client = assignment.client_of(
+                session, self._project_id, client_id)
+            job = job_id and jobs.find(session, self._project_id, job_id)
+            if not job:
+                return assignment.wants_trust(self._conf, client)
+            return assignment.must_delegate(
+                self._conf, session, job, client, self._caller.user_id)
+
+    def _says_what(self, session: orm.Session, job: models.Job,
+                   sent: Mapping[str, Any]) -> bool:
+        """Whether a document changes what the job does, when or by whom."""
+        if sent.get('client_id', job.client_id) != job.client_id:
+            return True
+        if 'job_schedule' in sent:
+            wanted, _ = domain.split_schedule(sent['job_schedule'])
+            if wanted != jobs.schedule(job):
+                return True
+        if 'job_actions' not in sent:
+            return (sent.get('client_id') is not None
+                    and job.id not in delegations.of_jobs(session, [job.id]))
+        current = actions.of_jobs(session, [job.id]).get(job.id, [])
+        return [action.id for action in current] != [
+            entry.get('action_id') for entry in sent['job_actions']]
+
+    def _fill(self, session: orm.Session, job: models.Job,
+              sent: Mapping[str, Any]) -> None:
+        """Set all of a job from a document."""
+        client = assignment.client_of(
+            session, self._project_id, sent['client_id'])
+        new = job.time_created is None
+        moved = job.client_id != sent['client_id']
+        job.client_id = sent['client_id']
+        for name, default in _PLAIN.items():
+            value = sent.get(name)
+            setattr(job, name, default if value is None else value)
+        user, runtime = domain.split_schedule(sent.get('job_schedule') or {})
+        if new:
+            job.schedule = user
+            jobs.set_runtime(job, domain.create(
+                user, runtime, self._now,
+                self._conf.scheduling.autostart_delay, client.claims))
+        else:
+            self._reschedule(job, user, runtime, client, moved)
+        self._assign(session, job, client, sent['job_actions'], True)
+
+    def _update(self, session: orm.Session, job: models.Job,
+                sent: Mapping[str, Any]) -> None:
+        client_id = sent.get('client_id') or job.client_id
+        moved = client_id != job.client_id
+        client = assignment.client_of(session, self._project_id, client_id)
+        says_what = self._says_what(session, job, sent)
+        job.client_id = client_id
+        for name, default in _PLAIN.items():
+            if name in sent:
+                setattr(job, name,
+                        default if sent[name] is None else sent[name])
+        if 'job_schedule' in sent or moved:
+            user, runtime = domain.split_schedule(
+                sent.get('job_schedule', jobs.schedule(job)))
+            self._reschedule(job, user, runtime, client, moved)
+        if says_what:
+            self._assign(session, job, client, sent.get('job_actions'), True)
+
+    def _reschedule(self, job: models.Job, user: dict[str, Any],
+                    runtime: Mapping[str, Any], client: models.Client,
+                    moved: bool) -> None:
+        """Set a job's schedule; arm it anew where that makes a difference."""
+        state = jobs.runtime(job)
+        if not client.claims:
+            # Its scheduler keeps these itself, and sends the whole of them.
+            kept = {key: value for key, value in runtime.items()
+                    if key != 'time_created'}
+            state = domain.Runtime(**{
+                **{name: getattr(state, name) for name in (
+                    *domain.RUNTIME_KEYS, 'status_reason')},
+                **kept})
+        elif moved or user != jobs.schedule(job):
+            state = domain.arm(user, state, self._now, 0)
+        job.schedule = user
+        jobs.set_runtime(job, state)
+
+    def _assign(self, session: orm.Session, job: models.Job,
+                client: models.Client, entries: Any, new: bool) -> None:
+        """Check a job's actions against its client, and who is trusted."""
+        if entries is not None:
+            wanted = actions.set_of_job(
+                session, job, self._caller.user_id, entries)
+        else:
+            wanted = actions.of_jobs(session, [job.id]).get(job.id, [])
+        assignment.check(client, wanted)
+        if assignment.must_delegate(self._conf, session, job, client,
+                                    self._caller.user_id):
+            assignment.delegate(session, job, self._trust, self._now)
+        elif not assignment.wants_trust(self._conf, client):
+            delegations.release(session, job, self._now, 0)

@@ -1,0 +1,122 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Jobs as callers see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import datetime
+from typing import Any
+
+from oslo_log import log
+from sqlalchemy import orm
+
+from freezer_api import crypt
+from freezer_api.db import actions
+from freezer_api.db import delegations
+from freezer_api.db import jobs
+from freezer_api.db import models
+from freezer_api import delegations as trust_keeper
+from freezer_api.domain import jobs as domain
+
+LOG = log.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """Who reads, and what of a job is shown.
+
+    ``pids_of`` are the clients whose process ids are shown, None for all;
+    ``delay`` is how long a new job looks untouched, in seconds.
+    """
+
+    user_id: str
+    sees_trusts: bool
+    pids_of: set[str] | None
+    now: int
+    delay: int
+
+
+def _entry(action: models.Action) -> dict[str, Any]:
+    return {
+        'project_id': action.project_id,
+        'action_id': action.id,
+        'user_id': action.user_id,
+        'max_retries': action.max_retries,
+        'max_retries_interval': action.max_retries_interval,
+        'mandatory': bool(action.mandatory),
+        'freezer_action': actions.freezer_action(action),
+    }
+
+
+def iso(epoch: int) -> str:
+    """Return a time as text, UTC."""
+    return datetime.datetime.fromtimestamp(epoch, datetime.UTC).strftime(
+        '%Y-%m-%dT%H:%M:%SZ')
+
+
+def document(job: models.Job, job_actions: Sequence[models.Action],
+             reader: Reader) -> dict[str, Any]:
+    """Return a job, without its credentials."""
+    state = jobs.runtime(job)
+    shown = dataclasses.replace(state, status=domain.visible_status(
+        state, reader.now, reader.delay))
+    if reader.pids_of is not None and job.client_id not in reader.pids_of:
+        shown = dataclasses.replace(shown, current_pid=None)
+    made: dict[str, Any] = {
+        'job_id': job.id,
+        'project_id': job.project_id,
+        'user_id': job.user_id,
+        'job_schedule': domain.merge_schedule(jobs.schedule(job), shown),
+        'client_id': job.client_id,
+        'session_id': job.session_id or '',
+        'session_tag': job.session_tag or 0,
+        'description': job.description,
+        'job_actions': [_entry(action) for action in job_actions],
+    }
+    if state.status_reason is not None:
+        made['status_reason'] = state.status_reason
+    if state.next_run_at is not None:
+        made['next_run_at'] = iso(state.next_run_at)
+    return made
+
+
+def documents(session: orm.Session, found: Sequence[models.Job],
+              reader: Reader,
+              keeper: trust_keeper.Delegations) -> list[dict[str, Any]]:
+    """Return jobs, each with the credentials that the reader may see."""
+    ids = [job.id for job in found]
+    job_actions = actions.of_jobs(session, ids)
+    credentials = delegations.of_jobs(session, ids)
+    made = []
+    for job in found:
+        one = document(job, job_actions.get(job.id, []), reader)
+        credential = credentials.get(job.id)
+        if credential is not None and (
+                reader.sees_trusts
+                or credential.trustor_user_id == reader.user_id):
+            one.update(_shown(keeper, credential))
+        made.append(one)
+    return made
+
+
+def _shown(keeper: trust_keeper.Delegations,
+           credential: models.UserCredential) -> dict[str, Any]:
+    try:
+        shown = dataclasses.asdict(keeper.credentials(credential))
+    except crypt.CryptError as error:
+        LOG.error('The trust of job %s cannot be read: %s',
+                  credential.job_id, error)
+        return {}
+    return {**shown, 'user_credentials': shown}

@@ -1,0 +1,70 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Events: start, stop and abort of a job."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import falcon
+from sqlalchemy import orm
+
+from freezer_api.api import errors
+from freezer_api.api import request
+from freezer_api.api import services
+from freezer_api.api.v2 import assignment
+from freezer_api.db import actions
+from freezer_api.db import clients
+from freezer_api.db import jobs
+from freezer_api.db import runs
+from freezer_api.domain import events
+
+
+class JobEvent(services.Resource):
+    """``/v2/{project_id}/jobs/{job_id}/event``"""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response,
+                project_id: str, job_id: str) -> None:
+        self._caller(req).must('jobs:event:create', project_id)
+        sent = request.body(req)
+        if not isinstance(sent, dict) or not sent:
+            raise errors.bad_request('Bad event request format')
+        event = next(iter(sent))
+        if event not in events.EVENTS:
+            raise errors.bad_request('Bad Action Method')
+        now = self._now()
+
+        def work(session: orm.Session) -> str:
+            job = jobs.find(session, project_id, job_id, lock=True)
+            if job is None:
+                raise errors.not_found(f'Job not registered with ID {job_id}')
+            client = clients.find_visible(session, project_id, job.client_id)
+            if event == 'start':
+                # Whatever became of client and actions, a job can be stopped.
+                assignment.check(
+                    assignment.client_of(session, project_id, job.client_id),
+                    actions.of_jobs(session, [job_id]).get(job_id, []))
+            effect = events.apply(
+                event, jobs.runtime(job), now,
+                client is None or bool(client.claims))
+            state = effect.runtime
+            if state.event == 'start' and state.next_run_at == now:
+                state = dataclasses.replace(
+                    state, next_run_at=runs.start_time(session, job, now))
+            jobs.set_runtime(job, state)
+            if effect.for_run is not None and job.run_id is not None:
+                runs.tell(session, job.run_id, effect.for_run)
+            return effect.result
+
+        resp.status = falcon.HTTP_202
+        resp.media = {'result': self._database.write(work)}

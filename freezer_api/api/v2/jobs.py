@@ -1,0 +1,143 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Jobs: create, read, change, replace, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import falcon
+from sqlalchemy import orm
+
+from freezer_api.api import errors
+from freezer_api.api import request
+from freezer_api.api import services
+from freezer_api.api.v2 import job_change
+from freezer_api.api.v2 import job_documents
+from freezer_api.db import clients
+from freezer_api.db import delegations
+from freezer_api.db import jobs
+from freezer_api.db import models
+from freezer_api.schemas import jobs as schema
+
+ALL = 'jobs:get_all_projects'
+
+# How long a trust is kept for a run that goes on while its job is deleted.
+_ABORT_SECONDS = 300
+
+
+class _Reader(services.Resource):
+    """Shows jobs."""
+
+    def _documents(self, req: falcon.Request, session: orm.Session,
+                   project_id: str, found: Sequence[models.Job],
+                   every_project: bool) -> list[dict[str, Any]]:
+        caller = self._caller(req)
+        owned = {client.client_id for client in clients.find_many(
+            session, project_id, {job.client_id for job in found}).values()
+            if client.project_id == caller.project_id}
+        reader = job_documents.Reader(
+            user_id=caller.user_id, sees_trusts=caller.sees_trusts,
+            pids_of=None if every_project else owned, now=self._now(),
+            delay=self._conf.scheduling.autostart_delay)
+        return job_documents.documents(
+            session, found, reader, self._delegations)
+
+
+class Jobs(_Reader):
+    """``/v2/{project_id}/jobs``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response,
+               project_id: str) -> None:
+        caller = self._caller(req)
+        caller.must('jobs:get_all', project_id)
+        page = request.page(req, self._conf)
+        every_project = request.flag(req, 'all_projects')
+        if every_project:
+            caller.must(ALL, project_id)
+        with self._database.read() as session:
+            found = jobs.list_page(
+                session, None if every_project else project_id, page.limit,
+                page.offset)
+            resp.media = {'jobs': self._documents(
+                req, session, project_id, found,
+                caller.may(ALL, project_id))}
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response,
+                project_id: str) -> None:
+        caller = self._caller(req)
+        caller.must('jobs:create', project_id)
+        sent = job_change.with_defaults(request.body(req))
+        schema.validate_create(sent)
+        job = job_change.JobChange(self._services, caller, project_id).create(
+            sent, sent.get('job_id') or None)
+        resp.status = falcon.HTTP_201
+        resp.media = {'job_id': job.id}
+
+
+class Job(_Reader):
+    """``/v2/{project_id}/jobs/{job_id}``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response,
+               project_id: str, job_id: str) -> None:
+        caller = self._caller(req)
+        caller.must('jobs:get', project_id)
+        every_project = caller.may(ALL, project_id)
+        with self._database.read() as session:
+            job = jobs.find(
+                session, None if every_project else project_id, job_id)
+            if job is None:
+                raise errors.not_found(f'No job with ID {job_id}')
+            [resp.media] = self._documents(
+                req, session, project_id, [job], every_project)
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response,
+                 project_id: str, job_id: str) -> None:
+        caller = self._caller(req)
+        caller.must('jobs:update', project_id)
+        sent = job_change.with_defaults(request.body(req))
+        schema.validate_update(sent)
+        job_change.JobChange(self._services, caller, project_id).update(
+            job_id, sent)
+        resp.media = {'job_id': job_id, 'version': 0}
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response,
+                project_id: str, job_id: str) -> None:
+        caller = self._caller(req)
+        caller.must('jobs:create', project_id)
+        sent = job_change.with_defaults(request.body(req))
+        schema.validate_create({**sent, 'job_id': job_id}
+                               if isinstance(sent, dict) else sent)
+        job_change.JobChange(self._services, caller, project_id).replace(
+            job_id, sent)
+        resp.status = falcon.HTTP_201
+        resp.media = {'job_id': job_id, 'version': job_id}
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response,
+                  project_id: str, job_id: str) -> None:
+        self._caller(req).must('jobs:delete', project_id)
+        now = self._now()
+
+        def work(session: orm.Session) -> bool:
+            job = jobs.find(session, project_id, job_id, lock=True)
+            if job is None:
+                return False
+            delegations.release(
+                session, job, now, _ABORT_SECONDS if job.run_id else 0)
+            jobs.delete(session, job, now)
+            return True
+
+        if self._database.write(work):
+            self._delegations.delete_retired()
+        resp.status = falcon.HTTP_204

@@ -1,0 +1,75 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Trust ids at rest: encrypted with the first of a list of Fernet keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptography import fernet
+
+FERNET = 'fernet'
+
+
+class CryptError(Exception):
+    """A stored secret cannot be read, or none can be stored."""
+
+
+class Crypt:
+    """Encrypt and decrypt short texts.
+
+    :param keys: urlsafe base64 Fernet keys, newest first; may be empty, and
+        then only plain text of an adopted database can be read
+    :raises CryptError: when a key is no Fernet key; its text is not repeated
+    """
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        try:
+            self._keys = [fernet.Fernet(key.encode()) for key in keys]
+        except ValueError:
+            raise CryptError('[user_credentials] keys holds something that '
+                             'is not a Fernet key') from None
+        self._fernet = fernet.MultiFernet(self._keys) if self._keys else None
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is a key to encrypt with."""
+        return self._fernet is not None
+
+    def encrypt(self, text: str) -> tuple[str, str]:
+        """Return (ciphertext, decrypt_method).
+
+        :raises CryptError: without a key
+        """
+        if self._fernet is None:
+            raise CryptError('[user_credentials] keys is not set')
+        return self._fernet.encrypt(text.encode()).decode(), FERNET
+
+    def decrypt(self, text: str, method: str | None) -> str:
+        """Return the text that :meth:`encrypt` was given.
+
+        :param method: as stored beside it; None is plain text, as upstream
+            kept it
+        :raises CryptError: on an unknown method, or when no key fits
+        """
+        if method is None:
+            return text
+        if method != FERNET:
+            raise CryptError('unknown decrypt_method')
+        if self._fernet is None:
+            raise CryptError('[user_credentials] keys is not set')
+        try:
+            return self._fernet.decrypt(text.encode()).decode()
+        except fernet.InvalidToken:
+            raise CryptError(
+                'none of [user_credentials] keys fits') from None

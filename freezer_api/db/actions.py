@@ -1,0 +1,242 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rows of actions: what to do, with its retries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import models
+from freezer_api.db import rows
+
+# Keys of freezer_action that have a column of their own; each is shown, null
+# where it is not set.
+COLUMNS = {'backup_name': 'backup_name', 'action': 'action',
+           'mode': 'actionmode', 'container': 'container',
+           'timeout': 'timeout', 'priority': 'priority',
+           'path_to_backup': 'path_to_backup', 'log_file': 'log_file'}
+
+DEFAULT_MAX_RETRIES = 5
+DEFAULT_MAX_RETRIES_INTERVAL = 6
+
+# Beside the definition, and no part of it.
+_NO_DEFINITION = ('_version', 'user_id')
+
+
+class Taken(Exception):
+    """The id is a row's already, live or not."""
+
+
+class Refused(Exception):
+    """A job cannot have this action; the text says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """An action as it was sent."""
+
+    freezer_action: Mapping[str, Any]
+    max_retries: int | None = DEFAULT_MAX_RETRIES
+    max_retries_interval: int | None = DEFAULT_MAX_RETRIES_INTERVAL
+    mandatory: bool = False
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Content:
+        """Read a checked document: the action's own, or a job's entry.
+
+        ``mandatory`` counts beside freezer_action and inside it, where
+        upstream looked for it.
+        """
+        freezer_action = document.get('freezer_action') or {}
+        mandatory = document.get(
+            'mandatory', freezer_action.get('mandatory'))
+        return cls(
+            freezer_action=freezer_action,
+            max_retries=document.get('max_retries', DEFAULT_MAX_RETRIES),
+            max_retries_interval=document.get(
+                'max_retries_interval', DEFAULT_MAX_RETRIES_INTERVAL),
+            mandatory=mandatory is True)
+
+
+def freezer_action(action: models.Action) -> dict[str, Any]:
+    """Return the freezer_action of a row."""
+    stored = action.backup_metadata
+    document = dict(stored) if isinstance(stored, dict) else {}
+    for key, column in COLUMNS.items():
+        value = getattr(action, column)
+        document[key] = document.get(key) if value is None else value
+    return document
+
+
+def same_definition(stored: Mapping[str, Any],
+                    sent: Mapping[str, Any]) -> bool:
+    """Whether two freezer_actions mean the same; null is absence."""
+
+    def meaning(document: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in document.items()
+                if value is not None and key not in _NO_DEFINITION}
+
+    return meaning(stored) == meaning(sent)
+
+
+def find(session: orm.Session, project_id: str,
+         action_id: str) -> models.Action | None:
+    """Return a live action of the project."""
+    return session.scalars(sa.select(models.Action).where(
+        rows.live(models.Action), models.Action.project_id == project_id,
+        models.Action.id == action_id)).first()
+
+
+def list_page(session: orm.Session, project_id: str, limit: int,
+              offset: int) -> Sequence[models.Action]:
+    """Return a page of the project's actions."""
+    query = sa.select(models.Action).where(
+        rows.live(models.Action), models.Action.project_id == project_id)
+    return session.scalars(rows.ordered(query, models.Action)
+                           .limit(limit).offset(offset)).all()
+
+
+def add(session: orm.Session, project_id: str, user_id: str,
+        action_id: str | None, content: Content) -> models.Action:
+    """Add an action.
+
+    :raises Taken: when a row has the id, be it deleted or of another project
+    """
+    if action_id and session.get(models.Action, action_id) is not None:
+        raise Taken(f'Action already registered with ID {action_id}')
+    action = models.Action(id=action_id or rows.new_id(),
+                           project_id=project_id, user_id=user_id)
+    write(action, content)
+    session.add(action)
+    return action
+
+
+def write(action: models.Action, content: Content) -> None:
+    """Give a row a content."""
+    document = dict(content.freezer_action)
+    action.backup_metadata = document
+    for key, column in COLUMNS.items():
+        value = document.get(key)
+        if column in ('timeout', 'priority') and not isinstance(value, int):
+            value = None
+        setattr(action, column, value)
+    action.max_retries = content.max_retries
+    action.max_retries_interval = content.max_retries_interval
+    action.mandatory = content.mandatory
+
+
+def update(action: models.Action, document: Mapping[str, Any]) -> None:
+    """Change what a checked PATCH document names, and nothing else.
+
+    A key of freezer_action that is sent as null is unset.
+    """
+    merged = freezer_action(action) | (document.get('freezer_action') or {})
+    mandatory = document.get('mandatory', merged.get('mandatory'))
+    write(action, Content(
+        freezer_action={key: value for key, value in merged.items()
+                        if value is not None},
+        max_retries=document.get('max_retries', action.max_retries),
+        max_retries_interval=document.get(
+            'max_retries_interval', action.max_retries_interval),
+        mandatory=bool(action.mandatory) if mandatory is None
+        else mandatory is True))
+
+
+def delete(session: orm.Session, action: models.Action, now: int) -> None:
+    """Delete an action and take it out of its own project's jobs."""
+    rows.delete(action, now)
+    jobs = sa.select(models.Job.id).where(
+        models.Job.project_id == action.project_id)
+    session.execute(sa.update(models.JobAction).where(
+        models.JobAction.action_id == action.id,
+        models.JobAction.job_id.in_(jobs)).values(deleted=True))
+
+
+def of_jobs(session: orm.Session, job_ids: Iterable[str],
+            ) -> dict[str, list[models.Action]]:
+    """Return the live actions of jobs, each list in its order."""
+    query = (
+        sa.select(models.JobAction.job_id, models.Action)
+        .join(models.Action, models.Action.id == models.JobAction.action_id)
+        .join(models.Job, models.Job.id == models.JobAction.job_id)
+        .where(models.JobAction.job_id.in_(list(job_ids)),
+               models.Action.project_id == models.Job.project_id,
+               rows.live(models.JobAction), rows.live(models.Action))
+        .order_by(models.JobAction.job_id, models.JobAction.position,
+                  models.JobAction.id))
+    found: dict[str, list[models.Action]] = {}
+    for job_id, action in session.execute(query):
+        found.setdefault(job_id, []).append(action)
+    return found
+
+
+def jobs_with(session: orm.Session,
+              action: models.Action) -> Sequence[models.Job]:
+    """Return the live jobs of the action's project that use it."""
+    query = (
+        sa.select(models.Job)
+        .where(rows.live(models.Job),
+               models.Job.project_id == action.project_id,
+               models.Job.id.in_(
+                   sa.select(models.JobAction.job_id).where(
+                       models.JobAction.action_id == action.id,
+                       rows.live(models.JobAction))))
+        .order_by(models.Job.id))
+    return session.scalars(query).all()
+
+
+def set_of_job(session: orm.Session, job: models.Job, user_id: str,
+               entries: Sequence[Mapping[str, Any]]) -> list[models.Action]:
+    """Make the entries of a job's document the job's actions.
+
+    An entry names an action of the project, brings a new one, or repeats the
+    one it names.
+
+    :raises Refused: on an unknown action_id, or one with another definition
+    """
+    project_id = job.project_id or ''
+    session.execute(sa.delete(models.JobAction).where(
+        models.JobAction.job_id == job.id))
+    actions = []
+    for position, entry in enumerate(entries):
+        action = _of_entry(session, project_id, user_id, entry)
+        actions.append(action)
+        session.flush()
+        session.add(models.JobAction(
+            id=rows.new_id(), job_id=job.id, action_id=action.id,
+            position=position))
+    return actions
+
+
+def _of_entry(session: orm.Session, project_id: str, user_id: str,
+              entry: Mapping[str, Any]) -> models.Action:
+    action_id = entry.get('action_id')
+    if not action_id:
+        return add(session, project_id, user_id, None, Content.of(entry))
+    action = find(session, project_id, action_id)
+    if action is None:
+        raise Refused(f'Action id: {action_id} not found.')
+    sent = entry.get('freezer_action')
+    if sent and not same_definition(freezer_action(action), sent):
+        raise Refused(
+            f'Action id: {action_id} already exists with a different '
+            'definition. Update the action directly, or omit action_id to '
+            'create a new one.')
+    return action

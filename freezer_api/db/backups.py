@@ -1,0 +1,85 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rows of backup records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import models
+from freezer_api.db import rows
+
+
+def list_page(session: orm.Session, project_id: str, limit: int,
+              offset: int) -> Sequence[models.Backup]:
+    """Return a page of the project's backups."""
+    query = sa.select(models.Backup).where(
+        rows.live(models.Backup), models.Backup.project_id == project_id)
+    return session.scalars(rows.ordered(query, models.Backup)
+                           .limit(limit).offset(offset)).all()
+
+
+def find(session: orm.Session, project_id: str, backup_id: str,
+         lock: bool = False) -> models.Backup | None:
+    """Return a live backup of the project."""
+    query = sa.select(models.Backup).where(
+        rows.live(models.Backup), models.Backup.project_id == project_id,
+        models.Backup.id == backup_id)
+    if lock:
+        query = query.with_for_update().execution_options(
+            populate_existing=True)
+    return session.scalars(query).first()
+
+
+def add(session: orm.Session, project_id: str, user_id: str,
+        metadata: Mapping[str, Any], status: str,
+        backup_id: str | None = None) -> models.Backup:
+    """Add a record; its job is the one that the metadata names."""
+    job_id = metadata.get('job_id')
+    backup = models.Backup(
+        id=backup_id or rows.new_id(), project_id=project_id,
+        user_id=user_id, backup_metadata=dict(metadata), status=status,
+        job_id=job_id if isinstance(job_id, str) else None)
+    session.add(backup)
+    return backup
+
+
+def update(backup: models.Backup, metadata: Mapping[str, Any],
+           status: str | None) -> None:
+    """Merge metadata into a record, and set its status where one is given."""
+    stored = backup.backup_metadata
+    backup.backup_metadata = {
+        **(stored if isinstance(stored, dict) else {}), **metadata}
+    if status is not None:
+        backup.status = status
+
+
+def report(session: orm.Session, job: models.Job, backup_id: str,
+           status: str, metadata: Mapping[str, Any]) -> None:
+    """Write what a run says of a backup: a new record or more of an old.
+
+    The record is its job's owner's. An id of another project or job is left
+    alone: a run reports its own backups only.
+    """
+    metadata = {**metadata, 'job_id': job.id}
+    backup = session.get(models.Backup, backup_id)
+    if backup is None:
+        add(session, job.project_id or '', job.user_id, metadata, status,
+            backup_id)
+    elif (backup.project_id, backup.job_id) == (job.project_id, job.id):
+        update(backup, metadata, status)

@@ -1,0 +1,192 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rows of registered schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import models
+from freezer_api.db import rows
+from freezer_api.domain import capabilities
+
+
+class Taken(Exception):
+    """The client id or uuid is somebody else's; the text says which."""
+
+
+class InUse(Exception):
+    """Jobs still need the client."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Registration:
+    """What a scheduler says of itself."""
+
+    client_id: str
+    hostname: str | None
+    description: str | None
+    uuid: str | None
+    supported: capabilities.Capabilities
+    is_central: bool
+    claims: bool
+
+
+def supported(client: models.Client) -> capabilities.Capabilities:
+    """Return the capability lists of a client."""
+    return capabilities.Capabilities(
+        *(tuple(value) if isinstance(value, list) else () for value in (
+            client.supported_actions, client.supported_modes,
+            client.supported_storages, client.supported_engines)))
+
+
+def _visible(project_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        rows.live(models.Client),
+        sa.or_(models.Client.project_id == project_id,
+               models.Client.is_central == sa.true()))
+
+
+def list_visible(session: orm.Session, project_id: str, limit: int,
+                 offset: int) -> Sequence[models.Client]:
+    """Return a page of the project's clients and of all central ones."""
+    query = sa.select(models.Client).where(_visible(project_id))
+    return session.scalars(rows.ordered(query, models.Client)
+                           .limit(limit).offset(offset)).all()
+
+
+def find_visible(session: orm.Session, project_id: str,
+                 client_id: str) -> models.Client | None:
+    """Return the client that an id means to a project.
+
+    A central client goes before one of the project's own, which cannot take
+    a central one's place.
+    """
+    query = sa.select(models.Client).where(
+        _visible(project_id), models.Client.client_id == client_id)
+    return session.scalars(query.order_by(
+        models.Client.is_central.desc(), models.Client.created_at,
+        models.Client.id).limit(1)).first()
+
+
+def find_owned(session: orm.Session, project_id: str,
+               client_id: str) -> models.Client | None:
+    """Return the project's own client of that id, a central one first."""
+    client = find_visible(session, project_id, client_id)
+    return None if client is None or client.project_id != project_id \
+        else client
+
+
+def find_many(session: orm.Session, project_id: str,
+              client_ids: set[str]) -> dict[str, models.Client]:
+    """Return the visible clients of a set of ids, by client_id."""
+    if not client_ids:
+        return {}
+    query = sa.select(models.Client).where(
+        _visible(project_id), models.Client.client_id.in_(client_ids))
+    return {client.client_id: client for client in session.scalars(
+        query.order_by(models.Client.is_central))}
+
+
+def register(session: orm.Session, project_id: str, user_id: str,
+             registration: Registration) -> models.Client:
+    """Add a client, or bring the project's own up to date.
+
+    :raises Taken: when the id is another project's central client, or the
+        uuid any row's
+    """
+    _refuse_foreign(session, project_id, registration.client_id)
+    query = sa.select(models.Client).where(
+        rows.live(models.Client), models.Client.project_id == project_id,
+        models.Client.client_id == registration.client_id)
+    client = session.scalars(query.order_by(
+        models.Client.is_central.desc(), models.Client.created_at,
+        models.Client.id).limit(1)).first()
+    if client is None:
+        client = _add(session, project_id, user_id, registration)
+    client.user_id = user_id
+    client.description = registration.description
+    offered = registration.supported
+    client.supported_actions = list(offered.actions)
+    client.supported_modes = list(offered.modes)
+    client.supported_storages = list(offered.storages)
+    client.supported_engines = list(offered.engines)
+    client.claims = registration.claims
+    # One that was registered before it became central does so now; none is
+    # demoted, since jobs of other projects may rely on it.
+    client.is_central = client.is_central or registration.is_central
+    return client
+
+
+def _refuse_foreign(session: orm.Session, project_id: str,
+                    client_id: str) -> None:
+    central = session.scalars(sa.select(models.Client.id).where(
+        rows.live(models.Client), models.Client.client_id == client_id,
+        models.Client.is_central == sa.true(),
+        models.Client.project_id != project_id).limit(1)).first()
+    if central is not None:
+        raise Taken(f'Client {client_id} is already registered by another '
+                    'project')
+
+
+def _add(session: orm.Session, project_id: str, user_id: str,
+         registration: Registration) -> models.Client:
+    row_id = registration.uuid or rows.new_id()
+    if registration.uuid and session.get(models.Client, row_id) is not None:
+        raise Taken('Document with the specified ID already exists.')
+    client = models.Client(
+        id=row_id, uuid=row_id, project_id=project_id, user_id=user_id,
+        client_id=registration.client_id, hostname=registration.hostname,
+        is_central=False)
+    session.add(client)
+    return client
+
+
+def drop_duplicate(session: orm.Session, client: models.Client,
+                   now: int) -> None:
+    """Take back a client that was added beside another of the same name.
+
+    Two schedulers that start at once may each find none and add one. Called
+    in a transaction after that of :func:`register`, each sees both, and the
+    younger goes.
+    """
+    condition = [rows.live(models.Client),
+                 models.Client.client_id == client.client_id]
+    condition.append(
+        models.Client.is_central == sa.true() if client.is_central
+        else models.Client.project_id == client.project_id)
+    first = session.scalars(rows.ordered(
+        sa.select(models.Client).where(*condition),
+        models.Client)).first()
+    if first is not None and first.id != client.id:
+        rows.delete(session.get_one(models.Client, client.id), now)
+        if first.project_id != client.project_id:
+            raise Taken(f'Client {client.client_id} is already registered '
+                        'by another project')
+
+
+def delete(session: orm.Session, client: models.Client, now: int) -> None:
+    """Delete a client.
+
+    :raises InUse: for a central one that has jobs
+    """
+    if client.is_central and session.scalars(
+            sa.select(models.Job.id).where(
+                rows.live(models.Job),
+                models.Job.client_id == client.client_id).limit(1)).first():
+        raise InUse(f'Client {client.client_id} still has jobs')
+    rows.delete(client, now)

@@ -1,0 +1,102 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rows of jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import models
+from freezer_api.db import rows
+from freezer_api.domain import jobs as domain
+
+_RUNTIME = tuple(field.name for field in dataclasses.fields(domain.Runtime))
+
+
+class Taken(Exception):
+    """The id is a row's already, live or not."""
+
+
+def runtime(job: models.Job) -> domain.Runtime:
+    """Return where a job stands."""
+    return domain.Runtime(**{name: getattr(job, name) for name in _RUNTIME})
+
+
+def set_runtime(job: models.Job, state: domain.Runtime) -> None:
+    """Write where a job stands."""
+    for name in _RUNTIME:
+        setattr(job, name, getattr(state, name))
+
+
+def schedule(job: models.Job) -> dict[str, object]:
+    """Return what the user wrote of the schedule."""
+    user, _ = domain.split_schedule(
+        job.schedule if isinstance(job.schedule, dict) else {})
+    return user
+
+
+def find(session: orm.Session, project_id: str | None, job_id: str,
+         lock: bool = False) -> models.Job | None:
+    """Return a live job.
+
+    :param project_id: None finds a job of any project
+    :param lock: keep others from changing it until the transaction ends
+    """
+    query = sa.select(models.Job).where(
+        rows.live(models.Job), models.Job.id == job_id)
+    if project_id is not None:
+        query = query.where(models.Job.project_id == project_id)
+    if lock:
+        query = query.with_for_update().execution_options(
+            populate_existing=True)
+    return session.scalars(query).first()
+
+
+def list_page(session: orm.Session, project_id: str | None, limit: int,
+              offset: int) -> Sequence[models.Job]:
+    """Return a page of a project's jobs, of all projects for None."""
+    query = sa.select(models.Job).where(rows.live(models.Job))
+    if project_id is not None:
+        query = query.where(models.Job.project_id == project_id)
+    return session.scalars(rows.ordered(query, models.Job)
+                           .limit(limit).offset(offset)).all()
+
+
+def add(session: orm.Session, project_id: str, user_id: str,
+        job_id: str | None, client_id: str) -> models.Job:
+    """Add an empty job.
+
+    :raises Taken: when a row has the id, be it deleted or of another project
+    """
+    if job_id and session.get(models.Job, job_id) is not None:
+        raise Taken(f'Job already registered with ID {job_id}')
+    job = models.Job(id=job_id or rows.new_id(), project_id=project_id,
+                     user_id=user_id, client_id=client_id, schedule={})
+    session.add(job)
+    session.flush()
+    return job
+
+
+def delete(session: orm.Session, job: models.Job, now: int) -> None:
+    """Delete a job and its links; a going run is told to abort."""
+    session.execute(sa.delete(models.JobAction).where(
+        models.JobAction.job_id == job.id))
+    if job.run_id is not None:
+        session.execute(sa.update(models.JobRun).where(
+            models.JobRun.id == job.run_id).values(event='abort'))
+    job.next_run_at = None
+    rows.delete(job, now)

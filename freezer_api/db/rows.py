@@ -1,0 +1,48 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What all tables share: visible rows, stable pages, soft deletion."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+import uuid
+
+import sqlalchemy as sa
+
+from freezer_api.db import models
+
+
+def new_id() -> str:
+    """Return an id as the API makes them: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+def live(model: type[models.Base]) -> sa.ColumnElement[bool]:
+    """The condition of a row that is not deleted.
+
+    A NULL, which only rows made by hand have, counts as deleted.
+    """
+    return model.deleted == sa.false()
+
+
+def ordered(query: Any, model: Any) -> Any:
+    """Put a list into its stable order: creation, then id."""
+    return query.order_by(model.created_at, model.id)
+
+
+def delete(row: models.Base, now: int) -> None:
+    """Mark a row deleted; it stays, and so does its id."""
+    row.deleted = True
+    row.deleted_at = datetime.datetime.fromtimestamp(
+        now, datetime.UTC).replace(tzinfo=None)

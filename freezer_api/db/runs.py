@@ -1,0 +1,259 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rows of runs: claimed, renewed, taken over, reported.
+
+Whoever needs both locks the job before the run, so that no two wait for each
+other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import jobs as db_jobs
+from freezer_api.db import models
+from freezer_api.db import rows
+from freezer_api.domain import jobs
+from freezer_api.domain import runs
+
+_CHUNK = 500
+
+
+class Stale(Exception):
+    """The run has another holder, or none any more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Holder:
+    """The scheduler that asks.
+
+    ``lease`` is for how many seconds it may keep a run without a word.
+    ``project_id`` is set for a client of one project, None for a central one.
+    """
+
+    client_id: str
+    project_id: str | None
+    scheduler_id: str
+    lease: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a scheduler says of a run that it holds."""
+
+    run_id: str
+    fence: int
+    state: runs.State
+    reason: str | None
+    actions: list[dict[str, Any]]
+    release: bool
+
+
+def list_of_job(session: orm.Session, job_id: str, limit: int,
+                offset: int) -> Sequence[models.JobRun]:
+    """Return a page of a job's runs, newest first."""
+    return session.scalars(
+        sa.select(models.JobRun).where(models.JobRun.job_id == job_id)
+        .order_by(models.JobRun.nominal_at.desc())
+        .limit(limit).offset(offset)).all()
+
+
+def renew(session: orm.Session, holder: Holder, held: Mapping[str, int],
+          now: int) -> Sequence[models.JobRun]:
+    """Prolong the leases of the runs that are still the holder's.
+
+    :param held: fence by run id
+    :returns: those runs
+    """
+    ours: list[models.JobRun] = []
+    run_ids = sorted(held)
+    for start in range(0, len(run_ids), _CHUNK):
+        ours += [run for run in session.scalars(
+            sa.select(models.JobRun).where(
+                models.JobRun.id.in_(run_ids[start:start + _CHUNK]))
+            .order_by(models.JobRun.id).with_for_update())
+            if run.fence == held[run.id]
+            and run.client_id == holder.client_id
+            and run.scheduler_id == holder.scheduler_id
+            and run.lease_expires_at is not None]
+    for run in ours:
+        run.lease_expires_at = now + holder.lease
+    return ours
+
+
+def take_over(session: orm.Session, holder: Holder, limit: int,
+              now: int) -> list[models.JobRun]:
+    """Give the holder runs whose lease has expired."""
+    query = sa.select(models.JobRun).where(
+        models.JobRun.client_id == holder.client_id,
+        models.JobRun.lease_expires_at <= now)
+    if holder.project_id is not None:
+        query = query.where(models.JobRun.project_id == holder.project_id)
+    expired = session.scalars(
+        query.order_by(models.JobRun.lease_expires_at).limit(limit)
+        .with_for_update(skip_locked=True)).all()
+    for run in expired:
+        run.scheduler_id = holder.scheduler_id
+        run.lease_expires_at = now + holder.lease
+        run.fence += 1
+    return list(expired)
+
+
+def _due(session: orm.Session, holder: Holder, limit: int,
+         now: int) -> list[str]:
+    """Ids of due jobs, the projects taking turns, each oldest first."""
+    turn = sa.func.row_number().over(
+        partition_by=models.Job.project_id,
+        order_by=(models.Job.next_run_at, models.Job.id)).label('turn')
+    query = sa.select(
+        models.Job.id, models.Job.next_run_at, turn).where(
+            rows.live(models.Job), models.Job.client_id == holder.client_id,
+            models.Job.next_run_at <= now, models.Job.run_id.is_(None))
+    if holder.project_id is not None:
+        query = query.where(models.Job.project_id == holder.project_id)
+    queue = query.subquery()
+    return list(session.scalars(
+        sa.select(queue.c.id).order_by(
+            queue.c.turn, queue.c.next_run_at, queue.c.id).limit(limit)))
+
+
+def claim(session: orm.Session, holder: Holder, limit: int, window: int,
+          now: int) -> list[tuple[models.Job, models.JobRun]]:
+    """Make runs of due jobs and give them to the holder.
+
+    :param window: seconds within which a late firing is still run; an older
+        one becomes a run that was missed
+    """
+    wanted = _due(session, holder, limit, now)
+    due = session.scalars(
+        sa.select(models.Job).where(
+            models.Job.id.in_(wanted), rows.live(models.Job),
+            models.Job.client_id == holder.client_id,
+            models.Job.next_run_at <= now, models.Job.run_id.is_(None))
+        .order_by(models.Job.id).with_for_update(skip_locked=True)).all()
+    claimed = []
+    for job in sorted(due, key=lambda job: wanted.index(job.id)):
+        run = _claim_one(session, holder, job, window, now)
+        if run is not None:
+            claimed.append((job, run))
+    session.flush()
+    return claimed
+
+
+def _claim_one(session: orm.Session, holder: Holder, job: models.Job,
+               window: int, now: int) -> models.JobRun | None:
+    state = db_jobs.runtime(job)
+    schedule = db_jobs.schedule(job)
+    run = models.JobRun(
+        id=rows.new_id(), job_id=job.id, project_id=job.project_id,
+        client_id=job.client_id, nominal_at=state.next_run_at,
+        trigger=runs.trigger(state), fence=1)
+    session.add(run)
+    if runs.too_late(state, now, window):
+        run.state = runs.State.MISSED
+        run.reason = (f'No scheduler claimed the run within {window} seconds '
+                      'of its time.')
+        run.time_ended = now
+        db_jobs.set_runtime(job, jobs.miss(schedule, state, now))
+        return None
+    run.state = runs.State.RUNNING
+    run.scheduler_id = holder.scheduler_id
+    run.lease_expires_at = now + holder.lease
+    run.time_started = now
+    db_jobs.set_runtime(job, jobs.claim(schedule, state, run.id, now))
+    return run
+
+
+def start_time(session: orm.Session, job: models.Job, now: int) -> int:
+    """Return the nominal time of a start that was asked for now.
+
+    It is later than that of any run before, of which there may have been one
+    this very second.
+    """
+    latest = session.scalar(sa.select(sa.func.max(
+        models.JobRun.nominal_at)).where(models.JobRun.job_id == job.id))
+    return now if latest is None else max(now, latest + 1)
+
+
+def tell(session: orm.Session, run_id: str, event: str) -> None:
+    """Leave an event for the holder of a run."""
+    session.execute(sa.update(models.JobRun).where(
+        models.JobRun.id == run_id).values(event=event))
+
+
+def report(session: orm.Session, holder: Holder, said: Report, now: int,
+           ) -> tuple[models.Job | None, models.JobRun | None]:
+    """Write what the holder says of a run.
+
+    :returns: the run's job, deleted or not, and the run; None, None for a
+        run that the client does not have
+    :raises Stale: when the run is no longer the holder's; nothing is changed
+    """
+    run = session.get(models.JobRun, said.run_id)
+    if run is None or run.client_id != holder.client_id or (
+            holder.project_id is not None
+            and run.project_id != holder.project_id):
+        return None, None
+    job = session.get_one(models.Job, run.job_id, with_for_update=True,
+                          populate_existing=True)
+    session.refresh(run, with_for_update=True)
+    if (run.fence != said.fence or run.lease_expires_at is None
+            or run.scheduler_id != holder.scheduler_id):
+        raise Stale()
+    run.actions = said.actions
+    run.reason = said.reason
+    if said.state.final:
+        end(session, job, run, said.state, said.reason, now)
+    else:
+        run.lease_expires_at = now if said.release else now + holder.lease
+    return job, run
+
+
+def end(session: orm.Session, job: models.Job, run: models.JobRun,
+        state: runs.State, reason: str | None, now: int) -> None:
+    """End a run, and put its job where it belongs after it."""
+    run.state = state
+    run.reason = reason
+    run.time_ended = now
+    run.lease_expires_at = None
+    if job.deleted or job.run_id != run.id:
+        return
+    before = db_jobs.runtime(job)
+    if before.next_run_at is not None and before.next_run_at <= now:
+        _pass_over(session, job, before.next_run_at, now)
+    db_jobs.set_runtime(job, jobs.finish(
+        db_jobs.schedule(job), before, state.value, reason, now))
+
+
+def _pass_over(session: orm.Session, job: models.Job, nominal_at: int,
+               now: int) -> None:
+    session.add(models.JobRun(
+        id=rows.new_id(), job_id=job.id, project_id=job.project_id,
+        client_id=job.client_id, nominal_at=nominal_at, fence=0,
+        trigger=runs.Trigger.SCHEDULE, state=runs.State.SKIPPED,
+        time_ended=now,
+        reason='The previous run of the job was still going on.'))
+
+
+def of_ids(session: orm.Session,
+           job_ids: Iterable[str]) -> dict[str, models.Job]:
+    """Return jobs by id, deleted ones too."""
+    return {job.id: job for job in session.scalars(
+        sa.select(models.Job).where(models.Job.id.in_(list(job_ids))))}

@@ -1,0 +1,129 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The one place where the API is put together.
+
+Nothing here is global: each application has its own configuration, database
+and policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+import datetime
+from typing import Any
+
+import falcon
+from keystonemiddleware import auth_token
+from oslo_config import cfg
+from oslo_middleware import cors
+from oslo_middleware import healthcheck
+from oslo_middleware import http_proxy_to_wsgi
+from oslo_middleware import sizelimit
+
+from freezer_api.api import context
+from freezer_api.api import errors
+from freezer_api.api import services
+from freezer_api.api.v2 import actions
+from freezer_api.api.v2 import backups
+from freezer_api.api.v2 import claims
+from freezer_api.api.v2 import clients
+from freezer_api.api.v2 import job_events
+from freezer_api.api.v2 import jobs
+from freezer_api.api.v2 import runs
+from freezer_api.api import versions
+from freezer_api import crypt
+from freezer_api.db import engine
+from freezer_api import delegations
+from freezer_api import policy
+from freezer_api import service_account
+from freezer_api import trusts
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+_ROUTES: tuple[tuple[str, type[services.Resource]], ...] = (
+    ('/clients', clients.Clients),
+    ('/clients/{client_id}', clients.Client),
+    ('/clients/{client_id}/claims', claims.Claims),
+    ('/clients/{client_id}/runs/{run_id}', claims.Run),
+    ('/jobs', jobs.Jobs),
+    ('/jobs/{job_id}', jobs.Job),
+    ('/jobs/{job_id}/event', job_events.JobEvent),
+    ('/jobs/{job_id}/runs', runs.JobRuns),
+    ('/actions', actions.Actions),
+    ('/actions/{action_id}', actions.Action),
+    ('/backups', backups.Backups),
+    ('/backups/{backup_id}', backups.Backup),
+    ('/maintenance', claims.Maintenance),
+)
+
+
+def utc_clock() -> int:
+    """Return now, in epoch seconds."""
+    return int(datetime.datetime.now(datetime.UTC).timestamp())
+
+
+def make_services(conf: cfg.ConfigOpts,
+                  clock: Callable[[], int] = utc_clock) -> services.Services:
+    """Return what the resources work with.
+
+    :raises freezer_api.crypt.CryptError: on an unusable key
+    """
+    database = engine.Database(conf)
+    account = service_account.ServiceAccount(
+        conf, conf.service_mode.auth_section)
+    keystone = trusts.Trusts(
+        account, conf.service_mode.trusts_delegated_roles)
+    box = crypt.Crypt(conf.user_credentials['keys'])
+    return services.Services(conf, database, delegations.Delegations(
+        database, keystone, box, clock), clock)
+
+
+def make_resources(made: services.Services) -> falcon.App:
+    """Return the application behind authentication."""
+    app = falcon.App(middleware=[
+        context.ContextMiddleware(policy.make_enforcer(made.conf)),
+        context.AcceptMiddleware()])
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.auto_parse_qs_csv = True
+    app.req_options.keep_blank_qs_values = False
+    errors.install(app)
+    app.add_route('/', versions.Versions())
+    app.add_route('/v2', versions.Home())
+    for path, resource in _ROUTES:
+        app.add_route(f'/v2/{{project_id}}{path}', resource(made))
+    return app
+
+
+def make_app(conf: cfg.ConfigOpts) -> Wsgi:
+    """Return the whole application of a configuration.
+
+    :raises freezer_api.crypt.CryptError: on an unusable key
+    """
+    resources = make_resources(make_services(conf))
+    authenticated = auth_token.AuthProtocol(
+        resources, {'oslo_config_config': conf})
+
+    def root(environ: dict[str, Any],
+             start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Only the version list is for everybody."""
+        chosen = (resources if environ.get('PATH_INFO', '') in ('', '/')
+                  else authenticated)
+        return chosen(environ, start_response)
+
+    app: Any = sizelimit.RequestBodySizeLimiter(root, conf)
+    app = healthcheck.Healthcheck(app, conf)
+    app = cors.CORS(app, conf)
+    app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
+    wsgi: Wsgi = app
+    return wsgi

@@ -1,0 +1,189 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Trusts in Keystone: made with the user's token, ended by the trust itself.
+
+Impersonation is on, since only then may a token of the trust delete it: the
+service can clean up without the user and without being an administrator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+from keystoneauth1 import exceptions as ks_exceptions
+from keystoneauth1 import plugin
+from keystoneclient.v3 import client as ks_client
+from oslo_log import log
+
+from freezer_api import service_account
+
+LOG = log.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Caller:
+    """Who asks, as Keystone told of the token.
+
+    ``auth`` logs in with that token; ``delegated`` says why it may not give
+    anything away, None when it may.
+    """
+
+    user_id: str
+    project_id: str | None
+    roles: Sequence[str]
+    auth: plugin.BaseAuthPlugin | None
+    delegated: str | None
+
+
+class TrustRefused(Exception):
+    """Keystone will not make this trust for this user.
+
+    ``code`` is stable and for programs, the text is for the user.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class KeystoneAway(Exception):
+    """Keystone did not answer, or not as it should."""
+
+
+def delegated_how(token: Mapping[str, Any]) -> str | None:
+    """Tell which delegation a token comes from, None for a user's own.
+
+    :param token: the ``token`` object of Keystone's validation answer
+    """
+    if 'application_credential' in token:
+        return 'an application credential'
+    if 'OS-TRUST:trust' in token:
+        return 'a trust'
+    if 'OS-OAUTH1' in token or 'oauth1' in token.get('methods', ()):
+        return 'an OAuth1 access token'
+    return None
+
+
+class Trusts:
+    """Makes and deletes the trusts to the service account."""
+
+    def __init__(self, account: service_account.ServiceAccount,
+                 roles: Sequence[str]) -> None:
+        self._account = account
+        self.roles = tuple(sorted(roles))
+
+    def trustee_user_id(self) -> str:
+        """Return the user whom all trusts are for.
+
+        :raises KeystoneAway: when the service account cannot log in
+        """
+        try:
+            return self._account.user_id()
+        except ks_exceptions.ClientException as error:
+            raise KeystoneAway('The service account cannot log in to '
+                               'Keystone') from error
+
+    def check(self, caller: Caller, project_id: str) -> None:
+        """Refuse what Keystone would refuse, with words for the user.
+
+        :raises TrustRefused: when the caller cannot delegate in the project
+        """
+        if caller.delegated is not None:
+            raise TrustRefused(
+                'delegation_needs_own_token',
+                'A job of a central scheduler needs a trust, and Keystone '
+                f'makes none for a token that comes from '
+                f'{caller.delegated}. Create or change the job with a token '
+                'of your own: log in with user name and password, or by '
+                'single sign-on.')
+        if caller.project_id != project_id:
+            raise TrustRefused(
+                'delegation_wrong_project',
+                'A job of a central scheduler runs with the authority of the '
+                'user who creates or changes it, in the project that the '
+                'token is scoped to. Use a token of project '
+                f'{project_id}.')
+        held = {role.lower() for role in caller.roles}
+        missing = [role for role in self.roles if role.lower() not in held]
+        if missing:
+            raise TrustRefused(
+                'delegation_missing_roles',
+                f'Failed to find roles {missing}: they are delegated to the '
+                'central scheduler, so the user must hold them in the '
+                'project.')
+
+    def create(self, caller: Caller, project_id: str) -> str:
+        """Make a trust from the caller to the service account.
+
+        :returns: its id, a secret
+        :raises TrustRefused: when Keystone refuses
+        :raises KeystoneAway: when Keystone cannot be asked
+        """
+        self.check(caller, project_id)
+        try:
+            trust = self._client(caller.auth).trusts.create(
+                trustee_user=self.trustee_user_id(),
+                trustor_user=caller.user_id, project=project_id,
+                role_names=list(self.roles), impersonation=True,
+                allow_redelegation=False)
+        except ks_exceptions.NotFound as error:
+            raise TrustRefused(
+                'delegation_missing_roles',
+                f'Failed to find roles {list(self.roles)} for a trust. '
+                'Roles that come from an identity provider only cannot be '
+                'delegated.') from error
+        except (ks_exceptions.Forbidden,
+                ks_exceptions.Unauthorized) as error:
+            raise TrustRefused(
+                'delegation_refused',
+                'Keystone refuses to make a trust with this token.'
+                ) from error
+        except ks_exceptions.ClientException as error:
+            raise KeystoneAway('Keystone made no trust') from error
+        return str(trust.id)
+
+    def delete(self, trust_id: str) -> None:
+        """Delete a trust; one that is gone already is fine.
+
+        :raises KeystoneAway: when it could not be deleted now: Keystone is
+            away, or refuses the trust until the trustor is enabled and has
+            the delegated roles again
+        """
+        try:
+            session = self._account.by_trust(trust_id)
+            ks_client.Client(
+                session=session,
+                endpoint_override=self._account.identity_url()
+                ).trusts.delete(trust_id)
+        except ks_exceptions.NotFound:
+            return
+        except ks_exceptions.Unauthorized as error:
+            # Of a trust that is gone, and of a wrong password of ours.
+            self._check_account(error)
+        except ks_exceptions.ClientException as error:
+            raise KeystoneAway('Keystone did not delete a trust') from error
+
+    def _check_account(self, cause: Exception) -> None:
+        try:
+            self._account.check()
+        except ks_exceptions.ClientException:
+            raise KeystoneAway('The service account cannot log in to '
+                               'Keystone') from cause
+
+    def _client(self, auth: plugin.BaseAuthPlugin | None) -> Any:
+        return ks_client.Client(
+            session=self._account.session(auth),
+            endpoint_override=self._account.identity_url())

@@ -1,0 +1,32 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The WSGI application: ``freezer_api.wsgi:application``.
+
+Reads freezer-api.conf from the usual places, or the files that
+``OS_FREEZER_API_CONFIG_FILES`` names, separated as in PATH.
+"""
+
+from __future__ import annotations
+
+import os
+
+from oslo_log import log
+
+from freezer_api import conf as configuration
+from freezer_api import deploy
+
+_files = os.environ.get('OS_FREEZER_API_CONFIG_FILES')
+_conf = configuration.load(
+    files=_files.split(os.pathsep) if _files else None)
+log.setup(_conf, 'freezer-api')
+application = deploy.make_app(_conf)
