@@ -1,0 +1,360 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A cloud: Keystone, Cinder, the Freezer API and a central scheduler."""
+
+import collections.abc
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+from tools.cloud import commands
+from tools.cloud import config
+from tools.cloud import credentials
+from tools.cloud import daemons
+from tools.cloud import environments
+from tools.cloud import errors
+from tools.cloud import identity
+from tools.cloud import layout
+from tools.cloud import locks
+from tools.cloud import ports
+from tools.cloud import programs
+from tools.cloud import progress
+from tools.cloud import rest
+from tools.cloud import secrets
+from tools.cloud import volumes
+
+#: Seconds that a process may take to answer.
+_PATIENCE = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What can be chosen about a cloud; None keeps what it has."""
+
+    projects: int | None = None
+    volumes: int | None = None
+    keystone_port: int | None = None
+    cinder_port: int | None = None
+    api_port: int | None = None
+    mib_per_gb: int | None = None
+    token_seconds: int | None = None
+
+    @classmethod
+    def on_free_ports(cls, projects: int, volumes: int = 2) -> "Options":
+        """A cloud beside whatever else runs on this machine."""
+        return cls(projects, volumes, *ports.find_free(3))
+
+
+class Cloud:
+    """A cloud in a directory, up or down, made or not yet.
+
+    For a test that wants the real thing::
+
+        made = cloud.Cloud(directory)
+        made.up(cloud.Options.on_free_ports(projects=2))
+        try:
+            session = made.session("project-1")        # REST, as a member
+            volumes = made.volumes("project-1")         # [{"id": ...}, ...]
+            answer = made.freezer("project-1", "job-list", "-f", "json")
+            made.kill("freezer-scheduler")             # kill -9
+            made.up()                                   # it comes back
+        finally:
+            made.down(purge=True)
+
+    Edit ``made.layout.etc / "scheduler.conf"`` between :meth:`kill` and
+    :meth:`up` to try other options: an edited file is left as it is.
+
+    :param state: the directory; made by :meth:`up`
+    :param home: the folder of the environments, by default that of the
+        checkout; they are made at the first :meth:`up`
+    :param tell: where progress is shown, by default nowhere
+    :raises errors.QuickstartError: the path cannot be used
+    """
+
+    def __init__(self, state: str | os.PathLike[str], *,
+                 home: pathlib.Path | None = None,
+                 tell: progress.Progress | None = None) -> None:
+        self.layout = layout.Layout.of(state)
+        self.environments = environments.Environments(
+            home or environments.default_home())
+        self.run = commands.Commands()
+        self._tell = tell or progress.Progress(None)
+
+    @property
+    def settings(self) -> layout.Settings:
+        """What the cloud was made with.
+
+        :raises errors.QuickstartError: there is no cloud
+        """
+        return layout.Settings.load(self.layout)
+
+    @property
+    def processes(self) -> dict[str, daemons.Daemon]:
+        """The four processes by name, running or not."""
+        return self._programs(self.settings).processes
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Where the processes that listen do so, by name."""
+        return self._programs(self.settings).urls
+
+    def _programs(self, settings: layout.Settings) -> programs.Programs:
+        return programs.Programs(self.layout, settings, self.environments)
+
+    # -- up ---------------------------------------------------------------
+
+    def up(self, options: Options | None = None) -> None:
+        """Start what does not run, making what does not exist.
+
+        :raises errors.QuickstartError: something failed; what this call
+            had started is stopped again, what ran before goes on
+        """
+        self.layout.check()
+        with _private_files():
+            self.layout.run.mkdir(parents=True, exist_ok=True)
+            lock = self.layout.run / "lock"
+            with locks.held(lock, self.run, self._tell):
+                self._up(options or Options())
+
+    def _up(self, options: Options) -> None:
+        settings = self._choose(options)
+        self.layout.make()
+        with _public_files():
+            self.environments.make(self.run, self._tell)
+        missing = [process for process
+                   in self._programs(settings).processes.values()
+                   if not process.running]
+        programs_ = self._programs(settings)
+        for process in missing:
+            if process.name in programs_.ports:
+                ports.require_free(*programs_.ports[process.name])
+        keep = secrets.load(self.layout)
+        for name in config.write(self.layout, settings, keep,
+                                 self.environments):
+            self._tell.say(f"{self.layout.etc / name} was edited: kept")
+        try:
+            self._start(programs_, settings, keep, missing)
+            self._seed(settings, keep, options.projects)
+            credentials.write(self.layout, settings, keep,
+                              self.environments)
+            self._await_scheduler(programs_, settings, keep)
+        except BaseException:
+            for process in reversed(missing):
+                process.stop()
+            raise
+
+    def _choose(self, options: Options) -> layout.Settings:
+        """The settings of the cloud with what the caller wants changed."""
+        exists = self.layout.settings.exists()
+        settings = self.settings if exists else layout.Settings()
+        changed = [
+            field.name for field in dataclasses.fields(options)
+            if field.name != "projects"
+            and getattr(options, field.name) not in (
+                None, getattr(settings, field.name))]
+        for name in changed:
+            setattr(settings, name, getattr(options, name))
+        if len(set(settings.ports)) < 3:
+            raise errors.QuickstartError(
+                "--keystone-port, --cinder-port and --api-port must differ")
+        if exists and set(changed) - {"volumes"}:
+            running = [process.name for process in self.processes.values()
+                       if process.running]
+            if running:
+                raise errors.QuickstartError(
+                    f"--{changed[0].replace('_', '-')} can be changed only "
+                    f"while the cloud is down ({', '.join(running)} runs)")
+        settings.save(self.layout)
+        return settings
+
+    def _start(self, programs_: programs.Programs,
+               settings: layout.Settings, keep: secrets.Secrets,
+               missing: list[daemons.Daemon]) -> None:
+        """Start the servers side by side; the scheduler comes later."""
+        names = [process.name for process in missing]
+        if not names:
+            return
+
+        def serve(process: daemons.Daemon) -> None:
+            programs_.make_database(process.name, self.run, keep)
+            process.start()
+            self._await(process, programs_.urls[process.name])
+            self._tell.say(f"{process.name} is up")
+            if process.name == "keystone":
+                if settings.catalogue != settings.ports:
+                    identity.Identity(settings, keep).services()
+                    settings.catalogue = settings.ports
+
+        with self._tell.step("starting " + ", ".join(names)):
+            self.run.together(*(
+                functools.partial(serve, process) for process in missing
+                if process.name in programs_.urls))
+        settings.save(self.layout)
+        for process in missing:
+            if process.name not in programs_.urls:
+                process.start()
+
+    def _await(self, process: daemons.Daemon, url: str) -> None:
+        end = time.monotonic() + _PATIENCE
+        while process.running and time.monotonic() < end:
+            if rest.answers(url):
+                return
+            self.run.pause(0.1)
+        raise errors.QuickstartError(
+            f"{process.name} does not answer at {url}", process.log)
+
+    def _seed(self, settings: layout.Settings, keep: secrets.Secrets,
+              projects: int | None) -> None:
+        """Give the cloud the projects and volumes that it lacks."""
+        wanted = settings.projects if projects is None else projects
+        if projects is None and not settings.seeded:
+            wanted = 3
+        if wanted < settings.projects:
+            self._tell.say(f"keeping all {settings.projects} projects")
+        fresh = range(settings.projects + 1, wanted + 1)
+        lacking = {f"project-{number}": number for number in (
+            *range(1, settings.projects + 1), *fresh)
+            if settings.seeded.get(f"project-{number}", -1)
+            < settings.volumes}
+        if not lacking:
+            return
+        with self._tell.step(
+                f"making {', '.join(lacking)} with {settings.volumes} "
+                "volumes each"):
+            accounts = identity.Identity(settings, keep)
+            for number in fresh:
+                accounts.project(number)
+            self.run.together(*(
+                functools.partial(
+                    volumes.seed, settings, number,
+                    settings.seeded.get(name, 0) + 1, self.run)
+                for name, number in lacking.items()))
+        settings.seeded.update(dict.fromkeys(lacking, settings.volumes))
+        settings.save(self.layout)
+
+    def _await_scheduler(self, programs_: programs.Programs,
+                         settings: layout.Settings,
+                         keep: secrets.Secrets) -> None:
+        """Wait until the central client is registered."""
+        process = programs_.processes["freezer-scheduler"]
+        session = rest.Session(settings.auth_url, config.SERVICE_USER,
+                               keep.freezer, "service")
+        url = f"{settings.api_url}/v2/{session.project_id}/clients"
+        end = time.monotonic() + _PATIENCE
+        while process.running and time.monotonic() < end:
+            clients = session.call("GET", f"{url}?limit=100")["clients"]
+            if any(row["client"]["is_central"] for row in clients):
+                self._tell.say("freezer-scheduler is registered")
+                return
+            self.run.pause(0.2)
+        raise errors.QuickstartError(
+            "freezer-scheduler did not register its client", process.log)
+
+    # -- down -------------------------------------------------------------
+
+    def down(self, *, purge: bool = False, keep_logs: bool = False) -> None:
+        """Stop everything; with ``purge`` remove the cloud's data too.
+
+        :param keep_logs: purge all but the logs
+        :raises errors.QuickstartError: there is no cloud
+        """
+        for process in reversed(self.processes.values()):
+            if process.stop():
+                self._tell.say(f"{process.name} is stopped")
+        if not purge:
+            return
+        for path in self.layout.entries(keep_logs=keep_logs):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        with contextlib.suppress(OSError):  # it holds other things, too
+            self.layout.state.rmdir()
+
+    # -- use --------------------------------------------------------------
+
+    def account(self, name: str) -> credentials.Account:
+        """Who is behind a name of clouds.yaml.
+
+        :raises errors.QuickstartError: the cloud has nobody of that name
+        """
+        for account in credentials.accounts(self.settings,
+                                            secrets.load(self.layout)):
+            if account.cloud == name:
+                return account
+        raise errors.QuickstartError(f"there is no {name} in this cloud")
+
+    def session(self, name: str) -> rest.Session:
+        """Log in with a name of clouds.yaml, such as ``project-1``."""
+        account = self.account(name)
+        return rest.Session(self.settings.auth_url, account.user,
+                            account.password, account.project)
+
+    def volumes(self, name: str) -> list[rest.Document]:
+        """Cinder's documents of a project's volumes, oldest first."""
+        return self._cinder(name, "volumes")
+
+    def backups(self, name: str) -> list[rest.Document]:
+        """Cinder's documents of a project's backups, oldest first."""
+        return self._cinder(name, "backups")
+
+    def _cinder(self, name: str, noun: str) -> list[rest.Document]:
+        session = self.session(name)
+        answer = session.call(
+            "GET", f"{self.settings.cinder_url}/v3/{session.project_id}"
+                   f"/{noun}/detail?sort=created_at:asc",
+            OpenStack_API_Version="volume 3.60")
+        found: list[rest.Document] = answer[noun]
+        return found
+
+    def freezer(self, name: str, *arguments: str,
+                ) -> subprocess.CompletedProcess[str]:
+        """Run the stock ``freezer`` command with a name of clouds.yaml."""
+        env = commands.clean_environment(**credentials.variables(
+            self.account(name), self.settings.auth_url))
+        return self.run.output(
+            [str(self.layout.bin / "freezer"), *arguments], env)
+
+    def kill(self, name: str) -> None:
+        """Kill a process with SIGKILL, and wait for its end."""
+        process = self.processes[name]
+        pid = process.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        while process.running:
+            time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def _umask(mask: int) -> collections.abc.Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _private_files() -> contextlib.AbstractContextManager[None]:
+    """Make files that their owner alone can read."""
+    return _umask(0o077)
+
+
+def _public_files() -> contextlib.AbstractContextManager[None]:
+    """Make files that others can use too."""
+    return _umask(0o022)

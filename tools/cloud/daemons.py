@@ -1,0 +1,129 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The cloud's long-running processes, known by their pid files.
+
+A pid file holds the number alone, for people. That the number still means
+our process, and not one that got it later, is told by a variable in the
+environment of the process, which /proc shows to its owner.
+"""
+
+import collections.abc
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+
+_MARK = "FREEZER_QUICKSTART_PROCESS"
+
+
+@dataclasses.dataclass(frozen=True)
+class Daemon:
+    """One process of a cloud.
+
+    :ivar name: such as ``keystone``
+    :ivar state: the cloud's directory
+    :ivar argv: its command line, free of secrets
+    :ivar env: its environment
+    :ivar own_log: the log that the program itself writes, if any
+    """
+
+    name: str
+    state: pathlib.Path
+    argv: collections.abc.Sequence[str]
+    env: collections.abc.Mapping[str, str]
+    own_log: pathlib.Path | None = None
+
+    @property
+    def pid_file(self) -> pathlib.Path:
+        return self.state / "run" / f"{self.name}.pid"
+
+    @property
+    def output(self) -> pathlib.Path:
+        """What it printed."""
+        return self.state / "log" / f"{self.name}.out"
+
+    @property
+    def log(self) -> pathlib.Path:
+        """The log that tells most about a failure: the last written."""
+        logs = [path for path in (self.output, self.own_log)
+                if path is not None and path.exists() and path.stat().st_size]
+        return max(logs, key=lambda path: path.stat().st_mtime_ns,
+                   default=self.output)
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, or None unless it runs."""
+        try:
+            pid = int(self.pid_file.read_text())
+            if pid <= 0:
+                return None
+            proc = pathlib.Path("/proc", str(pid))
+            stat = proc.joinpath("stat").read_text()
+            environ = proc.joinpath("environ").read_bytes()
+        except (OSError, ValueError):
+            return None
+        if stat.rpartition(")")[2].split()[0] in "ZX":
+            return None
+        mark = f"{_MARK}={self._mark}".encode()
+        return pid if mark in environ.split(b"\0") else None
+
+    @property
+    def running(self) -> bool:
+        return self.pid is not None
+
+    @property
+    def _mark(self) -> str:
+        return str(self.state / self.name)
+
+    @property
+    def mebibytes(self) -> int:
+        """Resident memory, 0 if it does not run."""
+        try:
+            pages = pathlib.Path("/proc", str(self.pid), "statm").read_text()
+        except OSError:
+            return 0
+        return int(pages.split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+    def start(self) -> None:
+        """Start it in a session of its own, out of a terminal's reach."""
+        with self.output.open("ab") as output:
+            child = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output, env=dict(self.env) | {_MARK: self._mark},
+                start_new_session=True, cwd=self.state)
+        self.pid_file.write_text(f"{child.pid}\n")
+        # Its end is taken note of, lest it stay a zombie of ours.
+        threading.Thread(target=child.wait, daemon=True).start()
+
+    def stop(self, seconds: float = 30) -> bool:
+        """Ask it to end, and after some seconds make it end.
+
+        :returns: whether it had been running
+        """
+        pid = self.pid
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+            # One that was stopped with SIGSTOP hears nothing before this.
+            os.kill(pid, signal.SIGCONT)
+            end = time.monotonic() + seconds
+            while self.running and time.monotonic() < end:
+                time.sleep(0.05)
+            if self.running:
+                os.kill(pid, signal.SIGKILL)
+                while self.running:
+                    time.sleep(0.05)
+        self.pid_file.unlink(missing_ok=True)
+        return pid is not None

@@ -1,0 +1,260 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The three virtual environments that clouds run from.
+
+``cloud`` has Keystone and Cinder, ``service`` this project, ``cli`` the stock
+clients. Each is pinned by a constraints file beside this module. They are
+shared by all clouds of a checkout and made again only when what they hold
+would differ; a stamp in each says what it holds.
+"""
+
+import collections.abc
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+import shutil
+import sys
+
+from tools.cloud import commands
+from tools.cloud import errors
+from tools.cloud import locks
+from tools.cloud import progress
+
+HERE = pathlib.Path(__file__).resolve().parent
+CHECKOUT = HERE.parent.parent
+
+#: Names the folder of the environments, for who shares them.
+HOME_VARIABLE = "FREEZER_QUICKSTART_HOME"
+
+#: What the distribution is built from.
+_SOURCES = ("freezer_api", "freezer_scheduler", "setup.cfg", "setup.py",
+            "pyproject.toml", "requirements.txt", "MANIFEST.in")
+
+
+def default_home(checkout: pathlib.Path = CHECKOUT) -> pathlib.Path:
+    """Where environments and unnamed clouds live.
+
+    ``.quickstart`` in the checkout, or, if that is not ours to write, a
+    folder in the user's cache.
+    """
+    named = os.environ.get(HOME_VARIABLE)
+    if named:
+        return pathlib.Path(named).expanduser().resolve()
+    inside = checkout / ".quickstart"
+    if os.access(inside if inside.exists() else checkout, os.W_OK):
+        return inside
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    tag = hashlib.sha256(os.fsencode(checkout)).hexdigest()[:8]
+    return (pathlib.Path(cache).expanduser()
+            / f"freezer-quickstart-{tag}").resolve()
+
+
+@dataclasses.dataclass(frozen=True)
+class Environment:
+    """A virtual environment.
+
+    :ivar name: ``cloud``, ``service`` or ``cli``
+    :ivar home: the folder in which it lives
+    :ivar packages: arguments of ``pip install``, pins not needed
+    :ivar requirements: a file of further packages
+    :ivar project: a checkout to be installed from its sources
+    """
+
+    name: str
+    home: pathlib.Path
+    packages: tuple[str, ...]
+    requirements: pathlib.Path | None = None
+    project: pathlib.Path | None = None
+
+    @property
+    def venv(self) -> pathlib.Path:
+        return self.home / f"venv-{self.name}"
+
+    @property
+    def python(self) -> str:
+        return str(self.venv / "bin/python")
+
+    def script(self, name: str) -> str:
+        """The path of a console script."""
+        return str(self.venv / "bin" / name)
+
+    @property
+    def log(self) -> pathlib.Path:
+        return self.home / f"venv-{self.name}.log"
+
+    @property
+    def constraints(self) -> pathlib.Path:
+        return HERE / f"constraints-{self.name}.txt"
+
+    @functools.cached_property
+    def packages_digest(self) -> str:
+        """Changes whenever other packages would be installed."""
+        digest = hashlib.sha256()
+        for text in (*self.packages, str(self.venv), str(HERE),
+                     f"{sys.version_info[:2]}"):
+            digest.update(text.encode() + b"\0")
+        for path in (self.constraints, self.requirements):
+            if path is not None:
+                digest.update(path.read_bytes() + b"\0")
+        return digest.hexdigest()
+
+    @functools.cached_property
+    def project_digest(self) -> str:
+        """Changes whenever the project would be built differently."""
+        digest = hashlib.sha256()
+        for path in self._sources():
+            digest.update(str(path).encode() + b"\0")
+            digest.update(path.read_bytes() + b"\0")
+        return digest.hexdigest()
+
+    def _sources(self) -> collections.abc.Iterator[pathlib.Path]:
+        if self.project is None:
+            return
+        for source in map(self.project.joinpath, _SOURCES):
+            if source.is_file():
+                yield source
+            yield from sorted(
+                path for path in source.rglob("*")
+                if path.is_file() and path.suffix != ".pyc")
+
+    @property
+    def _stamps(self) -> dict[pathlib.Path, str]:
+        return {self.venv / "packages.stamp": self.packages_digest,
+                self.venv / "project.stamp": self.project_digest}
+
+    def _holds(self, stamp: pathlib.Path) -> bool:
+        try:
+            return stamp.read_text() == self._stamps[stamp]
+        except FileNotFoundError:
+            return False
+
+    def is_ready(self) -> bool:
+        return (all(map(self._holds, self._stamps))
+                and os.access(self.python, os.X_OK))
+
+    def make(self, run: commands.Commands,
+             tell: progress.Progress) -> None:
+        """Make what is missing; two that make the same wait for each other.
+
+        :raises errors.QuickstartError: pip failed
+        """
+        if self.is_ready():
+            return
+        with locks.held(self.home / f"venv-{self.name}.lock", run, tell):
+            if self.is_ready():
+                return  # somebody else has just made it
+            self.log.unlink(missing_ok=True)
+            packages, project = self._stamps
+            if not (self._holds(packages) and os.access(self.python,
+                                                        os.X_OK)):
+                with tell.step(f"installing the {self.name} environment "
+                               f"into {self.venv}"):
+                    self._install_packages(run)
+                packages.write_text(self.packages_digest)
+            if self.project is not None:
+                with tell.step(f"installing {self.project}"):
+                    self._install_project(run, self.project)
+            project.write_text(self.project_digest)
+
+    def _install_packages(self, run: commands.Commands) -> None:
+        shutil.rmtree(self.venv, ignore_errors=True)
+        run.log(f"making {self.venv}", self.log,
+                [sys.executable, "-m", "venv", str(self.venv)],
+                commands.clean_environment())
+        wanted = list(self.packages)
+        if self.requirements is not None:
+            wanted += ["-r", str(self.requirements)]
+        self._pip(run, "-c", str(self.constraints), *wanted)
+
+    def _install_project(self, run: commands.Commands,
+                         checkout: pathlib.Path) -> None:
+        """Build and install the project, leaving nothing in its checkout."""
+        (self.venv / "project.stamp").unlink(missing_ok=True)
+        scratch = self.venv / "build"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir()
+        extra = scratch / "setup.cfg"
+        extra.write_text(f"[build]\nbuild_base = {scratch}\n"
+                         f"[egg_info]\negg_base = {scratch}\n")
+        self._pip(
+            run, "--no-deps", "--no-build-isolation", "--force-reinstall",
+            str(checkout),
+            DIST_EXTRA_CONFIG=str(extra), SKIP_GENERATE_AUTHORS="1",
+            SKIP_WRITE_GIT_CHANGELOG="1",
+            # git reads another user's checkout only if told to.
+            GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0="safe.directory",
+            GIT_CONFIG_VALUE_0=str(checkout))
+        shutil.rmtree(scratch)
+
+    def _pip(self, run: commands.Commands, *arguments: str,
+             **env: str) -> None:
+        run.log(f"pip of the {self.name} environment", self.log,
+                [self.python, "-m", "pip", "install", "--no-input",
+                 "--progress-bar=off", "--disable-pip-version-check",
+                 "--root-user-action=ignore", *arguments],
+                commands.clean_environment(**env))
+
+
+@dataclasses.dataclass(frozen=True)
+class Environments:
+    """All three, in one home.
+
+    :ivar home: their folder
+    :ivar checkout: this project's sources
+    """
+
+    home: pathlib.Path
+    checkout: pathlib.Path = CHECKOUT
+
+    @functools.cached_property
+    def cloud(self) -> Environment:
+        return Environment("cloud", self.home,
+                           ("keystone", "cinder", "waitress"))
+
+    @functools.cached_property
+    def service(self) -> Environment:
+        return Environment(
+            "service", self.home, ("waitress", "pbr", "setuptools"),
+            self.checkout / "requirements.txt", self.checkout)
+
+    @functools.cached_property
+    def cli(self) -> Environment:
+        return Environment(
+            "cli", self.home,
+            ("python-freezerclient", "python-openstackclient",
+             "python-cinderclient"))
+
+    def make(self, run: commands.Commands,
+             tell: progress.Progress) -> None:
+        """Make what is missing of the three.
+
+        :raises errors.QuickstartError: the home cannot be written, or an
+            installation failed
+        """
+        wanted = [env for env in (self.cloud, self.service, self.cli)
+                  if not env.is_ready()]
+        if not wanted:
+            return
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            (self.home / ".gitignore").write_text("*\n")
+        except OSError as error:
+            raise errors.QuickstartError(
+                f"{self.home} cannot be written ({error.strerror}): name "
+                f"a folder of yours with --home or {HOME_VARIABLE}"
+            ) from None
+        # Two at once keep two cores busy; more would only wait.
+        run.together(*(functools.partial(env.make, run, tell)
+                       for env in wanted), at_once=2)

@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The proof that one project sees nothing of another."""
+
+import collections.abc
+import json
+import typing
+
+from tools.cloud import cloud
+from tools.cloud import errors
+from tools.cloud import rest
+
+if typing.TYPE_CHECKING:
+    from tools.cloud import demonstration
+
+Backups = collections.abc.Sequence["demonstration.Backup"]
+
+
+def prove(made: cloud.Cloud, backups: Backups) -> list[str]:
+    """Look from the first project at the second in every way there is.
+
+    :param backups: what each project has; the first two are compared
+    :returns: a line for each thing that was tried and seen to be refused
+    :raises errors.QuickstartError: something was seen
+    """
+    mine, other = backups[0], backups[1]
+    foreign = (other.job_id, other.backup_id, other.cinder_backup_id,
+               other.volume_id)
+    proofs = []
+    for command, own in (("job-list", mine.job_id),
+                         ("backup-list", mine.backup_id)):
+        text = _freezer(made, mine.project, command, expect=0)
+        ids = [row[next(iter(row))] for row in json.loads(text)]
+        if ids != [own] or any(id_ in text for id_ in foreign):
+            raise errors.QuickstartError(
+                f"{mine.project}: {command} shows {ids} and not [{own}]")
+        proofs.append(f"{mine.project}: {command} shows its own alone")
+    for command, id_ in (("job-show", other.job_id),
+                         ("backup-show", other.backup_id)):
+        text = _freezer(made, mine.project, command, id_, expect=1)
+        if "not found" not in text:
+            raise errors.QuickstartError(
+                f"{mine.project}: {command} {id_} says {text}")
+        proofs.append(f"{mine.project}: {command} {id_}: not found")
+    return proofs + _by_url(made, mine, other)
+
+
+def _by_url(made: cloud.Cloud, mine: "demonstration.Backup",
+            other: "demonstration.Backup") -> list[str]:
+    """What no command line lets one do: ask with made-up URLs."""
+    session = made.session(mine.project)
+    own_id = session.project_id
+    other_id = made.session(other.project).project_id
+    api, cinder = made.settings.api_url, made.settings.cinder_url
+    proofs = []
+    for what, url, status in (
+            (f"jobs in the URL of {other.project}",
+             f"{api}/v2/{other_id}/jobs", 403),
+            (f"backups in the URL of {other.project}",
+             f"{api}/v2/{other_id}/backups", 403),
+            (f"Cinder backup {other.cinder_backup_id}",
+             f"{cinder}/v3/{own_id}/backups/{other.cinder_backup_id}", 404)):
+        try:
+            session.call("GET", url)
+        except rest.HttpError as error:
+            if error.status != status:
+                raise
+        else:
+            raise errors.QuickstartError(
+                f"{mine.project} is shown {what}: GET {url}")
+        proofs.append(f"{mine.project}: {what}: {status}")
+    return proofs
+
+
+def _freezer(made: cloud.Cloud, name: str, *arguments: str,
+             expect: int) -> str:
+    """Output and errors of a command that ends with a known status."""
+    done = made.freezer(name, *arguments, "-f", "json")
+    if done.returncode != expect:
+        raise errors.QuickstartError(
+            f"{name}: freezer {' '.join(arguments)} ended with status "
+            f"{done.returncode} and not {expect}: {done.stderr[-1000:]}")
+    return done.stdout if expect == 0 else done.stdout + done.stderr

@@ -1,0 +1,64 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""TCP ports on 127.0.0.1: which are free, and a clear word if one is not."""
+
+import errno
+import random
+import socket
+
+from tools.cloud import errors
+
+HOST = "127.0.0.1"
+
+#: Below the range that the kernel takes for outgoing connections, so that a
+#: port found free stays free until its server listens.
+_CANDIDATES = range(20000, 32000)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the port now.
+
+    :raises PermissionError: the port is reserved for privileged users
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
+    return True
+
+
+def require_free(port: int, option: str) -> None:
+    """Refuse a port that is taken, naming the option that changes it."""
+    try:
+        if is_free(port):
+            return
+        reason = "is taken by another process"
+    except OSError as error:
+        reason = f"cannot be used ({error.strerror})"
+    raise errors.QuickstartError(
+        f"port {port} {reason}: choose another with {option}")
+
+
+def find_free(count: int) -> list[int]:
+    """Some different free ports."""
+    found: list[int] = []
+    for port in random.sample(_CANDIDATES, len(_CANDIDATES)):
+        if is_free(port):
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise errors.QuickstartError("no free ports on " + HOST)

@@ -1,0 +1,117 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Just enough of an OpenStack client, without dependencies.
+
+It seeds the cloud and asks the services themselves how things are, beside
+what the command line clients say.
+"""
+
+import http.client
+import json
+import typing
+import urllib.error
+import urllib.request
+
+from tools.cloud import errors
+
+#: Never through a proxy: all that is asked is on this machine.
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+Document = dict[str, typing.Any]
+
+
+class HttpError(errors.QuickstartError):
+    """A service answered with an error.
+
+    :ivar status: the HTTP status
+    """
+
+    def __init__(self, method: str, url: str, status: int,
+                 body: str) -> None:
+        super().__init__(f"{method} {url}: {status} {body[:500]}")
+        self.status = status
+
+
+def request(method: str, url: str, body: Document | None = None,
+            headers: dict[str, str] | None = None,
+            ) -> tuple[Document, http.client.HTTPMessage]:
+    """Send a request; hand back the document and the headers.
+
+    :raises HttpError: the status is 400 or more
+    :raises errors.QuickstartError: there is no answer
+    """
+    data = None if body is None else json.dumps(body).encode()
+    message = urllib.request.Request(
+        url, data, {"Content-Type": "application/json",
+                    "Accept": "application/json"} | (headers or {}),
+        method=method)
+    try:
+        with _OPENER.open(message, timeout=60) as answer:
+            text = answer.read()
+            return json.loads(text) if text else {}, answer.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            text = error.read().decode(errors="replace")
+        raise HttpError(method, url, error.code, text) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise errors.QuickstartError(
+            f"{method} {url}: no answer ({error})") from None
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers at the URL, with whatever status."""
+    try:
+        with _OPENER.open(url, timeout=5):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return True
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+class Session:
+    """A user's authority in one project.
+
+    :ivar project_id: Keystone's id of the project
+    """
+
+    def __init__(self, auth_url: str, user: str, password: str,
+                 project: str) -> None:
+        """Log in.
+
+        :raises HttpError: Keystone refuses
+        """
+        domain = {"id": "default"}
+        answer, headers = request("POST", f"{auth_url}/auth/tokens", {
+            "auth": {
+                "identity": {
+                    "methods": ["password"],
+                    "password": {"user": {
+                        "name": user, "domain": domain,
+                        "password": password}}},
+                "scope": {"project": {"name": project, "domain": domain}},
+            }})
+        self._token = headers["X-Subject-Token"]
+        self.project_id: str = answer["token"]["project"]["id"]
+
+    def call(self, method: str, url: str, body: Document | None = None,
+             **headers: str) -> Document:
+        """Send a request with the token.
+
+        :raises HttpError: the status is 400 or more
+        """
+        extra = {name.replace("_", "-"): value
+                 for name, value in headers.items()}
+        return request(method, url, body,
+                       {"X-Auth-Token": self._token} | extra)[0]

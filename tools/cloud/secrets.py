@@ -1,0 +1,57 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The passwords and keys of a cloud, made once and kept in etc/."""
+
+import base64
+import dataclasses
+import json
+import os
+import pathlib
+import secrets
+
+from tools.cloud import layout
+
+
+@dataclasses.dataclass(frozen=True)
+class Secrets:
+    """Passwords of the service accounts, and the key of stored trusts."""
+
+    admin: str = dataclasses.field(repr=False)
+    cinder: str = dataclasses.field(repr=False)
+    freezer: str = dataclasses.field(repr=False)
+    credential_key: str = dataclasses.field(repr=False)
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(os.urandom(32)).decode()
+
+
+def load(where: layout.Layout) -> Secrets:
+    """The secrets of a cloud, made at the first call."""
+    path = where.etc / "secrets.json"
+    if not path.exists():
+        fresh = Secrets(secrets.token_hex(16), secrets.token_hex(16),
+                        secrets.token_hex(16), _fernet_key())
+        layout.write_private(path, json.dumps(dataclasses.asdict(fresh)))
+    return Secrets(**json.loads(path.read_text()))
+
+
+def key_repository(folder: pathlib.Path) -> None:
+    """Give Keystone a folder of keys, unless it has it already.
+
+    Keystone wants the current key and the next one, named by numbers.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for number in ("0", "1"):
+        if not (folder / number).exists():
+            layout.write_private(folder / number, _fernet_key())
