@@ -89,11 +89,12 @@ def make_services(conf: cfg.ConfigOpts,
         database, keystone, box, clock), clock)
 
 
-def make_resources(made: services.Services) -> falcon.App:
+def make_resources(made: services.Services) -> falcon.App[Any, Any]:
     """Return the application behind authentication."""
-    app = falcon.App(middleware=[
+    middleware: list[Any] = [
         context.ContextMiddleware(policy.make_enforcer(made.conf)),
-        context.AcceptMiddleware()])
+        context.AcceptMiddleware()]
+    app: falcon.App[Any, Any] = falcon.App(middleware=middleware)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_qs_csv = True
     app.req_options.keep_blank_qs_values = False

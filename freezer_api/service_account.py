@@ -59,9 +59,7 @@ class ServiceAccount:
 
     def user_id(self) -> str:
         """Return the id of the account's user."""
-        user_id = self._own_session().get_user_id()
-        assert user_id is not None
-        return user_id
+        return str(self._own_session().get_user_id())
 
     def check(self) -> None:
         """Log in, or find the login still good."""
@@ -87,16 +85,19 @@ class ServiceAccount:
             raise cfg.ConfigFileValueError(
                 f'[{self._section}] auth_type must be password: a trust is '
                 'used by logging in')
-        names = ('username', 'user_id', 'password', 'user_domain_id',
-                 'user_domain_name')
         return self.session(v3.Password(
             self.identity_url(), trust_id=trust_id,
-            **{name: getattr(group, name, None) for name in names}))
+            username=group.username, user_id=group.user_id,
+            password=group.password, user_domain_id=group.user_domain_id,
+            user_domain_name=group.user_domain_name))
 
     def _auth(self) -> plugin.BaseAuthPlugin:
         if self._plugin is None:
             self._plugin = loading.load_auth_from_conf_options(
                 self._conf, self._section)
+        if self._plugin is None:
+            raise cfg.ConfigFileValueError(
+                f'[{self._section}] auth_type is not set')
         return self._plugin
 
     def _own_session(self) -> ks_session.Session:

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import falcon
 from oslo_db import exception as db_exception
@@ -134,7 +135,7 @@ def _on_anything(req: falcon.Request, resp: falcon.Response,
                    'internal_error')
 
 
-def install(app: falcon.App) -> None:
+def install(app: falcon.App[Any, Any]) -> None:
     """Give an application these answers."""
     app.set_error_serializer(serialize)
     # Falcon asks the handler of the closest class, its own for HTTPError.

@@ -44,14 +44,12 @@ class Stale(Exception):
 class Holder:
     """The scheduler that asks.
 
-    ``lease`` is for how many seconds it may keep a run without a word.
     ``project_id`` is set for a client of one project, None for a central one.
     """
 
     client_id: str
     project_id: str | None
     scheduler_id: str
-    lease: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +74,11 @@ def list_of_job(session: orm.Session, job_id: str, limit: int,
 
 
 def renew(session: orm.Session, holder: Holder, held: Mapping[str, int],
-          now: int) -> Sequence[models.JobRun]:
+          now: int, lease: int) -> Sequence[models.JobRun]:
     """Prolong the leases of the runs that are still the holder's.
 
     :param held: fence by run id
+    :param lease: for how many seconds a run is kept without a word
     :returns: those runs
     """
     ours: list[models.JobRun] = []
@@ -94,11 +93,11 @@ def renew(session: orm.Session, holder: Holder, held: Mapping[str, int],
             and run.scheduler_id == holder.scheduler_id
             and run.lease_expires_at is not None]
     for run in ours:
-        run.lease_expires_at = now + holder.lease
+        run.lease_expires_at = now + lease
     return ours
 
 
-def take_over(session: orm.Session, holder: Holder, limit: int,
+def take_over(session: orm.Session, holder: Holder, limit: int, lease: int,
               now: int) -> list[models.JobRun]:
     """Give the holder runs whose lease has expired."""
     query = sa.select(models.JobRun).where(
@@ -111,7 +110,7 @@ def take_over(session: orm.Session, holder: Holder, limit: int,
         .with_for_update(skip_locked=True)).all()
     for run in expired:
         run.scheduler_id = holder.scheduler_id
-        run.lease_expires_at = now + holder.lease
+        run.lease_expires_at = now + lease
         run.fence += 1
     return list(expired)
 
@@ -134,8 +133,8 @@ def _due(session: orm.Session, holder: Holder, limit: int,
             queue.c.turn, queue.c.next_run_at, queue.c.id).limit(limit)))
 
 
-def claim(session: orm.Session, holder: Holder, limit: int, window: int,
-          now: int) -> list[tuple[models.Job, models.JobRun]]:
+def claim(session: orm.Session, holder: Holder, limit: int, lease: int,
+          window: int, now: int) -> list[tuple[models.Job, models.JobRun]]:
     """Make runs of due jobs and give them to the holder.
 
     :param window: seconds within which a late firing is still run; an older
@@ -150,7 +149,7 @@ def claim(session: orm.Session, holder: Holder, limit: int, window: int,
         .order_by(models.Job.id).with_for_update(skip_locked=True)).all()
     claimed = []
     for job in sorted(due, key=lambda job: wanted.index(job.id)):
-        run = _claim_one(session, holder, job, window, now)
+        run = _claim_one(session, holder, job, lease, window, now)
         if run is not None:
             claimed.append((job, run))
     session.flush()
@@ -158,7 +157,7 @@ def claim(session: orm.Session, holder: Holder, limit: int, window: int,
 
 
 def _claim_one(session: orm.Session, holder: Holder, job: models.Job,
-               window: int, now: int) -> models.JobRun | None:
+               lease: int, window: int, now: int) -> models.JobRun | None:
     state = db_jobs.runtime(job)
     schedule = db_jobs.schedule(job)
     run = models.JobRun(
@@ -175,7 +174,7 @@ def _claim_one(session: orm.Session, holder: Holder, job: models.Job,
         return None
     run.state = runs.State.RUNNING
     run.scheduler_id = holder.scheduler_id
-    run.lease_expires_at = now + holder.lease
+    run.lease_expires_at = now + lease
     run.time_started = now
     db_jobs.set_runtime(job, jobs.claim(schedule, state, run.id, now))
     return run
@@ -221,8 +220,8 @@ def report(session: orm.Session, holder: Holder, said: Report, now: int,
     run.reason = said.reason
     if said.state.final:
         end(session, job, run, said.state, said.reason, now)
-    else:
-        run.lease_expires_at = now if said.release else now + holder.lease
+    elif said.release:
+        run.lease_expires_at = now
     return job, run
 
 

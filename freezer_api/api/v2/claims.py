@@ -72,12 +72,11 @@ class _ForSchedulers(services.Resource):
         return client
 
 
-def _holder(client: models.Client, sent: dict[str, Any],
-            lease: int) -> runs.Holder:
+def _holder(client: models.Client, sent: dict[str, Any]) -> runs.Holder:
     return runs.Holder(
         client_id=client.client_id,
         project_id=None if client.is_central else client.project_id,
-        scheduler_id=sent['scheduler_id'], lease=lease)
+        scheduler_id=sent['scheduler_id'])
 
 
 class Claims(_ForSchedulers):
@@ -91,12 +90,14 @@ class Claims(_ForSchedulers):
                 req, session, project_id, client_id, 'clients:claim')
         schema.validate_claim(sent)
         now = self._now()
-        holder = _holder(client, sent, sent['lease_seconds'])
+        holder = _holder(client, sent)
+        lease = sent['lease_seconds']
         held = {one['run_id']: one['fence'] for one in sent['held']}
 
         def work(session: orm.Session) -> dict[str, Any]:
-            renewed = runs.renew(session, holder, held, now)
-            taken = self._take(session, client, holder, sent['limit'], now)
+            renewed = runs.renew(session, holder, held, now, lease)
+            taken = self._take(
+                session, client, holder, sent['limit'], lease, now)
             ours = {run.id for run in renewed}
             return {
                 'runs': taken,
@@ -109,21 +110,21 @@ class Claims(_ForSchedulers):
         resp.media = self._database.write(work)
 
     def _take(self, session: orm.Session, client: models.Client,
-              holder: runs.Holder, limit: int,
+              holder: runs.Holder, limit: int, lease: int,
               now: int) -> list[dict[str, Any]]:
         if not limit:
             return []
-        expired = runs.take_over(session, holder, limit, now)
+        expired = runs.take_over(session, holder, limit, lease, now)
         by_id = runs.of_ids(session, [run.job_id for run in expired])
         claimed: list[_Claimed] = [
             (by_id[run.job_id], run) for run in expired]
         claimed += runs.claim(
-            session, holder, limit - len(claimed),
+            session, holder, limit - len(claimed), lease,
             self._conf.scheduling.catch_up_window, now)
-        return self._documents(session, client, holder, claimed, now)
+        return self._documents(session, client, lease, claimed, now)
 
     def _documents(self, session: orm.Session, client: models.Client,
-                   holder: runs.Holder, claimed: Sequence[_Claimed],
+                   lease: int, claimed: Sequence[_Claimed],
                    now: int) -> list[dict[str, Any]]:
         ids = [job.id for job, _ in claimed]
         job_actions = actions.of_jobs(session, ids)
@@ -148,7 +149,7 @@ class Claims(_ForSchedulers):
                 'user_id': job.user_id,
                 'nominal_at': job_documents.iso(run.nominal_at),
                 'trigger': run.trigger,
-                'lease_seconds': holder.lease,
+                'lease_seconds': lease,
                 'event': run.event,
                 'actions': run.actions or [],
                 'job': job_documents.document(
@@ -198,8 +199,7 @@ class Run(_ForSchedulers):
             release=sent.get('release', False))
 
         def work(session: orm.Session) -> str | None:
-            # The lease goes on as long as the holder has it from its claims.
-            holder = _holder(client, sent, sent.get('lease_seconds', 60))
+            holder = _holder(client, sent)
             job, run = runs.report(session, holder, said, now)
             if job is None or run is None:
                 raise errors.not_found(f'No run with ID {run_id}')

@@ -1,0 +1,239 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The whole API in this process, on a real database.
+
+Only what lies outside is replaced: Keystone's middleware by the headers that
+it would set, Keystone's trusts by :class:`FakeTrusts`, and the clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+import os
+import tempfile
+from typing import Any
+import unittest
+import uuid
+
+from cryptography import fernet
+import falcon
+from falcon import testing
+from oslo_config import cfg
+
+from freezer_api.api import services as api_services
+from freezer_api import conf as configuration
+from freezer_api import crypt
+from freezer_api.db import engine
+from freezer_api.db import migration
+from freezer_api import delegations
+from freezer_api import deploy
+from freezer_api import trusts
+from tests import services
+
+T0 = 1_800_000_000
+KEY = fernet.Fernet.generate_key().decode()
+
+BACKUP = {'action': 'backup', 'mode': 'cindernative',
+          'cindernative_vol_id': 'vol-1', 'backup_name': 'nightly'}
+
+
+class Clock:
+    """Epoch seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = T0
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class FakeTrusts(trusts.Trusts):
+    """Keystone's trusts as a set, with its refusals."""
+
+    def __init__(self, trustee: str, roles: Sequence[str]) -> None:
+        self.roles = tuple(sorted(roles))
+        self.trustee = trustee
+        self.live: dict[str, tuple[str, str]] = {}
+        self.made = 0
+        self.away = False
+
+    def trustee_user_id(self) -> str:
+        return self.trustee
+
+    def create(self, caller: trusts.Caller, project_id: str) -> str:
+        self.check(caller, project_id)
+        if self.away:
+            raise trusts.KeystoneAway('away')
+        self.made += 1
+        trust_id = uuid.uuid4().hex
+        self.live[trust_id] = (caller.user_id, project_id)
+        return trust_id
+
+    def delete(self, trust_id: str) -> None:
+        if self.away:
+            raise trusts.KeystoneAway('away')
+        self.live.pop(trust_id, None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Persona:
+    """Whose token a request bears."""
+
+    user_id: str
+    project_id: str | None
+    roles: tuple[str, ...]
+    token: tuple[tuple[str, Any], ...] = ()
+    system: bool = False
+
+    def environ(self) -> dict[str, Any]:
+        environ = {
+            'HTTP_X_IDENTITY_STATUS': 'Confirmed',
+            'HTTP_X_USER_ID': self.user_id,
+            'HTTP_X_ROLES': ','.join(self.roles),
+            'keystone.token_info': {'token': dict(self.token)}}
+        if self.project_id is not None:
+            environ['HTTP_X_PROJECT_ID'] = self.project_id
+        if self.system:
+            environ['HTTP_OPENSTACK_SYSTEM_SCOPE'] = 'all'
+        return environ
+
+
+MEMBER = Persona('alice', 'p1', ('member', 'reader'))
+MATE = Persona('bob', 'p1', ('member', 'reader'))
+READER = Persona('rita', 'p1', ('reader',))
+STRANGER = Persona('eve', 'p2', ('member', 'reader'))
+SERVICE = Persona('freezer', 'svc', ('service',))
+ADMIN = Persona('root', 'admin', ('admin', 'manager', 'member', 'reader'))
+
+
+class ApiTestCase(unittest.TestCase):
+    """A fresh API for each test.
+
+    ``url`` makes the database; SQLite in a file where it is not overridden.
+    """
+
+    settings: dict[str, dict[str, Any]] = {}
+
+    def url(self) -> str:
+        return f'sqlite:///{self.directory}/freezer.db'
+
+    def setUp(self) -> None:
+        super().setUp()
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.directory = holder.name
+        self.conf = self._conf()
+        migration.sync(self.conf.database.connection)
+        self.clock = Clock()
+        self.trusts = FakeTrusts('freezer', ['member'])
+        self.database = engine.Database(self.conf)
+        self.addCleanup(self.database.engine.dispose)
+        self.services = self._services()
+        self.app = self.make_app()
+        self.client = testing.TestClient(self.app)
+
+    def _conf(self) -> cfg.ConfigOpts:
+        path = os.path.join(self.directory, 'freezer-api.conf')
+        with open(path, 'w', encoding='utf-8'):
+            pass
+        conf = configuration.load(files=[path])
+        conf.set_override('connection', self.url(), 'database')
+        conf.set_override('keys', [KEY], 'user_credentials')
+        for group, values in self.settings.items():
+            for name, value in values.items():
+                conf.set_override(name, value, group)
+        return conf
+
+    def _services(self) -> api_services.Services:
+        box = crypt.Crypt(self.conf.user_credentials['keys'])
+        return api_services.Services(
+            self.conf, self.database, delegations.Delegations(
+                self.database, self.trusts, box, self.clock), self.clock)
+
+    def make_app(self) -> falcon.App[Any, Any]:
+        return deploy.make_resources(self.services)
+
+    def call(self, persona: Persona, method: str, path: str,
+             body: Any = None, status: int | None = None,
+             **kwargs: Any) -> Any:
+        """Send a request and return the JSON of its answer.
+
+        :param path: below /v2/{project of the persona}, or from the root
+            where it starts with a slash
+        :param status: what the answer must have
+        """
+        if not path.startswith('/'):
+            path = f'/v2/{persona.project_id}/{path}'
+        result = self.client.simulate_request(
+            method, path, json=body, extras=persona.environ(), **kwargs)
+        if status is not None:
+            self.assertEqual(
+                status, result.status_code, f'{path}: {result.text}')
+        return result.json if result.text else None
+
+    def register_central(self, client_id: str = 'central',
+                         **more: Any) -> None:
+        self.call(SERVICE, 'POST', 'clients', {
+            'client_id': client_id, 'hostname': 'control-1',
+            'is_central': True, 'claims': True,
+            'supported_actions': ['backup', 'restore', 'admin'],
+            'supported_modes': ['cindernative'], 'supported_storages': [],
+            'supported_engines': [], **more}, 201)
+
+    def create_job(self, persona: Persona = MEMBER, client: str = 'central',
+                   action: dict[str, Any] | None = None,
+                   schedule: dict[str, Any] | None = None,
+                   **more: Any) -> str:
+        job = {'client_id': client, 'job_actions': [
+            {'freezer_action': BACKUP if action is None else action}],
+            'job_schedule': ({'schedule_interval': '1 days'}
+                             if schedule is None else schedule), **more}
+        job_id: str = self.call(
+            persona, 'POST', 'jobs', job, 201)['job_id']
+        return job_id
+
+    def start(self, job_id: str, persona: Persona = MEMBER) -> None:
+        self.call(persona, 'POST', f'jobs/{job_id}/event',
+                  {'start': None}, 202)
+
+    def claim(self, limit: int = 10, held: Sequence[dict[str, Any]] = (),
+              scheduler: str = 's1', client: str = 'central',
+              persona: Persona = SERVICE, status: int = 200) -> Any:
+        return self.call(persona, 'POST', f'clients/{client}/claims', {
+            'scheduler_id': scheduler, 'limit': limit, 'lease_seconds': 60,
+            'held': list(held)}, status)
+
+    def report(self, run: dict[str, Any], state: str = 'running',
+               status: int = 200, scheduler: str = 's1',
+               client: str = 'central', persona: Persona = SERVICE,
+               **more: Any) -> Any:
+        return self.call(
+            persona, 'PATCH', f'clients/{client}/runs/{run["run_id"]}',
+            {'scheduler_id': scheduler, 'fence': run['fence'],
+             'state': state, 'reason': None, 'actions': [], 'backups': [],
+             **more}, status)
+
+
+class MySQL:
+    """Mixed in before ApiTestCase: on MariaDB."""
+
+    def url(self) -> str:
+        return services.mysql_url(self)  # type: ignore[arg-type]
+
+
+class PostgreSQL:
+    """Mixed in before ApiTestCase: on PostgreSQL."""
+
+    def url(self) -> str:
+        return services.postgresql_url(self)  # type: ignore[arg-type]
