@@ -1,0 +1,224 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the schemas of all nouns are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+import functools
+import json
+import math
+import re
+from typing import Any
+
+import jsonschema
+from jsonschema import exceptions
+from jsonschema import validators
+
+MAX_INTEGER = 2 ** 31 - 1
+
+# What one TEXT cell of MySQL holds.
+MAX_STORED = 65535
+
+_MAX_DEPTH = 32
+_MAX_VALUES = 50000
+_MAX_TEXT = 2 ** 20
+_MAX_KEY = 255
+_MAX_MESSAGE = 500
+_MAX_PATTERN_INPUT = 1024
+_SURROGATE = re.compile('[\ud800-\udfff]')
+
+Schema = dict[str, Any]
+
+# Where in a document: a key, and the place of what it is a key of. A dotted
+# path is made of it only when there is something to say.
+_Place = tuple['_Place', str] | None
+
+
+class InvalidDocument(Exception):
+    """A document that is refused.
+
+    ``field`` is the dotted path to what is wrong, empty for the document as
+    a whole; ``message``, which is also the exception's text, names it too.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        if len(message) > _MAX_MESSAGE:
+            message = message[:_MAX_MESSAGE] + '...'
+        if field not in message:
+            message = f'{message} ({field[:_MAX_MESSAGE]})'
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+def text(max_length: int | None = None, **more: Any) -> Schema:
+    limit = {} if max_length is None else {'maxLength': max_length}
+    return {'type': 'string', **limit, **more}
+
+
+def nullable(schema: Schema) -> Schema:
+    return {**schema, 'type': [schema['type'], 'null']}
+
+
+def integer(minimum: int = -MAX_INTEGER - 1) -> Schema:
+    """An integer that fits a column."""
+    return {'type': 'integer', 'minimum': minimum, 'maximum': MAX_INTEGER}
+
+
+ID = text(36, pattern=r'^[\w-]+$')
+
+_LABEL = r'([a-zA-Z\d]|[a-zA-Z\d][a-zA-Z\d\-]{0,61}[a-zA-Z\d])'
+# A host name, after a project id and an underscore or not.
+CLIENT_ID = text(
+    255, pattern=rf'^(?:([\w\-]+)\_)?{_LABEL}(\.{_LABEL})*$')
+
+
+def compiled(schema: Schema) -> Callable[[object], None]:
+    """Return a function that checks documents against a schema.
+
+    :returns: it raises InvalidDocument and nothing else
+    """
+    validator = _Validator(schema)
+
+    def check(document: object) -> None:
+        check_values(document)
+        error = exceptions.best_match(validator.iter_errors(document))
+        if error is not None:
+            raise InvalidDocument(_field(error), error.message)
+
+    return check
+
+
+def check_values(document: object) -> None:
+    """Refuse what no column can hold or no caller can want, anywhere.
+
+    Text with NUL or half a surrogate pair, numbers that are none or need
+    more than 64 bits, deep nesting and sheer size.
+
+    :raises InvalidDocument: also when the document is no object
+    """
+    if not isinstance(document, dict):
+        raise InvalidDocument('', 'The request body is not an object')
+    budget = [_MAX_VALUES, _MAX_TEXT]
+    level: list[tuple[_Place, object]] = [(None, document)]
+    for _ in range(_MAX_DEPTH):
+        deeper: list[tuple[_Place, object]] = []
+        for place, value in level:
+            deeper.extend(_children(place, value, budget))
+        if not deeper:
+            return
+        level = deeper
+    raise InvalidDocument(
+        _dotted(level[0][0]), 'The document is nested too deeply')
+
+
+def check_stored_size(field: str, value: object) -> None:
+    """Refuse a value whose JSON is too long for one cell.
+
+    To be called again where a change is merged into what is stored.
+
+    :raises InvalidDocument: naming ``field``
+    """
+    size = len(json.dumps(value))
+    if size > MAX_STORED:
+        raise InvalidDocument(
+            field, f'{field} is too large: {size} characters of JSON, where '
+            f'{MAX_STORED} can be stored')
+
+
+def _children(place: _Place, value: object,
+              budget: list[int]) -> Iterator[tuple[_Place, object]]:
+    """Check a value itself and return what is in it."""
+    _spend(place, budget, 0, 1)
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_text(place, key, budget)
+            if len(key) > _MAX_KEY:
+                raise InvalidDocument(
+                    _dotted(place), 'The name of a key is too long')
+            yield (place, key), inner
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            yield (place, str(position)), inner
+    elif isinstance(value, str):
+        _check_text(place, value, budget)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise InvalidDocument(
+                _dotted(place), f'{value} is not a number')
+    elif isinstance(value, int) and not -2 ** 63 <= value < 2 ** 63:
+        raise InvalidDocument(
+            _dotted(place), 'An integer is out of range')
+
+
+def _check_text(place: _Place, value: str, budget: list[int]) -> None:
+    _spend(place, budget, 1, len(value))
+    if '\0' in value or _SURROGATE.search(value):
+        raise InvalidDocument(
+            _dotted(place), 'Text with a character that cannot be stored')
+
+
+def _spend(place: _Place, budget: list[int], kind: int, amount: int) -> None:
+    budget[kind] -= amount
+    if budget[kind] < 0:
+        raise InvalidDocument(_dotted(place), 'The document is too large')
+
+
+def _dotted(place: _Place) -> str:
+    parts: list[str] = []
+    while place is not None:
+        place, part = place
+        parts.append(part)
+    return '.'.join(reversed(parts))
+
+
+def _field(error: Any) -> str:
+    path = [str(part) for part in error.absolute_path]
+    if error.validator == 'required':
+        path += [name for name in error.validator_value
+                 if name not in error.instance][:1]
+    elif error.validator == 'additionalProperties':
+        known = error.schema['properties']
+        path += [name for name in error.instance if name not in known][:1]
+    return '.'.join(path)
+
+
+@functools.cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)
+
+
+def _match_whole(validator: Any, pattern: str, instance: object,
+                 schema: Mapping[str, Any],
+                 ) -> Iterable[exceptions.ValidationError]:
+    """The keyword ``pattern``, for the whole text: no newline at its end."""
+    if isinstance(instance, str) and (
+            len(instance) > _MAX_PATTERN_INPUT
+            or _pattern(pattern).fullmatch(instance) is None):
+        yield exceptions.ValidationError(
+            f'{instance!r} does not match {pattern!r}')
+
+
+def _is_integer(checker: object, instance: object) -> bool:
+    """Whether a value is an integer: neither 1.0 nor true is one."""
+    return isinstance(instance, int) and not isinstance(instance, bool)
+
+
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator, {'pattern': _match_whole},
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        'integer', _is_integer))

@@ -1,0 +1,168 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A job: its schedule, and its actions or references to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from freezer_api.domain import schedule as schedules
+from freezer_api.domain import schedule_values
+from freezer_api.schemas import actions
+from freezer_api.schemas import common
+
+_DATE = common.text(255, pattern=(
+    r'^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?'
+    r'(Z|[+-]\d{2}:\d{2})?$'))
+_INTEGER = {'type': 'integer'}
+_ANYTHING: common.Schema = {}
+
+JOB_SCHEDULE: common.Schema = {
+    'type': 'object',
+    'additionalProperties': False,
+    'properties': {
+        'time_created': _INTEGER,
+        'time_started': _INTEGER,
+        'time_ended': _INTEGER,
+        'current_pid': _INTEGER,
+        'event': {'enum': ['', 'stop', 'start', 'abort', 'remove']},
+        'status': {'enum': ['', 'completed', 'stop', 'scheduled', 'running',
+                            'aborting', 'removed']},
+        'result': {'enum': ['', 'success', 'fail', 'aborted']},
+        'schedule_date': _DATE,
+        'schedule_start_date': _DATE,
+        'schedule_end_date': _DATE,
+        'schedule_interval': common.text(255, pattern=(
+            r'^(continuous|(\d+ +(weeks|days|hours|minutes|seconds)))$')),
+        'schedule_year': common.text(255, pattern=r'^\d{4}$'),
+        **{f'schedule_{name}': common.text(255)
+           for name in schedules.CRON_FIELDS if name != 'year'},
+    },
+}
+
+_NUMBERS = ('max_retries', 'max_retries_interval')
+
+# Beside an action_id the numbers mean nothing and come from an answer; they
+# may be null there.
+_JOB_ACTION: common.Schema = {
+    'type': 'object',
+    'properties': {
+        'action_id': common.nullable(common.text(36, pattern=r'^[\w-]*$')),
+        'freezer_action': actions.FREEZER_ACTION,
+    },
+    'if': {'required': ['action_id'],
+           'properties': {'action_id': {'type': 'string', 'minLength': 1}}},
+    'else': {
+        'required': ['freezer_action'],
+        'properties': {
+            **{name: common.integer(0) for name in _NUMBERS},
+            'mandatory': {'type': 'boolean'},
+        },
+    },
+}
+
+_PROPERTIES: common.Schema = {
+    'job_actions': {
+        'type': 'array', 'items': _JOB_ACTION, 'maxItems': 256},
+    'client_id': common.CLIENT_ID,
+    'job_schedule': JOB_SCHEDULE,
+    'job_id': common.ID,
+    'session_id': common.nullable(common.text(36, pattern=r'^[\w-]*$')),
+    'session_tag': common.integer(),
+    'description': common.nullable(common.text(255)),
+    'action_defaults': actions.FREEZER_ACTION,
+    # What answers hold and clients send back. Nothing is taken from it, so
+    # nothing of it is checked.
+    **dict.fromkeys(
+        ('_version', 'session_name', 'user_id', 'project_id',
+         'user_credentials', 'trust_id', 'trustor_user_id', 'status_reason',
+         'next_run_at'), _ANYTHING),
+}
+
+_CREATE = common.compiled({
+    'type': 'object',
+    'required': ['job_actions', 'client_id'],
+    'additionalProperties': False,
+    'properties': _PROPERTIES,
+})
+
+_UPDATE = common.compiled({
+    'type': 'object',
+    'additionalProperties': False,
+    'properties': _PROPERTIES,
+})
+
+
+def validate_create(document: Any) -> None:
+    """Check a new job, or one that replaces another.
+
+    :raises freezer_api.schemas.InvalidDocument: naming the field
+    """
+    _CREATE(document)
+    _check_meaning(document)
+
+
+def validate_update(document: Any) -> None:
+    """Check a change of a job; nothing is required.
+
+    :raises freezer_api.schemas.InvalidDocument: naming the field
+    """
+    _UPDATE(document)
+    _check_meaning(document)
+
+
+def with_defaults(freezer_action: Mapping[str, Any],
+                  defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a freezer_action with what it lacks, or has as null, filled."""
+    merged = dict(freezer_action)
+    for key, value in defaults.items():
+        if merged.get(key) is None:
+            merged[key] = value
+    return merged
+
+
+def _check_meaning(document: Mapping[str, Any]) -> None:
+    check_schedule('job_schedule', document.get('job_schedule', {}))
+    defaults = document.get('action_defaults', {})
+    for position, entry in enumerate(document.get('job_actions', ())):
+        field = f'job_actions.{position}.freezer_action'
+        merged = with_defaults(entry.get('freezer_action', {}), defaults)
+        if not entry.get('action_id') and merged.get('action') is None:
+            raise common.InvalidDocument(
+                f'{field}.action', "'action' is a required property")
+        common.check_stored_size(field, merged)
+
+
+def check_schedule(field: str, schedule: Mapping[str, Any]) -> None:
+    """Check that each value of a schedule can be used, not just its form.
+
+    Names of weekdays in ``schedule_day`` pass: known clients send them, and
+    the schedule then never fires.
+
+    :raises freezer_api.schemas.InvalidDocument: naming the field
+    """
+    common.check_stored_size(field, schedule)
+    for name, value in schedule.items():
+        if not name.startswith('schedule_') or value == '':
+            continue
+        try:
+            if name.endswith('_date'):
+                schedule_values.parse_date(name, value)
+            elif name == 'schedule_interval':
+                schedule_values.parse_interval(name, value)
+            elif not schedule_values.is_weekdays_in_day(name, value):
+                schedule_values.check_cron_field(name, value)
+        except schedule_values.ScheduleError as error:
+            raise common.InvalidDocument(
+                f'{field}.{name}', error.message) from error

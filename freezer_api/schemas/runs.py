@@ -1,0 +1,116 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Claims of due runs, and reports about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freezer_api.schemas import common
+
+STEP_STATES = ('pending', 'submitting', 'submitted', 'success', 'fail',
+               'skipped', 'aborted')
+REPORTED_STATES = ('running', 'success', 'fail', 'aborted')
+BACKUP_STATUSES = ('creating', 'available', 'error', 'deleted')
+
+MAX_HELD = 10000
+
+_SCHEDULER_ID = common.text(255, minLength=1)
+_FENCE = common.integer(1)
+_REASON = common.nullable(common.text(4096))
+_REFERENCE = common.nullable(common.text(255))
+_EPOCH = {'type': ['integer', 'null']}
+
+# Unknown keys are let pass everywhere: a scheduler may be newer than its API.
+_CLAIM = common.compiled({
+    'type': 'object',
+    'required': ['scheduler_id', 'limit', 'lease_seconds'],
+    'properties': {
+        'scheduler_id': _SCHEDULER_ID,
+        'limit': {'type': 'integer', 'minimum': 0, 'maximum': 1000},
+        'lease_seconds': {'type': 'integer', 'minimum': 10, 'maximum': 3600},
+        'held': {
+            'type': 'array',
+            'maxItems': MAX_HELD,
+            'items': {
+                'type': 'object',
+                'required': ['run_id', 'fence'],
+                'properties': {'run_id': common.ID, 'fence': _FENCE},
+            },
+        },
+    },
+})
+
+_STEP: common.Schema = {
+    'type': 'object',
+    'required': ['action_id', 'position', 'state'],
+    'properties': {
+        'action_id': common.ID,
+        'position': common.integer(0),
+        'state': {'enum': list(STEP_STATES)},
+        'tries': common.integer(0),
+        'reason': _REASON,
+        'volume_id': _REFERENCE,
+        'backup_id': _REFERENCE,
+        'cinder_backup_id': _REFERENCE,
+        'started_at': _EPOCH,
+        'ended_at': _EPOCH,
+    },
+}
+
+_BACKUP: common.Schema = {
+    'type': 'object',
+    'required': ['backup_id', 'status'],
+    'properties': {
+        'backup_id': common.text(32, pattern='^[0-9a-f]{32}$'),
+        'status': {'enum': list(BACKUP_STATUSES)},
+        'backup_metadata': {'type': 'object'},
+    },
+}
+
+_REPORT = common.compiled({
+    'type': 'object',
+    'required': ['scheduler_id', 'fence', 'state'],
+    'properties': {
+        'scheduler_id': _SCHEDULER_ID,
+        'fence': _FENCE,
+        'state': {'enum': list(REPORTED_STATES)},
+        'reason': _REASON,
+        'actions': {'type': 'array', 'items': _STEP, 'maxItems': 256},
+        'backups': {'type': 'array', 'items': _BACKUP, 'maxItems': 256},
+        'release': {'type': 'boolean'},
+    },
+})
+
+
+def validate_claim(document: Any) -> None:
+    """Check a claim; without ``held`` nothing is held.
+
+    :raises freezer_api.schemas.InvalidDocument: naming the field
+    """
+    _CLAIM(document)
+
+
+def validate_report(document: Any) -> None:
+    """Check a report; only a running run can be released.
+
+    :raises freezer_api.schemas.InvalidDocument: naming the field
+    """
+    _REPORT(document)
+    if document.get('release') and document['state'] != 'running':
+        raise common.InvalidDocument(
+            'release', 'release needs the state running')
+    common.check_stored_size('actions', document.get('actions'))
+    for position, backup in enumerate(document.get('backups', ())):
+        common.check_stored_size(f'backups.{position}.backup_metadata',
+                                 backup.get('backup_metadata'))
