@@ -214,6 +214,23 @@ class ApiTestCase(unittest.TestCase):
             'scheduler_id': scheduler, 'limit': limit, 'lease_seconds': 60,
             'held': list(held)}, status)
 
+    def one_run(self, **kwargs: Any) -> dict[str, Any]:
+        """Claim, and return the one run that is handed out."""
+        [run] = self.claim(**kwargs)['runs']
+        made: dict[str, Any] = run
+        return made
+
+    def job(self, job_id: str, persona: Persona = MEMBER) -> dict[str, Any]:
+        made: dict[str, Any] = self.call(
+            persona, 'GET', f'jobs/{job_id}', status=200)
+        return made
+
+    def runs(self, job_id: str,
+             persona: Persona = MEMBER) -> list[dict[str, Any]]:
+        made: list[dict[str, Any]] = self.call(
+            persona, 'GET', f'jobs/{job_id}/runs', status=200)['runs']
+        return made
+
     def report(self, run: dict[str, Any], state: str = 'running',
                status: int = 200, scheduler: str = 's1',
                client: str = 'central', persona: Persona = SERVICE,

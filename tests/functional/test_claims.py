@@ -1,0 +1,417 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Claims, leases, fences and reports: the invariants on each database."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+from typing import Any
+
+import sqlalchemy as sa
+
+from freezer_api.db import models
+from tests.functional import base
+
+
+def step(**more: Any) -> dict[str, Any]:
+    return {'action_id': 'a', 'position': 0, 'state': 'submitting',
+            'tries': 1, 'reason': None, 'volume_id': 'vol-1',
+            'backup_id': None, 'cinder_backup_id': None, 'started_at': None,
+            'ended_at': None, **more}
+
+
+class ClaimTests(base.ApiTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.register_central()
+
+    def test_nothing_is_due_before_its_time(self) -> None:
+        self.create_job()
+        self.clock.now += 86_399
+        self.assertEqual([], self.claim()['runs'])
+        self.clock.now += 1
+        run = self.one_run()
+        self.assertEqual('schedule', run['trigger'])
+        self.assertEqual('2027-01-16T08:00:00Z', run['nominal_at'])
+
+    def test_no_firing_is_lost_in_silence(self) -> None:
+        """Invariant 2: each firing of ten days ends as a run, in phase."""
+        job_id = self.create_job()
+        for day in range(10):
+            # Claimed early, late within the window, and too late.
+            self.clock.now = base.T0 + (day + 1) * 86_400 + (
+                0, 3600, 7200)[day % 3]
+            for run in self.claim()['runs']:
+                self.report(run, 'success')
+        runs = self.runs(job_id)[::-1]
+        self.assertEqual(
+            [f'2027-01-{16 + day}T08:00:00Z' for day in range(10)],
+            [run['nominal_at'] for run in runs])
+        self.assertEqual(
+            [('success', 'success', 'missed')[day % 3] for day in range(10)],
+            [run['state'] for run in runs])
+
+    def test_a_run_is_handed_to_one_scheduler(self) -> None:
+        self.start(self.create_job())
+        self.one_run(scheduler='s1')
+        self.assertEqual([], self.claim(scheduler='s2')['runs'])
+
+    def test_concurrent_claims_never_share_a_run(self) -> None:
+        """Invariant 1: at most one run per job and nominal time."""
+        jobs = {self.create_job(
+            persona=base.Persona(f'u{n}', f'p{n % 4}', ('member', 'reader')),
+            schedule={'schedule_interval': '1 hours'}) for n in range(24)}
+        self.clock.now += 3600
+
+        def greedy(name: str) -> list[str]:
+            got: list[str] = []
+            while True:
+                runs = self.claim(limit=3, scheduler=name)['runs']
+                if not runs:
+                    return got
+                got += [run['job_id'] for run in runs]
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            got = list(itertools.chain(*pool.map(
+                greedy, ['s1', 's2', 's3', 's4'])))
+            # One that lost a race for locked rows may have seen none left.
+            got += greedy('s5')
+        self.assertEqual(sorted(jobs), sorted(got))
+
+    def test_projects_take_turns(self) -> None:
+        """Invariant 4: many due jobs of one project delay no other's."""
+        crowd = base.Persona('u9', 'p9', ('member', 'reader'))
+        for _ in range(20):
+            self.create_job(persona=crowd,
+                            schedule={'schedule_interval': '1 hours'})
+        self.clock.now += 60
+        lonely = self.create_job(schedule={'schedule_interval': '1 hours'})
+        self.clock.now += 3600
+        first = [run['job_id'] for run in self.claim(limit=2)['runs']]
+        self.assertIn(lonely, first)
+
+    def test_an_expired_lease_is_taken_over_with_a_higher_fence(self) -> None:
+        self.start(self.create_job())
+        run = self.one_run(scheduler='s1')
+        self.report(run, actions=[step()])
+        self.clock.now += 59
+        self.assertEqual([], self.claim(scheduler='s2')['runs'])
+        self.clock.now += 1
+        taken = self.one_run(scheduler='s2')
+        self.assertEqual(run['run_id'], taken['run_id'])
+        self.assertEqual(2, taken['fence'])
+        self.assertEqual('submitting', taken['actions'][0]['state'])
+
+    def test_a_stale_fence_changes_nothing(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run(scheduler='s1')
+        self.clock.now += 61
+        self.one_run(scheduler='s2')
+        before = self.runs(job_id)
+        refused = self.report(
+            run, 'success', status=409, actions=[step(state='success')],
+            backups=[{'backup_id': 'b' * 32, 'status': 'available',
+                      'backup_metadata': {'backup_name': 'x'}}])
+        self.assertEqual('run_fence_stale', refused['code'])
+        self.assertEqual(before, self.runs(job_id))
+        self.assertEqual([], self.call(
+            base.MEMBER, 'GET', 'backups', status=200)['backups'])
+        held = [{'run_id': run['run_id'], 'fence': run['fence']}]
+        self.assertEqual([run['run_id']], self.claim(held=held)['lost'])
+
+    def test_a_renewed_lease_is_not_taken_over(self) -> None:
+        self.start(self.create_job())
+        run = self.one_run(scheduler='s1')
+        held = [{'run_id': run['run_id'], 'fence': run['fence']}]
+        for _ in range(5):
+            self.clock.now += 40
+            answer = self.claim(held=held, scheduler='s1')
+            self.assertEqual([{'run_id': run['run_id'], 'event': None}],
+                             answer['held'])
+            self.assertEqual([], self.claim(scheduler='s2')['runs'])
+
+    def test_a_released_run_is_taken_at_once(self) -> None:
+        self.start(self.create_job())
+        run = self.one_run(scheduler='s1')
+        self.report(run, release=True)
+        self.assertEqual(2, self.one_run(scheduler='s2')['fence'])
+
+    def test_a_run_ends_once(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run()
+        self.clock.now += 10
+        self.report(run, 'success')
+        self.report(run, 'fail', status=409)
+        shown = self.job(job_id)['job_schedule']
+        self.assertEqual('success', shown['result'])
+        self.assertEqual('scheduled', shown['status'])
+        self.assertEqual(base.T0 + 10, shown['time_ended'])
+        [ended] = self.runs(job_id)
+        self.assertEqual(('success', base.T0 + 10),
+                         (ended['state'], ended['time_ended']))
+
+    def test_a_failure_shows_its_reason(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        self.report(self.one_run(), 'fail', reason='Cinder is full')
+        self.assertEqual('Cinder is full', self.job(job_id)['status_reason'])
+        self.assertEqual('Cinder is full', self.runs(job_id)[0]['reason'])
+        self.assertEqual('fail', self.job(job_id)['job_schedule']['result'])
+
+    def test_a_backup_is_recorded_for_its_owner(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run()
+        record = {'backup_id': 'c' * 32, 'status': 'creating',
+                  'backup_metadata': {'backup_name': 'n', 'time_stamp': 1}}
+        self.report(run, backups=[record])
+        self.report(run, 'success', backups=[{
+            **record, 'status': 'available',
+            'backup_metadata': {'cinder_backup_id': 'cb'}}])
+        [backup] = self.call(
+            base.MEMBER, 'GET', 'backups', status=200)['backups']
+        self.assertEqual({
+            'backup_id': 'c' * 32, 'project_id': 'p1', 'user_id': 'alice',
+            'status': 'available', 'backup_metadata': {
+                'backup_name': 'n', 'time_stamp': 1, 'job_id': job_id,
+                'cinder_backup_id': 'cb'}}, backup)
+
+    def test_a_report_cannot_touch_another_projects_backup(self) -> None:
+        theirs = self.call(base.STRANGER, 'POST', 'backups', {
+            'backup_name': 'b', 'container': 'c', 'hostname': 'h'},
+            201)['backup_id']
+        self.start(self.create_job())
+        self.report(self.one_run(), backups=[{
+            'backup_id': theirs, 'status': 'deleted',
+            'backup_metadata': {'backup_name': 'mine now'}}])
+        shown = self.call(
+            base.STRANGER, 'GET', f'backups/{theirs}', status=200)
+        self.assertEqual('available', shown['status'])
+        self.assertEqual('b', shown['backup_metadata']['backup_name'])
+
+    def test_a_firing_during_a_run_is_passed_over_and_told(self) -> None:
+        job_id = self.create_job(schedule={'schedule_interval': '1 minutes'})
+        self.clock.now += 60
+        run = self.one_run()
+        held = [{'run_id': run['run_id'], 'fence': 1}]
+        for _ in range(5):
+            self.clock.now += 30
+            self.assertEqual([], self.claim(held=held)['runs'])
+        self.report(run, 'success')
+        self.assertEqual(['skipped', 'success'],
+                         [one['state'] for one in self.runs(job_id)])
+        self.assertIn('still going', self.runs(job_id)[0]['reason'])
+        self.assertEqual([], self.claim()['runs'])
+        self.clock.now += 30
+        self.assertEqual(base.T0 + 240, self.clock.now)
+        self.assertEqual('2027-01-15T08:04:00Z', self.one_run()['nominal_at'])
+
+    def test_a_run_without_schedule_starts_by_itself_and_once(self) -> None:
+        job_id = self.create_job(schedule={})
+        self.assertEqual([], self.claim()['runs'])
+        self.clock.now += 5
+        self.report(self.one_run(), 'success')
+        self.clock.now += 86_400
+        self.assertEqual([], self.claim()['runs'])
+        self.assertEqual('completed',
+                         self.job(job_id)['job_schedule']['status'])
+        self.start(job_id)
+        self.one_run()
+
+    def test_an_early_start_is_the_only_run_of_a_job_without_schedule(
+            self) -> None:
+        job_id = self.create_job(schedule={})
+        self.start(job_id)
+        self.report(self.one_run(), 'success')
+        self.clock.now += 3600
+        self.assertEqual([], self.claim()['runs'])
+        self.assertEqual(1, len(self.runs(job_id)))
+
+    def test_a_missed_firing_is_told_and_not_run(self) -> None:
+        job_id = self.create_job()
+        self.clock.now += 86_400 + 3601
+        self.assertEqual([], self.claim()['runs'])
+        [missed] = self.runs(job_id)
+        self.assertEqual('missed', missed['state'])
+        self.assertEqual('2027-01-16T08:00:00Z', missed['nominal_at'])
+        self.assertEqual('2027-01-17T08:00:00Z',
+                         self.job(job_id)['next_run_at'])
+
+    def test_a_late_firing_is_run_and_moves_no_phase(self) -> None:
+        job_id = self.create_job()
+        self.clock.now += 86_400 + 3599
+        self.report(self.one_run(), 'success')
+        self.assertEqual('2027-01-17T08:00:00Z',
+                         self.job(job_id)['next_run_at'])
+
+    def test_a_start_is_run_however_late(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        self.clock.now += 50_000
+        self.assertEqual('start', self.one_run()['trigger'])
+        self.assertEqual('2027-01-16T08:00:00Z',
+                         self.job(job_id)['next_run_at'])
+
+    def test_two_starts_within_a_second_are_two_runs(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        self.report(self.one_run(), 'success')
+        self.start(job_id)
+        self.clock.now += 1
+        self.report(self.one_run(), 'success')
+        self.assertEqual(2, len(self.runs(job_id)))
+
+    def test_abort_reaches_the_holder_and_ends_the_schedule(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run()
+        answer = self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                           {'abort': None}, 202)
+        self.assertEqual({'result': 'success'}, answer)
+        held = [{'run_id': run['run_id'], 'fence': 1}]
+        self.assertEqual('abort', self.claim(held=held)['held'][0]['event'])
+        self.assertEqual('abort', self.report(run)['event'])
+        self.report(run, 'aborted', reason='as asked')
+        shown = self.job(job_id)
+        self.assertEqual('aborted', shown['job_schedule']['result'])
+        self.assertEqual('completed', shown['job_schedule']['status'])
+        self.assertNotIn('next_run_at', shown)
+
+    def test_stop_lets_the_run_finish_and_ends_the_schedule(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run()
+        self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                  {'stop': None}, 202)
+        self.report(run, 'success')
+        self.clock.now += 10 * 86_400
+        self.assertEqual([], self.claim()['runs'])
+        self.assertEqual('success',
+                         self.job(job_id)['job_schedule']['result'])
+
+    def test_stop_disarms_a_job_that_waits(self) -> None:
+        job_id = self.create_job()
+        self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                  {'stop': None}, 202)
+        self.clock.now += 10 * 86_400
+        self.assertEqual([], self.claim()['runs'])
+        self.assertEqual('stop', self.job(job_id)['job_schedule']['status'])
+
+    def test_aborting_a_job_that_never_ran_disarms_it(self) -> None:
+        """Upstream's poll dies on it, and every later job waits for ever."""
+        job_id = self.create_job()
+        self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                  {'abort': None}, 202)
+        self.clock.now += 10 * 86_400
+        self.assertEqual([], self.claim()['runs'])
+
+    def test_a_deleted_job_tells_its_run_to_abort(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run()
+        self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
+        held = [{'run_id': run['run_id'], 'fence': 1}]
+        self.assertEqual('abort', self.claim(held=held)['held'][0]['event'])
+        self.report(run, 'aborted')
+
+    def test_a_user_and_a_scheduler_edit_one_job_and_both_win(self) -> None:
+        """Invariant 8: nobody's change is lost."""
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run()
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                  {'description': 'mine'}, 200)
+        self.report(run, 'success')
+        shown = self.job(job_id)
+        self.assertEqual('mine', shown['description'])
+        self.assertEqual('success', shown['job_schedule']['result'])
+        self.assertEqual('1 days',
+                         shown['job_schedule']['schedule_interval'])
+
+    def test_a_job_whose_schedule_is_poisoned_hurts_no_other(self) -> None:
+        """Invariant 4, with a row that no validation would let in."""
+        poisoned, sound = self.create_job(), self.create_job()
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.update(models.Job).where(
+                models.Job.id == poisoned).values(
+                    schedule={'schedule_interval': ['5  days']}))
+        self.clock.now += 86_400
+        self.assertEqual(
+            {poisoned, sound},
+            {run['job_id'] for run in self.claim()['runs']})
+        self.assertIn('cannot be understood',
+                      self.job(poisoned)['status_reason'])
+
+    def test_a_trust_that_cannot_be_read_fails_its_job_alone(self) -> None:
+        broken, sound = self.create_job(), self.create_job(
+            persona=base.STRANGER)
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.update(models.UserCredential).where(
+                models.UserCredential.job_id == broken).values(
+                    trust_id='nonsense'))
+        self.clock.now += 86_400
+        self.assertEqual([sound],
+                         [run['job_id'] for run in self.claim()['runs']])
+        self.assertIn('keys', self.runs(broken)[0]['reason'])
+        self.assertEqual('fail', self.runs(broken)[0]['state'])
+
+    def test_a_central_job_without_trust_fails_with_advice(self) -> None:
+        job_id = self.create_job()
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.delete(models.UserCredential))
+        self.start(job_id)
+        self.assertEqual([], self.claim()['runs'])
+        self.assertIn('delegated', self.runs(job_id)[0]['reason'])
+
+    def test_who_may_claim(self) -> None:
+        self.start(self.create_job())
+        # Elsewhere than in its own project there is no client to claim for.
+        for persona in (base.MEMBER, base.STRANGER, base.ADMIN):
+            self.claim(persona=persona, status=404)
+        self.claim(persona=base.READER, status=403)
+        self.claim(persona=base.Persona('x', 'svc', ('member',)), status=403)
+        other = base.Persona('nova', 'svc', ('service',))
+        self.assertEqual('not_trustee', self.claim(
+            persona=other, status=403)['code'])
+        self.assertEqual(404, self.client.simulate_request(
+            'POST', '/v2/svc/clients/unknown/claims', json={},
+            extras=base.SERVICE.environ()).status_code)
+        self.one_run()
+
+    def test_bad_claims_change_nothing(self) -> None:
+        self.start(self.create_job())
+        good = {'scheduler_id': 's', 'limit': 1, 'lease_seconds': 60,
+                'held': []}
+        for name, value in (
+                ('scheduler_id', 7), ('scheduler_id', 's' * 256),
+                ('limit', -1), ('limit', '1'), ('limit', 10 ** 9),
+                ('lease_seconds', 0), ('lease_seconds', 10 ** 9),
+                ('held', None), ('held', [1]),
+                ('held', [{'run_id': 'x', 'fence': 'y'}])):
+            answer = self.call(
+                base.SERVICE, 'POST', 'clients/central/claims',
+                {**good, name: value}, 400)
+            self.assertIn(name, answer['description'])
+        self.one_run()
+
+
+class ClaimTestsOnMySQL(base.MySQL, ClaimTests):
+    pass
+
+
+class ClaimTestsOnPostgreSQL(base.PostgreSQL, ClaimTests):
+    pass

@@ -1,0 +1,175 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Registration of schedulers."""
+
+from __future__ import annotations
+
+import concurrent.futures
+
+from freezer_api.domain import capabilities
+from tests.functional import base
+
+SERVICE_MEMBER = base.Persona('freezer', 'svc', ('service', 'member'))
+OTHER_SERVICE = base.Persona('other', 'svc2', ('service',))
+
+
+class ClientTests(base.ApiTestCase):
+
+    def listed(self, persona: base.Persona = base.MEMBER) -> list[str]:
+        found = self.call(persona, 'GET', 'clients', status=200)
+        return [one['client']['client_id'] for one in found['clients']]
+
+    def test_shape_and_defaults(self) -> None:
+        self.assertEqual({'client_id': 'n1'}, self.call(
+            base.MEMBER, 'POST', 'clients',
+            {'client_id': 'n1', 'hostname': 'n1'}, 201))
+        shown = self.call(base.MEMBER, 'GET', 'clients/n1', status=200)
+        uuid = shown['client'].pop('uuid')
+        self.assertEqual(32, len(uuid))
+        self.assertEqual({
+            'project_id': 'p1', 'user_id': 'alice', 'client': {
+                'hostname': 'n1', 'client_id': 'n1', 'is_central': False,
+                'description': None,
+                'supported_actions': list(capabilities.ACTIONS),
+                'supported_modes': list(capabilities.MODES),
+                'supported_storages': list(capabilities.STORAGES),
+                'supported_engines': list(capabilities.ENGINES)}}, shown)
+
+    def test_a_central_client_is_seen_by_all_with_its_lists(self) -> None:
+        self.register_central()
+        for persona in (base.MEMBER, base.STRANGER, base.READER,
+                        base.SERVICE):
+            self.assertEqual(['central'], self.listed(persona))
+            shown = self.call(
+                persona, 'GET', 'clients/central', status=200)['client']
+            self.assertTrue(shown['is_central'])
+            self.assertEqual(['cindernative'], shown['supported_modes'])
+            self.assertEqual(['backup', 'restore', 'admin'],
+                             shown['supported_actions'])
+            self.assertEqual([], shown['supported_engines'])
+
+    def test_registering_again_brings_the_lists_up_to_date(self) -> None:
+        self.register_central()
+        before = self.call(
+            base.MEMBER, 'GET', 'clients/central', status=200)['client']
+        self.register_central(
+            supported_actions=['backup'], hostname='control-2')
+        after = self.call(
+            base.MEMBER, 'GET', 'clients/central', status=200)['client']
+        self.assertEqual({**before, 'supported_actions': ['backup']}, after)
+        self.assertEqual(['central'], self.listed())
+
+    def test_who_may_register_a_central_client(self) -> None:
+        central = {'client_id': 'c1', 'hostname': 'h', 'is_central': True}
+        for persona in (base.MEMBER, base.READER):
+            self.call(persona, 'POST', 'clients', central, 403)
+            self.call(persona, 'POST', '/v2/svc/clients', central, 403)
+        self.call(base.SERVICE, 'POST', '/v2/p1/clients', central, 403)
+        # Truth comes before type, so that no spelling gets past the rule.
+        self.call(base.MEMBER, 'POST', 'clients',
+                  {**central, 'is_central': 'yes'}, 403)
+        self.call(base.SERVICE, 'POST', 'clients',
+                  {**central, 'is_central': 'yes'}, 400)
+        # A central client takes nothing but role service.
+        self.call(base.SERVICE, 'POST', 'clients', central, 201)
+        self.call(SERVICE_MEMBER, 'POST', 'clients', central, 201)
+        self.call(base.SERVICE, 'POST', 'clients',
+                  {'client_id': 'plain', 'hostname': 'h'}, 403)
+
+    def test_a_central_id_is_one_projects_only(self) -> None:
+        """Upstream makes a second one of the same id on another host."""
+        self.register_central()
+        for persona, body in (
+                (OTHER_SERVICE, {'is_central': True, 'hostname': 'else'}),
+                (base.ADMIN, {'is_central': True, 'hostname': 'control-1'}),
+                (base.MEMBER, {'hostname': 'evil'})):
+            answer = self.call(persona, 'POST', 'clients',
+                               {'client_id': 'central', **body}, 409)
+            self.assertIn('another project', answer['description'])
+        self.assertEqual(['central'], self.listed())
+
+    def test_a_squatter_does_not_keep_a_central_client_away(self) -> None:
+        self.call(base.MEMBER, 'POST', 'clients',
+                  {'client_id': 'central', 'hostname': 'evil'}, 201)
+        self.register_central()
+        shown = self.call(
+            base.MEMBER, 'GET', 'clients/central', status=200)
+        self.assertTrue(shown['client']['is_central'])
+
+    def test_schedulers_that_start_at_once_share_one_client(self) -> None:
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda n: self.register_central(
+                hostname=f'control-{n}'), range(8)))
+        self.assertEqual(['central'], self.listed())
+
+    def test_two_projects_may_use_one_id(self) -> None:
+        for persona in (base.MEMBER, base.STRANGER):
+            self.call(persona, 'POST', 'clients',
+                      {'client_id': 'n1', 'hostname': 'n1'}, 201)
+            self.assertEqual(['n1'], self.listed(persona))
+
+    def test_delete(self) -> None:
+        self.register_central()
+        self.call(base.MEMBER, 'DELETE', 'clients/central', status=403)
+        self.call(base.ADMIN, 'DELETE', '/v2/p1/clients/central',
+                  status=403)
+        self.call(base.MEMBER, 'DELETE', 'clients/unknown', status=204)
+        job_id = self.create_job()
+        # Upstream deletes a central client that jobs still wait for.
+        answer = self.call(SERVICE_MEMBER, 'DELETE', 'clients/central',
+                           status=409)
+        self.assertEqual('client_in_use', answer['code'])
+        self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
+        self.call(SERVICE_MEMBER, 'DELETE', 'clients/central', status=204)
+        self.assertEqual([], self.listed())
+        self.register_central()
+        self.assertEqual(['central'], self.listed())
+
+    def test_a_uuid_is_used_once(self) -> None:
+        for persona, status in ((base.MEMBER, 201), (base.STRANGER, 409)):
+            self.call(persona, 'POST', 'clients', {
+                'client_id': 'n1', 'hostname': 'n', 'uuid': 'u-1'}, status)
+
+    def test_bad_registrations(self) -> None:
+        good = {'client_id': 'n1', 'hostname': 'n1'}
+        for name, value in (
+                ('client_id', 'bad id!'), ('client_id', 'x' * 256),
+                ('client_id', None), ('client_id', 'a_b_c.d_e'),
+                ('hostname', 7), ('hostname', 'h' * 129),
+                ('description', None), ('description', 'd' * 256),
+                ('uuid', 'u' * 37), ('supported_actions', ['zzz']),
+                ('supported_modes', 'fs'), ('supported_engines', None),
+                ('supported_storages', [1]), ('claims', 'yes')):
+            answer = self.call(base.MEMBER, 'POST', 'clients',
+                               {**good, name: value}, 400)
+            self.assertIn(name, answer['description'], (name, value))
+        self.assertEqual([], self.listed())
+        self.assertEqual('Missing request body', self.call(
+            base.MEMBER, 'POST', 'clients', {}, 400)['description'])
+
+
+class ClientTestsOnMySQL(base.MySQL, ClientTests):
+    pass
+
+
+class ClientTestsOnPostgreSQL(base.PostgreSQL, ClientTests):
+    pass
+
+
+class WithoutServiceModeTests(base.ApiTestCase):
+    settings = {'service_mode': {'enabled': False}}
+
+    def test_no_central_clients(self) -> None:
+        answer = self.call(base.SERVICE, 'POST', 'clients', {
+            'client_id': 'c', 'hostname': 'h', 'is_central': True}, 422)
+        self.assertEqual('service_mode_disabled', answer['code'])

@@ -1,0 +1,320 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Jobs over HTTP: shapes, changes, isolation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.functional import base
+
+
+class JobTests(base.ApiTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.register_central()
+        self.call(base.MEMBER, 'POST', 'clients', {
+            'client_id': 'own', 'hostname': 'own', 'claims': True}, 201)
+        self.call(base.MEMBER, 'POST', 'clients', {
+            'client_id': 'stock', 'hostname': 'stock'}, 201)
+
+    def test_shape(self) -> None:
+        job_id = self.create_job(client='own', description='d')
+        self.assertEqual(32, len(job_id))
+        shown = self.job(job_id)
+        [entry] = shown.pop('job_actions')
+        self.assertEqual({
+            'job_id': job_id, 'project_id': 'p1', 'user_id': 'alice',
+            'client_id': 'own', 'session_id': '', 'session_tag': 0,
+            'description': 'd', 'next_run_at': '2027-01-16T08:00:00Z',
+            'job_schedule': {
+                'schedule_interval': '1 days', 'time_created': base.T0,
+                'time_started': -1, 'time_ended': -1}}, shown)
+        self.assertEqual({
+            'project_id': 'p1', 'user_id': 'alice', 'max_retries': 5,
+            'max_retries_interval': 6, 'mandatory': False,
+            'action_id': entry['action_id'],
+            'freezer_action': {
+                **base.BACKUP, 'container': None, 'timeout': None,
+                'priority': None, 'path_to_backup': None,
+                'log_file': None}}, entry)
+        self.assertEqual(
+            {'jobs': [{**shown, 'job_actions': [entry]}]},
+            self.call(base.MEMBER, 'GET', 'jobs', status=200))
+
+    def test_a_new_job_looks_untouched_and_then_scheduled(self) -> None:
+        job_id = self.create_job()
+        self.clock.now += 5
+        self.assertNotIn('status', self.job(job_id)['job_schedule'])
+        self.clock.now += 1
+        self.assertEqual('scheduled',
+                         self.job(job_id)['job_schedule']['status'])
+
+    def test_all_projects(self) -> None:
+        mine = self.create_job()
+        self.clock.now += 1
+        theirs = self.create_job(persona=base.STRANGER)
+
+        def listed(persona: base.Persona, query: str) -> list[str]:
+            found = self.call(persona, 'GET', f'jobs{query}', status=200)
+            return [job['job_id'] for job in found['jobs']]
+
+        for persona in (base.SERVICE, base.ADMIN):
+            for value in ('True', 'true'):
+                self.assertEqual({mine, theirs}, set(listed(
+                    persona, f'?all_projects={value}')))
+            # Upstream shows every project's whatever is asked for.
+            self.assertEqual([], listed(persona, ''))
+            self.assertEqual([], listed(persona, '?all_projects=False'))
+        for persona in (base.MEMBER, base.READER):
+            self.assertEqual([mine], listed(persona, ''))
+            self.assertEqual([mine], listed(persona, '?all_projects=False'))
+            self.call(persona, 'GET', 'jobs?all_projects=True', status=403)
+        answer = self.call(
+            base.SERVICE, 'GET', 'jobs?all_projects=maybe', status=400)
+        self.assertIn('"all_projects"', answer['description'])
+
+    def test_a_project_reaches_its_own_only(self) -> None:
+        """Invariant 7, by every verb."""
+        job_id = self.create_job()
+        action_id = self.job(job_id)['job_actions'][0]['action_id']
+        self.call(base.STRANGER, 'GET', f'/v2/p1/jobs/{job_id}', status=403)
+        self.call(base.STRANGER, 'GET', f'jobs/{job_id}', status=404)
+        self.call(base.STRANGER, 'GET', f'jobs/{job_id}/runs', status=404)
+        self.call(base.STRANGER, 'PATCH', f'jobs/{job_id}',
+                  {'description': 'x'}, 404)
+        self.call(base.STRANGER, 'POST', f'jobs/{job_id}/event',
+                  {'stop': None}, 404)
+        self.call(base.STRANGER, 'POST', f'jobs/{job_id}', {
+            'client_id': 'central',
+            'job_actions': [{'freezer_action': base.BACKUP}]}, 409)
+        self.call(base.STRANGER, 'DELETE', f'jobs/{job_id}', status=204)
+        self.call(base.STRANGER, 'DELETE', f'actions/{action_id}',
+                  status=204)
+        self.call(base.STRANGER, 'PATCH', f'actions/{action_id}',
+                  {'freezer_action': {'mode': 'fs'}}, 404)
+        self.call(base.STRANGER, 'POST', 'jobs', {
+            'client_id': 'central',
+            'job_actions': [{'action_id': action_id}]}, 422)
+        shown = self.job(job_id)
+        self.assertEqual([action_id], [
+            entry['action_id'] for entry in shown['job_actions']])
+        self.assertEqual('', shown['description'])
+        self.assertIn('next_run_at', shown)
+
+    def test_patching_the_description_leaves_the_schedule(self) -> None:
+        """Upstream erases it, and its scheduler's poll then dies."""
+        job_id = self.create_job()
+        before = self.job(job_id)
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                  {'description': 'new'}, 200)
+        self.assertEqual({**before, 'description': 'new'},
+                         self.job(job_id))
+
+    def test_an_empty_patch_changes_nothing(self) -> None:
+        job_id = self.create_job()
+        before = self.job(job_id)
+        self.assertEqual(
+            {'job_id': job_id, 'version': 0},
+            self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {}, 200))
+        self.assertEqual(before, self.job(job_id))
+
+    def test_a_patch_cannot_move_a_job_to_another_project(self) -> None:
+        job_id = self.create_job()
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                  {'project_id': 'p2', 'user_id': 'eve'}, 200)
+        shown = self.job(job_id)
+        self.assertEqual(('p1', 'alice'),
+                         (shown['project_id'], shown['user_id']))
+
+    def test_the_creator_stays_the_owner(self) -> None:
+        job_id = self.create_job()
+        self.call(base.MATE, 'PATCH', f'jobs/{job_id}',
+                  {'description': 'x'}, 200)
+        self.start(job_id, base.MATE)
+        self.report(self.one_run(), 'success')
+        self.assertEqual('alice', self.job(job_id)['user_id'])
+
+    def test_a_new_schedule_moves_the_next_run(self) -> None:
+        job_id = self.create_job()
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                  {'job_schedule': {'schedule_hour': '3'}}, 200)
+        shown = self.job(job_id)
+        self.assertEqual('2027-01-16T03:00:00Z', shown['next_run_at'])
+        self.assertNotIn('schedule_interval', shown['job_schedule'])
+        self.assertEqual(base.T0, shown['job_schedule']['time_created'])
+
+    def test_a_whole_document_can_be_sent_back(self) -> None:
+        """As the panel does to edit and to clone a job."""
+        job_id = self.create_job()
+        document = self.job(job_id)
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', document, 200)
+        self.assertEqual(document, self.job(job_id))
+        del document['job_id']
+        clone = self.call(base.MEMBER, 'POST', 'jobs', document, 201)
+        self.assertEqual(1, self.trusts.made)
+        self.assertNotEqual(job_id, clone['job_id'])
+
+    def test_a_stopped_job_stays_stopped_when_edited(self) -> None:
+        job_id = self.create_job()
+        self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                  {'stop': None}, 202)
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                  {'job_schedule': {'schedule_interval': '1 hours'}}, 200)
+        self.assertNotIn('next_run_at', self.job(job_id))
+        self.start(job_id)
+        self.report(self.one_run(), 'success')
+        self.assertEqual('2027-01-15T09:00:00Z',
+                         self.job(job_id)['next_run_at'])
+
+    def test_replace(self) -> None:
+        job_id = self.create_job(description='old')
+        self.call(base.MATE, 'POST', f'jobs/{job_id}', {
+            'client_id': 'own', 'job_schedule': {'schedule_hour': '4'},
+            'job_actions': [{'freezer_action': base.BACKUP}]}, 201)
+        shown = self.job(job_id)
+        self.assertEqual(('own', '', 'alice', '2027-01-16T04:00:00Z'), (
+            shown['client_id'], shown['description'], shown['user_id'],
+            shown['next_run_at']))
+
+    def test_ids_are_never_used_again(self) -> None:
+        job_id = self.create_job(job_id='mine')
+        self.assertEqual('mine', job_id)
+        document = {'client_id': 'own', 'job_id': 'mine', 'job_actions': [
+            {'freezer_action': base.BACKUP}]}
+        self.call(base.MEMBER, 'POST', 'jobs', document, 409)
+        self.call(base.MEMBER, 'DELETE', 'jobs/mine', status=204)
+        self.call(base.MEMBER, 'GET', 'jobs/mine', status=404)
+        self.call(base.MEMBER, 'DELETE', 'jobs/mine', status=204)
+        self.call(base.MEMBER, 'POST', 'jobs', document, 409)
+
+    def test_actions_of_a_job(self) -> None:
+        action_id = self.call(base.MEMBER, 'POST', 'actions', {
+            'freezer_action': base.BACKUP, 'max_retries': 2}, 201)[
+                'action_id']
+        job_id = self.create_job(action=base.BACKUP)
+        entries: list[dict[str, Any]] = [
+            {'action_id': action_id},
+            {'action_id': action_id,
+             'freezer_action': {**base.BACKUP, 'container': None}},
+            {'freezer_action': base.BACKUP, 'mandatory': True,
+             'max_retries': 0}]
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                  {'job_actions': entries}, 200)
+        shown = self.job(job_id)['job_actions']
+        self.assertEqual([action_id, action_id],
+                         [entry['action_id'] for entry in shown[:2]])
+        self.assertEqual([2, 2, 0],
+                         [entry['max_retries'] for entry in shown])
+        self.assertEqual([False, False, True],
+                         [entry['mandatory'] for entry in shown])
+        answer = self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {
+            'job_actions': [{'action_id': action_id, 'freezer_action': {
+                **base.BACKUP, 'backup_name': 'other'}}]}, 422)
+        self.assertIn('different definition', answer['description'])
+        self.assertEqual(shown, self.job(job_id)['job_actions'])
+
+    def test_action_defaults(self) -> None:
+        job_id = self.create_job(
+            action={'action': 'backup', 'container': None},
+            action_defaults={'mode': 'cindernative', 'container': 'c',
+                             'cindernative_vol_id': 'v'})
+        shown = self.job(job_id)['job_actions'][0]['freezer_action']
+        self.assertEqual(('cindernative', 'c', 'v'), (
+            shown['mode'], shown['container'], shown['cindernative_vol_id']))
+
+    def test_pages_are_stable_and_bounded(self) -> None:
+        ids = {self.create_job(client='own') for _ in range(25)}
+        seen: list[str] = []
+        for offset in range(0, 30, 10):
+            page = self.call(base.MEMBER, 'GET',
+                             f'jobs/?limit=10&offset={offset}', status=200)
+            seen += [job['job_id'] for job in page['jobs']]
+        self.assertEqual(25, len(seen))
+        self.assertEqual(ids, set(seen))
+        for query in ('limit=-1', 'offset=-1', 'limit=abc', 'offset=1.5',
+                      'limit=99999999999'):
+            answer = self.call(
+                base.MEMBER, 'GET', f'jobs?{query}', status=400)
+            self.assertIn(query.split('=')[0], answer['description'])
+        self.assertEqual(10, len(self.call(
+            base.MEMBER, 'GET', 'jobs?limit=0', status=200)['jobs']))
+
+    def test_events_are_answered_as_stock_clients_know(self) -> None:
+        job_id = self.create_job(client='stock')
+        for event in ('start', 'stop', 'abort'):
+            for result in ('success', f'{event} already requested'):
+                self.assertEqual({'result': result}, self.call(
+                    base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                    {event: None}, 202))
+            self.assertEqual(
+                event, self.job(job_id)['job_schedule']['event'])
+        for body in ({}, {'zzz': None}, [], None, 'start'):
+            self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event', body, 400)
+        self.call(base.MEMBER, 'POST', 'jobs/nope/event',
+                  {'start': None}, 404)
+        self.call(base.READER, 'POST', f'jobs/{job_id}/event',
+                  {'start': None}, 403)
+
+    def test_a_stock_schedulers_patch_is_kept(self) -> None:
+        job_id = self.create_job(client='stock')
+        self.start(job_id)
+        written = {**self.job(job_id)['job_schedule'], 'event': '',
+                   'status': 'running', 'result': '', 'time_started': 5,
+                   'current_pid': 77}
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {
+            'job_schedule': written, 'session_id': '', 'session_tag': 0},
+            200)
+        self.assertEqual(written, self.job(job_id)['job_schedule'])
+        self.assertNotIn('next_run_at', self.job(job_id))
+
+    def test_bad_documents_change_nothing(self) -> None:
+        good: dict[str, Any] = {
+            'client_id': 'own',
+            'job_actions': [{'freezer_action': base.BACKUP}]}
+        cases: tuple[tuple[str, Any], ...] = (
+            ('client_id', 'bad id!'), ('client_id', None),
+            ('job_actions', None), ('job_actions', {}),
+            ('job_actions', 'x'), ('job_actions', [1]),
+            ('description', 'x' * 256), ('description', 'a\0b'),
+            ('job_schedule', {'schedule_interval': 'every day'}),
+            ('job_schedule', {'bogus': 1}), ('job_schedule', []),
+            ('job_schedule', {'schedule_date': '2026-13-45T00:00:00'}),
+            ('session_tag', 'x'), ('session_tag', 2 ** 40),
+            ('job_id', 'a/b'), ('job_id', 'x' * 37), ('bogus', 1))
+        for name, value in cases:
+            answer = self.call(base.MEMBER, 'POST', 'jobs',
+                               {**good, name: value}, 400)
+            self.assertIn(name, answer['description'], (name, value))
+        for body in (None, [], 'x', 7):
+            self.call(base.MEMBER, 'POST', 'jobs', body, 400)
+        self.assertEqual([], self.call(
+            base.MEMBER, 'GET', 'jobs', status=200)['jobs'])
+        self.assertEqual([], self.call(
+            base.MEMBER, 'GET', 'actions', status=200)['actions'])
+
+    def test_an_unknown_client_is_named(self) -> None:
+        answer = self.call(base.MEMBER, 'POST', 'jobs', {
+            'client_id': 'unknown',
+            'job_actions': [{'freezer_action': base.BACKUP}]}, 422)
+        self.assertEqual('Client not found with ID unknown',
+                         answer['description'])
+
+
+class JobTestsOnMySQL(base.MySQL, JobTests):
+    pass
+
+
+class JobTestsOnPostgreSQL(base.PostgreSQL, JobTests):
+    pass
