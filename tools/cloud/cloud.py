@@ -19,7 +19,6 @@ import functools
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import time
 
@@ -274,11 +273,15 @@ class Cloud:
         :param keep_logs: purge all but the logs
         :raises errors.QuickstartError: there is no cloud
         """
-        for process in reversed(self.processes.values()):
-            if process.stop():
-                self._tell.say(f"{process.name} is stopped")
-        if not purge:
-            return
+        running = self.processes
+        with locks.held(self.layout.run / "lock", self.run, self._tell):
+            for process in reversed(running.values()):
+                if process.stop():
+                    self._tell.say(f"{process.name} is stopped")
+            if purge:
+                self._purge(keep_logs)
+
+    def _purge(self, keep_logs: bool) -> None:
         for path in self.layout.entries(keep_logs=keep_logs):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -333,12 +336,7 @@ class Cloud:
 
     def kill(self, name: str) -> None:
         """Kill a process with SIGKILL, and wait for its end."""
-        process = self.processes[name]
-        pid = process.pid
-        if pid is not None:
-            os.kill(pid, signal.SIGKILL)
-        while process.running:
-            time.sleep(0.02)
+        self.processes[name].kill()
 
 
 @contextlib.contextmanager

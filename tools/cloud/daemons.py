@@ -18,6 +18,7 @@ environment of the process, which /proc shows to its owner.
 """
 
 import collections.abc
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -68,14 +69,8 @@ class Daemon:
         """The process id, or None unless it runs."""
         try:
             pid = int(self.pid_file.read_text())
-            if pid <= 0:
-                return None
-            proc = pathlib.Path("/proc", str(pid))
-            stat = proc.joinpath("stat").read_text()
-            environ = proc.joinpath("environ").read_bytes()
+            environ = _environ(pid)
         except (OSError, ValueError):
-            return None
-        if stat.rpartition(")")[2].split()[0] in "ZX":
             return None
         mark = f"{_MARK}={self._mark}".encode()
         return pid if mark in environ.split(b"\0") else None
@@ -115,15 +110,44 @@ class Daemon:
         """
         pid = self.pid
         if pid is not None:
-            os.kill(pid, signal.SIGTERM)
-            # One that was stopped with SIGSTOP hears nothing before this.
-            os.kill(pid, signal.SIGCONT)
+            # One that was stopped with SIGSTOP hears nothing before SIGCONT.
+            _send(pid, signal.SIGTERM, signal.SIGCONT)
             end = time.monotonic() + seconds
             while self.running and time.monotonic() < end:
                 time.sleep(0.05)
             if self.running:
-                os.kill(pid, signal.SIGKILL)
-                while self.running:
-                    time.sleep(0.05)
+                self.kill()
         self.pid_file.unlink(missing_ok=True)
         return pid is not None
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL and wait for its end."""
+        pid = self.pid
+        if pid is not None:
+            _send(pid, signal.SIGKILL)
+        while self.running:
+            time.sleep(0.02)
+
+
+def _send(pid: int, *signals: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        for number in signals:
+            os.kill(pid, number)
+
+
+def _environ(pid: int) -> bytes:
+    """The environment of a living process, empty for one that is dead.
+
+    :raises OSError: there is no such process, or it is another user's
+    """
+    proc = pathlib.Path("/proc", str(pid))
+    end = time.monotonic() + 1
+    while True:
+        environ = proc.joinpath("environ").read_bytes()
+        if environ or time.monotonic() > end:
+            return environ
+        if proc.joinpath("stat").read_text().rpartition(")")[2].split()[
+                0] in "ZX":
+            return b""
+        # In the middle of exec: a moment later it has one.
+        time.sleep(0.002)

@@ -155,6 +155,9 @@ def main() -> int:
                   f"{errors.last_lines(error.log)}\n"
                   f"--- see {error.log}", file=sys.stderr)
         return 1
+    except OSError as error:
+        tell.say(f"error: {error}")
+        return 1
     except errors.Interrupted as interrupted:
         tell.say(f"ended by {signal.Signals(interrupted.signum).name}")
         return 128 + interrupted.signum
