@@ -1,0 +1,220 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The Freezer API, as the scheduler uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import re
+from typing import Any
+from typing import NoReturn
+
+from keystoneauth1 import exceptions as ks_exceptions
+from keystoneauth1 import session as ks_session
+import requests
+
+from freezer_api.domain import capabilities as domain_capabilities
+from freezer_scheduler import documents
+
+_SERVICE_TYPE = 'backup'
+_TITLE = 300
+
+
+class ApiError(Exception):
+    """Something between the scheduler and the API went wrong."""
+
+
+class ApiUnreachable(ApiError):
+    """No answer, or none of use: worth trying again later."""
+
+
+class LoginRefused(ApiUnreachable):
+    """Keystone does not know the scheduler's account, or not any more."""
+
+    def __init__(self) -> None:
+        super().__init__('Keystone refuses the login of [service_auth]')
+
+
+class ApiRefused(ApiError):
+    """The API understood and said no; trying the same again is useless."""
+
+    def __init__(self, status: int, text: str, code: str | None) -> None:
+        super().__init__(f'{status}: {text}')
+        self.status = status
+        self.code = code
+
+
+class StaleFence(ApiRefused):
+    """The run belongs to another scheduler, or has ended."""
+
+
+class NoClaims(ApiError):
+    """The API is one that knows no claims."""
+
+
+class Api:
+    """One project's view of the API: that of the service account.
+
+    Methods raise ApiUnreachable when there is no useful answer, Keystone's
+    included, and ApiRefused when the answer is no.
+    """
+
+    def __init__(self, session: ks_session.Session, scheduler_id: str,
+                 interface: str, region_name: str | None,
+                 override: str | None) -> None:
+        self._session = session
+        self._scheduler_id = scheduler_id
+        self._interface = interface
+        self._region_name = region_name
+        self._override = override
+
+    def project_id(self) -> str:
+        """Return the id of the scheduler's own project."""
+        project_id = self._ask_keystone(self._session.get_project_id)
+        if not project_id:
+            raise ApiUnreachable('the scheduler\'s token has no project')
+        return str(project_id)
+
+    def check_claims(self) -> None:
+        """Look whether the API can hand out runs.
+
+        :raises NoClaims: when it cannot
+        """
+        base = self._base()
+        home = re.sub(r'(/v2)/.*$', r'\1', base)
+        document = self._request('GET', home, 200,
+                                 headers={'Accept': 'application/json-home, '
+                                                    'application/json'})
+        resources = (document.get('resources')
+                     if isinstance(document, dict) else None)
+        if not isinstance(resources, dict) or 'rel/claims' not in resources:
+            raise NoClaims(
+                f'the Freezer API at {home} knows no claims, which service '
+                f'mode needs: it is older than this scheduler')
+
+    def register(self, client_id: str, hostname: str,
+                 offered: domain_capabilities.Capabilities) -> None:
+        """Register this client, or update what it offers."""
+        self._request('POST', self._base() + '/clients', 201, {
+            'client_id': client_id, 'hostname': hostname, 'is_central': True,
+            'supported_actions': list(offered.actions),
+            'supported_modes': list(offered.modes),
+            'supported_storages': list(offered.storages),
+            'supported_engines': list(offered.engines), 'claims': True})
+
+    def claim(self, client_id: str, limit: int, lease_seconds: int,
+              held: Sequence[tuple[str, int]]) -> documents.Tick:
+        """Renew the leases of held runs and ask for up to limit new ones.
+
+        :param held: (run id, fence) pairs
+        """
+        answer = self._request(
+            'POST', f'{self._base()}/clients/{client_id}/claims', 200,
+            {'scheduler_id': self._scheduler_id, 'limit': limit,
+             'lease_seconds': lease_seconds,
+             'held': [{'run_id': run_id, 'fence': fence}
+                      for run_id, fence in held]})
+        try:
+            return documents.Tick.from_document(answer)
+        except documents.Malformed as error:
+            raise ApiUnreachable(f'unusable answer to a claim: {error}'
+                                 ) from None
+
+    def report(self, client_id: str, run_id: str, fence: int,
+               report: documents.Report) -> documents.Event | None:
+        """Store how far a run has come.
+
+        :returns: what the user wants of the run
+        :raises StaleFence: when the run is not ours any more
+        """
+        answer = self._request(
+            'PATCH', f'{self._base()}/clients/{client_id}/runs/{run_id}',
+            200, report.to_document(self._scheduler_id, fence))
+        return documents.event(
+            answer.get('event') if isinstance(answer, dict) else None)
+
+    def maintenance(self) -> None:
+        """Have the API try pending deletions of trusts again."""
+        self._request('POST', self._base() + '/maintenance', 200, {})
+
+    def _base(self) -> str:
+        """Return the URL under which the project's resources are."""
+        url = self._override
+        if not url:
+            url = self._ask_keystone(lambda: self._session.get_endpoint(
+                service_type=_SERVICE_TYPE, interface=self._interface,
+                region_name=self._region_name, skip_discovery=True))
+        if not url:
+            raise ApiUnreachable(
+                f'Keystone\'s catalogue has no {self._interface} endpoint of '
+                f'type {_SERVICE_TYPE} in region '
+                f'{self._region_name or "(any)"}')
+        url = str(url).rstrip('/')
+        if not re.search(r'/v2(/|$)', url):
+            url += '/v2'
+        if url.endswith('/v2'):
+            url += '/' + self.project_id()
+        return url
+
+    def _request(self, method: str, url: str, expected: int,
+                 body: object = None,
+                 headers: dict[str, str] | None = None) -> Any:
+        """Send one request and return the answer's JSON."""
+        try:
+            answer = self._session.request(
+                url, method, json=body, headers=headers,
+                raise_exc=False, redirect=False, connect_retries=0,
+                # Answers hold the ids of trusts.
+                status_code_retries=0, log=False)
+        except ks_exceptions.Unauthorized:
+            raise LoginRefused() from None
+        except ks_exceptions.ClientException as error:
+            raise ApiUnreachable(_plain(error)) from None
+        if answer.status_code == expected:
+            try:
+                return answer.json()
+            except ValueError:
+                raise ApiUnreachable(
+                    f'{method} {url}: the answer is no JSON') from None
+        _refuse(answer, f'{method} {url}')
+
+    def _ask_keystone(self, question: Any) -> Any:
+        try:
+            return question()
+        except ks_exceptions.Unauthorized:
+            raise LoginRefused() from None
+        except ks_exceptions.ClientException as error:
+            raise ApiUnreachable(_plain(error)) from None
+
+
+def _plain(error: ks_exceptions.ClientException) -> str:
+    return f'{type(error).__name__}: {error}'
+
+
+def _refuse(answer: requests.Response, request: str) -> NoReturn:
+    text, code = '', None
+    try:
+        document = answer.json()
+    except ValueError:
+        document = None
+    if isinstance(document, dict):
+        text = str(document.get('description') or document.get('title') or '')
+        code = document.get('code')
+    text = documents.shortened(text, _TITLE) or answer.reason or 'no reason'
+    status = answer.status_code
+    if status == 409 and code == 'run_fence_stale':
+        raise StaleFence(status, text, code)
+    # 401: the API cannot check our token now. 408, 429: later.
+    if status >= 500 or status < 400 or status in (401, 408, 429):
+        raise ApiUnreachable(f'{request}: {status} {text}')
+    raise ApiRefused(status, text, code if isinstance(code, str) else None)

@@ -1,0 +1,103 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Asking the API for due runs, and keeping the leases of those held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from oslo_log import log as logging
+
+from freezer_scheduler import api as freezer_api
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import registration
+from freezer_scheduler import runs
+from freezer_scheduler import settings as scheduler_settings
+
+LOG = logging.getLogger(__name__)
+
+_REMIND = 300
+
+
+class Claimer:
+    """One question to the API for everything: leases, events, new runs."""
+
+    def __init__(self, api: freezer_api.Api,
+                 registered: registration.Registration, table: runs.Runs,
+                 settings: Callable[[], scheduler_settings.Settings],
+                 clock: scheduler_clock.Clock) -> None:
+        self._api = api
+        self._registration = registered
+        self._runs = table
+        self._settings = settings
+        self._clock = clock
+        self._away_since: float | None = None
+        self._reminded = 0.0
+
+    def tick(self) -> bool:
+        """Ask once.
+
+        :returns: whether there may be more to claim at once
+        """
+        settings = self._settings()
+        limit = min(settings.claim_batch, self._runs.room())
+        held = self._runs.held()
+        # A lease counts from before the question, whatever it takes.
+        asked = self._clock.monotonic()
+        try:
+            tick = self._api.claim(self._registration.client_id, limit,
+                                   settings.lease_seconds, held)
+        except freezer_api.ApiRefused as error:
+            self._away(f'the API refuses to hand out runs: {error}')
+            if error.status == 404:
+                self._register_again()
+            return False
+        except freezer_api.ApiError as error:
+            self._away(str(error))
+            return False
+        self._back()
+        for run_id, event in tick.held.items():
+            self._runs.renewed(run_id, asked + settings.lease_seconds, event)
+        for run_id in tick.lost:
+            if self._runs.lost(run_id):
+                LOG.warning('Run %s is not ours any more: its lease ended',
+                            run_id)
+        for unreadable in tick.unreadable:
+            LOG.error('Run %s: the API handed it out in a form that cannot '
+                      'be read; it is left alone', unreadable)
+        for run in tick.runs:
+            self._runs.add(run, asked + run.lease_seconds)
+        return 0 < limit <= len(tick.runs)
+
+    def _register_again(self) -> None:
+        """Somebody deleted the client: make it known again."""
+        try:
+            self._registration.renew()
+        except freezer_api.ApiError as error:
+            LOG.error('Cannot register: %s', error)
+
+    def _away(self, reason: str) -> None:
+        now = self._clock.monotonic()
+        if self._away_since is None:
+            self._away_since = now
+        elif now - self._reminded < _REMIND:
+            return
+        self._reminded = now
+        LOG.warning('No runs can be claimed (for %d seconds now): %s',
+                    now - self._away_since, reason)
+
+    def _back(self) -> None:
+        if self._away_since is not None:
+            LOG.info('Runs can be claimed again after %d seconds',
+                     self._clock.monotonic() - self._away_since)
+            self._away_since = None

@@ -1,0 +1,152 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""freezer-scheduler: start, stop, restart, status and reload."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import sys
+import time
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import conf as scheduler_conf
+from freezer_scheduler import daemon
+from freezer_scheduler import pidfile
+from freezer_scheduler import service
+from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler import version
+
+_STOP_WITHIN = 90
+_NAME = 'freezer-scheduler'
+
+
+class _Failed(Exception):
+    """The command ends with status 1 and this text."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    conf = scheduler_conf.new()
+    try:
+        scheduler_conf.parse(conf, sys.argv[1:] if argv is None else argv,
+                             version.version_string())
+        return _run(conf)
+    except cfg.NoSuchOptError:
+        # The name could be a part of a password.
+        print('a value holds a $ that names no option; a dollar sign is '
+              'written $$', file=sys.stderr)
+    except (cfg.Error, scheduler_settings.Refused, pidfile.Unsafe,
+            _Failed, OSError) as error:
+        print(error, file=sys.stderr)
+    return 1
+
+
+def _run(conf: cfg.ConfigOpts) -> int:
+    pid_file = pidfile.PidFile(pathlib.Path(
+        conf.scheduler.pid_file or pidfile.default_path()))
+    match conf.action:
+        case 'start':
+            return _start(conf, pid_file)
+        case 'stop':
+            return _stop(pid_file)
+        case 'restart':
+            _stop(pid_file)
+            return _start(conf, pid_file)
+        case 'status':
+            pid = pid_file.running()
+            print(f'Running with pid: {pid}' if pid else 'Not Running')
+            return 0
+        case 'reload':
+            return _reload(pid_file)
+    if conf.action is None:
+        print('an action is missing: start, stop, restart, status or reload',
+              file=sys.stderr)
+        return 2
+    raise _Failed(f'unknown action {conf.action!r}: must be start, stop, '
+                  f'restart, status or reload')
+
+
+def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
+    if not conf.scheduler.service_mode:
+        raise _Failed(
+            'only service mode is available in this release yet: start with '
+            '--service-mode, or set service_mode = true in [scheduler]')
+    settings = scheduler_settings.load(conf, os.environ)
+    background = not conf.scheduler.no_daemon
+    locked = background or conf.scheduler.pid_file is not None
+    if locked:
+        try:
+            pid_file.acquire()
+        except pidfile.Taken as taken:
+            print(taken)
+            return 0
+    if background:
+        _log_somewhere(conf)
+    logging.setup(conf, _NAME, version.version_string())
+
+    def inside() -> int:
+        try:
+            return service.Service(conf, settings, os.environ,
+                                   scheduler_clock.SystemClock()).run()
+        finally:
+            if locked:
+                pid_file.release()
+
+    if background:
+        return daemon.detach(pid_file.write, inside)
+    if locked:
+        pid_file.write()
+    return inside()
+
+
+def _log_somewhere(conf: cfg.ConfigOpts) -> None:
+    """In the background nobody sees standard error."""
+    if (conf.log_file or conf.log_dir or conf.log_config_append
+            or conf.use_syslog or conf.use_journal):
+        return
+    folder = pathlib.Path.home() / '.freezer'
+    folder.mkdir(mode=0o700, exist_ok=True)
+    conf.set_default('log_file', str(folder / 'freezer-scheduler.log'))
+
+
+def _stop(pid_file: pidfile.PidFile) -> int:
+    pid = pid_file.running()
+    if pid is None:
+        print('Not Running')
+        return 0
+    os.kill(pid, signal.SIGTERM)
+    until = time.monotonic() + _STOP_WITHIN
+    while pid_file.running() == pid:
+        if time.monotonic() > until:
+            raise _Failed(f'pid {pid} did not stop within {_STOP_WITHIN} '
+                          f'seconds')
+        time.sleep(0.1)
+    return 0
+
+
+def _reload(pid_file: pidfile.PidFile) -> int:
+    pid = pid_file.running()
+    if pid is None:
+        print('Not Running')
+        return 0
+    os.kill(pid, signal.SIGHUP)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

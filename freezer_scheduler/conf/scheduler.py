@@ -1,0 +1,122 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""[scheduler]: who this scheduler is, how it works and how much at once."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup('scheduler', title='The scheduler itself')
+
+
+def _old(name: str) -> cfg.DeprecatedOpt:
+    """Name an option as it was spelled before there were groups."""
+    return cfg.DeprecatedOpt(name, group='DEFAULT')
+
+
+_CLASSIC = ' Without effect in service mode.'
+
+OPTS = [
+    cfg.BoolOpt(
+        'service-mode', default=False,
+        deprecated_opts=[
+            _old('service-mode'),
+            cfg.DeprecatedOpt('centralized-scheduler', group='scheduler')],
+        help='Back up every project that gives its jobs to this client, each '
+             'with its own authority through a Keystone trust.'),
+    cfg.StrOpt(
+        'client-id', short='c', deprecated_opts=[_old('client-id')],
+        help='Name under which users find this scheduler. Schedulers with '
+             'the same name share the work. Default: project id and host '
+             'name, joined by an underscore.'),
+    cfg.IntOpt(
+        'claim-interval', default=5,
+        help='Seconds between two questions for due runs. Where only '
+             '"interval" is set, that is taken.'),
+    cfg.IntOpt(
+        'claim-batch', default=50, mutable=True,
+        help='Most runs to take over with one question.'),
+    cfg.IntOpt(
+        'lease-seconds',
+        help='Seconds for which a run is ours without renewal; another '
+             'scheduler goes on with it after that. Default: 60, or more '
+             'where the claim interval asks for it.'),
+    cfg.IntOpt(
+        'request-timeout', default=30,
+        help='Seconds to wait for an answer of Keystone, Cinder or the '
+             'Freezer API.'),
+    cfg.IntOpt(
+        'poll-interval', default=10, mutable=True,
+        help='Most seconds between two looks at a backup that is being made. '
+             'The first looks follow each other faster.'),
+    cfg.IntOpt(
+        'workers', default=8,
+        help='Threads that talk to Cinder. A backup that is being made '
+             'holds none of them.'),
+    cfg.IntOpt(
+        'max-in-flight', default=50, mutable=True,
+        help='Most runs worked on at one time.'),
+    cfg.IntOpt(
+        'max-in-flight-per-project', default=10, mutable=True,
+        help='Most runs of one project worked on at one time.'),
+    cfg.IntOpt(
+        'heartbeat-interval', default=60,
+        help='Seconds between two registrations of this client.'),
+    cfg.IntOpt(
+        'maintenance-interval', default=60,
+        help='Seconds between two requests to the API to try pending '
+             'deletions of trusts again.'),
+    cfg.IntOpt(
+        'backup-timeout', default=86400, mutable=True,
+        help='Seconds after which an unfinished backup or restore counts as '
+             'failed.'),
+    cfg.IntOpt(
+        'busy-timeout', default=3600, mutable=True,
+        help='Seconds to wait for a volume that Cinder is busy with.'),
+    cfg.StrOpt(
+        'pid-file',
+        help='File that names the running scheduler. Default: '
+             '/run/freezer/scheduler.pid for root, else '
+             '~/.freezer/scheduler.pid. In the foreground one is written '
+             'only where this option is set.'),
+    cfg.BoolOpt(
+        'no-daemon', default=False, deprecated_opts=[_old('no-daemon')],
+        help='Stay in the foreground and log to standard error.'),
+    cfg.BoolOpt(
+        'insecure', default=False,
+        help='Do not check the certificates of servers.'),
+    cfg.BoolOpt(
+        'disable-exec', default=False, deprecated_opts=[_old('disable-exec')],
+        help='Take "exec" out of the supported actions.'),
+    cfg.IntOpt(
+        'interval', short='i', default=60, deprecated_opts=[_old('interval')],
+        help='Seconds between two polls. In service mode it stands in for '
+             'claim_interval where it alone is set.'),
+    cfg.BoolOpt(
+        'no-api', short='n', default=False, deprecated_opts=[_old('no-api')],
+        help='Run jobs from files, without the Freezer API. Refused in '
+             'service mode.'),
+    cfg.StrOpt(
+        'jobs-dir', short='f', default='/etc/freezer/scheduler/conf.d',
+        deprecated_opts=[_old('conf')],
+        help='Job files, or a folder of them. The environment variable '
+             'FREEZER_SCHEDULER_CONF_D changes the default.' + _CLASSIC),
+    cfg.IntOpt(
+        'concurrent-jobs', default=1,
+        deprecated_opts=[_old('concurrent_jobs')],
+        help='Jobs run at one time.' + _CLASSIC + ' See max_in_flight.'),
+    cfg.BoolOpt(
+        'enable-v1-api', default=False,
+        deprecated_opts=[_old('enable-v1-api')],
+        help='Refused: version 1 of the API is gone.'),
+]

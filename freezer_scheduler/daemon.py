@@ -1,0 +1,55 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Going into the background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import os
+import sys
+
+
+def detach(prepare: Callable[[], None], inside: Callable[[], int]) -> int:
+    """Run a function in the background, as a process of no terminal.
+
+    :param prepare: called first in the new process; the caller waits for it
+    :param inside: called then; its result is that process's exit status
+    :returns: in the calling process, 0 once the new one is prepared, else 1
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reader, writer = os.pipe()
+    if child := os.fork():
+        os.close(writer)
+        os.waitpid(child, 0)
+        with os.fdopen(reader, 'rb') as ready:
+            return 0 if ready.read() == b'ready' else 1
+    os.close(reader)
+    # A session of its own, whose leader goes: no terminal can come back.
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    status = 1
+    try:
+        os.chdir('/')
+        os.umask(0o077)
+        prepare()
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
+        os.close(nothing)
+        os.write(writer, b'ready')
+        os.close(writer)
+        status = inside()
+    finally:
+        os._exit(status)

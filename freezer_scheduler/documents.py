@@ -1,0 +1,294 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the scheduler and the API tell each other, as dataclasses.
+
+A claimed run's envelope is written by the API and is read strictly. The job
+inside was written by a user and is passed on as it came, to be judged when
+the run starts: a job that cannot be read fails its own run and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import enum
+import json
+from typing import Any
+
+# Texts of a report, in characters; one report holds many of them.
+_REASON = 1000
+_STEP_REASON = 400
+
+# The API takes no longer list of actions than 64 KiB.
+_MOST_BYTES = 60 * 1024
+
+
+class Event(enum.StrEnum):
+    """What a user wants of a run that goes on."""
+
+    ABORT = 'abort'
+    STOP = 'stop'
+
+
+class StepState(enum.StrEnum):
+    """How far one action of a run has come."""
+
+    PENDING = 'pending'
+    SUBMITTING = 'submitting'
+    SUBMITTED = 'submitted'
+    SUCCESS = 'success'
+    FAIL = 'fail'
+    SKIPPED = 'skipped'
+    ABORTED = 'aborted'
+
+    @property
+    def final(self) -> bool:
+        return self in (StepState.SUCCESS, StepState.FAIL,
+                        StepState.SKIPPED, StepState.ABORTED)
+
+
+class RunState(enum.StrEnum):
+    """What a report says of the whole run."""
+
+    RUNNING = 'running'
+    SUCCESS = 'success'
+    FAIL = 'fail'
+    ABORTED = 'aborted'
+
+
+class Malformed(Exception):
+    """A document that the API sent cannot be read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One action of a run as it is stored; times are epoch seconds."""
+
+    action_id: str
+    position: int
+    state: StepState = StepState.PENDING
+    tries: int = 0
+    reason: str | None = None
+    volume_id: str | None = None
+    backup_id: str | None = None
+    cinder_backup_id: str | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+
+    def to_document(self) -> dict[str, Any]:
+        document = dataclasses.asdict(self)
+        document['state'] = str(self.state)
+        document['reason'] = shortened(self.reason, _STEP_REASON)
+        return document
+
+    @classmethod
+    def from_document(cls, document: object) -> Step:
+        """Read a stored step.
+
+        :raises Malformed: when it is not what a scheduler stores
+        """
+        if not isinstance(document, Mapping):
+            raise Malformed('a step is not an object')
+        try:
+            return cls(
+                action_id=_text(document, 'action_id'),
+                position=_number(document, 'position'),
+                state=StepState(_text(document, 'state')),
+                tries=_number(document, 'tries'),
+                reason=_optional_text(document, 'reason'),
+                volume_id=_optional_text(document, 'volume_id'),
+                backup_id=_optional_text(document, 'backup_id'),
+                cinder_backup_id=_optional_text(document, 'cinder_backup_id'),
+                started_at=_optional_number(document, 'started_at'),
+                ended_at=_optional_number(document, 'ended_at'))
+        except ValueError:
+            raise Malformed('a step has an unknown state') from None
+
+
+@dataclasses.dataclass(frozen=True)
+class Backup:
+    """A backup record of the API, as a report creates or updates it."""
+
+    backup_id: str
+    status: str
+    metadata: Mapping[str, Any]
+
+    def to_document(self) -> dict[str, Any]:
+        return {'backup_id': self.backup_id, 'status': self.status,
+                'backup_metadata': dict(self.metadata)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A claimed run. ``job`` is whatever the user wrote.
+
+    :ivar problem: why the run cannot be gone on with, or None
+    """
+
+    run_id: str
+    fence: int
+    project_id: str
+    job_id: str
+    lease_seconds: int
+    event: Event | None
+    steps: tuple[Step, ...]
+    job: object
+    trust_id: str | None = dataclasses.field(repr=False)
+    problem: str | None = None
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether another scheduler may have worked on it before."""
+        return self.fence > 1
+
+    @classmethod
+    def from_document(cls, document: object) -> Run:
+        """Read a claimed run.
+
+        :raises Malformed: when the API's own part of it cannot be read
+        """
+        if not isinstance(document, Mapping):
+            raise Malformed('a run is not an object')
+        credentials = document.get('credentials')
+        trust_id = (credentials.get('trust_id')
+                    if isinstance(credentials, Mapping) else None)
+        problem: str | None = None
+        steps: tuple[Step, ...] = ()
+        try:
+            steps = tuple(Step.from_document(step)
+                          for step in _list(document, 'actions'))
+        except Malformed as error:
+            # To begin anew could do twice what was done already.
+            problem = f'what was done so far cannot be read: {error}'
+        return cls(
+            run_id=_text(document, 'run_id'),
+            fence=_number(document, 'fence'),
+            project_id=_text(document, 'project_id'),
+            job_id=_text(document, 'job_id'),
+            lease_seconds=_number(document, 'lease_seconds'),
+            event=event(document.get('event')),
+            steps=steps, job=document.get('job'),
+            trust_id=trust_id if isinstance(trust_id, str) else None,
+            problem=problem)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tick:
+    """The answer to one question for work.
+
+    :ivar unreadable: ids of runs (or None) that were claimed for us but
+        cannot be read
+    """
+
+    runs: tuple[Run, ...]
+    held: Mapping[str, Event | None]
+    lost: tuple[str, ...]
+    unreadable: tuple[str | None, ...] = ()
+
+    @classmethod
+    def from_document(cls, document: object) -> Tick:
+        """Read the answer.
+
+        :raises Malformed: when it is not an answer to a claim at all
+        """
+        if not isinstance(document, Mapping):
+            raise Malformed('the answer to a claim is not an object')
+        runs, unreadable = [], []
+        for entry in _list(document, 'runs'):
+            try:
+                runs.append(Run.from_document(entry))
+            except Malformed:
+                run_id = (entry.get('run_id')
+                          if isinstance(entry, Mapping) else None)
+                unreadable.append(run_id if isinstance(run_id, str) else None)
+        held = {}
+        for entry in _list(document, 'held'):
+            if not isinstance(entry, Mapping):
+                raise Malformed('a held run is not an object')
+            held[_text(entry, 'run_id')] = event(entry.get('event'))
+        lost = tuple(run_id for run_id in _list(document, 'lost')
+                     if isinstance(run_id, str))
+        return cls(tuple(runs), held, lost, tuple(unreadable))
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What is told to the API about a run."""
+
+    state: RunState
+    reason: str | None
+    steps: tuple[Step, ...]
+    backups: tuple[Backup, ...] = ()
+    release: bool = False
+
+    def to_document(self, scheduler_id: str, fence: int) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            'scheduler_id': scheduler_id, 'fence': fence,
+            'state': str(self.state),
+            'reason': shortened(self.reason, _REASON),
+            'actions': _steps(self.steps),
+            'backups': [backup.to_document() for backup in self.backups]}
+        if self.release:
+            document['release'] = True
+        return document
+
+
+def _steps(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+    documents = [step.to_document() for step in steps]
+    if len(json.dumps(documents)) > _MOST_BYTES:
+        for document in documents:
+            document['reason'] = shortened(document['reason'], 40)
+    return documents
+
+
+def event(value: object) -> Event | None:
+    """Read an event; one that is not known is none."""
+    return next((known for known in Event if known == value), None)
+
+
+def shortened(text: str | None, length: int) -> str | None:
+    """Cut a text for people to a length, and replace what is not text."""
+    if text is None:
+        return None
+    # Lone surrogates cannot be sent, and control characters are not shown.
+    text = ''.join(letter if letter.isprintable() else ' ' for letter in text)
+    return text if len(text) <= length else text[:length - 3] + '...'
+
+
+def _list(document: Mapping[str, Any], key: str) -> list[Any]:
+    value = document.get(key)
+    if not isinstance(value, list):
+        raise Malformed(f'{key} is not a list')
+    return value
+
+
+def _text(document: Mapping[str, Any], key: str) -> str:
+    value = document.get(key)
+    if not isinstance(value, str) or not value:
+        raise Malformed(f'{key} is not a text')
+    return value
+
+
+def _number(document: Mapping[str, Any], key: str) -> int:
+    value = document.get(key)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Malformed(f'{key} is not a number')
+    return value
+
+
+def _optional_text(document: Mapping[str, Any], key: str) -> str | None:
+    return None if document.get(key) is None else _text(document, key)
+
+
+def _optional_number(document: Mapping[str, Any], key: str) -> int | None:
+    return None if document.get(key) is None else _number(document, key)

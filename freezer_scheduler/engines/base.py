@@ -1,0 +1,83 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the scheduler asks of an engine, and what an engine answers.
+
+An engine keeps nothing and waits for nothing. Each call looks at an order,
+does at most one step of it and says where the action stands; the scheduler
+stores that with the API *before* it calls again. So whatever an engine did,
+what it meant to do is known to whoever goes on after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+from typing import Protocol
+
+from freezer_scheduler import documents
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """One action of one run, as an engine gets to see it.
+
+    :ivar step: as stored; an engine goes on from there
+    :ivar memory: what the engine's last answer asked to remember. None for a
+        new try, and after a restart or a take-over: then only ``step`` is
+        known, and what became of a request that was under way is not
+    :ivar lease_left: seconds for which the run is certainly ours
+    """
+
+    run_id: str
+    job_id: str
+    project_id: str
+    trust_id: str = dataclasses.field(repr=False)
+    freezer_action: Mapping[str, object]
+    step: documents.Step
+    memory: object
+    lease_left: Callable[[], float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """Where an action stands after a call.
+
+    :ivar step: to be stored; a final state ends the action
+    :ivar after: seconds until the engine wants to be called again
+    :ivar memory: handed back with the next order of this try
+    :ivar backups: records to be stored with the step
+    :ivar retry: whether a failure may be tried again
+    """
+
+    step: documents.Step
+    after: float = 0
+    memory: object = None
+    backups: tuple[documents.Backup, ...] = ()
+    retry: bool = False
+
+
+class Engine(Protocol):
+    """Carries out actions of one kind."""
+
+    def start(self, order: Order) -> Progress:
+        """Begin a try: read the action and say what will be done.
+
+        The step is pending and counts this try already.
+        """
+
+    def poll(self, order: Order) -> Progress:
+        """Go on from the stored step."""
+
+    def abort(self, order: Order) -> Progress:
+        """Go on towards the end that leaves the least behind."""

@@ -1,0 +1,87 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The cinder-native engine: Cinder does the work, this follows it."""
+
+from __future__ import annotations
+
+from freezer_scheduler import documents
+from freezer_scheduler.engines import base
+from freezer_scheduler.engines import cinder_action
+from freezer_scheduler.engines import cinder_backup
+from freezer_scheduler.engines import cinder_follow
+from freezer_scheduler.engines import cinder_restore
+from freezer_scheduler.engines import cinder_step
+from freezer_scheduler.engines import cinder_submit
+
+_State = documents.StepState
+_Phase = cinder_backup.Phase
+
+# Where a process begins that knows of a step only what is stored.
+_TAKEN_OVER = {_State.SUBMITTING: _Phase.RESOLVE,
+               _State.SUBMITTED: _Phase.FOLLOW}
+
+
+class CinderEngine:
+    """Backups and restores of volumes through Cinder."""
+
+    def __init__(self, tools: cinder_step.Tools) -> None:
+        self._tools = tools
+
+    def start(self, order: base.Order) -> base.Progress:
+        return self._go_on(order, aborting=False)
+
+    def poll(self, order: base.Order) -> base.Progress:
+        return self._go_on(order, aborting=False)
+
+    def abort(self, order: base.Order) -> base.Progress:
+        return self._go_on(order, aborting=True)
+
+    def _go_on(self, order: base.Order, aborting: bool) -> base.Progress:
+        kind = _kind(order)
+        if kind == 'restore':
+            return cinder_restore.CinderRestoreStep(
+                self._tools, order).go_on(aborting)
+        if kind == 'admin':
+            return base.Progress(cinder_step.ended(
+                order.step, _State.ABORTED if aborting else _State.FAIL,
+                'action admin: this release does not remove backups in '
+                'service mode yet', self._tools.clock))
+        return self._backup(order, aborting)
+
+    def _backup(self, order: base.Order, aborting: bool) -> base.Progress:
+        memory = order.memory
+        if not isinstance(memory, cinder_backup.Memory):
+            memory = cinder_backup.Memory(
+                _TAKEN_OVER.get(order.step.state, _Phase.BEGIN),
+                cinder_step.Wait(self._tools.clock.monotonic()))
+        if memory.phase in (_Phase.FOLLOW, _Phase.DELETE):
+            return cinder_follow.Follow(self._tools, order, memory,
+                                        aborting).go_on()
+        return cinder_submit.Submit(self._tools, order, memory,
+                                    aborting).go_on()
+
+
+def _kind(order: base.Order) -> str:
+    """Return which action it is.
+
+    What is under way is what it was when it began, however the action was
+    changed meanwhile; only backups have a record of ours.
+    """
+    if order.step.state is not _State.PENDING:
+        return 'backup' if order.step.backup_id else 'restore'
+    try:
+        return cinder_action.read(order.freezer_action,
+                                  order.project_id).action
+    except cinder_action.Unusable:
+        # The way of a backup says so, and ends what there is of a record.
+        return 'backup'

@@ -1,0 +1,239 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A cinder-native action, read through a strict list of keys.
+
+Only what is listed here leaves this module, checked by type and size. Every
+other key of a user's document is as if it were not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import re
+import string
+
+DEFAULT_CONTAINER = 'freezer_backups'
+DEFAULT_NAME = 'freezer_{mode}_{resource_id}'
+MODE = 'cindernative'
+
+_LONGEST = 255
+_MOST_DAYS = 365000
+_MOST_FULLS = 100000
+_UUID = re.compile(r'[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}')
+
+
+class Unusable(Exception):
+    """An action cannot be carried out; the text says why, to its user."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Removal:
+    """What an action says about backups to be removed."""
+
+    fullbackup_rotation: int | None
+    remove_older_than: float | None
+    remove_before: datetime.datetime | None
+    freezer_only: bool
+
+    @property
+    def by_age(self) -> bool:
+        return (self.remove_older_than is not None
+                or self.remove_before is not None)
+
+
+@dataclasses.dataclass(frozen=True)
+class CinderAction:
+    """A cinder-native action.
+
+    :ivar name: of the backup in Cinder, template resolved
+    :ivar container: in Cinder, template resolved; may be empty
+    :ivar backup_id: Cinder's backup to restore
+    :ivar restore_from: restore the newest backup that is no younger
+    """
+
+    action: str
+    volume_id: str | None
+    name: str
+    container: str
+    availability_zone: str | None
+    incremental: bool
+    backup_id: str | None
+    restore_from: datetime.datetime | None
+    removal: Removal
+
+
+def read(document: Mapping[str, object], project_id: str) -> CinderAction:
+    """Read a freezer_action.
+
+    :raises Unusable: when it cannot be carried out as it stands
+    """
+    reader = _Reader(document)
+    action = reader.text('action') or 'backup'
+    if action not in ('backup', 'restore', 'admin'):
+        raise Unusable('action: must be backup, restore or admin in mode '
+                       'cindernative')
+    if reader.text('mode') != MODE:
+        raise Unusable('mode: must be cindernative')
+    volume_id = reader.uuid('cindernative_vol_id')
+    backup_id = (reader.uuid('cindernative_backup_id')
+                 if action == 'restore' else None)
+    if volume_id is None and backup_id is None:
+        raise Unusable('cindernative_vol_id: missing')
+    container = reader.text('container') or DEFAULT_CONTAINER
+    name = filled(
+        reader.text('backup_name') or DEFAULT_NAME,
+        {'mode': MODE, 'backup_media': MODE, 'storage': 'swift',
+         'container': container, 'project_id': project_id,
+         'resource_id': volume_id or ''})
+    template = reader.text('cindernative_backup_container', empty=True)
+    container = filled(
+        container if template is None else template,
+        {'project_id': project_id, 'volume_id': volume_id or '',
+         'backup_name': name})
+    if action == 'backup' and '/' in container:
+        raise Unusable('cindernative_backup_container: a container name '
+                       'holds no slash')
+    return CinderAction(
+        action=action, volume_id=volume_id, name=name, container=container,
+        availability_zone=reader.text('cindernative_backup_az'),
+        incremental=reader.flag('incremental', default=False),
+        backup_id=backup_id,
+        restore_from=(reader.date('restore_from_date')
+                      if action == 'restore' else None),
+        removal=_removal(reader))
+
+
+def _removal(reader: _Reader) -> Removal:
+    before = reader.date('remove_before_date')
+    since = reader.date('remove_from_date')
+    older = reader.number('remove_older_than')
+    if len([key for key in (before, since, older) if key is not None]) > 1:
+        raise Unusable('only one of remove_before_date, remove_from_date and '
+                       'remove_older_than can be given')
+    return Removal(
+        fullbackup_rotation=reader.count('fullbackup_rotation'),
+        remove_older_than=older, remove_before=before or since,
+        freezer_only=reader.flag('cindernative_freezer_only', default=True))
+
+
+def filled(template: str, values: Mapping[str, str]) -> str:
+    """Fill the ``{field}`` marks of a template.
+
+    A template with an unknown field, or one that is no template, is taken as
+    it stands. Fields have neither attributes nor formats here: those would
+    let a text reach into the program or grow without end.
+
+    :raises Unusable: when the result is too long
+    """
+    parts = []
+    try:
+        for text, field, form, conversion in string.Formatter().parse(
+                template):
+            parts.append(text)
+            if field is not None:
+                if form or conversion:
+                    raise KeyError(field)
+                parts.append(values[field])
+    except (KeyError, ValueError):
+        parts = [template]
+    result = ''.join(parts)
+    if len(result) > _LONGEST:
+        raise Unusable(f'a name is longer than {_LONGEST} characters')
+    return result
+
+
+class _Reader:
+    """Reads single values; null counts as absent."""
+
+    def __init__(self, document: Mapping[str, object]) -> None:
+        self._document = document
+
+    def text(self, key: str, empty: bool = False) -> str | None:
+        value = self._document.get(key)
+        if value is None or (value == '' and not empty):
+            return None
+        if not isinstance(value, str):
+            raise Unusable(f'{key}: must be a text')
+        if len(value) > _LONGEST:
+            raise Unusable(f'{key}: longer than {_LONGEST} characters')
+        if not value.isprintable():
+            raise Unusable(f'{key}: holds characters that cannot be shown')
+        return value
+
+    def uuid(self, key: str) -> str | None:
+        value = self.text(key)
+        if value is not None and not _UUID.fullmatch(value):
+            raise Unusable(f'{key}: not an id')
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self._document.get(key)
+        if value is None or value == '':
+            return default
+        if isinstance(value, bool):
+            return value
+        # Job files in ini form know only texts.
+        if isinstance(value, str) and value.lower() in ('true', 'false'):
+            return value.lower() == 'true'
+        raise Unusable(f'{key}: must be true or false')
+
+    def count(self, key: str) -> int | None:
+        text = self._numeric(key)
+        if text is None:
+            return None
+        try:
+            value = int(text)
+        except ValueError:
+            raise Unusable(f'{key}: must be a whole number') from None
+        if not 1 <= value <= _MOST_FULLS:
+            raise Unusable(f'{key}: must be a number from 1 to {_MOST_FULLS}')
+        return value
+
+    def number(self, key: str) -> float | None:
+        text = self._numeric(key)
+        if text is None:
+            return None
+        try:
+            value = float(text)
+        except ValueError:
+            raise Unusable(f'{key}: must be a number') from None
+        # Not a number is in no range either.
+        if not 0 <= value <= _MOST_DAYS:
+            raise Unusable(f'{key}: must be a number of days from 0 to '
+                           f'{_MOST_DAYS}')
+        return value
+
+    def _numeric(self, key: str) -> str | None:
+        value = self._document.get(key)
+        if value is None or value == '':
+            return None
+        # True is a number to Python, and false once meant "older than now".
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise Unusable(f'{key}: must be a number')
+        try:
+            return str(value)
+        except ValueError:
+            # Python refuses to print numbers of thousands of digits.
+            raise Unusable(f'{key}: must be a number') from None
+
+    def date(self, key: str) -> datetime.datetime | None:
+        value = self.text(key)
+        if value is None:
+            return None
+        try:
+            date = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            raise Unusable(f'{key}: not an ISO date') from None
+        return date if date.tzinfo else date.replace(tzinfo=datetime.UTC)

@@ -1,0 +1,173 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""One cinder-native backup: what its steps share.
+
+The way is: begin, store ``submitting``, one POST, store ``submitted``, follow
+until Cinder says how it ended. The first half is in ``cinder_submit``, the
+second in ``cinder_follow``; how each may end is here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import typing
+
+from oslo_log import log as logging
+
+from freezer_scheduler import documents
+from freezer_scheduler.engines import base
+from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines import cinder_step
+
+LOG = logging.getLogger(__name__)
+
+_State = documents.StepState
+
+
+class Phase(enum.Enum):
+    """Where a try stands, as only this process knows it.
+
+    In READY the intent is stored and certainly nothing was made; in RESOLVE
+    nobody knows whether something was.
+    """
+
+    BEGIN = enum.auto()
+    BUSY = enum.auto()
+    READY = enum.auto()
+    RESOLVE = enum.auto()
+    FOLLOW = enum.auto()
+    DELETE = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """What this process knows beyond the stored step.
+
+    :ivar posts: how often a backup was asked for within this try
+    :ivar nothing_since: when a listing first showed no backup of ours
+    :ivar full: whether an incremental backup was found impossible
+    """
+
+    phase: Phase
+    wait: cinder_step.Wait
+    posts: int = 0
+    nothing_since: float | None = None
+    full: bool = False
+
+
+class BackupStep(cinder_step.CinderStep):
+    """One call about a backup."""
+
+    def __init__(self, tools: cinder_step.Tools, order: base.Order,
+                 memory: Memory, aborting: bool) -> None:
+        super().__init__(tools, order)
+        self._memory = memory
+        self._aborting = aborting
+
+    def go_on(self) -> base.Progress:
+        """Do the next thing, towards a backup or, aborting, none."""
+        try:
+            return self._next()
+        except (cinder_client.NotSent, cinder_client.Unknown) as error:
+            return self._later(str(error))
+        except cinder_client.CinderError as error:
+            return self._give_up(
+                str(error), retry=isinstance(error, cinder_client.Refused))
+
+    def _next(self) -> base.Progress:
+        raise NotImplementedError
+
+    # -- going on --
+
+    def _again(self, **changes: typing.Any) -> base.Progress:
+        """Look again after a while, and after longer ones from then on."""
+        wait = self._memory.wait
+        memory = dataclasses.replace(
+            self._memory, wait=wait.longer(self._limits.poll_interval))
+        return base.Progress(self._step, after=wait.after,
+                             memory=dataclasses.replace(memory, **changes))
+
+    def _later(self, reason: str) -> base.Progress:
+        """Wait for something that is away. While a POST is under way or a
+        backup is being made, that is as long as a backup may take."""
+        if self._memory.phase in (Phase.BEGIN, Phase.BUSY, Phase.READY):
+            too_long = self._waited() > self._limits.busy_timeout
+        else:
+            too_long = self._too_long()
+        if too_long:
+            return self._give_up(reason, retry=True)
+        LOG.warning('Run %s: %s; trying again', self._order.run_id, reason)
+        return self._again()
+
+    def _waited(self) -> float:
+        return self._now() - self._memory.wait.since
+
+    # -- ends --
+
+    def _fail(self, reason: str, retry: bool = False) -> base.Progress:
+        return base.Progress(
+            self._ended(_State.FAIL, reason), retry=retry,
+            backups=self._record('error', fail_reason=reason))
+
+    def _leave(self, reason: str, left: bool = False) -> base.Progress:
+        """End as aborted.
+
+        :param left: whether something of ours may stay in Cinder
+        """
+        return base.Progress(
+            self._ended(_State.ABORTED, f'aborted: {reason}'),
+            backups=self._record('error' if left else 'deleted',
+                                 fail_reason=reason))
+
+    def _give_up(self, reason: str, retry: bool) -> base.Progress:
+        """End without knowing, perhaps, what Cinder did or will do. Then
+        there is no other try: it could make a second backup."""
+        unknown = ''
+        if self._step.state is _State.SUBMITTED:
+            unknown = (f'; what became of Cinder\'s backup '
+                       f'{self._step.cinder_backup_id} is not known')
+        elif self._memory.phase is Phase.RESOLVE:
+            unknown = '; whether Cinder made a backup is not known'
+        if self._aborting:
+            return self._leave(f'{reason}{unknown}', left=bool(unknown))
+        return self._fail(f'{reason}{unknown}', retry=retry and not unknown)
+
+    # -- marks and records --
+
+    def _marks(self) -> dict[str, str]:
+        """Return what is written on a backup in Cinder to find it by."""
+        step = self._step
+        return {'created_by': 'freezer', 'freezer_run_id': self._order.run_id,
+                'freezer_job_id': self._order.job_id,
+                'freezer_action_id': step.action_id,
+                'freezer_step': f'{step.position}.{step.tries}',
+                'freezer_backup_id': step.backup_id or ''}
+
+    def _of_this_try(self, backup: cinder_client.CinderBackup) -> bool:
+        return all(backup.metadata.get(key) == value
+                   for key, value in self._marks().items())
+
+    def _of_this_run(self, backup: cinder_client.CinderBackup) -> bool:
+        """Whether it is ours to delete."""
+        marks = self._marks()
+        return all(backup.metadata.get(key) == marks[key]
+                   for key in ('freezer_run_id', 'freezer_action_id'))
+
+    def _record(self, status: str,
+                **metadata: typing.Any) -> tuple[documents.Backup, ...]:
+        """Return what is to be told of the record; nothing without one."""
+        backup_id = self._step.backup_id
+        if backup_id is None:
+            return ()
+        return (documents.Backup(backup_id, status, metadata),)

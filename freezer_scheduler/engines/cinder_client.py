@@ -1,0 +1,309 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Cinder's API as far as backups need it, by the authority of a trust.
+
+The one thing that matters here is to tell apart what certainly did not
+happen, what certainly was refused, and what nobody knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import datetime
+from typing import Any
+
+from keystoneauth1 import exceptions as ks_exceptions
+import requests
+import urllib3
+
+from freezer_scheduler import documents
+from freezer_scheduler import identity as scheduler_identity
+
+# Metadata on backups came with 3.43, availability zones with 3.51.
+_MICROVERSION = '3.60'
+_PAGE = 100
+_TEXT = 300
+
+
+class CinderError(Exception):
+    """A request to Cinder gave no result; the text is for users."""
+
+
+class NotSent(CinderError):
+    """The request certainly did not reach Cinder."""
+
+
+class Unknown(CinderError):
+    """Nobody knows whether Cinder did what it was asked."""
+
+
+class Refused(CinderError):
+    """Cinder understood and said no."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(f'Cinder: {text} ({status})')
+        self.status = status
+
+
+class TrustRefused(CinderError):
+    """The delegated authority is not accepted, by Keystone or by Cinder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CinderBackup:
+    """A backup as Cinder shows it."""
+
+    id: str
+    status: str
+    volume_id: str
+    fail_reason: str | None
+    is_incremental: bool
+    size: int | None
+    created_at: datetime.datetime | None
+    container: str | None
+    availability_zone: str | None
+    metadata: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class NewBackup:
+    """What a new backup is asked for with."""
+
+    volume_id: str
+    name: str
+    container: str
+    availability_zone: str | None
+    incremental: bool
+    metadata: Mapping[str, str]
+
+
+class CinderClient:
+    """Cinder as one trust sees it.
+
+    Every method raises NotSent, Unknown, Refused or TrustRefused when it has
+    no result. Nothing is ever sent twice.
+    """
+
+    def __init__(self, identity: scheduler_identity.Identity, trust_id: str,
+                 interface: str, region_name: str | None) -> None:
+        self._identity = identity
+        self._trust_id = trust_id
+        self._interface = interface
+        self._region_name = region_name
+
+    def login(self) -> None:
+        """Make sure that the next request is sent at once."""
+        self._endpoint()
+
+    def create(self, new: NewBackup) -> str:
+        """Ask for a backup and return its id."""
+        body: dict[str, Any] = {
+            'volume_id': new.volume_id, 'name': new.name,
+            'description':
+                f'Backup created by Freezer for volume {new.volume_id}',
+            'container': new.container or None,
+            # Without force a volume that is in use is refused.
+            'force': True, 'incremental': new.incremental,
+            'metadata': dict(new.metadata)}
+        if new.availability_zone:
+            body['availability_zone'] = new.availability_zone
+        answer = self._request('POST', '/backups', {'backup': body},
+                               again=False)
+        backup = answer.get('backup') if isinstance(answer, dict) else None
+        if not isinstance(backup, dict) or not isinstance(
+                backup.get('id'), str):
+            raise Unknown('Cinder gave an unusable answer')
+        return str(backup['id'])
+
+    def backup(self, backup_id: str) -> CinderBackup:
+        answer = self._request('GET', f'/backups/{backup_id}')
+        return _backup(_part(answer, 'backup'))
+
+    def backups(self, volume_id: str,
+                status: str | None = None) -> Iterator[CinderBackup]:
+        """Yield the backups of a volume, newest first."""
+        marker = None
+        while True:
+            query: dict[str, str | int] = {
+                'volume_id': volume_id, 'limit': _PAGE,
+                'sort': 'created_at:desc'}
+            if status:
+                query['status'] = status
+            if marker:
+                query['marker'] = marker
+            answer = self._request('GET', '/backups/detail', query=query)
+            page = answer.get('backups') if isinstance(answer, dict) else None
+            if not isinstance(page, list):
+                raise Unknown('Cinder gave an unusable answer')
+            for document in page:
+                yield _backup(document)
+            if len(page) < _PAGE:
+                return
+            marker = page[-1]['id']
+
+    def delete(self, backup_id: str) -> None:
+        self._request('DELETE', f'/backups/{backup_id}')
+
+    def restore(self, backup_id: str, volume_id: str) -> None:
+        """Ask for a backup to be written over a volume."""
+        self._request('POST', f'/backups/{backup_id}/restore',
+                      {'restore': {'volume_id': volume_id}}, again=False)
+
+    def volume_status(self, volume_id: str) -> str:
+        answer = self._request('GET', f'/volumes/{volume_id}')
+        return str(_part(answer, 'volume').get('status'))
+
+    def _request(self, method: str, path: str, body: object = None,
+                 query: Mapping[str, str | int] | None = None,
+                 again: bool = True) -> Any:
+        """Send one request and return the answer's JSON, if it has any.
+
+        :param again: whether to log in anew and send it again when the token
+            has ended before its time; what creates something must go out
+            now or not at all
+        """
+        session = self._identity.trust(self._trust_id)
+        url = self._endpoint() + path
+        try:
+            answer = session.request(
+                url, method, json=body, params=query, raise_exc=False,
+                redirect=False, connect_retries=0, status_code_retries=0,
+                microversion=_MICROVERSION,
+                microversion_service_type='volume', allow_reauth=again,
+                log=False)
+        except ks_exceptions.ClientException as error:
+            # An answer can only be Keystone's: a login that was due, or
+            # that Cinder's 401 made due. Cinder did nothing.
+            if isinstance(error, ks_exceptions.HttpError):
+                raise self._login_failed(error) from None
+            raise _lost(error) from None
+        if answer.status_code == 401 and not again:
+            self._identity.forget(self._trust_id)
+            raise NotSent('Cinder does not accept the token any more')
+        return self._judge(answer)
+
+    def _judge(self, answer: requests.Response) -> Any:
+        status = answer.status_code
+        if 200 <= status < 300:
+            if not answer.content:
+                return None
+            try:
+                return answer.json()
+            except ValueError:
+                raise Unknown('Cinder gave an unusable answer') from None
+        if status in (401, 403):
+            raise self._trust_refused()
+        if 400 <= status < 500 and status != 408:
+            raise Refused(status, _text(answer))
+        raise Unknown(f'Cinder answered {status}')
+
+    def _endpoint(self) -> str:
+        """Log in where that is due, and return Cinder's URL."""
+        session = self._identity.trust(self._trust_id)
+        try:
+            url = session.get_endpoint(
+                service_type='block-storage', interface=self._interface,
+                region_name=self._region_name, skip_discovery=True)
+        except ks_exceptions.HttpError as error:
+            raise self._login_failed(error) from None
+        except ks_exceptions.ClientException as error:
+            raise NotSent(
+                f'Keystone cannot be reached ({type(error).__name__})'
+            ) from None
+        if not url:
+            raise NotSent(
+                f'the catalogue has no {self._interface} endpoint of Cinder '
+                f'in region {self._region_name or "(any)"}')
+        return url.rstrip('/')
+
+    def _login_failed(self, error: ks_exceptions.HttpError) -> CinderError:
+        # Keystone's text may hold the trust's id.
+        if error.http_status >= 500 or error.http_status in (408, 429):
+            return NotSent(f'Keystone answered {error.http_status}')
+        return self._trust_refused()
+
+    def _trust_refused(self) -> TrustRefused:
+        self._identity.forget(self._trust_id)
+        return TrustRefused(
+            'the authority delegated with the job is refused: its giver may '
+            'have lost the role or the account, or the trust is gone')
+
+
+def _lost(error: ks_exceptions.ClientException) -> CinderError:
+    """Judge a request without an answer.
+
+    keystoneauth hides what happened; the exception that it handled tells
+    whether a connection was there at all.
+    """
+    cause = error.__context__
+    if isinstance(cause, requests.exceptions.ConnectTimeout):
+        return NotSent('Cinder cannot be reached (timed out)')
+    reason = cause.args[0] if cause is not None and cause.args else None
+    if isinstance(reason, urllib3.exceptions.MaxRetryError):
+        reason = reason.reason
+    if isinstance(reason, urllib3.exceptions.NewConnectionError):
+        return NotSent('Cinder cannot be reached')
+    return Unknown('Cinder gave no answer')
+
+
+def _text(answer: requests.Response) -> str:
+    """Return what Cinder says about a refusal."""
+    try:
+        document = answer.json()
+    except ValueError:
+        document = None
+    text = None
+    if isinstance(document, dict):
+        for part in document.values():
+            if isinstance(part, dict) and part.get('message'):
+                text = str(part['message'])
+    return documents.shortened(text, _TEXT) or answer.reason or 'no reason'
+
+
+def _part(answer: Any, key: str) -> Mapping[str, Any]:
+    part = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(part, dict):
+        raise Unknown('Cinder gave an unusable answer')
+    return part
+
+
+def _backup(document: Any) -> CinderBackup:
+    if not isinstance(document, dict) or not isinstance(
+            document.get('id'), str):
+        raise Unknown('Cinder gave an unusable answer')
+    metadata = document.get('metadata')
+    size = document.get('size')
+    return CinderBackup(
+        id=document['id'],
+        status=str(document.get('status')),
+        volume_id=str(document.get('volume_id')),
+        fail_reason=document.get('fail_reason') or None,
+        is_incremental=document.get('is_incremental') is True,
+        size=size if isinstance(size, int) else None,
+        created_at=_date(document.get('created_at')),
+        container=document.get('container'),
+        availability_zone=document.get('availability_zone'),
+        metadata=metadata if isinstance(metadata, dict) else {})
+
+
+def _date(value: object) -> datetime.datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        date = datetime.datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    # Cinder means UTC and does not say so.
+    return date if date.tzinfo else date.replace(tzinfo=datetime.UTC)

@@ -1,0 +1,131 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Following a backup that Cinder makes, to its end or to its removal."""
+
+from __future__ import annotations
+
+from oslo_log import log as logging
+
+from freezer_scheduler import documents
+from freezer_scheduler.engines import base
+from freezer_scheduler.engines import cinder_action
+from freezer_scheduler.engines import cinder_backup
+from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines import cinder_step
+
+LOG = logging.getLogger(__name__)
+
+_State = documents.StepState
+_Phase = cinder_backup.Phase
+
+
+class Follow(cinder_backup.BackupStep):
+    """From a submitted step to an ended one."""
+
+    def _next(self) -> base.Progress:
+        cinder_id = self._step.cinder_backup_id or ''
+        try:
+            backup = self._client.backup(cinder_id)
+        except cinder_client.Refused as error:
+            if error.status != 404:
+                raise
+            if self._aborting:
+                return self._leave('its backup is deleted')
+            return self._fail(f'Cinder\'s backup {cinder_id} was deleted '
+                              f'before it was finished')
+        if not self._of_this_run(backup):
+            return self._fail(f'Cinder\'s backup {cinder_id} is not one of '
+                              f'this run')
+        if self._aborting:
+            return self._abort(backup)
+        return self._judge(backup)
+
+    def _judge(self, backup: cinder_client.CinderBackup) -> base.Progress:
+        # While it is restored from it is as good as available.
+        if backup.status in ('available', 'restoring'):
+            return self._done(backup)
+        if backup.status == 'error':
+            return self._fail(
+                f'Cinder\'s backup {backup.id} ended in error: '
+                f'{backup.fail_reason or "no reason given"}', retry=True)
+        if backup.status in ('deleting', 'error_deleting'):
+            return self._fail(f'Cinder\'s backup {backup.id} is being '
+                              f'deleted by somebody')
+        if self._too_long():
+            return self._fail(
+                f'Cinder\'s backup {backup.id} is still {backup.status} '
+                f'after {self._limits.backup_timeout:.0f} seconds')
+        return self._again()
+
+    def _done(self, backup: cinder_client.CinderBackup) -> base.Progress:
+        state, reason = _State.SUCCESS, None
+        if self._removal_wanted():
+            # What was asked for is not all done, and that is no success.
+            state, reason = _State.FAIL, (
+                f'Cinder\'s backup {backup.id} is available, but old backups '
+                'were not removed: this release does not remove backups in '
+                'service mode yet')
+        return base.Progress(self._ended(state, reason),
+                             backups=self._finished(backup))
+
+    def _removal_wanted(self) -> bool:
+        try:
+            return self._action().removal.by_age
+        except cinder_action.Unusable:
+            # It could be read when the backup was made.
+            LOG.warning('Run %s: action %s was changed meanwhile',
+                        self._order.run_id, self._step.action_id)
+            return False
+
+    def _finished(self, backup: cinder_client.CinderBackup,
+                  ) -> tuple[documents.Backup, ...]:
+        now = self._epoch()
+        return self._record(
+            'available', cinder_backup_id=backup.id, size=backup.size,
+            is_incremental=backup.is_incremental,
+            curr_backup_level=1 if backup.is_incremental else 0,
+            duration=now - (self._step.started_at or now),
+            cindernative_backup_az=backup.availability_zone or '',
+            fail_reason='')
+
+    def _abort(self, backup: cinder_client.CinderBackup) -> base.Progress:
+        """Delete the backup as soon as Cinder lets us."""
+        if backup.status == 'deleting':
+            if self._too_long():
+                return self._stays(backup)
+            return self._again(phase=_Phase.DELETE)
+        if self._memory.phase is _Phase.DELETE:
+            # Cinder took the deletion on, and gave it up.
+            return self._stays(backup)
+        if backup.status == 'available':
+            # It is good, and to throw a finished one away was not asked for.
+            return base.Progress(
+                self._ended(_State.ABORTED,
+                            f'aborted: Cinder finished backup {backup.id} '
+                            f'before it could be stopped'),
+                backups=self._finished(backup))
+        if not self._may_write():
+            return self._again()
+        try:
+            self._client.delete(backup.id)
+        except cinder_client.Refused as error:
+            if backup.status != 'creating' or self._too_long():
+                return self._stays(backup, f': {error}')
+            return self._again()
+        return self._again(phase=_Phase.DELETE,
+                           wait=cinder_step.Wait(self._now()))
+
+    def _stays(self, backup: cinder_client.CinderBackup,
+               why: str = '') -> base.Progress:
+        return self._leave(f'Cinder\'s backup {backup.id} stays '
+                           f'{backup.status}{why}', left=True)

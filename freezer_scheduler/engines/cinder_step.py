@@ -1,0 +1,139 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What backup and restore have in common: ends, waits and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import dataclasses
+import sys
+import typing
+
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import documents
+from freezer_scheduler import version
+from freezer_scheduler.engines import base
+from freezer_scheduler.engines import cinder_action
+from freezer_scheduler.engines import cinder_client
+
+_FIRST_WAIT = 0.5
+_GROWTH = 1.5
+
+# What a volume is while Cinder does something with it that will pass.
+BUSY = frozenset((
+    'creating', 'backing-up', 'restoring-backup', 'downloading', 'uploading',
+    'attaching', 'detaching', 'extending', 'retyping', 'reserved',
+    'reverting', 'maintenance', 'awaiting-transfer'))
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How long things may take, in seconds."""
+
+    backup_timeout: float
+    busy_timeout: float
+    poll_interval: float
+    request_timeout: float
+    lease_needed: float
+
+    @property
+    def settle(self) -> float:
+        """Time after which a request that was lost cannot arrive."""
+        return self.request_timeout + 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Tools:
+    """What the cinder-native steps work with."""
+
+    clients: Callable[[str], cinder_client.CinderClient]
+    clock: scheduler_clock.Clock
+    limits: Callable[[], Limits]
+    hostname: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Wait:
+    """A wait that grows.
+
+    :ivar since: when it began, by the monotonic clock
+    :ivar after: seconds until the next look
+    """
+
+    since: float
+    after: float = _FIRST_WAIT
+
+    def longer(self, most: float) -> Wait:
+        return dataclasses.replace(
+            self, after=min(self.after * _GROWTH, most))
+
+
+class CinderStep:
+    """One call of the engine about one order."""
+
+    def __init__(self, tools: Tools, order: base.Order) -> None:
+        self._tools = tools
+        self._order = order
+        self._step = order.step
+        self._limits = tools.limits()
+        self._client = tools.clients(order.trust_id)
+
+    def _now(self) -> float:
+        return self._tools.clock.monotonic()
+
+    def _epoch(self) -> int:
+        return int(self._tools.clock.wall())
+
+    def _action(self) -> cinder_action.CinderAction:
+        return cinder_action.read(self._order.freezer_action,
+                                  self._order.project_id)
+
+    def _may_write(self) -> bool:
+        """Whether a request that changes something surely falls into our
+        lease, its answer included."""
+        return self._order.lease_left() >= self._limits.lease_needed
+
+    def _too_long(self) -> bool:
+        started = self._step.started_at
+        return (started is not None
+                and self._epoch() - started > self._limits.backup_timeout)
+
+    def _ended(self, state: documents.StepState,
+               reason: str | None) -> documents.Step:
+        return ended(self._step, state, reason, self._tools.clock)
+
+
+def ended(step: documents.Step, state: documents.StepState,
+          reason: str | None, clock: scheduler_clock.Clock,
+          ) -> documents.Step:
+    """Return a step that has come to an end now."""
+    return dataclasses.replace(step, state=state, reason=reason,
+                               ended_at=int(clock.wall()))
+
+
+def not_used(now: int, hostname: str) -> dict[str, typing.Any]:
+    """Return the parts of a record that say nothing in this mode.
+
+    Clients of the API print and sort by them, so they are there all the same.
+    """
+    record: dict[str, typing.Any] = dict.fromkeys((
+        'always_level', 'max_level', 'container_segments', 'dry_run',
+        'path_to_backup', 'log_file', 'storage', 'engine_name', 'proxy',
+        'compression', 'ssh_key', 'ssh_username', 'ssh_host', 'ssh_port',
+        'consistency_checksum', 'nova_inst_id', 'cinder_vol_id',
+        'cinderbrick_vol_id', 'glance_image_id'), '')
+    record.update(
+        time_stamp=now, hostname=hostname, curr_backup_level=0,
+        fs_real_path=None, vol_snap_path=None, client_os=sys.platform,
+        client_version=version.version_string())
+    return record

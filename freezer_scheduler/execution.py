@@ -1,0 +1,329 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Carrying a run out: its actions in order, its tries, its reports.
+
+Every call makes one move and stores it with the API before the next. What the
+API has not taken is kept and offered again, however long that lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+
+from oslo_log import log as logging
+
+from freezer_api.domain import capabilities as domain_capabilities
+from freezer_scheduler import api as freezer_api
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import documents
+from freezer_scheduler import job
+from freezer_scheduler import runs
+from freezer_scheduler.engines import base
+
+LOG = logging.getLogger(__name__)
+
+_LONGEST_BACKOFF = 30
+
+_State = documents.StepState
+_Report = Callable[[str, int, documents.Report], documents.Event | None]
+
+
+class Executor:
+    """Makes the moves of runs.
+
+    :param report: stores a report with the API; raises ApiError
+    :param engines: by the mode they work in
+    :param offered: what this scheduler may do, asked before each action
+    """
+
+    def __init__(self, report: _Report, engines: Mapping[str, base.Engine],
+                 offered: Callable[[], domain_capabilities.Capabilities],
+                 clock: scheduler_clock.Clock,
+                 lease_left: Callable[[runs.HeldRun], float]) -> None:
+        self._report = report
+        self._engines = engines
+        self._offered = offered
+        self._clock = clock
+        self._lease_left = lease_left
+
+    def advance(self, held: runs.HeldRun) -> float | None:
+        """Make one move.
+
+        :returns: seconds until the next one; None when the run is over for
+            this scheduler
+        """
+        try:
+            if held.unstored is None:
+                self._move(held)
+            if held.unstored is None:
+                return held.after
+            return self._deliver(held, held.unstored)
+        # A run must not take others along.
+        except Exception:
+            LOG.exception('Run %s of job %s, project %s: an error in the '
+                          'scheduler', held.run.run_id, held.run.job_id,
+                          held.run.project_id)
+        return self._end_badly(
+            held, 'an error in the scheduler; its log has the details under '
+                  'the id of this run')
+
+    def release(self, held: runs.HeldRun) -> None:
+        """Hand a run back, for another scheduler to go on with."""
+        current = _current(held)
+        if (held.unstored is None and held.after == 0 and current is not None
+                and held.steps[current].state is _State.SUBMITTING
+                and held.event is not documents.Event.ABORT):
+            # Between the intent and the request. It is quicker to send it
+            # than to have another scheduler find out that it was not.
+            self.advance(held)
+        report = held.unstored
+        if report is None or report.state is documents.RunState.RUNNING:
+            report = documents.Report(
+                documents.RunState.RUNNING, None,
+                tuple(held.steps or held.run.steps),
+                backups=report.backups if report else (), release=True)
+        try:
+            self._deliver(held, report)
+        except Exception:
+            LOG.exception('Run %s: an error in the scheduler',
+                          held.run.run_id)
+
+    # -- one move --
+
+    def _move(self, held: runs.HeldRun) -> None:
+        if not held.actions and not self._prepare(held):
+            return
+        before = tuple(held.steps)
+        self._pass_over(held)
+        backups: tuple[documents.Backup, ...] = ()
+        current = _current(held)
+        if current is not None:
+            backups = self._work(held, current)
+            self._pass_over(held)
+        if tuple(held.steps) != before or backups:
+            self._keep(held, backups)
+        elif _current(held) is None:
+            # Taken over after the last action, before the run's end.
+            self._keep(held)
+
+    def _prepare(self, held: runs.HeldRun) -> bool:
+        """Read the job, and match it with what was done before."""
+        if held.run.problem:
+            self._break_off(held, held.run.problem)
+            return False
+        try:
+            held.actions = job.read_actions(held.run.job)
+        except job.Unusable as error:
+            self._break_off(held, str(error))
+            return False
+        stored = {(step.position, step.action_id): step
+                  for step in held.run.steps}
+        held.steps = [
+            stored.pop((position, action.action_id),
+                       documents.Step(action.action_id, position))
+            for position, action in enumerate(held.actions)]
+        for step in stored.values():
+            if not step.state.final:
+                LOG.warning(
+                    'Run %s: action %s was taken out of the job while it was '
+                    'carried out; Cinder\'s backup %s is not followed',
+                    held.run.run_id, step.action_id, step.cinder_backup_id)
+        LOG.info('Run %s of job %s, project %s: %s', held.run.run_id,
+                 held.run.job_id, held.run.project_id,
+                 'taken over' if held.run.taken_over else 'begins')
+        return True
+
+    def _pass_over(self, held: runs.HeldRun) -> None:
+        """Skip the actions that are not to be begun."""
+        stopped = None
+        for position, step in enumerate(held.steps):
+            fresh = (step.state is _State.PENDING and not step.tries
+                     and held.memory is None)
+            if step.state in (_State.FAIL, _State.ABORTED):
+                stopped = step.state
+            elif not fresh:
+                if not step.state.final:
+                    return
+            elif held.event is documents.Event.ABORT:
+                first = stopped is not _State.ABORTED
+                held.steps[position] = self._ended(
+                    step, _State.ABORTED if first else _State.SKIPPED,
+                    'aborted before it began')
+                stopped = _State.ABORTED
+            elif stopped and not held.actions[position].mandatory:
+                held.steps[position] = self._ended(
+                    step, _State.SKIPPED, 'an action before it '
+                    + ('was aborted' if stopped is _State.ABORTED
+                       else 'failed'))
+            else:
+                return
+
+    def _work(self, held: runs.HeldRun,
+              current: int) -> tuple[documents.Backup, ...]:
+        """Have the engine do one step of the current action."""
+        action = held.actions[current]
+        step = held.steps[current]
+        begins = step.state is _State.PENDING and held.memory is None
+        aborting = held.event is documents.Event.ABORT
+        if begins and not aborting:
+            step = dataclasses.replace(step, tries=step.tries + 1)
+        engine, refusal = self._engine(held, action, step)
+        if engine is None or held.run.trust_id is None:
+            held.steps[current] = self._ended(step, _State.FAIL, refusal)
+            held.memory, held.after = None, 0
+            return ()
+        order = base.Order(
+            run_id=held.run.run_id, job_id=held.run.job_id,
+            project_id=held.run.project_id, trust_id=held.run.trust_id,
+            freezer_action=action.freezer_action, step=step,
+            memory=held.memory, lease_left=lambda: self._lease_left(held))
+        if aborting:
+            progress = engine.abort(order)
+        elif begins:
+            progress = engine.start(order)
+        else:
+            progress = engine.poll(order)
+        self._take(held, current, action, progress)
+        return progress.backups
+
+    def _engine(self, held: runs.HeldRun, action: job.JobAction,
+                step: documents.Step) -> tuple[base.Engine | None, str]:
+        """Return who does it, or None and the reason."""
+        if held.run.trust_id is None:
+            return None, ('the job carries no delegated authority (trust); '
+                          'saving it again makes one')
+        if step.state is not _State.PENDING:
+            # It was allowed when it was begun; now it must be ended.
+            return self._engines['cindernative'], ''
+        refused = domain_capabilities.unsupported(
+            self._offered(), action.freezer_action)
+        if refused:
+            return None, ('not supported by this scheduler: '
+                          + ', '.join(refused))
+        mode = action.freezer_action.get('mode')
+        engine = self._engines.get(mode) if isinstance(mode, str) else None
+        return engine, f'mode {mode}: this release has no engine for it'
+
+    def _take(self, held: runs.HeldRun, current: int, action: job.JobAction,
+              progress: base.Progress) -> None:
+        """Note an engine's answer, and whether there is another try."""
+        step = progress.step
+        held.memory, held.after = progress.memory, progress.after
+        if (step.state is _State.FAIL and progress.retry
+                and step.tries <= action.max_retries
+                and held.event is not documents.Event.ABORT):
+            LOG.warning('Run %s: action %s, try %d of %d: %s',
+                        held.run.run_id, step.action_id, step.tries,
+                        action.max_retries + 1, step.reason)
+            step = dataclasses.replace(
+                step, state=_State.PENDING, ended_at=None,
+                reason=f'try {step.tries} of {action.max_retries + 1}: '
+                       f'{step.reason}')
+            held.memory, held.after = None, action.retry_interval
+        elif step.state.final:
+            held.memory, held.after = None, 0
+        held.steps[current] = step
+
+    # -- reports --
+
+    def _keep(self, held: runs.HeldRun,
+              backups: tuple[documents.Backup, ...] = ()) -> None:
+        """Keep a report until the API has taken it."""
+        state, reason = _outcome(held.steps)
+        held.unstored = documents.Report(state, reason, tuple(held.steps),
+                                         backups)
+
+    def _break_off(self, held: runs.HeldRun, reason: str) -> None:
+        steps = [step if step.state.final
+                 else self._ended(step, _State.FAIL, reason)
+                 for step in held.steps or held.run.steps]
+        backups = tuple(
+            documents.Backup(step.backup_id, 'error', {'fail_reason': reason})
+            for step in held.steps
+            if step.backup_id and not step.state.final)
+        held.unstored = documents.Report(
+            documents.RunState.FAIL, reason, tuple(steps), backups)
+
+    def _deliver(self, held: runs.HeldRun,
+                 report: documents.Report) -> float | None:
+        run = held.run
+        if held.lost:
+            return None
+        try:
+            event = self._report(run.run_id, run.fence, report)
+        except freezer_api.StaleFence:
+            LOG.warning('Run %s belongs to another scheduler now',
+                        run.run_id)
+            return None
+        except freezer_api.ApiRefused as error:
+            return self._report_refused(held, error)
+        except freezer_api.ApiError as error:
+            held.failures += 1
+            if held.failures == 1:
+                LOG.warning('Run %s: the report is kept: %s', run.run_id,
+                            error)
+            return min(2.0 ** min(held.failures - 1, 10), _LONGEST_BACKOFF)
+        held.unstored, held.failures = None, 0
+        if event is not None:
+            held.event = event
+        if report.state is documents.RunState.RUNNING:
+            return held.after
+        LOG.info('Run %s of job %s, project %s: %s%s', run.run_id,
+                 run.job_id, run.project_id, report.state,
+                 f': {report.reason}' if report.reason else '')
+        return None
+
+    def _report_refused(self, held: runs.HeldRun,
+                        error: freezer_api.ApiRefused) -> float | None:
+        LOG.error('Run %s: the API refuses the report: %s', held.run.run_id,
+                  error)
+        if error.status == 404:
+            return None
+        return self._end_badly(held, 'the scheduler\'s report was refused')
+
+    def _end_badly(self, held: runs.HeldRun, reason: str) -> float | None:
+        """Say at least that it failed; where that fails too, let it go."""
+        if held.bad_end:
+            return None
+        held.bad_end = True
+        self._break_off(held, reason)
+        return 0
+
+    def _ended(self, step: documents.Step, state: _State,
+               reason: str) -> documents.Step:
+        return dataclasses.replace(step, state=state, reason=reason,
+                                   ended_at=int(self._clock.wall()))
+
+
+def _current(held: runs.HeldRun) -> int | None:
+    """Return the position of the action to go on with."""
+    return next((position for position, step in enumerate(held.steps)
+                 if not step.state.final), None)
+
+
+def _outcome(steps: list[documents.Step],
+             ) -> tuple[documents.RunState, str | None]:
+    """Return a run's state and the reason for it, from those of its actions:
+    the last that failed or was aborted says how it ended."""
+    if any(not step.state.final for step in steps):
+        return documents.RunState.RUNNING, None
+    for step in reversed(steps):
+        if step.state in (_State.FAIL, _State.ABORTED):
+            reason = step.reason
+            if len(steps) > 1:
+                reason = f'action {step.position + 1} of {len(steps)}: ' \
+                         f'{reason}'
+            return documents.RunState(str(step.state)), reason
+    return documents.RunState.SUCCESS, None

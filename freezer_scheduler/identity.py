@@ -1,0 +1,116 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Keystone: the scheduler's own session and those of the trusts.
+
+One connection pool serves them all. A trust logs in once for each lifetime
+of a token, however many backups wait for it: its session is kept, and
+keystoneauth lets one thread log in while the others wait.
+"""
+
+from __future__ import annotations
+
+import collections
+from http import cookiejar
+import threading
+import typing
+
+from keystoneauth1 import session as ks_session
+from keystoneauth1.identity import v3
+import requests
+
+from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler import version
+
+_TRUSTS_KEPT = 1000
+
+
+class Identity:
+    """Makes sessions; nothing is asked of Keystone before one is used."""
+
+    def __init__(self, settings: scheduler_settings.Settings,
+                 trusts_kept: int = _TRUSTS_KEPT) -> None:
+        self._settings = settings
+        self._auth = settings.auth
+        self._trusts_kept = trusts_kept
+        self._http = _pool(settings.workers + 4)
+        self._trusts: collections.OrderedDict[str, ks_session.Session] = (
+            collections.OrderedDict())
+        self._lock = threading.Lock()
+        self._service: ks_session.Session | None = None
+
+    def service(self) -> ks_session.Session:
+        """Return the session of the scheduler's own project."""
+        auth = self._auth
+        with self._lock:
+            if self._service is None:
+                self._service = self._session(v3.Password(
+                    project_id=auth.project_id,
+                    project_name=None if auth.project_id
+                    else auth.project_name,
+                    project_domain_id=auth.project_domain_id,
+                    project_domain_name=auth.project_domain_name,
+                    **self._account()))
+            return self._service
+
+    def trust(self, trust_id: str) -> ks_session.Session:
+        """Return the session that acts by a trust, in its project.
+
+        The least lately used ones are forgotten.
+        """
+        with self._lock:
+            session = self._trusts.pop(trust_id, None)
+            if session is None:
+                session = self._session(v3.Password(
+                    trust_id=trust_id, **self._account()))
+            self._trusts[trust_id] = session
+            while len(self._trusts) > self._trusts_kept:
+                self._trusts.popitem(last=False)
+            return session
+
+    def forget(self, trust_id: str) -> None:
+        """Drop a trust's session, so that the next one logs in anew."""
+        with self._lock:
+            self._trusts.pop(trust_id, None)
+
+    def _account(self) -> dict[str, typing.Any]:
+        auth = self._auth
+        return {'auth_url': identity_url(auth.auth_url or ''),
+                'username': auth.username, 'password': auth.password,
+                'user_domain_id': auth.user_domain_id,
+                'user_domain_name': auth.user_domain_name}
+
+    def _session(self, plugin: v3.Password) -> ks_session.Session:
+        verify: bool | str = self._auth.cacert or True
+        return ks_session.Session(
+            auth=plugin, session=self._http,
+            verify=False if self._settings.insecure else verify,
+            cert=self._auth.cert, timeout=self._settings.request_timeout,
+            user_agent=f'freezer-scheduler/{version.version_string()}')
+
+
+def identity_url(auth_url: str) -> str:
+    """Return Keystone's v3 URL for one that may lack the version."""
+    url = auth_url.rstrip('/')
+    url = url.removesuffix('/v2.0')
+    return url if url.endswith('/v3') else url + '/v3'
+
+
+def _pool(size: int) -> requests.Session:
+    http = requests.Session()
+    # Every user's requests go through it: no cookie may stick.
+    http.cookies.set_policy(
+        cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    for scheme in ('http://', 'https://'):
+        http.mount(scheme, ks_session.TCPKeepAliveAdapter(
+            pool_connections=16, pool_maxsize=size))
+    return http

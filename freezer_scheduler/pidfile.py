@@ -1,0 +1,129 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The file that names the running scheduler.
+
+Its lock, not its content, says whether one runs: the lock goes with the
+process, however that ends, and so a stale number is never believed or sent a
+signal.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import pathlib
+import stat
+
+
+class Unsafe(Exception):
+    """The file cannot be trusted or made."""
+
+
+class Taken(Exception):
+    """Another scheduler runs."""
+
+    def __init__(self, pid: int | None) -> None:
+        super().__init__(f'freezer daemon is already running, pid: {pid}')
+        self.pid = pid
+
+
+def default_path(home: str | None = None) -> pathlib.Path:
+    """Return where the file is when no option says so."""
+    if os.geteuid() == 0:
+        return pathlib.Path('/run/freezer/scheduler.pid')
+    return pathlib.Path(home or pathlib.Path.home(), '.freezer',
+                        'scheduler.pid')
+
+
+class PidFile:
+    """The file, which only we may have made and only we may read."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Become the one that runs, until :meth:`release` or the end.
+
+        :raises Taken: when another one is
+        :raises Unsafe: when the file is not ours
+        """
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = self._open(os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise Unsafe(f'{self._path}: {error.strerror}') from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = _read(descriptor)
+            os.close(descriptor)
+            raise Taken(pid) from None
+        self._descriptor = descriptor
+
+    def write(self) -> None:
+        """Name this process; after a fork that is the child."""
+        if self._descriptor is None:
+            raise Unsafe(f'{self._path}: not acquired')
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f'{os.getpid()}\n'.encode(), 0)
+
+    def release(self) -> None:
+        """Run no more. The file stays, empty: to remove it could remove a
+        successor's."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def running(self) -> int | None:
+        """Return the process that runs, or None.
+
+        :raises Unsafe: when the file is not ours
+        """
+        try:
+            descriptor = self._open(os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Unsafe(f'{self._path}: {error.strerror}') from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read(descriptor)
+        finally:
+            os.close(descriptor)
+        return None
+
+    def _open(self, flags: int) -> int:
+        try:
+            descriptor = os.open(
+                self._path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise Unsafe(f'{self._path}: a symbolic link') from None
+            raise
+        status = os.fstat(descriptor)
+        if (not stat.S_ISREG(status.st_mode)
+                or status.st_uid not in (os.geteuid(), 0)
+                or status.st_mode & 0o022):
+            os.close(descriptor)
+            raise Unsafe(f'{self._path}: not a file that only its owner '
+                         f'may change')
+        return descriptor
+
+
+def _read(descriptor: int) -> int | None:
+    text = os.pread(descriptor, 32, 0).strip()
+    return int(text) if text.isdigit() and int(text) > 1 else None

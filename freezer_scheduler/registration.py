@@ -1,0 +1,80 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Making this client and what it offers known to the API.
+
+It is done at start, on reload, and as a heartbeat, so that a client that
+somebody deleted, or an API that was restored from an old database, comes
+right by itself.
+"""
+
+from __future__ import annotations
+
+from oslo_log import log as logging
+
+from freezer_api.domain import capabilities as domain_capabilities
+from freezer_scheduler import api as freezer_api
+
+LOG = logging.getLogger(__name__)
+
+
+class Registration:
+    """This client at the API.
+
+    :ivar client_id: the name users give their jobs to
+    """
+
+    def __init__(self, api: freezer_api.Api, client_id: str | None,
+                 hostname: str,
+                 offered: domain_capabilities.Capabilities) -> None:
+        self._api = api
+        self._hostname = hostname
+        self._client_id = client_id
+        self.offered = offered
+
+    @property
+    def client_id(self) -> str:
+        """Return the client's name, which may need Keystone to know.
+
+        :raises freezer_scheduler.api.ApiUnreachable: without Keystone
+        """
+        if self._client_id is None:
+            self._client_id = f'{self._api.project_id()}_{self._hostname}'
+        return self._client_id
+
+    def begin(self) -> None:
+        """Register for the first time.
+
+        :raises freezer_scheduler.api.NoClaims: when the API is too old
+        :raises freezer_scheduler.api.ApiError: when it is not there or
+            refuses
+        """
+        self._api.check_claims()
+        self.renew()
+        LOG.info('Registered as client %s: %s', self.client_id,
+                 described(self.offered))
+
+    def renew(self) -> None:
+        """Register again, with what is offered now.
+
+        :raises freezer_scheduler.api.ApiError: when the API is not there or
+            refuses
+        """
+        self._api.register(self.client_id, self._hostname, self.offered)
+
+
+def described(offered: domain_capabilities.Capabilities) -> str:
+    """Return what is offered, in words."""
+    return '; '.join(
+        f'{noun} {", ".join(words) or "none"}' for noun, words in (
+            ('actions', offered.actions), ('modes', offered.modes),
+            ('storages', offered.storages), ('engines', offered.engines)))

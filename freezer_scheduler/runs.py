@@ -1,0 +1,288 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The runs this process holds: which may go on, when, and never two at once.
+
+A run waits in a heap until it is due, so that thousands of unfinished backups
+hold no thread. Runs over the limits wait in a queue for each project, and the
+projects take turns.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable
+import dataclasses
+import heapq
+import itertools
+import threading
+
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import documents
+from freezer_scheduler import job
+
+# Runs that only wait for their project's turn may be held beside those that
+# are worked on, up to this many times as many.
+_QUEUE = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """How many runs are worked on at one time."""
+
+    total: int
+    per_project: int
+
+
+@dataclasses.dataclass(eq=False)
+class HeldRun:
+    """A run whose lease is ours.
+
+    The first four belong to the table and may change at any time; the others
+    belong to the worker that took the run.
+
+    :ivar lease_until: by the monotonic clock
+    :ivar unstored: a report the API has not taken yet
+    :ivar after: seconds to wait once the report is stored
+    """
+
+    run: documents.Run
+    lease_until: float
+    event: documents.Event | None
+    lost: bool = False
+
+    actions: tuple[job.JobAction, ...] = ()
+    steps: list[documents.Step] = dataclasses.field(default_factory=list)
+    memory: object = None
+    unstored: documents.Report | None = None
+    after: float = 0
+    bad_end: bool = False
+    failures: int = 0
+
+    # Kept by the table.
+    busy: bool = False
+    started: bool = False
+    again: bool = False
+    due: int = 0
+    successor: HeldRun | None = None
+
+
+class Runs:
+    """The table of held runs; safe to use from every thread."""
+
+    def __init__(self, clock: scheduler_clock.Clock,
+                 limits: Callable[[], Limits]) -> None:
+        self._clock = clock
+        self._limits = limits
+        self._changed = threading.Condition()
+        self._table: dict[str, HeldRun] = {}
+        self._heap: list[tuple[float, int, HeldRun]] = []
+        self._numbers = itertools.count(1)
+        self._waiting: collections.OrderedDict[
+            str, collections.deque[HeldRun]] = collections.OrderedDict()
+        self._started: collections.Counter[str] = collections.Counter()
+        self._stopping = False
+
+    # -- for the claimer --
+
+    def room(self) -> int:
+        """Return how many more runs may be claimed."""
+        with self._changed:
+            total = self._limits().total
+            if self._stopping or len(self._table) >= total * (1 + _QUEUE):
+                return 0
+            return max(0, total - self._started.total())
+
+    def held(self) -> list[tuple[str, int]]:
+        """Return (run id, fence) of every held run."""
+        with self._changed:
+            return [(run_id, held.run.fence)
+                    for run_id, held in self._table.items()]
+
+    def add(self, run: documents.Run, lease_until: float) -> None:
+        """Hold a run that was claimed."""
+        held = HeldRun(run, lease_until, run.event)
+        with self._changed:
+            before = self._table.get(run.run_id)
+            self._table[run.run_id] = held
+            if before is not None:
+                # Our own lease had ended, and we were handed the run again.
+                before.lost = True
+                if before.busy:
+                    before.successor = held
+                    return
+                self._drop(before)
+            self._enqueue(held)
+
+    def renewed(self, run_id: str, lease_until: float,
+                event: documents.Event | None) -> None:
+        """Note that a run stays ours, and what its user wants."""
+        with self._changed:
+            held = self._table.get(run_id)
+            if held is None:
+                return
+            held.lease_until = lease_until
+            if event is not None and event is not held.event:
+                held.event = event
+                self._hurry(held)
+
+    def lost(self, run_id: str) -> bool:
+        """Let go of a run that is not ours any more."""
+        with self._changed:
+            held = self._table.pop(run_id, None)
+            if held is None:
+                return False
+            held.lost = True
+            if not held.busy:
+                self._drop(held)
+            return True
+
+    def stop(self) -> None:
+        """Hand each run to the workers once more, and then no more."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def limits_changed(self) -> None:
+        """Let in what waited, where the limits have grown."""
+        with self._changed:
+            self._admit()
+
+    # -- for the workers --
+
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
+    def lease_left(self, held: HeldRun) -> float:
+        """Return the seconds for which a run is certainly ours."""
+        if held.lost:
+            return float('-inf')
+        return held.lease_until - self._clock.monotonic()
+
+    def take(self, wait: bool = True) -> HeldRun | None:
+        """Return a run that is due, for this thread alone.
+
+        Waits for one; returns None when stopping and nothing is left, or at
+        once when it is not to wait.
+        """
+        with self._changed:
+            while True:
+                held = self._idle() if self._stopping else self._next_due()
+                if held is not None:
+                    held.busy = True
+                    held.again = False
+                    return held
+                if not wait or (self._stopping and not self._any_busy()):
+                    return None
+                self._changed.wait(self._until_due())
+
+    def done(self, held: HeldRun, after: float | None) -> None:
+        """Give a run back.
+
+        :param after: seconds until it is due again; None when it is over
+        """
+        with self._changed:
+            held.busy = False
+            if held.lost or after is None:
+                self._finish(held)
+            elif not self._stopping:
+                self._push(held, 0 if held.again else after)
+            self._changed.notify_all()
+
+    # -- inside the lock --
+
+    def _finish(self, held: HeldRun) -> None:
+        if self._table.get(held.run.run_id) is held:
+            del self._table[held.run.run_id]
+        self._drop(held)
+        if held.successor is not None and not held.successor.lost:
+            self._enqueue(held.successor)
+
+    def _drop(self, held: HeldRun) -> None:
+        """Forget a run that is not in the table any more."""
+        project_id = held.run.project_id
+        held.due = 0
+        if held.started:
+            held.started = False
+            self._started[project_id] -= 1
+            if not self._started[project_id]:
+                del self._started[project_id]
+        queue = self._waiting.get(project_id)
+        if queue is not None and held in queue:
+            queue.remove(held)
+            if not queue:
+                del self._waiting[project_id]
+        self._admit()
+
+    def _enqueue(self, held: HeldRun) -> None:
+        self._waiting.setdefault(
+            held.run.project_id, collections.deque()).append(held)
+        self._admit()
+
+    def _admit(self) -> None:
+        """Let waiting runs in, a project at a time, within the limits."""
+        limits = self._limits()
+        let_in = True
+        while let_in:
+            let_in = False
+            for project_id in list(self._waiting):
+                if self._started.total() >= limits.total:
+                    return
+                if self._started[project_id] >= limits.per_project:
+                    continue
+                queue = self._waiting.pop(project_id)
+                held = queue.popleft()
+                if queue:
+                    # To the end of the line.
+                    self._waiting[project_id] = queue
+                held.started = True
+                self._started[project_id] += 1
+                self._push(held, 0)
+                let_in = True
+
+    def _push(self, held: HeldRun, after: float) -> None:
+        held.due = next(self._numbers)
+        heapq.heappush(self._heap, (self._clock.monotonic() + after,
+                                    held.due, held))
+        self._changed.notify()
+
+    def _hurry(self, held: HeldRun) -> None:
+        if held.busy:
+            held.again = True
+        elif held.started:
+            self._push(held, 0)
+
+    def _next_due(self) -> HeldRun | None:
+        while self._heap:
+            due_at, number, held = self._heap[0]
+            # Entries of runs that ended or were put forward are left behind.
+            if held.due != number or held.busy:
+                heapq.heappop(self._heap)
+            elif due_at <= self._clock.monotonic():
+                heapq.heappop(self._heap)
+                return held
+            else:
+                return None
+        return None
+
+    def _until_due(self) -> float | None:
+        if self._stopping or not self._heap:
+            return None
+        return max(0.0, self._heap[0][0] - self._clock.monotonic())
+
+    def _idle(self) -> HeldRun | None:
+        return next((held for held in self._table.values()
+                     if not held.busy), None)
+
+    def _any_busy(self) -> bool:
+        return any(held.busy for held in self._table.values())

@@ -1,0 +1,245 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The configuration as checked values.
+
+Whatever cannot work is refused here, by the name of the option, before
+anything is started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import re
+
+from oslo_config import cfg
+
+from freezer_api.domain import capabilities
+from freezer_scheduler.conf import service_auth
+
+# A submit is only begun while the lease outlasts the request by this much.
+LEASE_MARGIN = 5
+
+# What the API takes for a lease.
+_SHORTEST_LEASE = 10
+_LONGEST_LEASE = 3600
+
+_LABEL = r'[a-zA-Z\d](?:[a-zA-Z\d-]{0,61}[a-zA-Z\d])?'
+_CLIENT_ID = re.compile(rf'(?:[\w-]+_)?{_LABEL}(?:\.{_LABEL})*')
+
+_LIMITS = {
+    'claim_interval': (1, 600), 'claim_batch': (1, 1000),
+    'request_timeout': (1, 600), 'poll_interval': (1, 3600),
+    'workers': (1, 128), 'max_in_flight': (1, 10000),
+    'max_in_flight_per_project': (1, 10000),
+    'heartbeat_interval': (5, 86400), 'maintenance_interval': (5, 86400),
+    'backup_timeout': (60, 30 * 86400), 'busy_timeout': (0, 30 * 86400),
+}
+
+
+class Refused(Exception):
+    """The configuration cannot work; the text names the options."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__('\n'.join(problems))
+        self.problems = problems
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the scheduler goes by; times in seconds."""
+
+    client_id: str | None
+    auth: service_auth.ServiceAuth
+    capabilities: capabilities.Capabilities
+    insecure: bool
+    claim_interval: int
+    claim_batch: int
+    lease_seconds: int
+    request_timeout: int
+    poll_interval: int
+    workers: int
+    max_in_flight: int
+    max_in_flight_per_project: int
+    heartbeat_interval: int
+    maintenance_interval: int
+    backup_timeout: int
+    busy_timeout: int
+    notices: tuple[str, ...]
+
+    @property
+    def lease_needed(self) -> int:
+        """Seconds a lease must have left for a request that creates."""
+        return self.request_timeout + LEASE_MARGIN
+
+
+def load(conf: cfg.ConfigOpts, environ: Mapping[str, str]) -> Settings:
+    """Read and check the configuration of service mode.
+
+    :raises Refused: naming every option that cannot be used
+    """
+    problems: list[str] = []
+    group = conf.scheduler
+    values = {name: group[name] for name in _LIMITS}
+    if not _explicit(conf, 'claim_interval') and _explicit(conf, 'interval'):
+        values['claim_interval'] = group.interval
+    for name, (least, most) in _LIMITS.items():
+        if not least <= values[name] <= most:
+            shown = name
+            if name == 'claim_interval' and not _explicit(conf, name):
+                shown = 'interval'
+            problems.append(f'[scheduler] {shown}: {values[name]} is not '
+                            f'between {least} and {most}')
+    auth, auth_problems = _auth(conf, environ)
+    problems += auth_problems
+    offered, capability_problems = _capabilities(conf)
+    problems += capability_problems + _modes(conf)
+    lease = _lease(group.lease_seconds, values, problems)
+    if group.client_id and not (
+            _CLIENT_ID.fullmatch(group.client_id)
+            and len(group.client_id) <= 255):
+        problems.append(
+            '[scheduler] client_id: must be a host name, which may have a '
+            'prefix of letters, digits and hyphens before an underscore')
+    if problems or auth is None:
+        raise Refused(problems)
+    return Settings(
+        client_id=group.client_id or None, auth=auth, capabilities=offered,
+        insecure=group.insecure, lease_seconds=lease,
+        notices=tuple(_notices(conf, offered)), **values)
+
+
+def _explicit(conf: cfg.ConfigOpts, name: str) -> bool:
+    location = conf.get_location(name, 'scheduler')
+    return location is not None and location.location.is_user_controlled
+
+
+def _auth(conf: cfg.ConfigOpts, environ: Mapping[str, str],
+          ) -> tuple[service_auth.ServiceAuth | None, list[str]]:
+    try:
+        auth = service_auth.read(conf, environ)
+    except ValueError as error:
+        return None, [str(error)]
+    problems = []
+    needed = [('auth_url', auth.auth_url), ('username', auth.username),
+              ('password', auth.password),
+              ('user_domain_name', auth.user_domain_name
+               or auth.user_domain_id),
+              ('project_name', auth.project_name or auth.project_id)]
+    if auth.project_name and not auth.project_id:
+        needed.append(('project_domain_name', auth.project_domain_name
+                       or auth.project_domain_id))
+    for name, value in needed:
+        if not value:
+            problems.append(f'[service_auth] os_{name}: missing')
+    if auth.token and not auth.password:
+        problems.append('[service_auth] os_token: a token ends too soon for '
+                        'service mode; give os_username and os_password')
+    for name, url in (('auth_url', auth.auth_url),
+                      ('backup_url', auth.backup_url)):
+        if url and not re.match(r'https?://[^/\s]+', url):
+            problems.append(f'[service_auth] os_{name}: not an http URL')
+    return auth, problems
+
+
+def _capabilities(conf: cfg.ConfigOpts,
+                  ) -> tuple[capabilities.Capabilities, list[str]]:
+    """Read the lists; what is not set is cinder-native."""
+    known = {'actions': capabilities.ACTIONS, 'modes': capabilities.MODES,
+             'storages': capabilities.STORAGES,
+             'engines': capabilities.ENGINES}
+    problems, lists = [], {}
+    for noun, words in known.items():
+        given = conf.capabilities[f'supported_{noun}']
+        if given is None:
+            lists[noun] = getattr(capabilities.CINDER_NATIVE, noun)
+            continue
+        given = [word.strip() for word in given]
+        for word in given:
+            if word not in words:
+                problems.append(
+                    f'[capabilities] supported_{noun}: {word!r} is not one '
+                    f'of {", ".join(words)}')
+        if not given and noun in ('actions', 'modes'):
+            problems.append(f'[capabilities] supported_{noun}: empty, so '
+                            f'that no job could run')
+        # Order and repetition mean nothing, so the vocabulary's order it is.
+        lists[noun] = tuple(word for word in words if word in given)
+    if conf.scheduler.disable_exec:
+        lists['actions'] = tuple(
+            word for word in lists['actions'] if word != 'exec')
+    return capabilities.Capabilities(**lists), problems
+
+
+def _modes(conf: cfg.ConfigOpts) -> list[str]:
+    problems = []
+    if conf.scheduler.no_api:
+        problems.append('[scheduler] no_api: service mode works through the '
+                        'API')
+    if conf.scheduler.enable_v1_api:
+        problems.append('[scheduler] enable_v1_api: version 1 of the API is '
+                        'gone')
+    return problems
+
+
+def _lease(given: int | None, values: Mapping[str, int],
+           problems: list[str]) -> int:
+    tick, timeout = values['claim_interval'], values['request_timeout']
+    # Two ticks may fail and a request still begins with time to spare.
+    least = max(_SHORTEST_LEASE, 2 * tick + timeout + LEASE_MARGIN)
+    lease = max(60, least + tick) if given is None else given
+    if not least <= lease <= _LONGEST_LEASE:
+        problems.append(
+            f'[scheduler] lease_seconds: {lease} is not between {least} (two '
+            f'claim intervals and a request timeout) and {_LONGEST_LEASE}')
+    return lease
+
+
+def _notices(conf: cfg.ConfigOpts,
+             offered: capabilities.Capabilities) -> list[str]:
+    """What an operator should read at start."""
+    notices = []
+    narrow = capabilities.CINDER_NATIVE
+    more = [f'{noun} {", ".join(extra)}'
+            for noun, extra in (
+                ('actions', _beyond(offered.actions, narrow.actions)),
+                ('modes', _beyond(offered.modes, narrow.modes)),
+                ('storages', _beyond(offered.storages, narrow.storages)),
+                ('engines', _beyond(offered.engines, narrow.engines)))
+            if extra]
+    if more:
+        notices.append(
+            'RISK: [capabilities] offers more than cinder-native work to '
+            'every project: ' + '; '.join(more) + '. Users of any project '
+            'could have it done on this host.')
+        notices.append(
+            'This release has no engine for it in service mode yet: such '
+            'runs end as failed.')
+    for name in ('jobs_dir', 'concurrent_jobs'):
+        if _explicit(conf, name):
+            notices.append(f'[scheduler] {name} has no effect in service '
+                           f'mode.')
+    if _explicit(conf, 'interval') and _explicit(conf, 'claim_interval'):
+        notices.append('[scheduler] interval has no effect beside '
+                       'claim_interval.')
+    if conf.coordination.backend_url:
+        notices.append('[coordination] backend_url has no effect: claims '
+                       'need no coordination service.')
+    if conf.scheduler.insecure:
+        notices.append('[scheduler] insecure: the certificates of servers '
+                       'are not checked.')
+    return notices
+
+
+def _beyond(given: tuple[str, ...], narrow: tuple[str, ...]) -> list[str]:
+    return [word for word in given if word not in narrow]
