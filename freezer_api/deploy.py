@@ -115,15 +115,18 @@ def make_app(conf: cfg.ConfigOpts) -> Wsgi:
     authenticated = auth_token.AuthProtocol(
         resources, {'oslo_config_config': conf})
 
+    # For everybody: the version list, and whether this process answers.
+    open_to_all: dict[str, Any] = {
+        '': resources, '/': resources,
+        '/healthcheck': healthcheck.Healthcheck(None, conf)}
+
     def root(environ: dict[str, Any],
              start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Only the version list is for everybody."""
-        chosen = (resources if environ.get('PATH_INFO', '') in ('', '/')
-                  else authenticated)
-        return chosen(environ, start_response)
+        chosen = open_to_all.get(environ.get('PATH_INFO', ''), authenticated)
+        answer: Iterable[bytes] = chosen(environ, start_response)
+        return answer
 
     app: Any = sizelimit.RequestBodySizeLimiter(root, conf)
-    app = healthcheck.Healthcheck(app, conf)
     app = cors.CORS(app, conf)
     app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
     wsgi: Wsgi = app
