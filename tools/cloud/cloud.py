@@ -15,12 +15,10 @@
 import collections.abc
 import contextlib
 import dataclasses
-import functools
 import os
 import pathlib
 import shutil
 import subprocess
-import time
 
 from tools.cloud import commands
 from tools.cloud import config
@@ -28,7 +26,6 @@ from tools.cloud import credentials
 from tools.cloud import daemons
 from tools.cloud import environments
 from tools.cloud import errors
-from tools.cloud import identity
 from tools.cloud import layout
 from tools.cloud import locks
 from tools.cloud import ports
@@ -36,10 +33,7 @@ from tools.cloud import programs
 from tools.cloud import progress
 from tools.cloud import rest
 from tools.cloud import secrets
-from tools.cloud import volumes
-
-#: Seconds that a process may take to answer.
-_PATIENCE = 120
+from tools.cloud import startup
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,8 +110,6 @@ class Cloud:
     def _programs(self, settings: layout.Settings) -> programs.Programs:
         return programs.Programs(self.layout, settings, self.environments)
 
-    # -- up ---------------------------------------------------------------
-
     def up(self, options: Options | None = None) -> None:
         """Start what does not run, making what does not exist.
 
@@ -136,27 +128,16 @@ class Cloud:
         self.layout.make()
         with _public_files():
             self.environments.make(self.run, self._tell)
-        missing = [process for process
-                   in self._programs(settings).processes.values()
-                   if not process.running]
-        programs_ = self._programs(settings)
-        for process in missing:
-            if process.name in programs_.ports:
-                ports.require_free(*programs_.ports[process.name])
+        begin = startup.Startup(
+            self.layout, settings, self._programs(settings), self.run,
+            self._tell)
+        begin.require_ports()
         keep = secrets.load(self.layout)
         for name in config.write(self.layout, settings, keep,
                                  self.environments):
             self._tell.say(f"{self.layout.etc / name} was edited: kept")
-        try:
-            self._start(programs_, settings, keep, missing)
-            self._seed(settings, keep, options.projects)
-            credentials.write(self.layout, settings, keep,
-                              self.environments)
-            self._await_scheduler(programs_, settings, keep)
-        except BaseException:
-            for process in reversed(missing):
-                process.stop()
-            raise
+        begin.start(options.projects)
+        credentials.write(self.layout, settings, keep, self.environments)
 
     def _choose(self, options: Options) -> layout.Settings:
         """The settings of the cloud with what the caller wants changed."""
@@ -182,91 +163,6 @@ class Cloud:
         settings.save(self.layout)
         return settings
 
-    def _start(self, programs_: programs.Programs,
-               settings: layout.Settings, keep: secrets.Secrets,
-               missing: list[daemons.Daemon]) -> None:
-        """Start the servers side by side; the scheduler comes later."""
-        names = [process.name for process in missing]
-        if not names:
-            return
-
-        def serve(process: daemons.Daemon) -> None:
-            programs_.make_database(process.name, self.run, keep)
-            process.start()
-            self._await(process, programs_.urls[process.name])
-            self._tell.say(f"{process.name} is up")
-            if process.name == "keystone":
-                if settings.catalogue != settings.ports:
-                    identity.Identity(settings, keep).services()
-                    settings.catalogue = settings.ports
-
-        with self._tell.step("starting " + ", ".join(names)):
-            self.run.together(*(
-                functools.partial(serve, process) for process in missing
-                if process.name in programs_.urls))
-        settings.save(self.layout)
-        for process in missing:
-            if process.name not in programs_.urls:
-                process.start()
-
-    def _await(self, process: daemons.Daemon, url: str) -> None:
-        end = time.monotonic() + _PATIENCE
-        while process.running and time.monotonic() < end:
-            if rest.answers(url):
-                return
-            self.run.pause(0.1)
-        raise errors.QuickstartError(
-            f"{process.name} does not answer at {url}", process.log)
-
-    def _seed(self, settings: layout.Settings, keep: secrets.Secrets,
-              projects: int | None) -> None:
-        """Give the cloud the projects and volumes that it lacks."""
-        wanted = settings.projects if projects is None else projects
-        if projects is None and not settings.seeded:
-            wanted = 3
-        if wanted < settings.projects:
-            self._tell.say(f"keeping all {settings.projects} projects")
-        fresh = range(settings.projects + 1, wanted + 1)
-        lacking = {f"project-{number}": number for number in (
-            *range(1, settings.projects + 1), *fresh)
-            if settings.seeded.get(f"project-{number}", -1)
-            < settings.volumes}
-        if not lacking:
-            return
-        with self._tell.step(
-                f"making {', '.join(lacking)} with {settings.volumes} "
-                "volumes each"):
-            accounts = identity.Identity(settings, keep)
-            for number in fresh:
-                accounts.project(number)
-            self.run.together(*(
-                functools.partial(
-                    volumes.seed, settings, number,
-                    settings.seeded.get(name, 0) + 1, self.run)
-                for name, number in lacking.items()))
-        settings.seeded.update(dict.fromkeys(lacking, settings.volumes))
-        settings.save(self.layout)
-
-    def _await_scheduler(self, programs_: programs.Programs,
-                         settings: layout.Settings,
-                         keep: secrets.Secrets) -> None:
-        """Wait until the central client is registered."""
-        process = programs_.processes["freezer-scheduler"]
-        session = rest.Session(settings.auth_url, config.SERVICE_USER,
-                               keep.freezer, "service")
-        url = f"{settings.api_url}/v2/{session.project_id}/clients"
-        end = time.monotonic() + _PATIENCE
-        while process.running and time.monotonic() < end:
-            clients = session.call("GET", f"{url}?limit=100")["clients"]
-            if any(row["client"]["is_central"] for row in clients):
-                self._tell.say("freezer-scheduler is registered")
-                return
-            self.run.pause(0.2)
-        raise errors.QuickstartError(
-            "freezer-scheduler did not register its client", process.log)
-
-    # -- down -------------------------------------------------------------
-
     def down(self, *, purge: bool = False, keep_logs: bool = False) -> None:
         """Stop everything; with ``purge`` remove the cloud's data too.
 
@@ -289,8 +185,6 @@ class Cloud:
                 path.unlink()
         with contextlib.suppress(OSError):  # it holds other things, too
             self.layout.state.rmdir()
-
-    # -- use --------------------------------------------------------------
 
     def account(self, name: str) -> credentials.Account:
         """Who is behind a name of clouds.yaml.

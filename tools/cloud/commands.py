@@ -94,6 +94,7 @@ class Commands:
                 self._wait_thread(reader, seconds)
             except BaseException:
                 _kill(child)
+                reader.join()
                 raise
             if reader.is_alive():
                 _kill(child)
