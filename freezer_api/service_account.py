@@ -14,10 +14,10 @@
 
 from __future__ import annotations
 
+from keystoneauth1.identity import v3
 from keystoneauth1 import loading
 from keystoneauth1 import plugin
 from keystoneauth1 import session as ks_session
-from keystoneauth1.identity import v3
 from keystonemiddleware import opts as authtoken_opts
 from oslo_config import cfg
 

@@ -144,4 +144,3 @@ def install(app: falcon.App[Any, Any]) -> None:
     app.add_error_handler(schemas.InvalidDocument, _on_invalid_document)
     app.add_error_handler(trusts.TrustRefused, _on_trust_refused)
     app.add_error_handler(trusts.KeystoneAway, _on_keystone_away)
-

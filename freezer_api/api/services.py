@@ -22,7 +22,7 @@ from oslo_config import cfg
 
 from freezer_api.api import context
 from freezer_api.db import engine
-from freezer_api import delegations
+from freezer_api import delegations as trust_keeper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Services:
 
     conf: cfg.ConfigOpts
     database: engine.Database
-    delegations: delegations.Delegations
+    delegations: trust_keeper.Delegations
     clock: Callable[[], int]
 
 

@@ -26,11 +26,11 @@ from oslo_db import options as db_options
 from oslo_log import log
 from oslo_policy import opts as policy_opts
 
-from freezer_api import version
 from freezer_api.conf import api
 from freezer_api.conf import scheduling
 from freezer_api.conf import service_mode
 from freezer_api.conf import user_credentials
+from freezer_api import version
 
 _GROUPS = (api, scheduling, service_mode, user_credentials)
 

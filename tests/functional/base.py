@@ -94,7 +94,7 @@ class Persona:
     project_id: str | None
     roles: tuple[str, ...]
     token: tuple[tuple[str, Any], ...] = ()
-    system: bool = False
+    scope: str = 'project'
 
     def environ(self) -> dict[str, Any]:
         environ = {
@@ -104,8 +104,10 @@ class Persona:
             'keystone.token_info': {'token': dict(self.token)}}
         if self.project_id is not None:
             environ['HTTP_X_PROJECT_ID'] = self.project_id
-        if self.system:
+        if self.scope == 'system':
             environ['HTTP_OPENSTACK_SYSTEM_SCOPE'] = 'all'
+        if self.scope == 'domain':
+            environ['HTTP_X_DOMAIN_ID'] = 'default'
         return environ
 
 

@@ -20,7 +20,6 @@ from unittest import mock
 import sqlalchemy as sa
 
 from freezer_api.db import jobs as db_jobs
-from freezer_api.db import models
 from tests.functional import base
 
 APP_CRED = base.Persona(
@@ -203,7 +202,7 @@ class DelegationTests(base.ApiTestCase):
         self.call(base.MEMBER, 'POST', 'jobs', {
             'client_id': 'central', 'job_actions': [
                 {'action_id': 'unknown'}]}, 422)
-        with mock.patch.object(db_jobs, 'set_runtime',
+        with mock.patch.object(db_jobs, 'set_runtime', autospec=True,
                                side_effect=RuntimeError('power cut')):
             self.call(base.MEMBER, 'POST', 'jobs', {
                 'client_id': 'central',

@@ -260,7 +260,9 @@ class JobTests(base.ApiTestCase):
                     {event: None}, 202))
             self.assertEqual(
                 event, self.job(job_id)['job_schedule']['event'])
-        for body in ({}, {'zzz': None}, [], None, 'start'):
+        bodies: tuple[Any, ...] = (
+            {}, {'zzz': None}, [], None, 'start')
+        for body in bodies:
             self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event', body, 400)
         self.call(base.MEMBER, 'POST', 'jobs/nope/event',
                   {'start': None}, 404)
@@ -297,7 +299,8 @@ class JobTests(base.ApiTestCase):
             answer = self.call(base.MEMBER, 'POST', 'jobs',
                                {**good, name: value}, 400)
             self.assertIn(name, answer['description'], (name, value))
-        for body in (None, [], 'x', 7):
+        bodies: tuple[Any, ...] = (None, [], 'x', 7)
+        for body in bodies:
             self.call(base.MEMBER, 'POST', 'jobs', body, 400)
         self.assertEqual([], self.call(
             base.MEMBER, 'GET', 'jobs', status=200)['jobs'])

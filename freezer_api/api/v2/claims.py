@@ -228,5 +228,3 @@ class Maintenance(services.Resource):
         gone = self._delegations.delete_retired()
         resp.media = {'trusts_deleted': gone,
                       'trusts_pending': self._delegations.pending()}
-
-

@@ -21,10 +21,10 @@ import falcon
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
+from freezer_api.api.v2 import job_documents
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import runs
-from freezer_api.api.v2 import job_documents
 
 
 def document(run: models.JobRun) -> dict[str, Any]:

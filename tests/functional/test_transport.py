@@ -1,0 +1,171 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What holds for every request: authentication, errors, ids, bodies."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import falcon
+from falcon import testing
+from keystonemiddleware import opts as authtoken_opts
+
+from freezer_api import deploy
+from tests.functional import base
+
+
+class TransportTests(base.ApiTestCase):
+
+    def send(self, method: str, path: str, persona: base.Persona = base.MEMBER,
+             **kwargs: Any) -> testing.Result:
+        return self.client.simulate_request(
+            method, path, extras=persona.environ(), **kwargs)
+
+    def test_version_list(self) -> None:
+        result = self.client.simulate_get('/')
+        self.assertEqual(300, result.status_code)
+        [version] = result.json['versions']
+        self.assertEqual(('v2', 'CURRENT'),
+                         (version['id'], version['status']))
+        # Upstream puts the query into it.
+        result = self.client.simulate_get('/', query_string='a=b')
+        self.assertEqual('http://falconframework.org/v2/',
+                         result.json['versions'][0]['links'][0]['href'])
+
+    def test_home_document(self) -> None:
+        for path in ('/v2', '/v2/'):
+            result = self.send('GET', path)
+            self.assertEqual(200, result.status_code)
+            self.assertEqual('application/json-home',
+                             result.headers['content-type'])
+            backups = result.json['resources']['rel/backups']
+            self.assertEqual('/v2/{project_id}/backups/{backup_id}',
+                             backups['href-template'])
+            self.assertEqual('GET', backups['hints']['allow'][0])
+            self.assertEqual({'project_id': 'param/project_id',
+                              'backup_id': 'param/backup_id'},
+                             backups['href-vars'])
+            self.assertIn('rel/claims', result.json['resources'])
+
+    def test_without_a_confirmed_token(self) -> None:
+        for environ in ({}, {'HTTP_X_IDENTITY_STATUS': 'Invalid'}):
+            result = self.client.simulate_get('/v2/p1/jobs', extras=environ)
+            self.assertEqual(401, result.status_code)
+
+    def test_request_ids(self) -> None:
+        def answered(sent: str | None) -> str:
+            headers = {} if sent is None else {
+                'X-Openstack-Request-ID': sent}
+            result = self.send('GET', '/v2/p1/jobs', headers=headers)
+            answer: str = result.headers['x-openstack-request-id']
+            return answer
+
+        self.assertRegex(answered(None), '^req-[0-9a-f-]{36}$')
+        self.assertEqual('req-abc', answered('abc'))
+        self.assertEqual('req-abc', answered('req-abc'))
+        self.assertRegex(answered('x' * 200), '^req-[0-9a-f-]{36}$')
+        self.assertRegex(answered('a b\tc'), '^req-[0-9a-f-]{36}$')
+
+    def test_each_error_has_title_and_code(self) -> None:
+        for method, path, status, title in (
+                ('GET', '/v2/p1/nosuch', 404, '404 Not Found'),
+                ('GET', '/v1/jobs', 404, '404 Not Found'),
+                ('PUT', '/v2/p1/jobs', 405, '405 Method Not Allowed'),
+                ('HEAD', '/v2/p1/jobs', 405, None),
+                ('GET', '/v2/p2/jobs', 403, 'Access Forbidden'),
+                ('GET', '/v2/p1/jobs/nope', 404, 'Not Found'),
+                ('POST', '/v2/p1/jobs', 400, 'Bad request format')):
+            result = self.send(method, path)
+            self.assertEqual(status, result.status_code, path)
+            self.assertIn('x-openstack-request-id', result.headers)
+            if title is not None:
+                self.assertEqual(title, result.json['title'])
+                self.assertRegex(result.json['code'], '^[a-z_]+$')
+
+    def test_accept(self) -> None:
+        result = self.send('GET', '/v2/p1/jobs',
+                           headers={'Accept': 'text/html'})
+        self.assertEqual((406, ''), (result.status_code, result.text))
+
+    def test_options(self) -> None:
+        result = self.send('OPTIONS', '/v2/p1/jobs')
+        self.assertEqual(200, result.status_code)
+        self.assertEqual('GET, POST', result.headers['allow'])
+
+    def test_a_content_type_is_not_asked_for(self) -> None:
+        for content_type in (None, 'text/plain'):
+            headers = {} if content_type is None else {
+                'Content-Type': content_type}
+            result = self.send('POST', '/v2/p1/backups', body=json.dumps({
+                'backup_name': 'b', 'container': 'c', 'hostname': 'h'}),
+                headers=headers)
+            self.assertEqual(201, result.status_code)
+
+    def test_what_is_no_json(self) -> None:
+        """Upstream answers 753, or crashes."""
+        for body in (b'{nope', b'\xff\xfe', b'{"a": NaN}', b'[' * 50_000,
+                     b'{"a":' * 30_000):
+            for path in ('clients', 'jobs', 'actions', 'backups'):
+                result = self.send('POST', f'/v2/p1/{path}', body=body)
+                self.assertEqual(400, result.status_code, body[:10])
+                self.assertEqual('malformed_json', result.json['code'])
+
+    def test_a_domain_or_system_token_is_refused(self) -> None:
+        for persona in (
+                base.Persona('root', None, ('admin',), scope='system'),
+                base.Persona('root', None, ('admin',), scope='domain')):
+            for method, path in (('GET', 'jobs'), ('GET', 'clients'),
+                                 ('POST', 'clients'), ('GET', 'backups'),
+                                 ('POST', 'maintenance')):
+                result = self.send(method, f'/v2/p1/{path}', persona=persona)
+                self.assertEqual(403, result.status_code)
+
+
+class DeployedTests(base.ApiTestCase):
+    """The whole pipeline, with Keystone's own middleware in it."""
+
+    def make_app(self) -> falcon.App[Any, Any]:
+        for group, options in authtoken_opts.list_auth_token_opts():
+            self.conf.register_opts(options, group)
+        self.conf.set_override(
+            'www_authenticate_uri', 'http://keystone.example/v3',
+            'keystone_authtoken')
+        deployed = deploy.make_app(self.conf)
+
+        def app(environ: Any, start_response: Any) -> Any:
+            # falcon looks at the signature, which webob's wrappers lack.
+            return deployed(environ, start_response)
+
+        made: Any = app
+        return made
+
+    def test_what_is_open_and_what_is_not(self) -> None:
+        for path, status in (
+                ('/', 300), ('/healthcheck', 200), ('/v2', 401),
+                ('/v2/p1/jobs', 401), ('/v1', 401), ('//', 401)):
+            result = self.client.simulate_get(path)
+            self.assertEqual(status, result.status_code, path)
+        self.assertIn('http://keystone.example/v3',
+                      result.headers['www-authenticate'])
+
+    def test_headers_do_not_make_a_user(self) -> None:
+        result = self.client.simulate_get('/v2/p1/jobs', headers={
+            'X-Identity-Status': 'Confirmed', 'X-User-Id': 'alice',
+            'X-Project-Id': 'p1', 'X-Roles': 'admin'})
+        self.assertEqual(401, result.status_code)
+
+    def test_a_body_that_is_too_large(self) -> None:
+        result = self.client.simulate_post(
+            '/v2/p1/jobs', body=b'x' * 200_000)
+        self.assertEqual(413, result.status_code)
