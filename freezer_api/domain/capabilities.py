@@ -61,10 +61,10 @@ CINDER_NATIVE = Capabilities(
 
 
 def unsupported(capabilities: Capabilities,
-                freezer_action: Mapping[str, object]) -> list[str]:
+                freezer_action: object) -> list[str]:
     """Name what an action needs and the client does not offer.
 
-    :param freezer_action: the document as stored; it may hold anything, and
+    :param freezer_action: the object as stored; it may hold anything, and
         a value of a wrong type is never supported
     :returns: texts like ``mode: fs``, one for each effective value that is
         not supported; empty when the action stays within the capabilities

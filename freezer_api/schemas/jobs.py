@@ -10,7 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A job: its schedule, and its actions or references to them."""
+"""A job: its schedule, and its actions or references to them.
+
+``action_defaults`` is no part of what is checked: the caller fills it into
+the actions first.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +85,6 @@ _PROPERTIES: common.Schema = {
     'session_id': common.nullable(common.text(36, pattern=r'^[\w-]*$')),
     'session_tag': common.integer(),
     'description': common.nullable(common.text(255)),
-    'action_defaults': actions.FREEZER_ACTION,
     # What answers hold and clients send back. Nothing is taken from it, so
     # nothing of it is checked.
     **dict.fromkeys(
@@ -122,26 +125,15 @@ def validate_update(document: Any) -> None:
     _check_meaning(document)
 
 
-def with_defaults(freezer_action: Mapping[str, Any],
-                  defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a freezer_action with what it lacks, or has as null, filled."""
-    merged = dict(freezer_action)
-    for key, value in defaults.items():
-        if merged.get(key) is None:
-            merged[key] = value
-    return merged
-
-
 def _check_meaning(document: Mapping[str, Any]) -> None:
     check_schedule('job_schedule', document.get('job_schedule', {}))
-    defaults = document.get('action_defaults', {})
     for position, entry in enumerate(document.get('job_actions', ())):
         field = f'job_actions.{position}.freezer_action'
-        merged = with_defaults(entry.get('freezer_action', {}), defaults)
-        if not entry.get('action_id') and merged.get('action') is None:
+        freezer_action = entry.get('freezer_action', {})
+        if not entry.get('action_id') and 'action' not in freezer_action:
             raise common.InvalidDocument(
                 f'{field}.action', "'action' is a required property")
-        common.check_stored_size(field, merged)
+        common.check_stored_size(field, freezer_action)
 
 
 def check_schedule(field: str, schedule: Mapping[str, Any]) -> None:

@@ -22,8 +22,8 @@ from freezer_api.schemas import jobs
 from tests.unit.freezer_api.schemas import base
 
 KEYS = ['client_id', 'job_actions', 'job_schedule', 'job_id', 'session_id',
-        'session_tag', 'description', 'action_defaults', 'freezer_action',
-        'action', 'action_id', 'schedule_interval', 'schedule_date',
+        'session_tag', 'description', 'freezer_action', 'action',
+        'action_id', 'schedule_interval', 'schedule_date',
         'schedule_hour', 'schedule_day', 'status', 'max_retries']
 BACKUP = {'freezer_action': {'action': 'backup'}}
 JOB = {'client_id': 'n1', 'job_actions': [BACKUP]}
@@ -92,9 +92,6 @@ class TestJobs(base.SchemaTestCase):
                 self.refused(
                     jobs.validate_create, {**JOB, 'job_actions': [entry]},
                     f'{place}.action', "'action' is a required property")
-                jobs.validate_create({
-                    **JOB, 'job_actions': [entry],
-                    'action_defaults': {'action': 'backup'}})
 
     def test_an_entry_with_id_needs_nothing_else(self) -> None:
         entries: list[dict[str, Any]] = [
@@ -135,26 +132,15 @@ class TestJobs(base.SchemaTestCase):
                 ('session_id', 'a b'), ('session_tag', '1'),
                 ('session_tag', 2 ** 31), ('description', 'd' * 256),
                 ('description', 5), ('job_schedule', None),
-                ('job_schedule', []), ('action_defaults', None),
-                ('action_defaults', 'x')):
+                ('job_schedule', []), ('action_defaults', {})):
             self.refused(jobs.validate_update, {field: value}, field)
 
-    def test_defaults_fill_and_are_checked(self) -> None:
-        self.assertEqual(
-            {'action': 'backup', 'mode': 'fs', 'container': 'c'},
-            jobs.with_defaults(
-                {'action': 'backup', 'mode': None},
-                {'action': 'admin', 'mode': 'fs', 'container': 'c'}))
+    def test_what_does_not_fit_its_column(self) -> None:
         self.refused(
             jobs.validate_create,
-            {**JOB, 'action_defaults': {'mode': 'zzz'}},
-            'action_defaults.mode', "'zzz' is not one of")
-        # Each fits, but not both together.
-        self.refused(
-            jobs.validate_create,
-            {**JOB, 'action_defaults': {'x': 'x' * 40000}, 'job_actions': [
-                {'freezer_action': {'action': 'backup', 'y': 'y' * 40000}}]},
-            'job_actions.0.freezer_action')
+            {**JOB, 'job_actions': [BACKUP, {'freezer_action': {
+                'action': 'backup', 'x': 'y' * 65536}}]},
+            'job_actions.1.freezer_action')
 
     def test_schedules(self) -> None:
         for interval in ('5 days', '5  days', '0 days', 'continuous',
