@@ -20,6 +20,7 @@ from oslo_log import log as logging
 
 from freezer_scheduler import api as freezer_api
 from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import documents
 from freezer_scheduler import registration
 from freezer_scheduler import runs
 from freezer_scheduler import settings as scheduler_settings
@@ -57,17 +58,22 @@ class Claimer:
         try:
             tick = self._api.claim(self._registration.client_id, limit,
                                    settings.lease_seconds, held)
-        except freezer_api.ApiRefused as error:
-            self._away(f'the API refuses to hand out runs: {error}')
-            if error.status == 404:
-                self._register_again()
-            return False
         except freezer_api.ApiError as error:
-            self._away(str(error))
-            return False
-        self._back()
+            problem: freezer_api.ApiError = error
+        else:
+            self._back()
+            self._take(tick, asked, settings.lease_seconds)
+            return 0 < limit <= len(tick.runs)
+        self._away(str(problem))
+        if (isinstance(problem, freezer_api.ApiRefused)
+                and problem.status == 404):
+            self._register_again()
+        return False
+
+    def _take(self, tick: documents.Tick, asked: float,
+              lease_seconds: int) -> None:
         for run_id, event in tick.held.items():
-            self._runs.renewed(run_id, asked + settings.lease_seconds, event)
+            self._runs.renewed(run_id, asked + lease_seconds, event)
         for run_id in tick.lost:
             if self._runs.lost(run_id):
                 LOG.warning('Run %s is not ours any more: its lease ended',
@@ -77,14 +83,16 @@ class Claimer:
                       'be read; it is left alone', unreadable)
         for run in tick.runs:
             self._runs.add(run, asked + run.lease_seconds)
-        return 0 < limit <= len(tick.runs)
 
     def _register_again(self) -> None:
         """Somebody deleted the client: make it known again."""
+        problem = None
         try:
             self._registration.renew()
         except freezer_api.ApiError as error:
-            LOG.error('Cannot register: %s', error)
+            problem = str(error)
+        if problem:
+            LOG.error('Cannot register: %s', problem)
 
     def _away(self, reason: str) -> None:
         now = self._clock.monotonic()

@@ -263,18 +263,25 @@ class Executor:
             return None
         try:
             event = self._report(run.run_id, run.fence, report)
-        except freezer_api.StaleFence:
+        except freezer_api.ApiError as error:
+            problem: freezer_api.ApiError = error
+        else:
+            return self._stored(held, report, event)
+        if isinstance(problem, freezer_api.StaleFence):
             LOG.warning('Run %s belongs to another scheduler now',
                         run.run_id)
             return None
-        except freezer_api.ApiRefused as error:
-            return self._report_refused(held, error)
-        except freezer_api.ApiError as error:
-            held.failures += 1
-            if held.failures == 1:
-                LOG.warning('Run %s: the report is kept: %s', run.run_id,
-                            error)
-            return min(2.0 ** min(held.failures - 1, 10), _LONGEST_BACKOFF)
+        if isinstance(problem, freezer_api.ApiRefused):
+            return self._report_refused(held, problem)
+        held.failures += 1
+        if held.failures == 1:
+            LOG.warning('Run %s: the report is kept: %s', run.run_id,
+                        problem)
+        return min(2.0 ** min(held.failures - 1, 10), _LONGEST_BACKOFF)
+
+    def _stored(self, held: runs.HeldRun, report: documents.Report,
+                event: documents.Event | None) -> float | None:
+        run = held.run
         held.unstored, held.failures = None, 0
         if event is not None:
             held.event = event

@@ -41,6 +41,9 @@ LOG = logging.getLogger(__name__)
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
 _SIGNALS = frozenset((*_STOP, signal.SIGHUP))
+# What no waiting can cure.
+_FATAL = (freezer_api.NoClaims, freezer_api.ApiRefused,
+          freezer_api.LoginRefused)
 _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 30.0
 
@@ -112,13 +115,13 @@ class Service:
             try:
                 self._registration.begin()
                 return None
-            except (freezer_api.NoClaims, freezer_api.ApiRefused,
-                    freezer_api.LoginRefused) as error:
-                LOG.critical('Cannot start: %s', error)
-                return 1
             except freezer_api.ApiError as error:
-                LOG.warning('Cannot register yet, next try in %d seconds: %s',
-                            backoff, error)
+                problem: freezer_api.ApiError = error
+            if isinstance(problem, _FATAL):
+                LOG.critical('Cannot start: %s', problem)
+                return 1
+            LOG.warning('Cannot register yet, next try in %d seconds: %s',
+                        backoff, problem)
             received = signal.sigtimedwait(_SIGNALS, backoff)
             if received is not None and received.si_signo in _STOP:
                 return 0
@@ -166,16 +169,17 @@ class Service:
                 what: str) -> None:
         failed = False
         while not self._ending.wait(interval):
+            problem = None
             try:
                 task()
-                failed = False
             except freezer_api.ApiError as error:
-                # Once is enough: the claims remind of what is away.
-                if not failed:
-                    LOG.warning('Cannot %s: %s', what, error)
-                failed = True
+                problem = str(error)
             except Exception:
                 LOG.exception('An error in the scheduler: cannot %s', what)
+            # Once is enough: the claims remind of what is away.
+            if problem and not failed:
+                LOG.warning('Cannot %s: %s', what, problem)
+            failed = problem is not None
 
     def _reload(self) -> None:
         """Read the files again and take over what may change."""
@@ -183,18 +187,25 @@ class Service:
             self._conf.mutate_config_files()
             settings = scheduler_settings.load(self._conf, self._environ)
         except (cfg.Error, scheduler_settings.Refused) as error:
-            LOG.error('The configuration is not taken over: %s', error)
+            problem = str(error)
+        else:
+            self._take_over(settings)
             return
+        LOG.error('The configuration is not taken over: %s', problem)
+
+    def _take_over(self, settings: scheduler_settings.Settings) -> None:
         self._settings = settings
         for notice in settings.notices:
             LOG.warning('%s', notice)
         self._registration.offered = settings.capabilities
         self._runs.limits_changed()
+        problem = None
         try:
             self._registration.renew()
         except freezer_api.ApiError as error:
-            LOG.warning('Cannot register, the heartbeat will: %s', error)
-            return
+            problem = str(error)
+        if problem:
+            LOG.warning('Cannot register, the heartbeat will: %s', problem)
         LOG.info('Reloaded: %s',
                  registration.described(settings.capabilities))
 

@@ -80,10 +80,11 @@ class BackupStep(cinder_step.CinderStep):
         try:
             return self._next()
         except (cinder_client.NotSent, cinder_client.Unknown) as error:
-            return self._later(str(error))
+            away = str(error)
         except cinder_client.CinderError as error:
             return self._give_up(
                 str(error), retry=isinstance(error, cinder_client.Refused))
+        return self._later(away)
 
     def _next(self) -> base.Progress:
         raise NotImplementedError

@@ -72,13 +72,13 @@ class CinderRestoreStep(cinder_step.CinderStep):
         except cinder_action.Unusable as error:
             return self._end(_State.FAIL, str(error))
         except (cinder_client.NotSent, cinder_client.Unknown) as error:
-            if not self._over(memory):
-                LOG.warning('Run %s: %s; trying again', self._order.run_id,
-                            error)
-                return self._again(memory)
-            return self._end(_State.FAIL, f'{error}{self._unknown_end()}')
+            away = str(error)
         except cinder_client.CinderError as error:
             return self._end(_State.FAIL, f'{error}{self._unknown_end()}')
+        if self._over(memory):
+            return self._end(_State.FAIL, f'{away}{self._unknown_end()}')
+        LOG.warning('Run %s: %s; trying again', self._order.run_id, away)
+        return self._again(memory)
 
     def _begin(self, memory: Memory) -> base.Progress:
         """Choose the backup, look at the volume, store the intent."""

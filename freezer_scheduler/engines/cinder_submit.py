@@ -113,23 +113,25 @@ class Submit(cinder_backup.BackupStep):
             return self._again()
         self._memory = dataclasses.replace(
             self._memory, posts=self._memory.posts + 1)
+        new = cinder_client.NewBackup(
+            volume_id=self._step.volume_id or '', name=action.name,
+            container=action.container,
+            availability_zone=action.availability_zone,
+            incremental=action.incremental and not self._memory.full,
+            metadata=self._marks())
         try:
-            cinder_id = self._client.create(cinder_client.NewBackup(
-                volume_id=self._step.volume_id or '', name=action.name,
-                container=action.container,
-                availability_zone=action.availability_zone,
-                incremental=action.incremental and not self._memory.full,
-                metadata=self._marks()))
-        except cinder_client.Unknown as error:
-            LOG.warning('Run %s: %s to the request for a backup of volume '
-                        '%s; looking for it', self._order.run_id, error,
-                        self._step.volume_id)
-            return self._again(
-                phase=_Phase.RESOLVE,
-                wait=cinder_step.Wait(self._now(), after=1))
+            return self._submitted(self._client.create(new))
         except cinder_client.Refused as error:
-            return self._refused(action, error)
-        return self._submitted(cinder_id)
+            refused = error
+        except cinder_client.Unknown as error:
+            refused, unknown = None, error
+        if refused is not None:
+            return self._refused(action, refused)
+        LOG.warning('Run %s: %s to the request for a backup of volume %s; '
+                    'looking for it', self._order.run_id, unknown,
+                    self._step.volume_id)
+        return self._again(phase=_Phase.RESOLVE,
+                           wait=cinder_step.Wait(self._now(), after=1))
 
     def _refused(self, action: cinder_action.CinderAction,
                  error: cinder_client.Refused) -> base.Progress:
