@@ -1,0 +1,410 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Service mode on a real Keystone and a real Cinder, with faults.
+
+One cloud serves all the tests of this module: each works with volumes and
+jobs of its own. Volumes are so large that a backup takes seconds, so that
+there is a middle to be killed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+from typing import Any
+from typing import ClassVar
+import unittest
+
+from tools.cloud import cloud
+from tools.cloud import daemons
+from tools.cloud import rest
+
+# Until a run of a scheduler that died is taken over.
+LEASE = 20
+# Enough for a lease, a claim, a backup and its polls on a busy machine.
+PATIENCE = 180
+
+
+def eventually(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """Return the first true answer of ``what``."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f'never came true: {what}')
+        time.sleep(0.1)
+
+
+class ServiceModeTests(unittest.TestCase):
+
+    made: ClassVar[cloud.Cloud]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        holder = tempfile.TemporaryDirectory(prefix='service mode ')
+        cls.addClassCleanup(holder.cleanup)
+        cls.made = cloud.Cloud(holder.name)
+        options = cloud.Options.on_free_ports(projects=2, volumes=9)
+        options = dataclasses.replace(options, mib_per_gb=400)
+        cls.made.up(options)
+        cls.addClassCleanup(cls.made.down, purge=True)
+        cls.free = {name: [volume['id'] for volume in cls.made.volumes(name)]
+                    for name in ('project-1', 'project-2')}
+        cls.tune(lease_seconds=LEASE, request_timeout=5, claim_interval=1)
+
+    free: ClassVar[dict[str, list[str]]]
+
+    @classmethod
+    def tune(cls, **options: int) -> None:
+        """Restart the scheduler with other options."""
+        path = cls.made.layout.etc / 'scheduler.conf'
+        lines = [line for line in path.read_text().splitlines()
+                 if line.split('=')[0].strip() not in options]
+        at = lines.index('[scheduler]') + 1
+        lines[at:at] = [f'{name} = {value}'
+                        for name, value in options.items()]
+        path.write_text('\n'.join(lines) + '\n')
+        cls.made.processes['freezer-scheduler'].stop()
+        cls.made.up()
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.user = self.made.session('project-1')
+
+    def api(self, method: str, path: str, body: Any = None,
+            session: rest.Session | None = None) -> Any:
+        session = session or self.user
+        return session.call(
+            method, f'{self.made.urls["freezer-api"]}/v2'
+                    f'/{session.project_id}/{path}', body)
+
+    def refused(self, status: int, *args: Any, **kwargs: Any) -> str:
+        with self.assertRaises(rest.HttpError) as caught:
+            self.api(*args, **kwargs)
+        self.assertEqual(status, caught.exception.status, caught.exception)
+        return str(caught.exception)
+
+    def volume(self, project: str = 'project-1') -> str:
+        return self.free[project].pop()
+
+    def document(self, volume: str, **more: Any) -> dict[str, Any]:
+        return {
+            'client_id': 'central',
+            'job_schedule': {'schedule_interval': '1 days'},
+            'job_actions': [{
+                'freezer_action': {
+                    'action': 'backup', 'mode': 'cindernative',
+                    'cindernative_vol_id': volume},
+                'max_retries': 2, 'max_retries_interval': 1}], **more}
+
+    def job(self, volume: str, start: bool = True,
+            session: rest.Session | None = None) -> str:
+        job_id: str = self.api('POST', 'jobs', self.document(volume),
+                               session)['job_id']
+        if start:
+            self.api('POST', f'jobs/{job_id}/event', {'start': None},
+                     session)
+        return job_id
+
+    def result(self, job_id: str,
+               session: rest.Session | None = None) -> str:
+        def ended() -> str | None:
+            shown = self.api('GET', f'jobs/{job_id}', None, session)
+            result: str = shown['job_schedule'].get('result', '')
+            return result
+
+        got: str = eventually(ended)
+        return got
+
+    def runs(self, job_id: str,
+             session: rest.Session | None = None) -> list[dict[str, Any]]:
+        runs: list[dict[str, Any]] = self.api(
+            'GET', f'jobs/{job_id}/runs', None, session)['runs']
+        return runs
+
+    def backups(self, volume: str,
+                project: str = 'project-1') -> list[dict[str, Any]]:
+        return [backup for backup in self.made.backups(project)
+                if backup['volume_id'] == volume]
+
+    @property
+    def scheduler(self) -> daemons.Daemon:
+        return self.made.processes['freezer-scheduler']
+
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Any:
+        """Stop a process with SIGSTOP for a while."""
+        pid = self.made.processes[name].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def assert_one_good_backup(self, volume: str, job_id: str,
+                               project: str = 'project-1',
+                               session: rest.Session | None = None) -> None:
+        [backup] = self.backups(volume, project)
+        self.assertEqual('available', backup['status'])
+        [run] = self.runs(job_id, session)
+        self.assertEqual('success', run['state'])
+        self.assertEqual(run['run_id'], backup['metadata']['freezer_run_id'])
+        self.assertEqual(job_id, backup['metadata']['freezer_job_id'])
+        [step] = run['actions']
+        self.assertEqual(backup['id'], step['cinder_backup_id'])
+        records = [one for one in self.api(
+            'GET', 'backups?limit=1000', None, session)['backups']
+            if one['backup_metadata'].get('job_id') == job_id]
+        self.assertEqual(
+            [('available', backup['id'])],
+            [(one['status'], one['backup_metadata']['cinder_backup_id'])
+             for one in records])
+
+    def test_kill_in_the_middle_of_a_backup_ends_in_one(self) -> None:
+        """Invariant 1: kill -9 once Cinder is at work, then a restart."""
+        volume = self.volume()
+        job_id = self.job(volume)
+        [backup] = eventually(lambda: self.backups(volume))
+        self.assertEqual('creating', backup['status'],
+                         'the volume is too small to have a middle')
+        self.scheduler.kill()
+        self.made.up()
+        self.assertEqual('success', self.result(job_id))
+        self.assert_one_good_backup(volume, job_id)
+
+    def test_kill_while_the_request_to_cinder_is_out_ends_in_one(
+            self) -> None:
+        """Invariant 1: the answer is lost with the one who waited for it."""
+        volume = self.volume()
+        with self.frozen('cinder'):
+            job_id = self.job(volume)
+            eventually(lambda: [
+                step for run in self.runs(job_id) for step in run['actions']
+                if step['state'] == 'submitting'])
+            # The request goes out right after that was stored.
+            time.sleep(0.5)
+            self.scheduler.kill()
+        self.made.up()
+        self.assertEqual('success', self.result(job_id))
+        self.assert_one_good_backup(volume, job_id)
+
+    def test_a_lost_answer_ends_in_one_backup(self) -> None:
+        """Invariant 1: Cinder takes longer than the scheduler waits."""
+        volume = self.volume()
+        with self.frozen('cinder'):
+            job_id = self.job(volume)
+            eventually(lambda: [
+                step for run in self.runs(job_id) for step in run['actions']
+                if step['state'] == 'submitting'])
+            # request_timeout is 5 here.
+            time.sleep(8)
+        self.assertEqual('success', self.result(job_id))
+        self.assert_one_good_backup(volume, job_id)
+
+    def test_a_stopped_scheduler_hands_back_what_it_holds(self) -> None:
+        volume = self.volume()
+        job_id = self.job(volume)
+        eventually(lambda: self.backups(volume))
+        before = time.monotonic()
+        self.scheduler.stop()
+        self.assertLess(time.monotonic() - before, 10)
+        self.made.up()
+        self.assertEqual('success', self.result(job_id))
+        self.assert_one_good_backup(volume, job_id)
+
+    def test_a_scheduler_that_slept_changes_nothing(self) -> None:
+        """SIGSTOP for longer than the lease, another goes on, SIGCONT."""
+        volume = self.volume()
+        job_id = self.job(volume)
+        eventually(lambda: self.backups(volume))
+        with self.second_scheduler(), self.frozen('freezer-scheduler'):
+            self.assertEqual('success', self.result(job_id))
+        time.sleep(5)
+        self.assert_one_good_backup(volume, job_id)
+
+    @contextlib.contextmanager
+    def second_scheduler(self) -> Any:
+        """Run another scheduler of the same client beside the first."""
+        log = self.made.layout.log / 'second.out'
+        etc = self.made.layout.etc
+        # The first holds the pid file.
+        config = etc / 'second.conf'
+        config.write_text((etc / 'scheduler.conf').read_text())
+        config.chmod(0o600)
+        with log.open('ab') as output:
+            child = subprocess.Popen(
+                [str(self.made.environments.service.script(
+                    'freezer-scheduler')), '--config-file', str(config),
+                 '--scheduler-pid-file',
+                 str(self.made.layout.state / 'second.pid'),
+                 '--scheduler-no-daemon', 'start'],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                env={'PATH': os.environ['PATH'], 'HOME': os.environ.get(
+                    'HOME', '/')})
+        try:
+            yield
+        finally:
+            child.terminate()
+            self.assertEqual(0, child.wait(30), log.read_text()[-2000:])
+
+    def test_two_schedulers_share_the_work(self) -> None:
+        """At most one backup per firing, whoever makes it."""
+        work = {}
+        with self.second_scheduler():
+            time.sleep(3)
+            for project in ('project-1', 'project-2'):
+                session = self.made.session(project)
+                for _ in range(2):
+                    volume = self.volume(project)
+                    work[volume] = (project, session,
+                                    self.job(volume, session=session))
+            for volume, (project, session, job_id) in work.items():
+                self.assertEqual('success', self.result(job_id, session))
+                self.assert_one_good_backup(volume, job_id, project, session)
+
+    def test_cinders_error_is_the_users_reason(self) -> None:
+        """Invariant 3: upstream reports success."""
+        volume = self.volume()
+        for path in pathlib.Path(
+                self.made.layout.state / 'cinder').rglob(f'*{volume}*'):
+            path.unlink()
+        job_id = self.job(volume)
+        self.assertEqual('fail', self.result(job_id))
+        reason = self.api('GET', f'jobs/{job_id}')['status_reason']
+        self.assertIn('No such file', reason)
+        self.assertIn('No such file', self.runs(job_id)[0]['reason'])
+        self.assertNotIn('available', [
+            backup['status'] for backup in self.backups(volume)])
+
+    def test_a_volume_that_is_not_there(self) -> None:
+        job_id = self.job('11111111-1111-4111-8111-111111111111')
+        self.assertEqual('fail', self.result(job_id))
+        self.assertIn('11111111', self.runs(job_id)[0]['reason'])
+
+    def test_a_volume_of_another_project_is_out_of_reach(self) -> None:
+        """Invariant 7: a trust gives the user's own authority, no more."""
+        theirs = self.made.volumes('project-2')[0]['id']
+        job_id = self.job(theirs)
+        self.assertEqual('fail', self.result(job_id))
+        self.assertEqual([], self.backups(theirs, 'project-2'))
+
+    def trusts(self) -> list[dict[str, Any]]:
+        service = self.made.session('service')
+        user = service.call(
+            'GET', f'{self.made.settings.auth_url}/auth/tokens',
+            X_Subject_Token=service._token)['token']['user']['id']
+        found: list[dict[str, Any]] = service.call(
+            'GET', f'{self.made.settings.auth_url}/OS-TRUST/trusts'
+                   f'?trustee_user_id={user}')['trusts']
+        return found
+
+    def test_the_life_of_a_trust(self) -> None:
+        session = self.made.session('project-2')
+
+        def ours() -> list[dict[str, Any]]:
+            return [trust for trust in self.trusts()
+                    if trust['project_id'] == session.project_id]
+
+        for job in self.api('GET', 'jobs?limit=1000', None,
+                            session)['jobs']:
+            self.api('DELETE', f'jobs/{job["job_id"]}', None, session)
+        self.assertEqual([], ours())
+        first = self.job('v', start=False, session=session)
+        second = self.job('v', start=False, session=session)
+        [trust] = ours()
+        self.assertTrue(trust['impersonation'])
+        self.assertEqual(0, trust['redelegation_count'])
+        shown = self.api('GET', f'jobs/{first}', None, session)
+        self.assertEqual(trust['id'], shown['trust_id'])
+        roles = self.made.session('service').call(
+            'GET', f'{self.made.settings.auth_url}/OS-TRUST/trusts'
+                   f'/{trust["id"]}/roles')['roles']
+        self.assertEqual(['member'], [role['name'] for role in roles])
+        self.api('DELETE', f'jobs/{first}', None, session)
+        self.assertEqual(1, len(ours()))
+        self.api('DELETE', f'jobs/{second}', None, session)
+        self.assertEqual([], ours())
+
+    def test_an_application_credential_is_told_what_to_do(self) -> None:
+        auth_url = self.made.settings.auth_url
+        token = self.user.call('GET', f'{auth_url}/auth/tokens',
+                               X_Subject_Token=self.user._token)['token']
+        made = self.user.call(
+            'POST', f'{auth_url}/users/{token["user"]["id"]}'
+                    '/application_credentials',
+            {'application_credential': {'name': 'app'}})
+        _, headers = rest.request('POST', f'{auth_url}/auth/tokens', {
+            'auth': {'identity': {
+                'methods': ['application_credential'],
+                'application_credential': {
+                    name: made['application_credential'][name]
+                    for name in ('id', 'secret')}}}})
+        session = self.made.session('project-1')
+        session._token = headers['X-Subject-Token']
+        said = self.refused(403, 'POST', 'jobs', self.document('v'), session)
+        self.assertIn('delegation_needs_own_token', said)
+        # All but the delegation is open to it.
+        self.api('GET', 'jobs', None, session)
+
+    def test_an_admin_cannot_delegate_for_another_project(self) -> None:
+        admin = self.made.session('admin')
+        admin.project_id = self.user.project_id
+        said = self.refused(403, 'POST', 'jobs', self.document('v'), admin)
+        self.assertIn('delegation_wrong_project', said)
+
+    def test_role_service_alone_makes_a_central_scheduler(self) -> None:
+        service = self.made.session('service')
+        token = service.call(
+            'GET', f'{self.made.settings.auth_url}/auth/tokens',
+            X_Subject_Token=service._token)['token']
+        self.assertEqual(['service'],
+                         [role['name'] for role in token['roles']])
+        client = self.api('GET', 'clients/central')['client']
+        self.assertTrue(client['is_central'])
+        self.assertEqual((['backup', 'restore', 'admin'], ['cindernative']), (
+            client['supported_actions'], client['supported_modes']))
+
+    def test_secrets_stay_where_they_belong(self) -> None:
+        volume = self.volume()
+        job_id = self.job(volume)
+        self.assertEqual('success', self.result(job_id))
+        secrets = {self.api('GET', f'jobs/{job_id}')['trust_id'],
+                   self.made.account('service').password}
+        for path in self.made.layout.log.iterdir():
+            text = path.read_text(errors='replace')
+            if path.name.startswith('freezer'):
+                for secret in secrets:
+                    self.assertNotIn(secret, text, path.name)
+        for process in self.made.processes.values():
+            line = pathlib.Path(
+                f'/proc/{process.pid}/cmdline').read_text()
+            for secret in secrets:
+                self.assertNotIn(secret, line)
+        for path in (*self.made.layout.etc.rglob('*'),
+                     *self.made.layout.state.glob('openrc-*'),
+                     self.made.layout.state / 'clouds.yaml'):
+            if path.is_file() and any(
+                    secret in path.read_text(errors='replace')
+                    for secret in secrets):
+                self.assertEqual(0, path.stat().st_mode & 0o077, path)
