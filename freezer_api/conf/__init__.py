@@ -47,8 +47,11 @@ def new() -> cfg.ConfigOpts:
     conf.register_opts(db_options.database_opts, 'database')
     policy_opts.set_defaults(conf)
     for module in _GROUPS:
-        conf.register_group(module.GROUP)
-        conf.register_opts(module.OPTS, module.GROUP)
+        # A group of its own: a registered one carries values, and a copy
+        # that oslo.config makes shares them.
+        conf.register_group(
+            cfg.OptGroup(module.GROUP.name, title=module.GROUP.title))
+        conf.register_opts(module.OPTS, module.GROUP.name)
     return conf
 
 

@@ -134,7 +134,7 @@ def write(action: models.Action, content: Content) -> None:
     action.backup_metadata = document
     for key, column in COLUMNS.items():
         value = document.get(key)
-        if column in ('timeout', 'priority') and not isinstance(value, int):
+        if column in ('timeout', 'priority') and type(value) is not int:
             value = None
         setattr(action, column, value)
     action.max_retries = content.max_retries

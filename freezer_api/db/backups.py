@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import json
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,7 +75,8 @@ def report(session: orm.Session, job: models.Job, backup_id: str,
     """Write what a run says of a backup: a new record or more of an old.
 
     The record is its job's owner's. An id of another project or job is left
-    alone: a run reports its own backups only.
+    alone: a run reports its own backups only. Metadata that users added makes
+    way where the report would not fit beside it, so that a run can end.
     """
     metadata = {**metadata, 'job_id': job.id}
     backup = session.get(models.Backup, backup_id)
@@ -83,3 +85,5 @@ def report(session: orm.Session, job: models.Job, backup_id: str,
             backup_id)
     elif (backup.project_id, backup.job_id) == (job.project_id, job.id):
         update(backup, metadata, status)
+        if len(json.dumps(backup.backup_metadata)) > models.TEXT_SIZE:
+            backup.backup_metadata = metadata

@@ -37,7 +37,8 @@ VERSION_TABLE = 'alembic_version'
 LEGACY_VERSION_TABLE = 'migrate_version'
 _FIRST_TABLES = frozenset(('action_reports', 'actions', 'backups', 'clients',
                            'jobs', 'sessions'))
-_LOCK_KEY = 0x667265657A6572
+# Advisory locks are numbers of a database; any that nobody else uses.
+POSTGRESQL_LOCK = 0x667265657A6572
 
 
 class MigrationError(Exception):
@@ -214,13 +215,20 @@ def _begin_sqlite(connection: sa.Connection) -> sa.RootTransaction:
         raise _busy() from None
 
 
+def mysql_lock_name(url: sa.URL) -> str:
+    """Return the name of the lock of a database.
+
+    Locks belong to the server, have names of 64 characters at most, and are
+    not told apart by case.
+    """
+    digest = hashlib.sha256(str(url.database).encode()).hexdigest()
+    return f'freezer-{digest[:32]}'
+
+
 def _lock_mysql(connection: sa.Connection, timeout: int) -> None:
-    # The name is the server's, has 64 characters at most, and is not told
-    # apart by case.
-    name = hashlib.sha256(str(connection.engine.url.database).encode())
     taken = connection.execute(
         sa.text('SELECT GET_LOCK(:name, :timeout)'),
-        {'name': f'freezer-{name.hexdigest()[:32]}', 'timeout': timeout})
+        {'name': mysql_lock_name(connection.engine.url), 'timeout': timeout})
     if taken.scalar() != 1:
         raise _busy()
 
@@ -230,7 +238,7 @@ def _lock_postgresql(connection: sa.Connection, timeout: int) -> None:
     connection.execute(limit, {'value': f'{timeout}s'})
     try:
         connection.execute(sa.text('SELECT pg_advisory_lock(:key)'),
-                           {'key': _LOCK_KEY})
+                           {'key': POSTGRESQL_LOCK})
     except sa.exc.OperationalError as error:
         if getattr(error.orig, 'sqlstate', None) != '55P03':
             raise
@@ -239,7 +247,8 @@ def _lock_postgresql(connection: sa.Connection, timeout: int) -> None:
 
 
 def _busy() -> MigrationError:
-    return MigrationError('another process is upgrading or locking the database')
+    return MigrationError(
+        'another process is upgrading the database, or locks it')
 
 
 def _close_transaction(connection: sa.Connection) -> None:

@@ -32,6 +32,9 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy import types
 
+# Characters of ASCII JSON that a TEXT cell of MySQL holds.
+TEXT_SIZE = 65_535
+
 
 class JSONText(types.TypeDecorator[Any]):
     """JSON in a text cell, read from ``bytes`` and ``str`` alike.

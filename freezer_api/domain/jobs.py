@@ -145,7 +145,9 @@ def arm(user_schedule: Mapping[str, Any], runtime: Runtime, now: int,
         following = firing_after(user_schedule, anchor, now - 1)
     else:
         following = firing_after(user_schedule, anchor, now + delay - 1)
-    if following is None and not isinstance(parsed, schedules.OneShot):
+    if isinstance(parsed, schedules.Never):
+        reason = parsed.reason
+    elif following is None and not isinstance(parsed, schedules.OneShot):
         reason = 'The schedule has no firing in the future.'
     return dataclasses.replace(runtime, next_run_at=following,
                                status_reason=reason)

@@ -68,6 +68,29 @@ class BackupTests(base.ApiTestCase):
         self.assertEqual(('available', 'alice', 'p1'), (
             answer['status'], answer['user_id'], answer['project_id']))
 
+    def test_metadata_that_grows_too_large(self) -> None:
+        backup_id = self.create(note='n' * 40_000)
+        before = self.show(backup_id)
+        answer = self.call(base.MEMBER, 'PATCH', f'backups/{backup_id}', {
+            'backup_metadata': {'more': 'm' * 40_000}}, 400)
+        self.assertIn('backup_metadata', answer['description'])
+        self.assertEqual(before, self.show(backup_id))
+
+    def test_a_run_ends_however_much_its_owner_wrote(self) -> None:
+        self.register_central()
+        self.start(self.create_job())
+        run = self.one_run()
+        record: dict[str, Any] = {
+            'backup_id': 'd' * 32, 'status': 'creating',
+            'backup_metadata': {'backup_name': 'n'}}
+        self.report(run, backups=[record])
+        self.call(base.MEMBER, 'PATCH', f'backups/{"d" * 32}', {
+            'backup_metadata': {'more': 'm' * 60_000}}, 200)
+        self.report(run, 'success', backups=[{
+            **record, 'status': 'available',
+            'backup_metadata': {'note': 'n' * 10_000}}])
+        self.assertEqual('available', self.show('d' * 32)['status'])
+
     def test_delete(self) -> None:
         backup_id = self.create()
         self.call(base.STRANGER, 'DELETE', f'backups/{backup_id}',

@@ -27,6 +27,7 @@ from freezer_api.api import services
 from freezer_api.api.v2 import assignment
 from freezer_api.db import actions
 from freezer_api.db import models
+from freezer_api import schemas
 from freezer_api.schemas import actions as schema
 
 
@@ -98,6 +99,8 @@ class Action(services.Resource):
                 raise errors.not_found(
                     f'Action not registered with ID {action_id}')
             actions.update(action, sent)
+            schemas.check_stored_size(
+                'freezer_action', action.backup_metadata)
             return action
 
         self._change(caller, project_id, action_id, change)

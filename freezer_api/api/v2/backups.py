@@ -25,6 +25,7 @@ from freezer_api.api import services
 from freezer_api.db import backups
 from freezer_api.db import models
 from freezer_api.db import rows
+from freezer_api import schemas
 from freezer_api.schemas import backups as schema
 
 
@@ -97,6 +98,8 @@ class Backup(services.Resource):
                 raise errors.not_found(
                     f'Backup not registered with ID {backup_id}')
             backups.update(backup, metadata, sent.get('status'))
+            schemas.check_stored_size(
+                'backup_metadata', backup.backup_metadata)
             return document(backup)
 
         resp.media = self._database.write(work)

@@ -62,6 +62,8 @@ def _filled(entry: Any, defaults: dict[str, Any]) -> Any:
     if not isinstance(entry, dict) or not isinstance(
             entry.get('freezer_action', {}), dict):
         return entry
+    if entry.get('action_id') and 'freezer_action' not in entry:
+        return entry  # it names an action, and says nothing of its own
     given = {key: value for key, value in entry.get(
         'freezer_action', {}).items() if value is not None}
     return {**entry, 'freezer_action': {**defaults, **given}}
