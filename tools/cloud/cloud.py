@@ -49,7 +49,7 @@ class Options:
     token_seconds: int | None = None
 
     @classmethod
-    def on_free_ports(cls, projects: int, volumes: int = 2) -> "Options":
+    def on_free_ports(cls, projects: int, volumes: int = 2) -> 'Options':
         """A cloud beside whatever else runs on this machine."""
         return cls(projects, volumes, *ports.find_free(3))
 
@@ -119,7 +119,7 @@ class Cloud:
         self.layout.check()
         with _private_files():
             self.layout.run.mkdir(parents=True, exist_ok=True)
-            lock = self.layout.run / "lock"
+            lock = self.layout.run / 'lock'
             with locks.held(lock, self.run, self._tell):
                 self._up(options or Options())
 
@@ -135,7 +135,7 @@ class Cloud:
         keep = secrets.load(self.layout)
         for name in config.write(self.layout, settings, keep,
                                  self.environments):
-            self._tell.say(f"{self.layout.etc / name} was edited: kept")
+            self._tell.say(f'{self.layout.etc / name} was edited: kept')
         begin.start(options.projects)
         credentials.write(self.layout, settings, keep, self.environments)
 
@@ -145,15 +145,15 @@ class Cloud:
         settings = self.settings if exists else layout.Settings()
         changed = [
             field.name for field in dataclasses.fields(options)
-            if field.name != "projects"
+            if field.name != 'projects'
             and getattr(options, field.name) not in (
                 None, getattr(settings, field.name))]
         for name in changed:
             setattr(settings, name, getattr(options, name))
         if len(set(settings.ports)) < 3:
             raise errors.QuickstartError(
-                "--keystone-port, --cinder-port and --api-port must differ")
-        if exists and set(changed) - {"volumes"}:
+                '--keystone-port, --cinder-port and --api-port must differ')
+        if exists and set(changed) - {'volumes'}:
             running = [process.name for process in self.processes.values()
                        if process.running]
             if running:
@@ -170,10 +170,10 @@ class Cloud:
         :raises errors.QuickstartError: there is no cloud
         """
         running = self.processes
-        with locks.held(self.layout.run / "lock", self.run, self._tell):
+        with locks.held(self.layout.run / 'lock', self.run, self._tell):
             for process in reversed(running.values()):
                 if process.stop():
-                    self._tell.say(f"{process.name} is stopped")
+                    self._tell.say(f'{process.name} is stopped')
             if purge:
                 self._purge(keep_logs)
 
@@ -195,7 +195,7 @@ class Cloud:
                                             secrets.load(self.layout)):
             if account.cloud == name:
                 return account
-        raise errors.QuickstartError(f"there is no {name} in this cloud")
+        raise errors.QuickstartError(f'there is no {name} in this cloud')
 
     def session(self, name: str) -> rest.Session:
         """Log in with a name of clouds.yaml, such as ``project-1``."""
@@ -205,18 +205,18 @@ class Cloud:
 
     def volumes(self, name: str) -> list[rest.Document]:
         """Cinder's documents of a project's volumes, oldest first."""
-        return self._cinder(name, "volumes")
+        return self._cinder(name, 'volumes')
 
     def backups(self, name: str) -> list[rest.Document]:
         """Cinder's documents of a project's backups, oldest first."""
-        return self._cinder(name, "backups")
+        return self._cinder(name, 'backups')
 
     def _cinder(self, name: str, noun: str) -> list[rest.Document]:
         session = self.session(name)
         answer = session.call(
-            "GET", f"{self.settings.cinder_url}/v3/{session.project_id}"
-                   f"/{noun}/detail?sort=created_at:asc",
-            OpenStack_API_Version="volume 3.60")
+            'GET', f'{self.settings.cinder_url}/v3/{session.project_id}'
+                   f'/{noun}/detail?sort=created_at:asc',
+            OpenStack_API_Version='volume 3.60')
         found: list[rest.Document] = answer[noun]
         return found
 
@@ -226,7 +226,7 @@ class Cloud:
         env = commands.clean_environment(**credentials.variables(
             self.account(name), self.settings.auth_url))
         return self.run.output(
-            [str(self.layout.bin / "freezer"), *arguments], env)
+            [str(self.layout.bin / 'freezer'), *arguments], env)
 
     def kill(self, name: str) -> None:
         """Kill a process with SIGKILL, and wait for its end."""

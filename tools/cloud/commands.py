@@ -16,6 +16,7 @@ always be given up: no child outlives an error, a signal or its time.
 
 import collections.abc
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import signal
@@ -26,7 +27,7 @@ import time
 from tools.cloud import errors
 
 #: Variables that would make a child another program than it is here.
-_FOREIGN = ("OS_", "PYTHON", "VIRTUAL_ENV", "__PYVENV")
+_FOREIGN = ('OS_', 'PYTHON', 'VIRTUAL_ENV', '__PYVENV')
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
@@ -37,8 +38,8 @@ def clean_environment(**extra: str) -> dict[str, str]:
     """
     env = {name: value for name, value in os.environ.items()
            if not name.startswith(_FOREIGN)}
-    for name in ("no_proxy", "NO_PROXY"):
-        env[name] = ",".join(filter(None, ["127.0.0.1", env.get(name)]))
+    for name in ('no_proxy', 'NO_PROXY'):
+        env[name] = ','.join(filter(None, ['127.0.0.1', env.get(name)]))
     return env | extra
 
 
@@ -54,7 +55,7 @@ class Commands:
         :raises errors.Cancelled: the work was given up
         """
         if self._cancelled.wait(seconds):
-            raise errors.Cancelled("given up")
+            raise errors.Cancelled('given up')
 
     def log(self, what: str, log: pathlib.Path,
             argv: collections.abc.Sequence[str | os.PathLike[str]],
@@ -65,14 +66,14 @@ class Commands:
         :param what: the name of the work in an error
         :raises errors.QuickstartError: it ended with another status than 0
         """
-        with log.open("ab") as file:
+        with log.open('ab') as file:
             child = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                 env=dict(env), cwd=cwd, start_new_session=True)
             status = self._wait(child, None)
         if status:
             raise errors.QuickstartError(
-                f"{what} failed with status {status}", log)
+                f'{what} failed with status {status}', log)
 
     def output(self,
                argv: collections.abc.Sequence[str | os.PathLike[str]],
@@ -86,22 +87,22 @@ class Commands:
             texts: dict[str, str] = {}
 
             def read() -> None:
-                texts["out"], texts["err"] = child.communicate()
+                texts['out'], texts['err'] = child.communicate()
 
             reader = threading.Thread(target=read, daemon=True)
             reader.start()
             try:
                 self._wait_thread(reader, seconds)
             except BaseException:
-                _kill(child)
+                _end(child)
                 reader.join()
                 raise
             if reader.is_alive():
-                _kill(child)
+                _end(child)
                 reader.join()
-                texts["err"] += f"\nno end after {seconds:.0f} s"
+                texts['err'] += f'\nno end after {seconds:.0f} s'
         return subprocess.CompletedProcess(
-            list(argv), child.returncode, texts["out"], texts["err"])
+            list(argv), child.returncode, texts['out'], texts['err'])
 
     def together(self, *works: collections.abc.Callable[[], object],
                  at_once: int = 4) -> None:
@@ -128,7 +129,7 @@ class Commands:
         try:
             self._wait_thread(thread, seconds)
         except BaseException:
-            _kill(child)
+            _end(child)
             raise
         return child.returncode
 
@@ -139,12 +140,16 @@ class Commands:
         while thread.is_alive() and (end is None or time.monotonic() < end):
             thread.join(0.1)
             if self._cancelled.is_set():
-                raise errors.Cancelled("given up")
+                raise errors.Cancelled('given up')
 
 
-def _kill(child: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
-    """End a child and whatever it started."""
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass  # it ended by itself just now
+def _end(child: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+    """End a child and whatever it started.
+
+    First as Ctrl-C does, at which pip removes its temporary files.
+    """
+    for number in (signal.SIGINT, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(3)

@@ -24,10 +24,10 @@ from tools.cloud import environments
 from tools.cloud import layout
 from tools.cloud import secrets
 
-REGION = "RegionOne"
+REGION = 'RegionOne'
 
 #: The service account that the API and the central scheduler share.
-SERVICE_USER = "freezer"
+SERVICE_USER = 'freezer'
 
 Options = dict[str, dict[str, object]]
 
@@ -36,133 +36,133 @@ def render(options: Options) -> str:
     """The text of an oslo.config file, in which ``$`` stands for itself."""
     lines = []
     for group, values in options.items():
-        lines.append(f"[{group}]")
+        lines.append(f'[{group}]')
         for name, value in values.items():
             text = str(value).lower() if isinstance(value, bool) else value
-            lines.append(f"{name} = {text}".replace("$", "$$"))
-        lines.append("")
-    return "\n".join(lines)
+            lines.append(f'{name} = {text}'.replace('$', '$$'))
+        lines.append('')
+    return '\n'.join(lines)
 
 
 def _sqlite(path: pathlib.Path) -> dict[str, object]:
-    return {"connection": f"sqlite:///{path}?timeout=60",
-            "sqlite_synchronous": False}
+    return {'connection': f'sqlite:///{path}?timeout=60',
+            'sqlite_synchronous': False}
 
 
 def _authtoken(settings: layout.Settings, user: str,
                password: str) -> dict[str, object]:
     return {
-        "www_authenticate_uri": settings.auth_url,
-        "auth_url": settings.auth_url,
-        "auth_type": "password",
-        "project_domain_name": "Default",
-        "user_domain_name": "Default",
-        "project_name": "service",
-        "username": user,
-        "password": password,
-        "region_name": REGION,
-        "service_token_roles": "service",
-        "service_token_roles_required": True,
+        'www_authenticate_uri': settings.auth_url,
+        'auth_url': settings.auth_url,
+        'auth_type': 'password',
+        'project_domain_name': 'Default',
+        'user_domain_name': 'Default',
+        'project_name': 'service',
+        'username': user,
+        'password': password,
+        'region_name': REGION,
+        'service_token_roles': 'service',
+        'service_token_roles_required': True,
         # Each token is asked about each time: a revoked one ends at once.
-        "token_cache_time": -1,
+        'token_cache_time': -1,
     }
 
 
 def keystone(where: layout.Layout, settings: layout.Settings) -> Options:
-    keys = where.etc / "keystone"
+    keys = where.etc / 'keystone'
     return {
-        "DEFAULT": {"log_file": where.log / "keystone.log"},
-        "database": _sqlite(where.state / "keystone/keystone.db"),
-        "fernet_tokens": {"key_repository": keys / "fernet-keys"},
-        "fernet_receipts": {"key_repository": keys / "fernet-keys"},
-        "credential": {"key_repository": keys / "credential-keys"},
-        "token": {"provider": "fernet",
-                  "expiration": settings.token_seconds},
+        'DEFAULT': {'log_file': where.log / 'keystone.log'},
+        'database': _sqlite(where.state / 'keystone/keystone.db'),
+        'fernet_tokens': {'key_repository': keys / 'fernet-keys'},
+        'fernet_receipts': {'key_repository': keys / 'fernet-keys'},
+        'credential': {'key_repository': keys / 'credential-keys'},
+        'token': {'provider': 'fernet',
+                  'expiration': settings.token_seconds},
         # Weak on purpose: a login at the default cost takes 0.3 s of a core.
-        "identity": {"password_hash_rounds": 4},
-        "cache": {"enabled": True, "backend": "dogpile.cache.memory"},
+        'identity': {'password_hash_rounds': 4},
+        'cache': {'enabled': True, 'backend': 'dogpile.cache.memory'},
     }
 
 
 def cinder(where: layout.Layout, settings: layout.Settings,
            keep: secrets.Secrets, venv: pathlib.Path) -> Options:
-    data = where.state / "cinder"
-    shipped = venv / "etc/cinder"
+    data = where.state / 'cinder'
+    shipped = venv / 'etc/cinder'
     return {
-        "DEFAULT": {
-            "log_file": where.log / "cinder.log",
-            "state_path": data / "state",
-            "host": "quickstart",
-            "my_ip": "127.0.0.1",
-            "auth_strategy": "keystone",
-            "transport_url": "fake://",
-            "api_paste_config": shipped / "api-paste.ini",
-            "resource_query_filters_file": shipped / "resource_filters.json",
-            "osapi_volume_listen": "127.0.0.1",
-            "osapi_volume_listen_port": settings.cinder_port,
-            "osapi_max_limit": 1000,
-            "enabled_backends": "file",
-            "backup_driver": "cinder.backup.drivers.posix.PosixBackupDriver",
-            "backup_posix_path": data / "backup",
-            "backup_file_size": 32 << 20,
-            "backup_sha_block_size_bytes": 32 << 10,
-            "backup_compression_algorithm": "zlib",
-            "backup_max_operations": 4,
-            "backup_enable_progress_timer": False,
-            "periodic_interval": 10,
-            "periodic_fuzzy_delay": 0,
-            "report_interval": 5,
-            "service_down_time": 30,
-            "quota_volumes": 10000,
-            "quota_snapshots": 10000,
-            "quota_backups": 100000,
-            "quota_gigabytes": -1,
-            "quota_backup_gigabytes": -1,
+        'DEFAULT': {
+            'log_file': where.log / 'cinder.log',
+            'state_path': data / 'state',
+            'host': 'quickstart',
+            'my_ip': '127.0.0.1',
+            'auth_strategy': 'keystone',
+            'transport_url': 'fake://',
+            'api_paste_config': shipped / 'api-paste.ini',
+            'resource_query_filters_file': shipped / 'resource_filters.json',
+            'osapi_volume_listen': '127.0.0.1',
+            'osapi_volume_listen_port': settings.cinder_port,
+            'osapi_max_limit': 1000,
+            'enabled_backends': 'file',
+            'backup_driver': 'cinder.backup.drivers.posix.PosixBackupDriver',
+            'backup_posix_path': data / 'backup',
+            'backup_file_size': 32 << 20,
+            'backup_sha_block_size_bytes': 32 << 10,
+            'backup_compression_algorithm': 'zlib',
+            'backup_max_operations': 4,
+            'backup_enable_progress_timer': False,
+            'periodic_interval': 10,
+            'periodic_fuzzy_delay': 0,
+            'report_interval': 5,
+            'service_down_time': 30,
+            'quota_volumes': 10000,
+            'quota_snapshots': 10000,
+            'quota_backups': 100000,
+            'quota_gigabytes': -1,
+            'quota_backup_gigabytes': -1,
         },
-        "file": {
-            "volume_driver": "file_volume.FileVolumeDriver",
-            "volume_backend_name": "file",
-            "file_volume_dir": data / "volumes",
-            "file_volume_mib_per_gb": settings.mib_per_gb,
-            "file_volume_capacity_gb": 1000000,
+        'file': {
+            'volume_driver': 'file_volume.FileVolumeDriver',
+            'volume_backend_name': 'file',
+            'file_volume_dir': data / 'volumes',
+            'file_volume_mib_per_gb': settings.mib_per_gb,
+            'file_volume_capacity_gb': 1000000,
         },
-        "database": _sqlite(data / "cinder.db"),
-        "oslo_concurrency": {"lock_path": data / "locks"},
-        "coordination": {"backend_url": f"file://{data / 'state'}"},
-        "keystone_authtoken": _authtoken(settings, "cinder", keep.cinder),
+        'database': _sqlite(data / 'cinder.db'),
+        'oslo_concurrency': {'lock_path': data / 'locks'},
+        'coordination': {'backend_url': f"file://{data / 'state'}"},
+        'keystone_authtoken': _authtoken(settings, 'cinder', keep.cinder),
     }
 
 
 def freezer_api(where: layout.Layout, settings: layout.Settings,
                 keep: secrets.Secrets) -> Options:
     return {
-        "DEFAULT": {"log_file": where.log / "freezer-api.log"},
-        "database": _sqlite(where.state / "freezer/freezer.db"),
-        "keystone_authtoken": _authtoken(
+        'DEFAULT': {'log_file': where.log / 'freezer-api.log'},
+        'database': _sqlite(where.state / 'freezer/freezer.db'),
+        'keystone_authtoken': _authtoken(
             settings, SERVICE_USER, keep.freezer),
-        "user_credentials": {"keys": keep.credential_key},
+        'user_credentials': {'keys': keep.credential_key},
     }
 
 
 def scheduler(where: layout.Layout, settings: layout.Settings,
               keep: secrets.Secrets) -> Options:
     return {
-        "DEFAULT": {"log_file": where.log / "freezer-scheduler.log"},
-        "scheduler": {
-            "client_id": "central",
-            "service_mode": True,
-            "claim_interval": 2,
-            "poll_interval": 2,
-            "pid_file": where.state / "freezer/scheduler.pid",
+        'DEFAULT': {'log_file': where.log / 'freezer-scheduler.log'},
+        'scheduler': {
+            'client_id': 'central',
+            'service_mode': True,
+            'claim_interval': 2,
+            'poll_interval': 2,
+            'pid_file': where.state / 'freezer/scheduler.pid',
         },
-        "service_auth": {
-            "os_auth_url": settings.auth_url,
-            "os_username": SERVICE_USER,
-            "os_password": keep.freezer,
-            "os_project_name": "service",
-            "os_user_domain_name": "Default",
-            "os_project_domain_name": "Default",
-            "os_region_name": REGION,
+        'service_auth': {
+            'os_auth_url': settings.auth_url,
+            'os_username': SERVICE_USER,
+            'os_password': keep.freezer,
+            'os_project_name': 'service',
+            'os_user_domain_name': 'Default',
+            'os_project_domain_name': 'Default',
+            'os_region_name': REGION,
         },
     }
 
@@ -175,14 +175,14 @@ def write(where: layout.Layout, settings: layout.Settings,
     :returns: names of the files that were left as somebody made them
     """
     wanted = {
-        "keystone.conf": keystone(where, settings),
-        "cinder.conf": cinder(where, settings, keep, envs.cloud.venv),
-        "freezer-api.conf": freezer_api(where, settings, keep),
-        "scheduler.conf": scheduler(where, settings, keep),
+        'keystone.conf': keystone(where, settings),
+        'cinder.conf': cinder(where, settings, keep, envs.cloud.venv),
+        'freezer-api.conf': freezer_api(where, settings, keep),
+        'scheduler.conf': scheduler(where, settings, keep),
     }
-    for folder in ("fernet-keys", "credential-keys"):
-        secrets.key_repository(where.etc / "keystone" / folder)
-    record = where.etc / "generated.json"
+    for folder in ('fernet-keys', 'credential-keys'):
+        secrets.key_repository(where.etc / 'keystone' / folder)
+    record = where.etc / 'generated.json'
     ours: dict[str, str] = (
         json.loads(record.read_text()) if record.exists() else {})
     kept = []
@@ -193,7 +193,7 @@ def write(where: layout.Layout, settings: layout.Settings,
             continue
         layout.write_private(path, text)
         ours[name] = _digest(text)
-    layout.write_private(record, json.dumps(ours, indent=1) + "\n")
+    layout.write_private(record, json.dumps(ours, indent=1) + '\n')
     return kept
 
 

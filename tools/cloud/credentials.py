@@ -40,8 +40,8 @@ def accounts(settings: layout.Settings,
              keep: secrets.Secrets) -> list[Account]:
     """Everybody who can be in a cloud."""
     return [
-        Account("admin", "admin", keep.admin, "admin"),
-        Account("service", config.SERVICE_USER, keep.freezer, "service"),
+        Account('admin', 'admin', keep.admin, 'admin'),
+        Account('service', config.SERVICE_USER, keep.freezer, 'service'),
         *(project_account(number)
           for number in range(1, settings.projects + 1)),
     ]
@@ -49,21 +49,21 @@ def accounts(settings: layout.Settings,
 
 def project_account(number: int) -> Account:
     """The member of a project, whose password is no secret."""
-    user = f"user-{number}"
-    return Account(f"project-{number}", user, user, f"project-{number}")
+    user = f'user-{number}'
+    return Account(f'project-{number}', user, user, f'project-{number}')
 
 
 def variables(account: Account, auth_url: str) -> dict[str, str]:
     """The environment that makes a client act as an account."""
     return {
-        "OS_AUTH_URL": auth_url,
-        "OS_IDENTITY_API_VERSION": "3",
-        "OS_USERNAME": account.user,
-        "OS_PASSWORD": account.password,
-        "OS_PROJECT_NAME": account.project,
-        "OS_USER_DOMAIN_NAME": "Default",
-        "OS_PROJECT_DOMAIN_NAME": "Default",
-        "OS_REGION_NAME": config.REGION,
+        'OS_AUTH_URL': auth_url,
+        'OS_IDENTITY_API_VERSION': '3',
+        'OS_USERNAME': account.user,
+        'OS_PASSWORD': account.password,
+        'OS_PROJECT_NAME': account.project,
+        'OS_USER_DOMAIN_NAME': 'Default',
+        'OS_PROJECT_DOMAIN_NAME': 'Default',
+        'OS_REGION_NAME': config.REGION,
     }
 
 
@@ -74,35 +74,35 @@ def write(where: layout.Layout, settings: layout.Settings,
     clouds = {}
     for account in everybody:
         clouds[account.cloud] = {
-            "region_name": config.REGION,
-            "identity_api_version": 3,
-            "auth": {
-                "auth_url": settings.auth_url,
-                "username": account.user,
-                "password": account.password,
-                "project_name": account.project,
-                "user_domain_name": "Default",
-                "project_domain_name": "Default",
+            'region_name': config.REGION,
+            'identity_api_version': 3,
+            'auth': {
+                'auth_url': settings.auth_url,
+                'username': account.user,
+                'password': account.password,
+                'project_name': account.project,
+                'user_domain_name': 'Default',
+                'project_domain_name': 'Default',
             },
         }
         values = variables(account, settings.auth_url)
         layout.write_private(
             where.openrc(account.cloud),
-            "".join(f"export {name}={shlex.quote(value)}\n"
+            ''.join(f'export {name}={shlex.quote(value)}\n'
                     for name, value in values.items()))
-    layout.write_private(where.clouds_yaml, _yaml({"clouds": clouds}))
+    layout.write_private(where.clouds_yaml, _yaml({'clouds': clouds}))
     _write_commands(where, envs)
 
 
-def _yaml(document: Mapping, indent: str = "") -> str:
+def _yaml(document: Mapping, indent: str = '') -> str:
     """Nested mappings as YAML, in which a JSON string is a string."""
     lines = []
     for name, value in document.items():
         if isinstance(value, str | int):
-            lines.append(f"{indent}{name}: {json.dumps(value)}\n")
+            lines.append(f'{indent}{name}: {json.dumps(value)}\n')
         else:
             lines.append(f"{indent}{name}:\n{_yaml(value, indent + '  ')}")
-    return "".join(lines)
+    return ''.join(lines)
 
 
 def _write_commands(where: layout.Layout,
@@ -112,20 +112,20 @@ def _write_commands(where: layout.Layout,
     # single variables, gets those of that cloud.
     choose = ('if [ -n "$OS_CLOUD" ] && [ -z "$OS_AUTH_URL" ]; then\n'
               f'    . {state}/openrc-"$OS_CLOUD" || exit 1\n'
-              "fi\n")
-    configured = f"export OS_CLIENT_CONFIG_FILE={state}/clouds.yaml\n"
-    api_conf = ("--config-file", str(where.etc / "freezer-api.conf"))
-    scheduler_conf = ("--config-file", str(where.etc / "scheduler.conf"))
+              'fi\n')
+    configured = f'export OS_CLIENT_CONFIG_FILE={state}/clouds.yaml\n'
+    api_conf = ('--config-file', str(where.etc / 'freezer-api.conf'))
+    scheduler_conf = ('--config-file', str(where.etc / 'scheduler.conf'))
     for name, env, before, options in (
-            ("freezer", envs.cli, choose, ()),
-            ("openstack", envs.cli, configured, ()),
-            ("freezer-manage", envs.service, "", api_conf),
-            ("freezer-status", envs.service, "", api_conf),
-            ("freezer-scheduler", envs.service, "", scheduler_conf)):
+            ('freezer', envs.cli, choose, ()),
+            ('openstack', envs.cli, configured, ()),
+            ('freezer-manage', envs.service, '', api_conf),
+            ('freezer-status', envs.service, '', api_conf),
+            ('freezer-scheduler', envs.service, '', scheduler_conf)):
         command = shlex.join([env.script(name), *options])
         layout.write_private(
             where.bin / name,
-            "#!/bin/sh\n"
-            "export no_proxy=\"127.0.0.1${no_proxy:+,$no_proxy}\"\n"
-            f"{before}exec {command} \"$@\"\n",
+            '#!/bin/sh\n'
+            'export no_proxy="127.0.0.1${no_proxy:+,$no_proxy}"\n'
+            f'{before}exec {command} "$@"\n',
             mode=0o700)

@@ -27,7 +27,7 @@ import subprocess
 import threading
 import time
 
-_MARK = "FREEZER_QUICKSTART_PROCESS"
+_MARK = 'FREEZER_QUICKSTART_PROCESS'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Daemon:
 
     @property
     def pid_file(self) -> pathlib.Path:
-        return self.state / "run" / f"{self.name}.pid"
+        return self.state / 'run' / f'{self.name}.pid'
 
     @property
     def output(self) -> pathlib.Path:
         """What it printed."""
-        return self.state / "log" / f"{self.name}.out"
+        return self.state / 'log' / f'{self.name}.out'
 
     @property
     def log(self) -> pathlib.Path:
@@ -72,8 +72,8 @@ class Daemon:
             environ = _environ(pid)
         except (OSError, ValueError):
             return None
-        mark = f"{_MARK}={self._mark}".encode()
-        return pid if mark in environ.split(b"\0") else None
+        mark = f'{_MARK}={self._mark}'.encode()
+        return pid if mark in environ.split(b'\0') else None
 
     @property
     def running(self) -> bool:
@@ -87,19 +87,19 @@ class Daemon:
     def mebibytes(self) -> int:
         """Resident memory, 0 if it does not run."""
         try:
-            pages = pathlib.Path("/proc", str(self.pid), "statm").read_text()
+            pages = pathlib.Path('/proc', str(self.pid), 'statm').read_text()
         except OSError:
             return 0
-        return int(pages.split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+        return int(pages.split()[1]) * os.sysconf('SC_PAGE_SIZE') >> 20
 
     def start(self) -> None:
         """Start it in a session of its own, out of a terminal's reach."""
-        with self.output.open("ab") as output:
+        with self.output.open('ab') as output:
             child = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=output, env=dict(self.env) | {_MARK: self._mark},
                 start_new_session=True, cwd=self.state)
-        self.pid_file.write_text(f"{child.pid}\n")
+        self.pid_file.write_text(f'{child.pid}\n')
         # Its end is taken note of, lest it stay a zombie of ours.
         threading.Thread(target=child.wait, daemon=True).start()
 
@@ -140,14 +140,14 @@ def _environ(pid: int) -> bytes:
 
     :raises OSError: there is no such process, or it is another user's
     """
-    proc = pathlib.Path("/proc", str(pid))
+    proc = pathlib.Path('/proc', str(pid))
     end = time.monotonic() + 1
     while True:
-        environ = proc.joinpath("environ").read_bytes()
+        environ = proc.joinpath('environ').read_bytes()
         if environ or time.monotonic() > end:
             return environ
-        if proc.joinpath("stat").read_text().rpartition(")")[2].split()[
-                0] in "ZX":
-            return b""
+        if proc.joinpath('stat').read_text().rpartition(')')[2].split()[
+                0] in 'ZX':
+            return b''
         # In the middle of exec: a moment later it has one.
         time.sleep(0.002)

@@ -80,106 +80,106 @@ class Demonstration:
         def back_up(name: str) -> None:
             done[name] = self._back_up(name)
 
-        with self._tell.step("backing up a volume in each project"):
+        with self._tell.step('backing up a volume in each project'):
             self._cloud.run.together(
                 *(functools.partial(back_up, name) for name in names))
         return [done[name] for name in names]
 
     def _back_up(self, name: str) -> Backup:
-        clients = self._rows(name, "client-list")
-        if "central" not in [row["Client ID"] for row in clients]:
+        clients = self._rows(name, 'client-list')
+        if 'central' not in [row['Client ID'] for row in clients]:
             raise errors.QuickstartError(
-                f"{name}: client-list does not show central: {clients}")
-        volume_id = self._cloud.volumes(name)[0]["id"]
+                f'{name}: client-list does not show central: {clients}')
+        volume_id = self._cloud.volumes(name)[0]['id']
         job_id = self._create_job(name, volume_id)
-        self._tell.say(f"{name}: job {job_id} for volume {volume_id}")
+        self._tell.say(f'{name}: job {job_id} for volume {volume_id}')
         began = time.monotonic()
-        self._freezer(name, "job-start", job_id)
+        self._freezer(name, 'job-start', job_id)
         self._await(name, job_id)
         seconds = time.monotonic() - began
-        self._tell.say(f"{name}: success after {seconds:.1f} s")
+        self._tell.say(f'{name}: success after {seconds:.1f} s')
         # Its column of times is one that the client cannot write as JSON.
-        rows = self._freezer(name, "backup-list", "-f", "value",
-                             "-c", "Backup ID", "-c", "Status").split()
-        if rows[1:] != ["available"]:
+        rows = self._freezer(name, 'backup-list', '-f', 'value',
+                             '-c', 'Backup ID', '-c', 'Status').split()
+        if rows[1:] != ['available']:
             raise errors.QuickstartError(
-                f"{name}: backup-list does not show one backup that is "
-                f"available: {rows}", self._scheduler_log)
+                f'{name}: backup-list does not show one backup that is '
+                f'available: {rows}', self._scheduler_log)
         backup_id = rows[0]
-        told = self._metadata(name, backup_id).get("cinder_backup_id")
+        told = self._metadata(name, backup_id).get('cinder_backup_id')
         real = self._cloud.backups(name)
-        if [backup["id"] for backup in real] != [told]:
+        if [backup['id'] for backup in real] != [told]:
             raise errors.QuickstartError(
                 f"{name}: the backup record names {told} but Cinder has "
                 f"{[backup['id'] for backup in real]}", self._scheduler_log)
-        if real[0]["status"] != "available":
+        if real[0]['status'] != 'available':
             raise errors.QuickstartError(
                 f"{name}: Cinder says that backup {told} is "
                 f"{real[0]['status']}", self._scheduler_log)
-        if real[0]["volume_id"] != volume_id:
+        if real[0]['volume_id'] != volume_id:
             raise errors.QuickstartError(
                 f"{name}: backup {told} is of volume "
                 f"{real[0]['volume_id']}", self._scheduler_log)
-        return Backup(name, job_id, volume_id, backup_id, real[0]["id"],
-                      real[0]["status"], seconds)
+        return Backup(name, job_id, volume_id, backup_id, real[0]['id'],
+                      real[0]['status'], seconds)
 
     def _create_job(self, name: str, volume_id: str) -> str:
         document = {
-            "description": f"daily backup in {name}",
-            "job_schedule": {"schedule_interval": "1 days"},
-            "job_actions": [{
-                "freezer_action": {
-                    "action": "backup",
-                    "mode": "cindernative",
-                    "cindernative_vol_id": volume_id,
-                    "backup_name": f"{name}-daily",
+            'description': f'daily backup in {name}',
+            'job_schedule': {'schedule_interval': '1 days'},
+            'job_actions': [{
+                'freezer_action': {
+                    'action': 'backup',
+                    'mode': 'cindernative',
+                    'cindernative_vol_id': volume_id,
+                    'backup_name': f'{name}-daily',
                 },
-                "max_retries": 1,
-                "max_retries_interval": 5,
+                'max_retries': 1,
+                'max_retries_interval': 5,
             }],
         }
-        path = self._cloud.layout.state / "freezer" / f"job-{name}.json"
-        path.write_text(json.dumps(document, indent=1) + "\n")
-        text = self._freezer(name, "job-create", "--file", str(path),
-                             "--client", "central", "-f", "json")
-        return str(json.loads(text)["Job ID"])
+        path = self._cloud.layout.state / 'freezer' / f'job-{name}.json'
+        path.write_text(json.dumps(document, indent=1) + '\n')
+        text = self._freezer(name, 'job-create', '--file', str(path),
+                             '--client', 'central', '-f', 'json')
+        return str(json.loads(text)['Job ID'])
 
     def _await(self, name: str, job_id: str) -> None:
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
-            row = next(row for row in self._rows(name, "job-list")
-                       if row["Job ID"] == job_id)
-            if row["Result"] == "success":
+            row = next(row for row in self._rows(name, 'job-list')
+                       if row['Job ID'] == job_id)
+            if row['Result'] == 'success':
                 return
-            if row["Result"]:
+            if row['Result']:
                 raise errors.QuickstartError(
                     f"{name}: job {job_id} ended as {row['Result']}: "
                     f"{self._reason(name, job_id)}", self._scheduler_log)
             self._cloud.run.pause(0.5)
         raise errors.QuickstartError(
-            f"{name}: job {job_id} has no result after {_PATIENCE} s: {row}",
+            f'{name}: job {job_id} has no result after {_PATIENCE} s: {row}',
             self._scheduler_log)
 
     def _reason(self, name: str, job_id: str) -> object:
         """Why the job's last run ended so, as the API tells it."""
         session = self._cloud.session(name)
-        url = (f"{self._cloud.settings.api_url}/v2/{session.project_id}"
-               f"/jobs/{job_id}/runs")
+        url = (f'{self._cloud.settings.api_url}/v2/{session.project_id}'
+               f'/jobs/{job_id}/runs')
         try:
-            return session.call("GET", url)["runs"][0]["reason"]
+            return session.call('GET', url)['runs'][0]['reason']
         except (errors.QuickstartError, LookupError):
-            return "no reason is known"
+            return 'no reason is known'
 
     def _metadata(self, name: str, backup_id: str) -> rest.Document:
-        text = self._freezer(name, "backup-show", backup_id, "-f", "json")
+        text = self._freezer(name, 'backup-show', backup_id, '-f', 'json')
         # The client prints the document as Python writes it.
         found: rest.Document = ast.literal_eval(
-            json.loads(text)["Metadata"])
+            json.loads(text)['Metadata'])
         return found
 
     def _rows(self, name: str, command: str) -> list[dict[str, typing.Any]]:
         found: list[dict[str, typing.Any]] = json.loads(
-            self._freezer(name, command, "-f", "json"))
+            self._freezer(name, command, '-f', 'json'))
         return found
 
     def _freezer(self, name: str, *arguments: str) -> str:
@@ -188,26 +188,26 @@ class Demonstration:
             raise errors.QuickstartError(
                 f"{name}: freezer {' '.join(arguments)} failed with status "
                 f"{done.returncode}: {done.stderr.strip()[-1000:]}",
-                self._cloud.processes["freezer-api"].log)
+                self._cloud.processes['freezer-api'].log)
         return done.stdout
 
     @property
     def _scheduler_log(self) -> pathlib.Path:
-        return self._cloud.processes["freezer-scheduler"].log
+        return self._cloud.processes['freezer-scheduler'].log
 
 
 def table(backups: list[Backup]) -> str:
     """What the demonstration prints about the backups."""
     rows: list[tuple[str, ...]] = [
-        ("project", "job", "volume", "Cinder backup", "status",
-         "seconds")]
+        ('project', 'job', 'volume', 'Cinder backup', 'status',
+         'seconds')]
     rows += [(backup.project, backup.job_id, backup.volume_id,
               backup.cinder_backup_id, backup.cinder_status,
-              f"{backup.seconds:.1f}") for backup in backups]
+              f'{backup.seconds:.1f}') for backup in backups]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows.insert(1, tuple("-" * width for width in widths))
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width
+    rows.insert(1, tuple('-' * width for width in widths))
+    return '\n'.join(
+        '  '.join(cell.ljust(width) for cell, width
                   in zip(row, widths, strict=True)).rstrip()
         for row in rows)
 
@@ -222,14 +222,14 @@ def main(home: pathlib.Path, tell: progress.Progress) -> int:
     try:
         made.up(cloud.Options.on_free_ports(projects=3))
         demonstration = Demonstration(made, tell)
-        backups = demonstration.run([f"project-{n}" for n in (1, 2, 3)])
-        with tell.step("looking from project-1 at project-2"):
+        backups = demonstration.run([f'project-{n}' for n in (1, 2, 3)])
+        with tell.step('looking from project-1 at project-2'):
             proofs = isolation.prove(made, backups)
     except BaseException:
         if made.layout.settings.exists():
             made.down()
-            tell.say(f"what is left, logs included, is in "
-                     f"{made.layout.state}")
+            tell.say(f'what is left, logs included, is in '
+                     f'{made.layout.state}')
         raise
     made.down(purge=True, keep_logs=True)
     print(table(backups))
@@ -237,20 +237,20 @@ def main(home: pathlib.Path, tell: progress.Progress) -> int:
     for proof in proofs:
         print(proof)
     print("All held: each project has its own backup and sees no other's.")
-    tell.say(f"stopped; logs are in {made.layout.log}")
+    tell.say(f'stopped; logs are in {made.layout.log}')
     return 0
 
 
 def _state(home: pathlib.Path) -> pathlib.Path:
     """A fresh directory, for which the oldest of earlier ones give way."""
-    name = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{os.getpid()}"
-    runs = home / "demonstrations"
+    name = f'{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{os.getpid()}'
+    runs = home / 'demonstrations'
     try:
         runs.mkdir(parents=True, exist_ok=True)
         if not os.access(runs, os.W_OK):
             raise PermissionError
     except OSError:
-        return pathlib.Path(tempfile.mkdtemp(prefix="freezer-quickstart-"))
+        return pathlib.Path(tempfile.mkdtemp(prefix='freezer-quickstart-'))
     for path in sorted(runs.iterdir())[:1 - _KEEP]:
         old = cloud.Cloud(path, home=home)
         with contextlib.suppress(errors.QuickstartError):

@@ -36,11 +36,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 
 #: Names the folder of the environments, for who shares them.
-HOME_VARIABLE = "FREEZER_QUICKSTART_HOME"
+HOME_VARIABLE = 'FREEZER_QUICKSTART_HOME'
 
 #: What the distribution is built from.
-_SOURCES = ("freezer_api", "freezer_scheduler", "setup.cfg", "setup.py",
-            "pyproject.toml", "requirements.txt", "MANIFEST.in")
+_SOURCES = ('freezer_api', 'freezer_scheduler', 'setup.cfg', 'setup.py',
+            'pyproject.toml', 'requirements.txt', 'MANIFEST.in')
 
 
 def default_home(checkout: pathlib.Path = CHECKOUT) -> pathlib.Path:
@@ -52,13 +52,13 @@ def default_home(checkout: pathlib.Path = CHECKOUT) -> pathlib.Path:
     named = os.environ.get(HOME_VARIABLE)
     if named:
         return pathlib.Path(named).expanduser().resolve()
-    inside = checkout / ".quickstart"
+    inside = checkout / '.quickstart'
     if os.access(inside if inside.exists() else checkout, os.W_OK):
         return inside
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    cache = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
     tag = hashlib.sha256(os.fsencode(checkout)).hexdigest()[:8]
     return (pathlib.Path(cache).expanduser()
-            / f"freezer-quickstart-{tag}").resolve()
+            / f'freezer-quickstart-{tag}').resolve()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,34 +80,34 @@ class Environment:
 
     @property
     def venv(self) -> pathlib.Path:
-        return self.home / f"venv-{self.name}"
+        return self.home / f'venv-{self.name}'
 
     @property
     def python(self) -> str:
-        return str(self.venv / "bin/python")
+        return str(self.venv / 'bin/python')
 
     def script(self, name: str) -> str:
         """The path of a console script."""
-        return str(self.venv / "bin" / name)
+        return str(self.venv / 'bin' / name)
 
     @property
     def log(self) -> pathlib.Path:
-        return self.home / f"venv-{self.name}.log"
+        return self.home / f'venv-{self.name}.log'
 
     @property
     def constraints(self) -> pathlib.Path:
-        return HERE / f"constraints-{self.name}.txt"
+        return HERE / f'constraints-{self.name}.txt'
 
     @functools.cached_property
     def packages_digest(self) -> str:
         """Changes whenever other packages would be installed."""
         digest = hashlib.sha256()
         for text in (*self.packages, str(self.venv), str(HERE),
-                     f"{sys.version_info[:2]}"):
-            digest.update(text.encode() + b"\0")
+                     f'{sys.version_info[:2]}'):
+            digest.update(text.encode() + b'\0')
         for path in (self.constraints, self.requirements):
             if path is not None:
-                digest.update(path.read_bytes() + b"\0")
+                digest.update(path.read_bytes() + b'\0')
         return digest.hexdigest()
 
     @functools.cached_property
@@ -115,8 +115,8 @@ class Environment:
         """Changes whenever the project would be built differently."""
         digest = hashlib.sha256()
         for path in self._sources():
-            digest.update(str(path).encode() + b"\0")
-            digest.update(path.read_bytes() + b"\0")
+            digest.update(str(path).encode() + b'\0')
+            digest.update(path.read_bytes() + b'\0')
         return digest.hexdigest()
 
     def _sources(self) -> collections.abc.Iterator[pathlib.Path]:
@@ -126,13 +126,13 @@ class Environment:
             if source.is_file():
                 yield source
             yield from sorted(
-                path for path in source.rglob("*")
-                if path.is_file() and path.suffix != ".pyc")
+                path for path in source.rglob('*')
+                if path.is_file() and path.suffix != '.pyc')
 
     @property
     def _stamps(self) -> dict[pathlib.Path, str]:
-        return {self.venv / "packages.stamp": self.packages_digest,
-                self.venv / "project.stamp": self.project_digest}
+        return {self.venv / 'packages.stamp': self.packages_digest,
+                self.venv / 'project.stamp': self.project_digest}
 
     def _holds(self, stamp: pathlib.Path) -> bool:
         try:
@@ -152,58 +152,58 @@ class Environment:
         """
         if self.is_ready():
             return
-        with locks.held(self.home / f"venv-{self.name}.lock", run, tell):
+        with locks.held(self.home / f'venv-{self.name}.lock', run, tell):
             if self.is_ready():
                 return  # somebody else has just made it
             self.log.unlink(missing_ok=True)
             packages, project = self._stamps
             if not (self._holds(packages) and os.access(self.python,
                                                         os.X_OK)):
-                with tell.step(f"installing the {self.name} environment "
-                               f"into {self.venv}"):
+                with tell.step(f'installing the {self.name} environment '
+                               f'into {self.venv}'):
                     self._install_packages(run)
                 packages.write_text(self.packages_digest)
             if self.project is not None:
-                with tell.step(f"installing {self.project}"):
+                with tell.step(f'installing {self.project}'):
                     self._install_project(run, self.project)
             project.write_text(self.project_digest)
 
     def _install_packages(self, run: commands.Commands) -> None:
         shutil.rmtree(self.venv, ignore_errors=True)
-        run.log(f"making {self.venv}", self.log,
-                [sys.executable, "-m", "venv", str(self.venv)],
+        run.log(f'making {self.venv}', self.log,
+                [sys.executable, '-m', 'venv', str(self.venv)],
                 commands.clean_environment())
         wanted = list(self.packages)
         if self.requirements is not None:
-            wanted += ["-r", str(self.requirements)]
-        self._pip(run, "-c", str(self.constraints), *wanted)
+            wanted += ['-r', str(self.requirements)]
+        self._pip(run, '-c', str(self.constraints), *wanted)
 
     def _install_project(self, run: commands.Commands,
                          checkout: pathlib.Path) -> None:
         """Build and install the project, leaving nothing in its checkout."""
-        (self.venv / "project.stamp").unlink(missing_ok=True)
-        scratch = self.venv / "build"
+        (self.venv / 'project.stamp').unlink(missing_ok=True)
+        scratch = self.venv / 'build'
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        extra = scratch / "setup.cfg"
-        extra.write_text(f"[build]\nbuild_base = {scratch}\n"
-                         f"[egg_info]\negg_base = {scratch}\n")
+        extra = scratch / 'setup.cfg'
+        extra.write_text(f'[build]\nbuild_base = {scratch}\n'
+                         f'[egg_info]\negg_base = {scratch}\n')
         self._pip(
-            run, "--no-deps", "--no-build-isolation", "--force-reinstall",
+            run, '--no-deps', '--no-build-isolation', '--force-reinstall',
             str(checkout),
-            DIST_EXTRA_CONFIG=str(extra), SKIP_GENERATE_AUTHORS="1",
-            SKIP_WRITE_GIT_CHANGELOG="1",
+            DIST_EXTRA_CONFIG=str(extra), SKIP_GENERATE_AUTHORS='1',
+            SKIP_WRITE_GIT_CHANGELOG='1',
             # git reads another user's checkout only if told to.
-            GIT_CONFIG_COUNT="1", GIT_CONFIG_KEY_0="safe.directory",
+            GIT_CONFIG_COUNT='1', GIT_CONFIG_KEY_0='safe.directory',
             GIT_CONFIG_VALUE_0=str(checkout))
         shutil.rmtree(scratch)
 
     def _pip(self, run: commands.Commands, *arguments: str,
              **env: str) -> None:
-        run.log(f"pip of the {self.name} environment", self.log,
-                [self.python, "-m", "pip", "install", "--no-input",
-                 "--progress-bar=off", "--disable-pip-version-check",
-                 "--root-user-action=ignore", *arguments],
+        run.log(f'pip of the {self.name} environment', self.log,
+                [self.python, '-m', 'pip', 'install', '--no-input',
+                 '--progress-bar=off', '--disable-pip-version-check',
+                 '--root-user-action=ignore', *arguments],
                 commands.clean_environment(**env))
 
 
@@ -220,21 +220,21 @@ class Environments:
 
     @functools.cached_property
     def cloud(self) -> Environment:
-        return Environment("cloud", self.home,
-                           ("keystone", "cinder", "waitress"))
+        return Environment('cloud', self.home,
+                           ('keystone', 'cinder', 'waitress'))
 
     @functools.cached_property
     def service(self) -> Environment:
         return Environment(
-            "service", self.home, ("waitress", "pbr", "setuptools"),
-            self.checkout / "requirements.txt", self.checkout)
+            'service', self.home, ('waitress', 'pbr', 'setuptools'),
+            self.checkout / 'requirements.txt', self.checkout)
 
     @functools.cached_property
     def cli(self) -> Environment:
         return Environment(
-            "cli", self.home,
-            ("python-freezerclient", "python-openstackclient",
-             "python-cinderclient"))
+            'cli', self.home,
+            ('python-freezerclient', 'python-openstackclient',
+             'python-cinderclient'))
 
     def make(self, run: commands.Commands,
              tell: progress.Progress) -> None:
@@ -249,11 +249,11 @@ class Environments:
             return
         try:
             self.home.mkdir(parents=True, exist_ok=True)
-            (self.home / ".gitignore").write_text("*\n")
+            (self.home / '.gitignore').write_text('*\n')
         except OSError as error:
             raise errors.QuickstartError(
-                f"{self.home} cannot be written ({error.strerror}): name "
-                f"a folder of yours with --home or {HOME_VARIABLE}"
+                f'{self.home} cannot be written ({error.strerror}): name '
+                f'a folder of yours with --home or {HOME_VARIABLE}'
             ) from None
         # Two at once keep two cores busy; more would only wait.
         run.together(*(functools.partial(env.make, run, tell)

@@ -38,17 +38,17 @@ class Interrupted(Exception):
     """
 
     def __init__(self, signum: int) -> None:
-        super().__init__(f"signal {signum}")
+        super().__init__(f'signal {signum}')
         self.signum = signum
 
 
 def last_lines(log: pathlib.Path, count: int = 15) -> str:
     """The last lines of a log, or a word on why there are none."""
     try:
-        with log.open("rb") as file:
+        with log.open('rb') as file:
             file.seek(max(0, log.stat().st_size - 65536))
-            text = file.read().decode(errors="replace")
+            text = file.read().decode(errors='replace')
     except OSError as error:
-        return f"(not readable: {error.strerror})"
+        return f'(not readable: {error.strerror})'
     lines = [line for line in text.splitlines() if line.strip()]
-    return "\n".join(lines[-count:]) or "(empty)"
+    return '\n'.join(lines[-count:]) or '(empty)'

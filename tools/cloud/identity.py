@@ -22,9 +22,9 @@ from tools.cloud import secrets
 
 #: Service type, name and the part of the endpoint behind the base URL.
 _CATALOGUE = (
-    ("block-storage", "cinder", "cinder_url", "/v3/%(project_id)s"),
-    ("volumev3", "cinderv3", "cinder_url", "/v3/%(project_id)s"),
-    ("backup", "freezer", "api_url", ""),
+    ('block-storage', 'cinder', 'cinder_url', '/v3/%(project_id)s'),
+    ('volumev3', 'cinderv3', 'cinder_url', '/v3/%(project_id)s'),
+    ('backup', 'freezer', 'api_url', ''),
 )
 
 
@@ -41,63 +41,63 @@ class Identity:
         self._keep = keep
         self._url = settings.auth_url
         self._session = rest.Session(
-            self._url, "admin", keep.admin, "admin")
+            self._url, 'admin', keep.admin, 'admin')
 
     def services(self) -> None:
         """The service accounts and the catalogue."""
-        project = self._project("service")
-        self._grant(project, self._user("cinder", self._keep.cinder),
-                    "admin", "service")
+        project = self._project('service')
+        self._grant(project, self._user('cinder', self._keep.cinder),
+                    'admin', 'service')
         self._grant(project,
                     self._user(config.SERVICE_USER, self._keep.freezer),
-                    "service")
+                    'service')
         for kind, name, base, path in _CATALOGUE:
-            service = self._ensure("service", {"type": kind}, name=name)
-            for interface in ("public", "internal", "admin"):
+            service = self._ensure('service', {'type': kind}, name=name)
+            for interface in ('public', 'internal', 'admin'):
                 self._ensure(
-                    "endpoint",
-                    {"service_id": service, "interface": interface,
-                     "region_id": config.REGION},
+                    'endpoint',
+                    {'service_id': service, 'interface': interface,
+                     'region_id': config.REGION},
                     url=getattr(self._settings, base) + path)
 
     def project(self, number: int) -> None:
         """A project with a member of it."""
-        name = f"user-{number}"
-        self._grant(self._project(f"project-{number}"),
-                    self._user(name, name), "member")
+        name = f'user-{number}'
+        self._grant(self._project(f'project-{number}'),
+                    self._user(name, name), 'member')
 
     def _project(self, name: str) -> str:
-        return self._ensure("project", {"name": name},
-                            domain_id="default")
+        return self._ensure('project', {'name': name},
+                            domain_id='default')
 
     def _user(self, name: str, password: str) -> str:
-        return self._ensure("user", {"name": name}, password=password,
-                            domain_id="default")
+        return self._ensure('user', {'name': name}, password=password,
+                            domain_id='default')
 
     @functools.cached_property
     def _roles(self) -> dict[str, str]:
-        found = self._call("GET", "/roles")["roles"]
-        return {role["name"]: role["id"] for role in found}
+        found = self._call('GET', '/roles')['roles']
+        return {role['name']: role['id'] for role in found}
 
     def _grant(self, project: str, user: str, *roles: str) -> None:
         for role in roles:
-            self._call("PUT", f"/projects/{project}/users/{user}"
-                              f"/roles/{self._roles[role]}")
+            self._call('PUT', f'/projects/{project}/users/{user}'
+                              f'/roles/{self._roles[role]}')
 
     def _ensure(self, noun: str, key: dict[str, str],
                 **values: str) -> str:
         """Find a row by its key; make it, or correct what differs."""
-        query = "&".join(f"{name}={value}" for name, value in key.items())
-        found = self._call("GET", f"/{noun}s?{query}")[f"{noun}s"]
+        query = '&'.join(f'{name}={value}' for name, value in key.items())
+        found = self._call('GET', f'/{noun}s?{query}')[f'{noun}s']
         if not found:
-            made = self._call("POST", f"/{noun}s", {noun: key | values})
-            return str(made[noun]["id"])
+            made = self._call('POST', f'/{noun}s', {noun: key | values})
+            return str(made[noun]['id'])
         row = found[0]
-        url = values.get("url", row.get("url"))
-        if url != row.get("url"):
-            self._call("PATCH", f"/{noun}s/{row['id']}",
-                       {noun: {"url": url}})
-        return str(row["id"])
+        url = values.get('url', row.get('url'))
+        if url != row.get('url'):
+            self._call('PATCH', f"/{noun}s/{row['id']}",
+                       {noun: {'url': url}})
+        return str(row['id'])
 
     def _call(self, method: str, path: str,
               body: dict[str, typing.Any] | None = None) -> rest.Document:

@@ -22,7 +22,7 @@ from tools.cloud import rest
 if typing.TYPE_CHECKING:
     from tools.cloud import demonstration
 
-Backups = collections.abc.Sequence["demonstration.Backup"]
+Backups = collections.abc.Sequence['demonstration.Backup']
 
 
 def prove(made: cloud.Cloud, backups: Backups) -> list[str]:
@@ -35,26 +35,26 @@ def prove(made: cloud.Cloud, backups: Backups) -> list[str]:
     mine, other = backups[0], backups[1]
     proofs = []
     for command, column, own in (
-            ("job-list", "Job ID", mine.job_id),
-            ("backup-list", "Backup ID", mine.backup_id)):
-        ids = _freezer(made, mine.project, command, "-f", "value",
-                       "-c", column, expect=0).split()
+            ('job-list', 'Job ID', mine.job_id),
+            ('backup-list', 'Backup ID', mine.backup_id)):
+        ids = _freezer(made, mine.project, command, '-f', 'value',
+                       '-c', column, expect=0).split()
         if ids != [own]:
             raise errors.QuickstartError(
-                f"{mine.project}: {command} shows {ids} and not [{own}]")
-        proofs.append(f"{mine.project}: {command} shows its own alone")
-    for command, id_ in (("job-show", other.job_id),
-                         ("backup-show", other.backup_id)):
+                f'{mine.project}: {command} shows {ids} and not [{own}]')
+        proofs.append(f'{mine.project}: {command} shows its own alone')
+    for command, id_ in (('job-show', other.job_id),
+                         ('backup-show', other.backup_id)):
         text = _freezer(made, mine.project, command, id_, expect=1)
-        if "not found" not in text:
+        if 'not found' not in text:
             raise errors.QuickstartError(
-                f"{mine.project}: {command} {id_} says {text}")
-        proofs.append(f"{mine.project}: {command} {id_}: not found")
+                f'{mine.project}: {command} {id_} says {text}')
+        proofs.append(f'{mine.project}: {command} {id_}: not found')
     return proofs + _by_url(made, mine, other)
 
 
-def _by_url(made: cloud.Cloud, mine: "demonstration.Backup",
-            other: "demonstration.Backup") -> list[str]:
+def _by_url(made: cloud.Cloud, mine: 'demonstration.Backup',
+            other: 'demonstration.Backup') -> list[str]:
     """What no command line lets one do: ask with made-up URLs."""
     session = made.session(mine.project)
     own_id = session.project_id
@@ -62,21 +62,21 @@ def _by_url(made: cloud.Cloud, mine: "demonstration.Backup",
     api, cinder = made.settings.api_url, made.settings.cinder_url
     proofs = []
     for what, url, status in (
-            (f"jobs in the URL of {other.project}",
-             f"{api}/v2/{other_id}/jobs", 403),
-            (f"backups in the URL of {other.project}",
-             f"{api}/v2/{other_id}/backups", 403),
-            (f"Cinder backup {other.cinder_backup_id}",
-             f"{cinder}/v3/{own_id}/backups/{other.cinder_backup_id}", 404)):
+            (f'jobs in the URL of {other.project}',
+             f'{api}/v2/{other_id}/jobs', 403),
+            (f'backups in the URL of {other.project}',
+             f'{api}/v2/{other_id}/backups', 403),
+            (f'Cinder backup {other.cinder_backup_id}',
+             f'{cinder}/v3/{own_id}/backups/{other.cinder_backup_id}', 404)):
         try:
-            session.call("GET", url)
+            session.call('GET', url)
         except rest.HttpError as error:
             if error.status != status:
                 raise
         else:
             raise errors.QuickstartError(
-                f"{mine.project} is shown {what}: GET {url}")
-        proofs.append(f"{mine.project}: {what}: {status}")
+                f'{mine.project} is shown {what}: GET {url}')
+        proofs.append(f'{mine.project}: {what}: {status}')
     return proofs
 
 

@@ -21,11 +21,11 @@ import typing
 from tools.cloud import errors
 
 #: Characters that cannot be told to SQLAlchemy, tooz or a search path.
-_IMPOSSIBLE = frozenset("?#%:") | frozenset(map(chr, range(32)))
+_IMPOSSIBLE = frozenset('?#%:') | frozenset(map(chr, range(32)))
 
 #: What ``down --purge`` may remove.
-_ENTRIES = ("bin", "cinder", "etc", "freezer", "keystone", "log", "run",
-            "clouds.yaml", "cloud.json", "openrc-*")
+_ENTRIES = ('bin', 'cinder', 'etc', 'freezer', 'keystone', 'log', 'run',
+            'clouds.yaml', 'cloud.json', 'openrc-*')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Layout:
     state: pathlib.Path
 
     @classmethod
-    def of(cls, state: str | os.PathLike[str]) -> "Layout":
+    def of(cls, state: str | os.PathLike[str]) -> 'Layout':
         """The layout of a directory, which need not exist.
 
         :raises errors.QuickstartError: a character in the path cannot be
@@ -54,30 +54,30 @@ class Layout:
 
     @property
     def etc(self) -> pathlib.Path:
-        return self.state / "etc"
+        return self.state / 'etc'
 
     @property
     def bin(self) -> pathlib.Path:
-        return self.state / "bin"
+        return self.state / 'bin'
 
     @property
     def log(self) -> pathlib.Path:
-        return self.state / "log"
+        return self.state / 'log'
 
     @property
     def run(self) -> pathlib.Path:
-        return self.state / "run"
+        return self.state / 'run'
 
     @property
     def settings(self) -> pathlib.Path:
-        return self.state / "cloud.json"
+        return self.state / 'cloud.json'
 
     @property
     def clouds_yaml(self) -> pathlib.Path:
-        return self.state / "clouds.yaml"
+        return self.state / 'clouds.yaml'
 
     def openrc(self, cloud: str) -> pathlib.Path:
-        return self.state / f"openrc-{cloud}"
+        return self.state / f'openrc-{cloud}'
 
     def check(self) -> None:
         """Refuse a directory that holds something else.
@@ -87,26 +87,26 @@ class Layout:
         if not self.state.exists() or self.settings.exists():
             return
         if not self.state.is_dir():
-            raise errors.QuickstartError(f"{self.state} is not a directory")
-        if any(entry.name != "run" for entry in self.state.iterdir()):
+            raise errors.QuickstartError(f'{self.state} is not a directory')
+        if any(entry.name != 'run' for entry in self.state.iterdir()):
             raise errors.QuickstartError(
-                f"{self.state} is not empty and holds no cloud: "
-                "choose another directory with --state")
+                f'{self.state} is not empty and holds no cloud: '
+                'choose another directory with --state')
 
     def make(self) -> None:
         """Make the directories; only their owner may look into them."""
-        for folder in ("bin", "etc", "freezer", "log", "run", "keystone",
-                       "cinder/state", "cinder/locks", "cinder/volumes",
-                       "cinder/backup"):
+        for folder in ('bin', 'etc', 'freezer', 'log', 'run', 'keystone',
+                       'cinder/state', 'cinder/locks', 'cinder/volumes',
+                       'cinder/backup'):
             self.state.joinpath(folder).mkdir(parents=True, exist_ok=True)
-        for folder in ("", "etc"):
+        for folder in ('', 'etc'):
             self.state.joinpath(folder).chmod(0o700)
 
     def entries(self, *, keep_logs: bool) -> list[pathlib.Path]:
         """What of the directory is the cloud's and may be removed."""
         return [path for pattern in _ENTRIES
                 for path in self.state.glob(pattern)
-                if not (keep_logs and pattern == "log")]
+                if not (keep_logs and pattern == 'log')]
 
 
 @dataclasses.dataclass
@@ -135,7 +135,7 @@ class Settings:
     catalogue: list[int] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def load(cls, layout: Layout) -> "Settings":
+    def load(cls, layout: Layout) -> 'Settings':
         """Read the settings of a cloud.
 
         :raises errors.QuickstartError: there is no cloud in the directory
@@ -145,15 +145,15 @@ class Settings:
                 layout.settings.read_text())
         except FileNotFoundError:
             raise errors.QuickstartError(
-                f"there is no cloud in {layout.state}") from None
+                f'there is no cloud in {layout.state}') from None
         except OSError as error:
             raise errors.QuickstartError(
-                f"{layout.settings}: {error.strerror}") from None
+                f'{layout.settings}: {error.strerror}') from None
         return cls(**document)
 
     def save(self, layout: Layout) -> None:
         write_private(layout.settings,
-                      json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+                      json.dumps(dataclasses.asdict(self), indent=1) + '\n')
 
     @property
     def ports(self) -> list[int]:
@@ -161,15 +161,15 @@ class Settings:
 
     @property
     def auth_url(self) -> str:
-        return f"http://127.0.0.1:{self.keystone_port}/v3"
+        return f'http://127.0.0.1:{self.keystone_port}/v3'
 
     @property
     def cinder_url(self) -> str:
-        return f"http://127.0.0.1:{self.cinder_port}"
+        return f'http://127.0.0.1:{self.cinder_port}'
 
     @property
     def api_url(self) -> str:
-        return f"http://127.0.0.1:{self.api_port}"
+        return f'http://127.0.0.1:{self.api_port}'
 
     @property
     def projects(self) -> int:
@@ -178,9 +178,9 @@ class Settings:
 
 def write_private(path: pathlib.Path, text: str, mode: int = 0o600) -> None:
     """Write a file at once and whole, readable by its owner alone."""
-    draft = path.with_name(path.name + ".new")
+    draft = path.with_name(path.name + '.new')
     draft.unlink(missing_ok=True)
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode),
-              "w") as file:
+              'w') as file:
         file.write(text)
     draft.replace(path)

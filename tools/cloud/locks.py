@@ -28,7 +28,7 @@ def held(path: pathlib.Path, run: commands.Commands,
 
     The kernel lets go of it when its holder dies.
     """
-    with path.open("a") as file:
+    with path.open('a') as file:
         told = False
         while True:
             try:
@@ -36,7 +36,7 @@ def held(path: pathlib.Path, run: commands.Commands,
                 break
             except BlockingIOError:
                 if not told:
-                    tell.say(f"waiting for who else holds {path}")
+                    tell.say(f'waiting for who else holds {path}')
                 told = True
                 run.pause(0.2)
         yield

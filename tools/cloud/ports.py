@@ -18,7 +18,7 @@ import socket
 
 from tools.cloud import errors
 
-HOST = "127.0.0.1"
+HOST = '127.0.0.1'
 
 #: Below the range that the kernel takes for outgoing connections, so that a
 #: port found free stays free until its server listens.
@@ -46,11 +46,11 @@ def require_free(port: int, option: str) -> None:
     try:
         if is_free(port):
             return
-        reason = "is taken by another process"
+        reason = 'is taken by another process'
     except OSError as error:
-        reason = f"cannot be used ({error.strerror})"
+        reason = f'cannot be used ({error.strerror})'
     raise errors.QuickstartError(
-        f"port {port} {reason}: choose another with {option}")
+        f'port {port} {reason}: choose another with {option}')
 
 
 def find_free(count: int) -> list[int]:
@@ -61,4 +61,4 @@ def find_free(count: int) -> list[int]:
             found.append(port)
         if len(found) == count:
             return found
-    raise errors.QuickstartError("no free ports on " + HOST)
+    raise errors.QuickstartError('no free ports on ' + HOST)

@@ -22,10 +22,10 @@ from tools.cloud import environments
 from tools.cloud import layout
 from tools.cloud import secrets
 
-_INSIDE = pathlib.Path(__file__).resolve().parent / "inside"
+_INSIDE = pathlib.Path(__file__).resolve().parent / 'inside'
 
 #: In the order in which they depend on each other.
-NAMES = ("keystone", "cinder", "freezer-api", "freezer-scheduler")
+NAMES = ('keystone', 'cinder', 'freezer-api', 'freezer-scheduler')
 
 
 class Programs:
@@ -48,48 +48,48 @@ class Programs:
         etc, envs, settings = self._where.etc, self._envs, self._settings
         python = envs.cloud.python
         made = [
-            self._process("keystone", [
-                python, str(_INSIDE / "keystone_server.py"),
-                str(etc / "keystone.conf"), str(settings.keystone_port)]),
-            self._process("cinder", [
-                python, str(_INSIDE / "cinder_server.py"),
-                str(etc / "cinder.conf")]),
-            self._process("freezer-api", [
-                envs.service.python, "-m", "waitress",
-                f"--listen=127.0.0.1:{settings.api_port}", "--threads=8",
-                "--connection-limit=1000", "--channel-timeout=20",
-                "--asyncore-use-poll", "--ident=freezer",
-                "freezer_api.wsgi:application"],
-                OS_FREEZER_API_CONFIG_FILES=str(etc / "freezer-api.conf")),
-            self._process("freezer-scheduler", [
-                envs.service.script("freezer-scheduler"), "--service-mode",
-                "--config-file", str(etc / "scheduler.conf"),
-                "--scheduler-no-daemon", "start"]),
+            self._process('keystone', [
+                python, str(_INSIDE / 'keystone_server.py'),
+                str(etc / 'keystone.conf'), str(settings.keystone_port)]),
+            self._process('cinder', [
+                python, str(_INSIDE / 'cinder_server.py'),
+                str(etc / 'cinder.conf')]),
+            self._process('freezer-api', [
+                envs.service.python, '-m', 'waitress',
+                f'--listen=127.0.0.1:{settings.api_port}', '--threads=8',
+                '--connection-limit=1000', '--channel-timeout=20',
+                '--asyncore-use-poll', '--ident=freezer',
+                'freezer_api.wsgi:application'],
+                OS_FREEZER_API_CONFIG_FILES=str(etc / 'freezer-api.conf')),
+            self._process('freezer-scheduler', [
+                envs.service.script('freezer-scheduler'), '--service-mode',
+                '--config-file', str(etc / 'scheduler.conf'),
+                '--scheduler-no-daemon', 'start']),
         ]
         return {process.name: process for process in made}
 
     @property
     def urls(self) -> dict[str, str]:
         """Where the processes that listen do so."""
-        return {"keystone": self._settings.auth_url,
-                "cinder": self._settings.cinder_url + "/",
-                "freezer-api": self._settings.api_url + "/"}
+        return {'keystone': self._settings.auth_url,
+                'cinder': self._settings.cinder_url + '/',
+                'freezer-api': self._settings.api_url + '/'}
 
     @property
     def ports(self) -> dict[str, tuple[int, str]]:
         """Port of each process that listens, and the option for it."""
         settings = self._settings
-        return {"keystone": (settings.keystone_port, "--keystone-port"),
-                "cinder": (settings.cinder_port, "--cinder-port"),
-                "freezer-api": (settings.api_port, "--api-port")}
+        return {'keystone': (settings.keystone_port, '--keystone-port'),
+                'cinder': (settings.cinder_port, '--cinder-port'),
+                'freezer-api': (settings.api_port, '--api-port')}
 
     def _process(self, name: str, argv: list[str],
                  **env: str) -> daemons.Daemon:
         return daemons.Daemon(
             name, self._where.state, argv,
             commands.clean_environment(
-                PYTHONUNBUFFERED="1", PYTHONWARNINGS="ignore", **env),
-            self._where.log / f"{name}.log")
+                PYTHONUNBUFFERED='1', PYTHONWARNINGS='ignore', **env),
+            self._where.log / f'{name}.log')
 
     def make_database(self, name: str, run: commands.Commands,
                       keep: secrets.Secrets) -> None:
@@ -97,56 +97,56 @@ class Programs:
 
         :raises errors.QuickstartError: naming the log
         """
-        if name == "keystone":
+        if name == 'keystone':
             self._keystone_database(run, keep)
-        elif name == "cinder" and name not in self._settings.databases:
-            self._forget_half_made("cinder/cinder.db")
-            self._manage(run, "cinder", self._envs.cloud,
-                         ["cinder-manage", "--config-file",
-                          str(self._where.etc / "cinder.conf"),
-                          "db", "sync"])
+        elif name == 'cinder' and name not in self._settings.databases:
+            self._forget_half_made('cinder/cinder.db')
+            self._manage(run, 'cinder', self._envs.cloud,
+                         ['cinder-manage', '--config-file',
+                          str(self._where.etc / 'cinder.conf'),
+                          'db', 'sync'])
             self._settings.databases.append(name)
-        elif name == "freezer-api":
+        elif name == 'freezer-api':
             # Each time: the checkout may bring a newer schema.
-            self._manage(run, "freezer-api", self._envs.service,
-                         ["freezer-manage", "--config-file",
-                          str(self._where.etc / "freezer-api.conf"),
-                          "db", "sync"])
+            self._manage(run, 'freezer-api', self._envs.service,
+                         ['freezer-manage', '--config-file',
+                          str(self._where.etc / 'freezer-api.conf'),
+                          'db', 'sync'])
 
     def _keystone_database(self, run: commands.Commands,
                            keep: secrets.Secrets) -> None:
         settings = self._settings
-        manage = ["keystone-manage", "--config-file",
-                  str(self._where.etc / "keystone.conf")]
-        if "keystone" not in settings.databases:
-            self._forget_half_made("keystone/keystone.db")
-            self._manage(run, "keystone", self._envs.cloud,
-                         [*manage, "db_sync"])
-            settings.databases.append("keystone")
+        manage = ['keystone-manage', '--config-file',
+                  str(self._where.etc / 'keystone.conf')]
+        if 'keystone' not in settings.databases:
+            self._forget_half_made('keystone/keystone.db')
+            self._manage(run, 'keystone', self._envs.cloud,
+                         [*manage, 'db_sync'])
+            settings.databases.append('keystone')
         if settings.catalogue != settings.ports:
             url = settings.auth_url
             self._manage(
-                run, "keystone", self._envs.cloud, [*manage, "bootstrap"],
-                OS_BOOTSTRAP_USERNAME="admin",
+                run, 'keystone', self._envs.cloud, [*manage, 'bootstrap'],
+                OS_BOOTSTRAP_USERNAME='admin',
                 OS_BOOTSTRAP_PASSWORD=keep.admin,
-                OS_BOOTSTRAP_PROJECT_NAME="admin",
-                OS_BOOTSTRAP_ROLE_NAME="admin",
-                OS_BOOTSTRAP_SERVICE_NAME="keystone",
+                OS_BOOTSTRAP_PROJECT_NAME='admin',
+                OS_BOOTSTRAP_ROLE_NAME='admin',
+                OS_BOOTSTRAP_SERVICE_NAME='keystone',
                 OS_BOOTSTRAP_REGION_ID=config.REGION,
                 OS_BOOTSTRAP_PUBLIC_URL=url,
                 OS_BOOTSTRAP_INTERNAL_URL=url,
                 OS_BOOTSTRAP_ADMIN_URL=url)
 
     def _forget_half_made(self, database: str) -> None:
-        for suffix in ("", "-wal", "-shm"):
+        for suffix in ('', '-wal', '-shm'):
             self._where.state.joinpath(database + suffix).unlink(
                 missing_ok=True)
 
     def _manage(self, run: commands.Commands, name: str,
                 env: environments.Environment, argv: list[str],
                 **variables: str) -> None:
-        run.log(" ".join([argv[0], *argv[3:]]),
-                self._where.log / f"{name}-setup.log",
+        run.log(' '.join([argv[0], *argv[3:]]),
+                self._where.log / f'{name}-setup.log',
                 [env.script(argv[0]), *argv[1:]],
                 commands.clean_environment(**variables),
                 cwd=self._where.state)

@@ -47,7 +47,7 @@ class Progress:
             return
         with self._lock:
             self._said = time.monotonic()
-            print(f"[{self.seconds:6.1f}s] {text}", file=self._stream,
+            print(f'[{self.seconds:6.1f}s] {text}', file=self._stream,
                   flush=True)
 
     @contextlib.contextmanager
@@ -69,4 +69,4 @@ class Progress:
         while not ended.wait(QUIET_SECONDS / 4):
             quiet = time.monotonic() - self._said
             if quiet >= QUIET_SECONDS and text == self._running[-1]:
-                self.say("still " + "; ".join(self._running))
+                self.say('still ' + '; '.join(self._running))

@@ -38,7 +38,7 @@ class HttpError(errors.QuickstartError):
 
     def __init__(self, method: str, url: str, status: int,
                  body: str) -> None:
-        super().__init__(f"{method} {url}: {status} {body[:500]}")
+        super().__init__(f'{method} {url}: {status} {body[:500]}')
         self.status = status
 
 
@@ -52,8 +52,8 @@ def request(method: str, url: str, body: Document | None = None,
     """
     data = None if body is None else json.dumps(body).encode()
     message = urllib.request.Request(
-        url, data, {"Content-Type": "application/json",
-                    "Accept": "application/json"} | (headers or {}),
+        url, data, {'Content-Type': 'application/json',
+                    'Accept': 'application/json'} | (headers or {}),
         method=method)
     try:
         with _OPENER.open(message, timeout=60) as answer:
@@ -61,11 +61,11 @@ def request(method: str, url: str, body: Document | None = None,
             return json.loads(text) if text else {}, answer.headers
     except urllib.error.HTTPError as error:
         with error:
-            text = error.read().decode(errors="replace")
+            text = error.read().decode(errors='replace')
         raise HttpError(method, url, error.code, text) from None
     except (OSError, http.client.HTTPException) as error:
         raise errors.QuickstartError(
-            f"{method} {url}: no answer ({error})") from None
+            f'{method} {url}: no answer ({error})') from None
 
 
 def answers(url: str) -> bool:
@@ -92,18 +92,18 @@ class Session:
 
         :raises HttpError: Keystone refuses
         """
-        domain = {"id": "default"}
-        answer, headers = request("POST", f"{auth_url}/auth/tokens", {
-            "auth": {
-                "identity": {
-                    "methods": ["password"],
-                    "password": {"user": {
-                        "name": user, "domain": domain,
-                        "password": password}}},
-                "scope": {"project": {"name": project, "domain": domain}},
+        domain = {'id': 'default'}
+        answer, headers = request('POST', f'{auth_url}/auth/tokens', {
+            'auth': {
+                'identity': {
+                    'methods': ['password'],
+                    'password': {'user': {
+                        'name': user, 'domain': domain,
+                        'password': password}}},
+                'scope': {'project': {'name': project, 'domain': domain}},
             }})
-        self._token = headers["X-Subject-Token"]
-        self.project_id: str = answer["token"]["project"]["id"]
+        self._token = headers['X-Subject-Token']
+        self.project_id: str = answer['token']['project']['id']
 
     def call(self, method: str, url: str, body: Document | None = None,
              **headers: str) -> Document:
@@ -111,7 +111,7 @@ class Session:
 
         :raises HttpError: the status is 400 or more
         """
-        extra = {name.replace("_", "-"): value
+        extra = {name.replace('_', '-'): value
                  for name, value in headers.items()}
         return request(method, url, body,
-                       {"X-Auth-Token": self._token} | extra)[0]
+                       {'X-Auth-Token': self._token} | extra)[0]

@@ -38,7 +38,7 @@ def _fernet_key() -> str:
 
 def load(where: layout.Layout) -> Secrets:
     """The secrets of a cloud, made at the first call."""
-    path = where.etc / "secrets.json"
+    path = where.etc / 'secrets.json'
     if not path.exists():
         fresh = Secrets(secrets.token_hex(16), secrets.token_hex(16),
                         secrets.token_hex(16), _fernet_key())
@@ -52,6 +52,6 @@ def key_repository(folder: pathlib.Path) -> None:
     Keystone wants the current key and the next one, named by numbers.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for number in ("0", "1"):
+    for number in ('0', '1'):
         if not (folder / number).exists():
             layout.write_private(folder / number, _fernet_key())

@@ -34,7 +34,7 @@ _PATIENCE = 120
 
 #: What the scheduler logs when it can be given work, and the seconds after
 #: which its being alive is taken for that, should it log something else.
-_REGISTERED = b"Registered as client"
+_REGISTERED = b'Registered as client'
 _ALIVE_SECONDS = 15
 
 
@@ -93,7 +93,7 @@ class Startup:
         servers = [process for process in self._missing
                    if process.name in self._programs.urls]
         if servers:
-            with self._tell.step("starting " + ", ".join(
+            with self._tell.step('starting ' + ', '.join(
                     process.name for process in servers)):
                 self._run.together(*(
                     functools.partial(self._serve, process)
@@ -104,12 +104,12 @@ class Startup:
         self._programs.make_database(process.name, self._run, self._keep)
         process.start()
         self._await(process, self._programs.urls[process.name])
-        if process.name == "keystone":
+        if process.name == 'keystone':
             settings = self._settings
             if settings.catalogue != settings.ports:
                 identity.Identity(settings, self._keep).services()
                 settings.catalogue = settings.ports
-        self._tell.say(f"{process.name} is up")
+        self._tell.say(f'{process.name} is up')
 
     def _await(self, process: daemons.Daemon, url: str) -> None:
         end = time.monotonic() + _PATIENCE
@@ -118,7 +118,7 @@ class Startup:
                 return
             self._run.pause(0.1)
         raise errors.QuickstartError(
-            f"{process.name} does not answer at {url}", process.log)
+            f'{process.name} does not answer at {url}', process.log)
 
     def _seed(self, projects: int | None) -> None:
         """Give the cloud the projects and volumes that it lacks."""
@@ -126,11 +126,11 @@ class Startup:
         there = settings.projects
         wanted = projects if projects is not None else there or 3
         if wanted < there:
-            self._tell.say(f"keeping all {there} projects")
+            self._tell.say(f'keeping all {there} projects')
         lacking = {
-            f"project-{number}": number
+            f'project-{number}': number
             for number in range(1, max(wanted, there) + 1)
-            if settings.seeded.get(f"project-{number}", -1)
+            if settings.seeded.get(f'project-{number}', -1)
             < settings.volumes}
         if not lacking:
             return
@@ -157,9 +157,9 @@ class Startup:
         """
         for process in self._missing:
             log = process.own_log
-            if process.name == "freezer-scheduler" and log is not None:
+            if process.name == 'freezer-scheduler' and log is not None:
                 before = log.stat().st_size if log.exists() else 0
-                self._tell.say(f"starting {process.name}")
+                self._tell.say(f'starting {process.name}')
                 process.start()
                 return process, log, before
         return None
@@ -173,26 +173,26 @@ class Startup:
         """
         settings = self._settings
         session = rest.Session(settings.auth_url, config.SERVICE_USER,
-                               self._keep.freezer, "service")
-        url = f"{settings.api_url}/v2/{session.project_id}/clients?limit=100"
+                               self._keep.freezer, 'service')
+        url = f'{settings.api_url}/v2/{session.project_id}/clients?limit=100'
         began = time.monotonic()
         while process.running and time.monotonic() < began + _PATIENCE:
             alive = time.monotonic() > began + _ALIVE_SECONDS
             if alive or _REGISTERED in _since(log, before):
-                clients = session.call("GET", url)["clients"]
-                if any(row["client"]["is_central"] for row in clients):
-                    self._tell.say(f"{process.name} is up")
+                clients = session.call('GET', url)['clients']
+                if any(row['client']['is_central'] for row in clients):
+                    self._tell.say(f'{process.name} is up')
                     return
             self._run.pause(0.1)
         raise errors.QuickstartError(
-            f"{process.name} did not register its client", process.log)
+            f'{process.name} did not register its client', process.log)
 
 
 def _since(log: pathlib.Path, before: int) -> bytes:
     """What a log has got since it was so many bytes long."""
     try:
-        with log.open("rb") as file:
+        with log.open('rb') as file:
             file.seek(before)
             return file.read()
     except FileNotFoundError:
-        return b""
+        return b''

@@ -30,23 +30,23 @@ def seed(settings: layout.Settings, number: int, first: int,
     :param first: number of the first volume
     :raises errors.QuickstartError: Cinder did not make them available
     """
-    user, project = f"user-{number}", f"project-{number}"
+    user, project = f'user-{number}', f'project-{number}'
     session = rest.Session(settings.auth_url, user, user, project)
-    base = f"{settings.cinder_url}/v3/{session.project_id}/volumes"
-    there = {volume["name"]
-             for volume in session.call("GET", base + "/detail")["volumes"]}
-    wanted = [f"volume-{count}"
+    base = f'{settings.cinder_url}/v3/{session.project_id}/volumes'
+    there = {volume['name']
+             for volume in session.call('GET', base + '/detail')['volumes']}
+    wanted = [f'volume-{count}'
               for count in range(first, settings.volumes + 1)]
     for name in wanted:
         if name not in there:
-            session.call("POST", base, {"volume": {"name": name, "size": 1}})
+            session.call('POST', base, {'volume': {'name': name, 'size': 1}})
     end = time.monotonic() + 120
     while True:
-        states = {volume["name"]: volume["status"] for volume in
-                  session.call("GET", base + "/detail")["volumes"]}
-        if all(states.get(name) == "available" for name in wanted):
+        states = {volume['name']: volume['status'] for volume in
+                  session.call('GET', base + '/detail')['volumes']}
+        if all(states.get(name) == 'available' for name in wanted):
             return
-        if "error" in states.values() or time.monotonic() > end:
+        if 'error' in states.values() or time.monotonic() > end:
             raise errors.QuickstartError(
-                f"volumes of {project} are not available: {states}")
+                f'volumes of {project} are not available: {states}')
         run.pause(0.2)

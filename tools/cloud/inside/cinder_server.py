@@ -22,8 +22,8 @@ import threading
 import typing
 import warnings
 
-os.environ["OS_CINDER_DISABLE_EVENTLET_PATCHING"] = "true"
-warnings.simplefilter("ignore")
+os.environ['OS_CINDER_DISABLE_EVENTLET_PATCHING'] = 'true'
+warnings.simplefilter('ignore')
 
 from cinder import monkey_patch  # noqa: E402
 
@@ -72,13 +72,13 @@ def do_without_root() -> None:
                     os_brick.privileged.default,
                     os_brick.privileged.brick_privsep_hide_output):
         context.set_client_mode(False)
-    utils.get_root_helper = lambda: ""
+    utils.get_root_helper = lambda: ''
 
 
 def connect_locally(conf: cfg.ConfigOpts) -> None:
     """Spare the commands that look for iSCSI, NVMe and Fibre Channel."""
-    properties = {"host": conf.host, "ip": conf.my_ip, "multipath": False,
-                  "platform": "x86_64", "os_type": "linux"}
+    properties = {'host': conf.host, 'ip': conf.my_ip, 'multipath': False,
+                  'platform': 'x86_64', 'os_type': 'linux'}
 
     def connector_properties(*_args: typing.Any,
                              **_kwargs: typing.Any) -> dict[str, object]:
@@ -92,25 +92,25 @@ def services(conf: cfg.ConfigOpts) -> typing.Iterator[Service]:
     for backend in conf.enabled_backends:
         conf.register_opt(cinder.cmd.volume.host_opt, group=backend)
         yield Service.create(
-            host=f"{conf.host}@{backend}", service_name=backend,
+            host=f'{conf.host}@{backend}', service_name=backend,
             binary=constants.VOLUME_BINARY, coordination=True)
     yield Service.create(
-        binary="cinder-backup", service_name="backup", coordination=True,
+        binary='cinder-backup', service_name='backup', coordination=True,
         process_number=1,
         semaphore=utils.semaphore_factory(conf.backup_max_operations, 1))
     # Last: it waits up to a minute for the volume service's first report.
-    yield Service.create(binary="cinder-scheduler")
+    yield Service.create(binary='cinder-scheduler')
 
 
 def main() -> None:
     config_file = sys.argv[1]
-    sys.argv = ["cinder", "--config-file", config_file]
+    sys.argv = ['cinder', '--config-file', config_file]
     conf = cfg.CONF
     sqlite_wal.install()
     i18n.enable_lazy()
     objects.register_all()
-    conf(sys.argv[1:], project="cinder", version=version.version_string())
-    logging.setup(conf, "cinder")
+    conf(sys.argv[1:], project='cinder', version=version.version_string())
+    logging.setup(conf, 'cinder')
     do_without_root()
     connect_locally(conf)
     os_brick.setup(conf)
@@ -119,8 +119,8 @@ def main() -> None:
     coordination.COORDINATOR.start()
     for part in list(services(conf)):
         part.start()
-    application = wsgi.Loader(conf).load_app(name="osapi_volume")
-    server.serve(application, conf.osapi_volume_listen_port, "cinder")
+    application = wsgi.Loader(conf).load_app(name='osapi_volume')
+    server.serve(application, conf.osapi_volume_listen_port, 'cinder')
 
 
 main()

@@ -29,12 +29,12 @@ from oslo_config import cfg
 from oslo_utils import units
 
 OPTIONS = [
-    cfg.StrOpt("file_volume_dir", help="Directory of the backing files."),
-    cfg.IntOpt("file_volume_mib_per_gb", default=1024, min=1, max=1024,
-               help="MiB of backing file for a GB of volume. Less than 1024 "
-                    "makes scaled-down volumes, quick to back up."),
-    cfg.IntOpt("file_volume_capacity_gb", default=1000,
-               help="Capacity told to the scheduler."),
+    cfg.StrOpt('file_volume_dir', help='Directory of the backing files.'),
+    cfg.IntOpt('file_volume_mib_per_gb', default=1024, min=1, max=1024,
+               help='MiB of backing file for a GB of volume. Less than 1024 '
+                    'makes scaled-down volumes, quick to back up.'),
+    cfg.IntOpt('file_volume_capacity_gb', default=1000,
+               help='Capacity told to the scheduler.'),
 ]
 cfg.CONF.register_opts(OPTIONS, group=configuration.SHARED_CONF_GROUP)
 
@@ -43,8 +43,8 @@ cfg.CONF.register_opts(OPTIONS, group=configuration.SHARED_CONF_GROUP)
 class FileVolumeDriver(driver.VolumeDriver):
     """Volumes and snapshots as files."""
 
-    VERSION = "1.0.0"
-    CI_WIKI_NAME = "none"
+    VERSION = '1.0.0'
+    CI_WIKI_NAME = 'none'
 
     def __init__(self, *args: typing.Any, **kwargs: typing.Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,7 +62,7 @@ class FileVolumeDriver(driver.VolumeDriver):
         return size_gb * per_gb * units.Mi
 
     def _copy(self, source: str, target: str, size_gb: int) -> None:
-        subprocess.run(["cp", "--sparse=always", "--reflink=auto",
+        subprocess.run(['cp', '--sparse=always', '--reflink=auto',
                         self._path(source), self._path(target)], check=True)
         os.truncate(self._path(target), self._bytes(size_gb))
 
@@ -76,29 +76,29 @@ class FileVolumeDriver(driver.VolumeDriver):
     def check_for_setup_error(self) -> None:
         if not os.access(self.configuration.file_volume_dir, os.W_OK):
             raise exception.VolumeBackendAPIException(
-                data="file_volume_dir is not writable")
+                data='file_volume_dir is not writable')
 
     def _update_volume_stats(self) -> None:
         capacity = self.configuration.file_volume_capacity_gb
         self._stats = {
-            "volume_backend_name":
-                self.configuration.safe_get("volume_backend_name") or "file",
-            "vendor_name": "none",
-            "driver_version": self.VERSION,
-            "storage_protocol": "file",
-            "total_capacity_gb": capacity,
-            "free_capacity_gb": capacity,
-            "reserved_percentage": 0,
-            "thin_provisioning_support": True,
-            "thick_provisioning_support": False,
-            "multiattach": False,
-            "max_over_subscription_ratio": "100.0",
-            "provisioned_capacity_gb": 0,
-            "QoS_support": False,
+            'volume_backend_name':
+                self.configuration.safe_get('volume_backend_name') or 'file',
+            'vendor_name': 'none',
+            'driver_version': self.VERSION,
+            'storage_protocol': 'file',
+            'total_capacity_gb': capacity,
+            'free_capacity_gb': capacity,
+            'reserved_percentage': 0,
+            'thin_provisioning_support': True,
+            'thick_provisioning_support': False,
+            'multiattach': False,
+            'max_over_subscription_ratio': '100.0',
+            'provisioned_capacity_gb': 0,
+            'QoS_support': False,
         }
 
     def create_volume(self, volume: typing.Any) -> None:
-        with open(self._path(volume.name), "wb") as file:
+        with open(self._path(volume.name), 'wb') as file:
             file.truncate(self._bytes(volume.size))
 
     def delete_volume(self, volume: typing.Any) -> None:
@@ -127,14 +127,14 @@ class FileVolumeDriver(driver.VolumeDriver):
     def initialize_connection(self, volume: typing.Any,
                               connector: typing.Any, **kwargs: typing.Any,
                               ) -> dict[str, typing.Any]:
-        return {"driver_volume_type": "local",
-                "data": {"device_path": self._path(volume.name)}}
+        return {'driver_volume_type': 'local',
+                'data': {'device_path': self._path(volume.name)}}
 
     def initialize_connection_snapshot(
             self, snapshot: typing.Any, connector: typing.Any,
             **kwargs: typing.Any) -> dict[str, typing.Any]:
-        return {"driver_volume_type": "local",
-                "data": {"device_path": self._path(snapshot.name)}}
+        return {'driver_volume_type': 'local',
+                'data': {'device_path': self._path(snapshot.name)}}
 
     def terminate_connection(self, volume: typing.Any, connector: typing.Any,
                              **kwargs: typing.Any) -> None:

@@ -24,12 +24,12 @@ import sqlite_wal
 
 def main() -> None:
     config_file, port = sys.argv[1], int(sys.argv[2])
-    warnings.simplefilter("ignore")
+    warnings.simplefilter('ignore')
     sqlite_wal.install()
     # Keystone parses sys.argv when its application is imported.
-    sys.argv = ["keystone", "--config-file", config_file]
+    sys.argv = ['keystone', '--config-file', config_file]
     from keystone.wsgi import api
-    server.serve(api.application, port, "keystone")
+    server.serve(api.application, port, 'keystone')
 
 
 main()

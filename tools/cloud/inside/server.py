@@ -22,7 +22,7 @@ import waitress
 def serve(application: typing.Any, port: int, name: str) -> None:
     """Serve an application on 127.0.0.1 until SIGTERM or SIGINT."""
     server = waitress.create_server(
-        application, host="127.0.0.1", port=port, ident=name, threads=8,
+        application, host='127.0.0.1', port=port, ident=name, threads=8,
         # Clients that keep their connections open would fill up the default
         # of 100, at which waitress stops accepting.
         connection_limit=1000, channel_timeout=20, cleanup_interval=5,

@@ -27,21 +27,21 @@ import sqlalchemy
 _current = threading.local()
 
 
-@sqlalchemy.event.listens_for(sqlalchemy.engine.Engine, "connect")
+@sqlalchemy.event.listens_for(sqlalchemy.engine.Engine, 'connect')
 def _use_write_ahead_log(connection: typing.Any, record: object) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute('PRAGMA journal_mode = WAL')
     cursor.close()
 
 
 @sqlalchemy.event.listens_for(
-    sqlalchemy.engine.Engine, "before_cursor_execute", retval=True)
+    sqlalchemy.engine.Engine, 'before_cursor_execute', retval=True)
 def _begin_as_writer(
         connection: object, cursor: object, statement: str,
         parameters: typing.Any, context: object, executemany: bool,
 ) -> tuple[str, typing.Any]:
-    if statement == "BEGIN" and getattr(_current, "writes", False):
-        statement = "BEGIN IMMEDIATE"
+    if statement == 'BEGIN' and getattr(_current, 'writes', False):
+        statement = 'BEGIN IMMEDIATE'
     return statement, parameters
 
 
