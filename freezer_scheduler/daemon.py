@@ -41,7 +41,8 @@ def detach(prepare: Callable[[], None], inside: Callable[[], int]) -> int:
         os._exit(0)
     status = 1
     try:
-        os.chdir('/')
+        # Not to /: files named in relation to here are read again on
+        # reload.
         os.umask(0o077)
         prepare()
         nothing = os.open(os.devnull, os.O_RDWR)

@@ -73,10 +73,6 @@ def _run(conf: cfg.ConfigOpts) -> int:
             return 0
         case 'reload':
             return _reload(pid_file)
-    if conf.action is None:
-        print('an action is missing: start, stop, restart, status or reload',
-              file=sys.stderr)
-        return 2
     raise _Failed(f'unknown action {conf.action!r}: must be start, stop, '
                   f'restart, status or reload')
 
