@@ -1,0 +1,171 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""freezer-manage, called as its console script calls it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import pathlib
+import sqlite3
+
+from cryptography import fernet
+import fixtures
+import testtools
+
+from freezer_api.cmd import manage
+from freezer_api.db import migration
+
+
+class ManageTest(testtools.TestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.database = self.folder / 'freezer.db'
+        self.config = self.folder / 'freezer-api.conf'
+        self.configure(f'sqlite:///{self.database}')
+        # oslo.log takes over the root logger; give it back.
+        self.useFixture(fixtures.FakeLogger())
+
+    def configure(self, url: str) -> None:
+        self.config.write_text(f'[database]\nconnection = {url}\n',
+                               encoding='utf-8')
+
+    def run_manage(self, *args: str) -> tuple[int, str, str]:
+        """Return (exit status, stdout, stderr)."""
+        out = io.StringIO()
+        errors = io.StringIO()
+        with (contextlib.redirect_stdout(out),
+              contextlib.redirect_stderr(errors)):
+            try:
+                status = manage.main(
+                    ['--config-file', str(self.config), *args])
+            except SystemExit as stop:
+                assert isinstance(stop.code, int)
+                status = stop.code
+        return status, out.getvalue(), errors.getvalue()
+
+    def assert_fails(self, *args: str) -> str:
+        """Return the one line that says why."""
+        status, out, errors = self.run_manage(*args)
+        self.assertEqual((1, ''), (status, out))
+        self.assertEqual(1, len(errors.splitlines()), errors)
+        self.assertTrue(errors.startswith('freezer-manage: '), errors)
+        return errors
+
+
+class TestDatabase(ManageTest):
+
+    def test_sync_and_version(self) -> None:
+        self.assertEqual((0, 'none\n', ''), self.run_manage('db', 'version'))
+        self.assertEqual(0, self.run_manage('db', 'sync')[0])
+        self.assertEqual((0, f'{migration.head()} (head)\n', ''),
+                         self.run_manage('db', 'version'))
+
+    def test_version_behind(self) -> None:
+        migration.sync(f'sqlite:///{self.database}', '23c8ad2655a6')
+        self.assertEqual((0, '23c8ad2655a6\n', ''),
+                         self.run_manage('db', 'version'))
+
+    def test_sync_again(self) -> None:
+        for _ in range(2):
+            self.assertEqual(0, self.run_manage('db', 'sync')[0])
+
+    def test_words_of_upstream(self) -> None:
+        self.assertEqual(0, self.run_manage('db', 'update')[0])
+        status, out, _ = self.run_manage('db', 'show')
+        self.assertEqual(0, status)
+        self.assertIn('jobs', out.splitlines())
+        self.assertIn('alembic_version', out.splitlines())
+
+    def test_no_connection(self) -> None:
+        self.configure('')
+        self.assertIn('connection is not set',
+                      self.assert_fails('db', 'sync'))
+
+    def test_a_directory_that_is_not_there(self) -> None:
+        self.configure(f'sqlite:///{self.folder}/gone/freezer.db')
+        self.assertIn('unable to open', self.assert_fails('db', 'sync'))
+
+    def test_a_server_that_is_not_there(self) -> None:
+        self.configure('mysql+pymysql://freezer:s3cr3t@127.0.0.1:9/freezer')
+        text = self.assert_fails('db', 'sync')
+        self.assertIn('127.0.0.1', text)
+        self.assertNotIn('s3cr3t', text)
+
+    def test_urls_that_cannot_be_used(self) -> None:
+        for url in ('s3cr3t', 'mysql+pymysql://u:s3cr3t:x@host:s3cr3t/db',
+                    'oracle://u:s3cr3t@host/db',
+                    'mysql+nothing://u:s3cr3t@host/db'):
+            self.configure(url)
+            self.assertNotIn('s3cr3t', self.assert_fails('db', 'sync'))
+
+    def test_a_file_that_is_no_database(self) -> None:
+        self.database.write_text('x' * 1000, encoding='utf-8')
+        self.assert_fails('db', 'sync')
+
+    def test_tables_without_version(self) -> None:
+        connection = sqlite3.connect(self.database)
+        connection.execute('CREATE TABLE jobs (id TEXT)')
+        connection.close()
+        self.assertIn('no version', self.assert_fails('db', 'sync'))
+
+
+class TestConfiguration(ManageTest):
+
+    def test_a_file_that_is_not_there(self) -> None:
+        self.config.unlink()
+        self.assertIn(str(self.config), self.assert_fails('db', 'sync'))
+
+    def test_a_line_that_is_no_option(self) -> None:
+        self.config.write_text('[database]\n  x\nmysql://u:s3cr3t@host/db\n',
+                               encoding='utf-8')
+        self.assertNotIn('s3cr3t', self.assert_fails('db', 'sync'))
+
+
+class TestUsage(ManageTest):
+
+    def test_wrong_words(self) -> None:
+        cases: list[tuple[str, ...]] = [
+            (), ('db',), ('db', 'destroy'), ('database', 'sync'),
+            ('db', 'sync', 'now'), ('--what', 'db', 'sync')]
+        for args in cases:
+            status, out, errors = self.run_manage(*args)
+            self.assertEqual((2, ''), (status, out), ' '.join(args))
+            self.assertIn('usage: freezer-manage', errors)
+        self.assertFalse(self.database.exists())
+
+    def test_help(self) -> None:
+        status, out, _ = self.run_manage('db', '--help')
+        self.assertEqual(0, status)
+        for verb in manage.COMMANDS['db']:
+            self.assertIn(verb, out)
+
+
+class TestCredential(ManageTest):
+
+    def test_generate_key(self) -> None:
+        keys = set()
+        for _ in range(2):
+            status, out, errors = self.run_manage('credential',
+                                                  'generate-key')
+            self.assertEqual((0, ''), (status, errors))
+            fernet.Fernet(out.strip().encode())
+            keys.add(out)
+        self.assertEqual(2, len(keys))
+
+    def test_generate_key_needs_no_database(self) -> None:
+        self.configure('')
+        self.assertEqual(0, self.run_manage('credential',
+                                            'generate-key')[0])
