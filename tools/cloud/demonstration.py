@@ -219,6 +219,7 @@ def main(home: pathlib.Path, tell: progress.Progress) -> int:
     :raises errors.QuickstartError: anything was not as it should be
     """
     made = cloud.Cloud(_state(home), home=home, tell=tell)
+    tell.say(f'this cloud lives in {made.layout.state} for a while')
     try:
         made.up(cloud.Options.on_free_ports(projects=3))
         demonstration = Demonstration(made, tell)
