@@ -22,6 +22,7 @@ import falcon
 from oslo_config import cfg
 
 from freezer_api.api import errors
+from freezer_api.domain import search
 
 
 def body(req: falcon.Request) -> Any:
@@ -46,24 +47,30 @@ def _no_constant(text: str) -> None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Page:
-    """Which part of a list is wanted."""
+class Wanted:
+    """Which items of a list are wanted."""
 
     limit: int
     offset: int
+    search: search.Search
 
 
-def page(req: falcon.Request, conf: cfg.ConfigOpts) -> Page:
-    """Return the paging of a list request.
+def wanted(req: falcon.Request, conf: cfg.ConfigOpts) -> Wanted:
+    """Return what a list request asks for, in its query and its body.
 
     A limit of 0 means the default, and one over the configured maximum that
     maximum.
 
-    :raises freezer_api.api.errors.ApiError: 400 on a value that is no
-        integer of 0 or more
+    :raises freezer_api.api.errors.ApiError: 400 on a limit or offset that is
+        no integer of 0 or more, and on an unusable search
     """
     limit = _integer(req, 'limit') or conf.api.default_limit
-    return Page(min(limit, conf.api.max_limit), _integer(req, 'offset'))
+    try:
+        asked = search.parse(body(req))
+    except search.SearchError as error:
+        raise errors.bad_request(str(error), 'invalid_search') from None
+    return Wanted(
+        min(limit, conf.api.max_limit), _integer(req, 'offset'), asked)
 
 
 def _integer(req: falcon.Request, name: str) -> int:

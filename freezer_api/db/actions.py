@@ -23,8 +23,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import exact
 from freezer_api.db import models
 from freezer_api.db import rows
+from freezer_api.db import search
 
 # Keys of freezer_action that have a column of their own; each is shown, null
 # where it is not set.
@@ -32,6 +34,15 @@ COLUMNS = {'backup_name': 'backup_name', 'action': 'action',
            'mode': 'actionmode', 'container': 'container',
            'timeout': 'timeout', 'priority': 'priority',
            'path_to_backup': 'path_to_backup', 'log_file': 'log_file'}
+
+SEARCHED = search.Columns(
+    keys={'action_id': models.Action.id,
+          'project_id': models.Action.project_id,
+          'user_id': models.Action.user_id},
+    texts=(models.Action.id, models.Action.backup_name,
+           models.Action.action, models.Action.actionmode,
+           models.Action.path_to_backup, models.Action.container,
+           models.Action.backup_metadata))
 
 DEFAULT_MAX_RETRIES = 5
 DEFAULT_MAX_RETRIES_INTERVAL = 6
@@ -101,16 +112,14 @@ def find(session: orm.Session, project_id: str,
     """Return a live action of the project."""
     return session.scalars(sa.select(models.Action).where(
         rows.live(models.Action), models.Action.project_id == project_id,
-        models.Action.id == action_id)).first()
+        exact.same_text(models.Action.id, action_id))).first()
 
 
-def list_page(session: orm.Session, project_id: str, limit: int,
-              offset: int) -> Sequence[models.Action]:
-    """Return a page of the project's actions."""
-    query = sa.select(models.Action).where(
-        rows.live(models.Action), models.Action.project_id == project_id)
-    return session.scalars(rows.ordered(query, models.Action)
-                           .limit(limit).offset(offset)).all()
+def of_project(project_id: str) -> sa.Select[models.Action]:
+    """Return the query of the project's actions."""
+    return rows.ordered(sa.select(models.Action).where(
+        rows.live(models.Action), models.Action.project_id == project_id),
+        models.Action)
 
 
 def add(session: orm.Session, project_id: str, user_id: str,

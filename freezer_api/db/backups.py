@@ -15,24 +15,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Sequence
 import json
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import exact
 from freezer_api.db import models
 from freezer_api.db import rows
+from freezer_api.db import search
 
 
-def list_page(session: orm.Session, project_id: str, limit: int,
-              offset: int) -> Sequence[models.Backup]:
-    """Return a page of the project's backups."""
-    query = sa.select(models.Backup).where(
-        rows.live(models.Backup), models.Backup.project_id == project_id)
-    return session.scalars(rows.ordered(query, models.Backup)
-                           .limit(limit).offset(offset)).all()
+SEARCHED = search.Columns(
+    keys={'backup_id': models.Backup.id, 'status': models.Backup.status,
+          'project_id': models.Backup.project_id,
+          'user_id': models.Backup.user_id},
+    texts=(models.Backup.id, models.Backup.job_id, models.Backup.status,
+           models.Backup.backup_metadata))
+
+
+def of_project(project_id: str) -> sa.Select[models.Backup]:
+    """Return the query of the project's backups."""
+    return rows.ordered(sa.select(models.Backup).where(
+        rows.live(models.Backup), models.Backup.project_id == project_id),
+        models.Backup)
 
 
 def find(session: orm.Session, project_id: str, backup_id: str,
@@ -40,7 +47,7 @@ def find(session: orm.Session, project_id: str, backup_id: str,
     """Return a live backup of the project."""
     query = sa.select(models.Backup).where(
         rows.live(models.Backup), models.Backup.project_id == project_id,
-        models.Backup.id == backup_id)
+        exact.same_text(models.Backup.id, backup_id))
     if lock:
         query = query.with_for_update().execution_options(
             populate_existing=True)

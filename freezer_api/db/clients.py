@@ -14,15 +14,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import dataclasses
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import exact
 from freezer_api.db import models
 from freezer_api.db import rows
+from freezer_api.db import search
 from freezer_api.domain import capabilities
+
+SEARCHED = search.Columns(
+    keys={'client_id': models.Client.client_id, 'uuid': models.Client.uuid,
+          'hostname': models.Client.hostname,
+          'description': models.Client.description,
+          'project_id': models.Client.project_id,
+          'user_id': models.Client.user_id,
+          'is_central': models.Client.is_central},
+    texts=(models.Client.client_id, models.Client.uuid,
+           models.Client.hostname, models.Client.description))
 
 
 class Taken(Exception):
@@ -61,12 +72,10 @@ def _visible(project_id: str) -> sa.ColumnElement[bool]:
                models.Client.is_central == sa.true()))
 
 
-def list_visible(session: orm.Session, project_id: str, limit: int,
-                 offset: int) -> Sequence[models.Client]:
-    """Return a page of the project's clients and of all central ones."""
-    query = sa.select(models.Client).where(_visible(project_id))
-    return session.scalars(rows.ordered(query, models.Client)
-                           .limit(limit).offset(offset)).all()
+def visible(project_id: str) -> sa.Select[models.Client]:
+    """Return the query of the project's clients and of all central ones."""
+    return rows.ordered(
+        sa.select(models.Client).where(_visible(project_id)), models.Client)
 
 
 def find_visible(session: orm.Session, project_id: str,
@@ -77,7 +86,8 @@ def find_visible(session: orm.Session, project_id: str,
     a central one's place.
     """
     query = sa.select(models.Client).where(
-        _visible(project_id), models.Client.client_id == client_id)
+        _visible(project_id),
+        exact.same_text(models.Client.client_id, client_id))
     return session.scalars(query.order_by(
         models.Client.is_central.desc(), models.Client.created_at,
         models.Client.id).limit(1)).first()
@@ -112,7 +122,7 @@ def register(session: orm.Session, project_id: str, user_id: str,
     _refuse_foreign(session, project_id, registration.client_id)
     query = sa.select(models.Client).where(
         rows.live(models.Client), models.Client.project_id == project_id,
-        models.Client.client_id == registration.client_id)
+        exact.same_text(models.Client.client_id, registration.client_id))
     client = session.scalars(query.order_by(
         models.Client.is_central.desc(), models.Client.created_at,
         models.Client.id).limit(1)).first()
@@ -135,7 +145,8 @@ def register(session: orm.Session, project_id: str, user_id: str,
 def _refuse_foreign(session: orm.Session, project_id: str,
                     client_id: str) -> None:
     central = session.scalars(sa.select(models.Client.id).where(
-        rows.live(models.Client), models.Client.client_id == client_id,
+        rows.live(models.Client),
+        exact.same_text(models.Client.client_id, client_id),
         models.Client.is_central == sa.true(),
         models.Client.project_id != project_id).limit(1)).first()
     if central is not None:
@@ -164,8 +175,9 @@ def drop_duplicate(session: orm.Session, client: models.Client,
     in a transaction after that of :func:`register`, each sees both, and the
     younger goes.
     """
-    condition = [rows.live(models.Client),
-                 models.Client.client_id == client.client_id]
+    condition: list[sa.ColumnElement[bool]] = [
+        rows.live(models.Client),
+        exact.same_text(models.Client.client_id, client.client_id)]
     condition.append(
         models.Client.is_central == sa.true() if client.is_central
         else models.Client.project_id == client.project_id)
@@ -187,6 +199,7 @@ def delete(session: orm.Session, client: models.Client, now: int) -> None:
     if client.is_central and session.scalars(
             sa.select(models.Job.id).where(
                 rows.live(models.Job),
-                models.Job.client_id == client.client_id).limit(1)).first():
+                exact.same_text(models.Job.client_id, client.client_id)
+                ).limit(1)).first():
         raise InUse(f'Client {client.client_id} still has jobs')
     rows.delete(client, now)

@@ -14,14 +14,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 import dataclasses
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import exact
 from freezer_api.db import models
 from freezer_api.db import rows
+from freezer_api.db import search
 from freezer_api.domain import jobs as domain
 
 _RUNTIME = tuple(field.name for field in dataclasses.fields(domain.Runtime))
@@ -57,7 +58,7 @@ def find(session: orm.Session, project_id: str | None, job_id: str,
     :param lock: keep others from changing it until the transaction ends
     """
     query = sa.select(models.Job).where(
-        rows.live(models.Job), models.Job.id == job_id)
+        rows.live(models.Job), exact.same_text(models.Job.id, job_id))
     if project_id is not None:
         query = query.where(models.Job.project_id == project_id)
     if lock:
@@ -66,14 +67,35 @@ def find(session: orm.Session, project_id: str | None, job_id: str,
     return session.scalars(query).first()
 
 
-def list_page(session: orm.Session, project_id: str | None, limit: int,
-              offset: int) -> Sequence[models.Job]:
-    """Return a page of a project's jobs, of all projects for None."""
+def of_project(project_id: str | None) -> sa.Select[models.Job]:
+    """Return the query of a project's jobs, of all projects for None."""
     query = sa.select(models.Job).where(rows.live(models.Job))
     if project_id is not None:
         query = query.where(models.Job.project_id == project_id)
-    return session.scalars(rows.ordered(query, models.Job)
-                           .limit(limit).offset(offset)).all()
+    return rows.ordered(query, models.Job)
+
+
+def searched(now: int, delay: int) -> search.Columns:
+    """Return the columns that a search for jobs is asked of.
+
+    :param delay: see freezer_api.domain.jobs.visible_status, which this
+        repeats in SQL
+    """
+    job = models.Job
+    untouched = sa.and_(
+        sa.func.coalesce(job.status, '') == '',
+        sa.func.coalesce(job.event, '') == '', job.next_run_at.is_not(None),
+        sa.func.coalesce(job.time_created, 0) < now - delay)
+    return search.Columns(
+        keys={'job_id': job.id, 'client_id': job.client_id,
+              'project_id': job.project_id, 'user_id': job.user_id,
+              'description': job.description,
+              'session_id': sa.func.coalesce(job.session_id, ''),
+              'session_tag': sa.func.coalesce(job.session_tag, 0),
+              'event': job.event, 'result': job.result,
+              'status': sa.case((untouched, 'scheduled'),
+                                else_=job.status)},
+        texts=(job.id, job.client_id, job.description, job.session_id))
 
 
 def add(session: orm.Session, project_id: str, user_id: str,

@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import datetime
 from typing import Any
+from typing import TypeVar
 import uuid
 
 import sqlalchemy as sa
 
 from freezer_api.db import models
+
+Row = TypeVar('Row')
 
 
 def new_id() -> str:
@@ -36,7 +39,7 @@ def live(model: type[models.Base]) -> sa.ColumnElement[bool]:
     return model.deleted == sa.false()
 
 
-def ordered(query: Any, model: Any) -> Any:
+def ordered(query: sa.Select[Row], model: Any) -> sa.Select[Row]:
     """Put a list into its stable order: creation, then id."""
     return query.order_by(model.created_at, model.id)
 

@@ -27,6 +27,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import exact
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
 from freezer_api.db import rows
@@ -101,7 +102,7 @@ def take_over(session: orm.Session, holder: Holder, limit: int, lease: int,
               now: int) -> list[models.JobRun]:
     """Give the holder runs whose lease has expired."""
     query = sa.select(models.JobRun).where(
-        models.JobRun.client_id == holder.client_id,
+        exact.same_text(models.JobRun.client_id, holder.client_id),
         models.JobRun.lease_expires_at <= now)
     if holder.project_id is not None:
         query = query.where(models.JobRun.project_id == holder.project_id)
@@ -115,6 +116,10 @@ def take_over(session: orm.Session, holder: Holder, limit: int, lease: int,
     return list(expired)
 
 
+def _given_to(holder: Holder) -> sa.ColumnElement[bool]:
+    return exact.same_text(models.Job.client_id, holder.client_id)
+
+
 def _due(session: orm.Session, holder: Holder, limit: int,
          now: int) -> list[str]:
     """Ids of due jobs, the projects taking turns, each oldest first."""
@@ -123,7 +128,7 @@ def _due(session: orm.Session, holder: Holder, limit: int,
         order_by=(models.Job.next_run_at, models.Job.id)).label('turn')
     query = sa.select(
         models.Job.id, models.Job.next_run_at, turn).where(
-            rows.live(models.Job), models.Job.client_id == holder.client_id,
+            rows.live(models.Job), _given_to(holder),
             models.Job.next_run_at <= now, models.Job.run_id.is_(None))
     if holder.project_id is not None:
         query = query.where(models.Job.project_id == holder.project_id)
@@ -144,8 +149,8 @@ def claim(session: orm.Session, holder: Holder, limit: int, lease: int,
     due = session.scalars(
         sa.select(models.Job).where(
             models.Job.id.in_(wanted), rows.live(models.Job),
-            models.Job.client_id == holder.client_id,
-            models.Job.next_run_at <= now, models.Job.run_id.is_(None))
+            _given_to(holder), models.Job.next_run_at <= now,
+            models.Job.run_id.is_(None))
         .order_by(models.Job.id).with_for_update(skip_locked=True)).all()
     claimed = []
     for job in sorted(due, key=lambda job: wanted.index(job.id)):

@@ -27,6 +27,7 @@ from freezer_api.api import services
 from freezer_api.api.v2 import assignment
 from freezer_api.db import actions
 from freezer_api.db import models
+from freezer_api.db import search
 from freezer_api import schemas
 from freezer_api.schemas import actions as schema
 
@@ -50,13 +51,14 @@ class Actions(services.Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response,
                project_id: str) -> None:
         self._caller(req).must('actions:get_all', project_id)
-        page = request.page(req, self._conf)
+        wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            found = actions.list_page(
-                session, project_id, page.limit, page.offset)
-            resp.media = {'actions': [
-                {**document(action), 'timeout': action.timeout}
-                for action in found]}
+            resp.media = {'actions': search.page(
+                session, actions.of_project(project_id), actions.SEARCHED,
+                wanted.search, wanted.limit, wanted.offset,
+                lambda found: [
+                    {**document(action), 'timeout': action.timeout}
+                    for action in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:

@@ -25,6 +25,7 @@ from freezer_api.api import services
 from freezer_api.db import backups
 from freezer_api.db import models
 from freezer_api.db import rows
+from freezer_api.db import search
 from freezer_api import schemas
 from freezer_api.schemas import backups as schema
 
@@ -46,11 +47,12 @@ class Backups(services.Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response,
                project_id: str) -> None:
         self._caller(req).must('backups:get_all', project_id)
-        page = request.page(req, self._conf)
+        wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            found = backups.list_page(
-                session, project_id, page.limit, page.offset)
-            resp.media = {'backups': [document(backup) for backup in found]}
+            resp.media = {'backups': search.page(
+                session, backups.of_project(project_id), backups.SEARCHED,
+                wanted.search, wanted.limit, wanted.offset,
+                lambda found: [document(backup) for backup in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:

@@ -23,6 +23,7 @@ from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.db import clients
 from freezer_api.db import models
+from freezer_api.db import search
 from freezer_api.domain import capabilities
 from freezer_api.schemas import clients as schema
 
@@ -69,11 +70,12 @@ class Clients(services.Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response,
                project_id: str) -> None:
         self._caller(req).must('clients:get_all', project_id)
-        page = request.page(req, self._conf)
+        wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            found = clients.list_visible(
-                session, project_id, page.limit, page.offset)
-            resp.media = {'clients': [document(client) for client in found]}
+            resp.media = {'clients': search.page(
+                session, clients.visible(project_id), clients.SEARCHED,
+                wanted.search, wanted.limit, wanted.offset,
+                lambda found: [document(client) for client in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:

@@ -29,6 +29,7 @@ from freezer_api.db import clients
 from freezer_api.db import delegations
 from freezer_api.db import jobs
 from freezer_api.db import models
+from freezer_api.db import search
 from freezer_api.schemas import jobs as schema
 
 ALL = 'jobs:get_all_projects'
@@ -62,17 +63,20 @@ class Jobs(_Reader):
                project_id: str) -> None:
         caller = self._caller(req)
         caller.must('jobs:get_all', project_id)
-        page = request.page(req, self._conf)
+        wanted = request.wanted(req, self._conf)
         every_project = request.flag(req, 'all_projects')
         if every_project:
             caller.must(ALL, project_id)
         with self._database.read() as session:
-            found = jobs.list_page(
-                session, None if every_project else project_id, page.limit,
-                page.offset)
-            resp.media = {'jobs': self._documents(
-                req, session, project_id, found,
-                caller.may(ALL, project_id))}
+            resp.media = {'jobs': search.page(
+                session,
+                jobs.of_project(None if every_project else project_id),
+                jobs.searched(self._now(),
+                              self._conf.scheduling.autostart_delay),
+                wanted.search, wanted.limit, wanted.offset,
+                lambda found: self._documents(
+                    req, session, project_id, found,
+                    caller.may(ALL, project_id)))}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:

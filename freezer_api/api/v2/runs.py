@@ -51,11 +51,11 @@ class JobRuns(services.Resource):
     def on_get(self, req: falcon.Request, resp: falcon.Response,
                project_id: str, job_id: str) -> None:
         self._caller(req).must('runs:get_all', project_id)
-        page = request.page(req, self._conf)
+        wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
             job = jobs.find(session, project_id, job_id)
             if job is None:
                 raise errors.not_found(f'No job with ID {job_id}')
             found = runs.list_of_job(
-                session, job_id, page.limit, page.offset)
+                session, job_id, wanted.limit, wanted.offset)
             resp.media = {'runs': [document(run) for run in found]}

@@ -1,0 +1,54 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Comparing texts to the letter, on every engine.
+
+The usual collations of MySQL take ``a`` for ``A`` and ignore blanks at the
+end, but ids are case-sensitive: a tenant's ``Central`` must never be taken
+for the ``central`` of the operator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext import compiler
+from sqlalchemy.sql import functions
+
+
+class same_text(functions.FunctionElement[bool]):
+    """The condition that two texts are the same, byte for byte.
+
+    :param left: a column
+    :param right: a text
+    """
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+    def __init__(self, left: Any, right: str) -> None:
+        super().__init__(left, sa.literal(right, sa.String()))
+
+
+@compiler.compiles(same_text)
+def _plain(element: same_text, visitor: Any, **kwargs: Any) -> str:
+    left, right = (visitor.process(one, **kwargs) for one in element.clauses)
+    return f'({left} = {right})'
+
+
+@compiler.compiles(same_text, 'mysql', 'mariadb')
+def _mysql(element: same_text, visitor: Any, **kwargs: Any) -> str:
+    left, right = (visitor.process(one, **kwargs) for one in element.clauses)
+    # The first half is for the index.
+    return (f'({left} = {right} AND '
+            f'CAST({left} AS BINARY) = CAST({right} AS BINARY))')

@@ -1,0 +1,209 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Searches find what a plain reading of the documents finds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import hypothesis
+from hypothesis import strategies as st
+
+from freezer_api.domain import search
+from tests.functional import base
+
+WORDS = ('a', 'A', 'a ', 'nightly', '100%', 'b_c', '2', '')
+VALUES = st.one_of(
+    st.sampled_from(WORDS), st.sampled_from((None, True, False, 0, 1, 2)))
+
+
+def reference(documents: list[dict[str, Any]], asked: dict[str, Any],
+              ) -> list[dict[str, Any]]:
+    """The contract, read plainly: every document, one after the other."""
+
+    def value(document: Any, key: str) -> Any:
+        level = [document]
+        while level:
+            found = [one[key] for one in level
+                     if isinstance(one, dict) and key in one]
+            if found:
+                return found[-1]
+            below: list[Any] = []
+            for one in level:
+                if isinstance(one, dict):
+                    below += one.values()
+                elif isinstance(one, list):
+                    below += one
+            level = below
+        return None
+
+    def hit(document: Any, pairs: list[tuple[str, Any]]) -> list[bool]:
+        return [type(value(document, key)) is type(wanted)
+                and value(document, key) == wanted for key, wanted in pairs]
+
+    def pairs(name: str) -> list[tuple[str, Any]]:
+        return [pair for one in asked.get(name, []) for pair in one.items()]
+
+    return [document for document in documents
+            if all(hit(document, pairs('match')))
+            and not any(hit(document, pairs('match_not')))]
+
+
+KEYS = st.sampled_from((
+    'client_id', 'description', 'status', 'result', 'event', 'session_id',
+    'session_tag', 'job_id', 'user_id', 'schedule_interval', 'backup_name',
+    'container', 'mode', 'mandatory', 'max_retries', 'missing'))
+PAIRS = st.dictionaries(KEYS, VALUES, max_size=2)
+ASKED = st.fixed_dictionaries({}, optional={
+    'match': st.lists(PAIRS, max_size=2),
+    'match_not': st.lists(PAIRS, max_size=2)})
+
+
+class SearchTests(base.ApiTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        for client in ('one', 'One', 'two'):
+            self.call(base.MEMBER, 'POST', 'clients', {
+                'client_id': client, 'hostname': f'host-{client}',
+                'claims': True}, 201)
+        for number, word in enumerate(WORDS):
+            self.create_job(
+                client=('one', 'two', 'One')[number % 3], description=word,
+                action={**base.BACKUP, 'backup_name': word or None,
+                        'container': word},
+                session_tag=number % 3,
+                schedule=[{'schedule_interval': '1 days'}, {}][number % 2])
+        self.clock.now += 30
+        for run in self.claim(limit=2, client='two',
+                              persona=base.MEMBER)['runs']:
+            self.report(run, 'success', client='two', persona=base.MEMBER)
+        self.everything = self.search({})
+
+    def search(self, asked: Any, what: str = 'jobs',
+               query: str = '?limit=1000') -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.call(
+            base.MEMBER, 'GET', f'{what}{query}', asked, 200)[what]
+        return found
+
+    def test_like_a_plain_reading(self) -> None:
+        known = [job['job_id'] for job in self.everything]
+
+        @hypothesis.settings(max_examples=150, deadline=None)
+        @hypothesis.given(asked=ASKED, job_id=st.sampled_from(known))
+        def check(asked: dict[str, Any], job_id: str) -> None:
+            for one in (*asked.get('match', ()), *asked.get('match_not', ())):
+                if 'job_id' in one:
+                    one['job_id'] = job_id
+            self.assertEqual(reference(self.everything, asked),
+                             self.search(asked))
+
+        check()
+
+    def test_pages_of_what_is_found(self) -> None:
+        for asked in ({'match': [{'client_id': 'one'}]},
+                      {'match': [{'mode': 'cindernative'}]}):
+            whole = self.search(asked)
+            self.assertGreater(len(whole), 2)
+            self.assertEqual(whole, [
+                job for offset in range(len(whole)) for job in self.search(
+                    asked, query=f'?limit=1&offset={offset}')])
+
+    def test_a_stock_schedulers_poll(self) -> None:
+        found = self.search({'match_not': [{'status': 'completed'}],
+                             'match': [{'client_id': 'two'}]})
+        self.assertEqual(reference(self.everything, {
+            'match_not': [{'status': 'completed'}],
+            'match': [{'client_id': 'two'}]}), found)
+
+    def test_a_list_in_all_takes_the_place_of_the_search(self) -> None:
+        self.assertEqual(
+            self.search({'match': [{'client_id': 'one'}]}),
+            self.search({'match': [
+                {'_all': json.dumps([{'client_id': 'one'}])},
+                {'client_id': 'two'}], 'match_not': [{'missing': None}]}))
+
+    def test_a_text_is_looked_for_in_what_people_know(self) -> None:
+        """Upstream ignores it, and the panel then takes any client."""
+
+        def clients(text: str) -> list[str]:
+            return [one['client']['client_id'] for one in self.search(
+                {'match': [{'_all': text}]}, 'clients')]
+
+        uuid = self.call(base.MEMBER, 'GET', 'clients/two',
+                         status=200)['client']['uuid']
+        self.assertEqual(['two'], clients(uuid))
+        self.assertEqual(['two'], clients('HOST-TWO'))
+        self.assertEqual([], clients('nosuch'))
+        self.assertEqual([], clients('%'))
+        self.assertEqual(3, len(clients('host')))
+
+        def descriptions(*match: dict[str, Any]) -> list[str]:
+            return [job['description'] for job in self.search(
+                {'match': list(match)})]
+
+        self.assertEqual(['100%'], descriptions({'_all': '0%'}))
+        self.assertEqual(['b_c'], descriptions({'_all': 'b_'}))
+        self.assertEqual(['nightly'], descriptions({'_all': 'NIGHT'}))
+        self.assertEqual([], descriptions(
+            {'_all': 'nightly'}, {'client_id': 'two'}))
+
+    def test_backups(self) -> None:
+        ids = [self.call(base.MEMBER, 'POST', 'backups', {
+            'backup_name': f'b{n}', 'container': 'c', 'hostname': 'web',
+            'size': n}, 201)['backup_id'] for n in range(3)]
+        for asked, wanted in (
+                ({'match': [{'backup_id': ids[1]}]}, [ids[1]]),
+                ({'match': [{'size': 2}]}, [ids[2]]),
+                ({'match': [{'size': '2'}]}, []),
+                ({'match': [{'_all': 'WEB'}]}, ids),
+                ({'match': [{'_all': ids[0]}]}, [ids[0]])):
+            self.assertEqual(sorted(wanted), sorted(
+                one['backup_id']
+                for one in self.search(asked, 'backups')), asked)
+
+    def test_a_search_that_asks_nothing_is_refused(self) -> None:
+        """Upstream answers 500."""
+        bodies: tuple[Any, ...] = (
+            [], 'x', 7, {'match': {}}, {'match': [1]}, {'match': 'x'},
+            {'match_not': [None]}, {'match': [{'_all': 1}]},
+            {'match': [{'_all': '[1]'}]})
+        for body in bodies:
+            for what in ('jobs', 'clients', 'actions', 'backups'):
+                self.call(base.MEMBER, 'GET', what, body, 400)
+
+    def test_parsing_raises_nothing_else(self) -> None:
+        documents = st.recursive(
+            st.one_of(VALUES, st.text(max_size=5)),
+            lambda below: st.one_of(
+                st.lists(below, max_size=3),
+                st.dictionaries(st.sampled_from(
+                    ('match', 'match_not', '_all', 'x')), below)))
+
+        @hypothesis.given(document=documents)
+        def check(document: Any) -> None:
+            try:
+                search.parse(document)
+            except search.SearchError as error:
+                self.assertTrue(str(error))
+
+        check()
+
+
+class SearchTestsOnMySQL(base.MySQL, SearchTests):
+    pass
+
+
+class SearchTestsOnPostgreSQL(base.PostgreSQL, SearchTests):
+    pass
