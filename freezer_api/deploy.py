@@ -41,6 +41,8 @@ from freezer_api.api.v2 import clients
 from freezer_api.api.v2 import job_events
 from freezer_api.api.v2 import jobs
 from freezer_api.api.v2 import runs
+from freezer_api.api.v2 import session_jobs
+from freezer_api.api.v2 import sessions
 from freezer_api.api import versions
 from freezer_api import crypt
 from freezer_api.db import engine
@@ -64,6 +66,10 @@ _ROUTES: tuple[tuple[str, type[services.Resource]], ...] = (
     ('/actions/{action_id}', actions.Action),
     ('/backups', backups.Backups),
     ('/backups/{backup_id}', backups.Backup),
+    ('/sessions', sessions.Sessions),
+    ('/sessions/{session_id}', sessions.Session),
+    ('/sessions/{session_id}/action', session_jobs.SessionAction),
+    ('/sessions/{session_id}/jobs/{job_id}', session_jobs.SessionJob),
     ('/maintenance', claims.Maintenance),
 )
 

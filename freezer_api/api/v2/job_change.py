@@ -33,9 +33,11 @@ from freezer_api.db import actions
 from freezer_api.db import delegations
 from freezer_api.db import jobs
 from freezer_api.db import models
+from freezer_api.db import sessions
 from freezer_api import delegations as trust_keeper
 from freezer_api.domain import jobs as domain
 from freezer_api.domain import schedule as schedules
+from freezer_api import schemas
 
 # What a job is set to, beside its schedule, actions and client.
 _PLAIN = {'description': '', 'session_id': '', 'session_tag': 0}
@@ -110,20 +112,50 @@ class JobChange:
     def update(self, job_id: str, sent: Mapping[str, Any]) -> models.Job:
         """Change what a checked document names, and nothing else."""
         with self._database.read() as session:
-            job = jobs.find(session, self._project_id, job_id)
-            if job is None:
-                raise errors.not_found(f'Job not registered with ID {job_id}')
+            job = self._find(session, job_id)
             client_id = sent.get('client_id') or job.client_id
             says_what = self._says_what(session, job, sent)
 
         def work(session: orm.Session) -> models.Job:
-            job = jobs.find(session, self._project_id, job_id, lock=True)
-            if job is None:
-                raise errors.not_found(f'Job not registered with ID {job_id}')
+            job = self._find(session, job_id, lock=True)
             self._update(session, job, sent)
             return job
 
         return self._run(work, client_id if says_what else None, job_id)
+
+    def join(self, session_id: str, job_id: str) -> models.Job:
+        """Put a job into a session, under the session's schedule."""
+
+        def schedule(session: orm.Session) -> dict[str, Any]:
+            row = sessions.find(session, self._project_id, session_id)
+            if row is None:
+                raise errors.not_found(
+                    f'Session not register with ID {session_id}')
+            return {'job_schedule': row.schedule or {}}
+
+        with self._database.read() as session:
+            job = self._find(session, job_id)
+            client_id = job.client_id
+            says_what = self._says_what(session, job, schedule(session))
+
+        def work(session: orm.Session) -> models.Job:
+            job = self._find(session, job_id, lock=True)
+            row = sessions.find(
+                session, self._project_id, session_id, lock=True)
+            self._update(session, job, schedule(session))
+            if row is not None:
+                sessions.join(row, job)
+                schemas.check_stored_size('jobs', row.job)
+            return job
+
+        return self._run(work, client_id if says_what else None, job_id)
+
+    def _find(self, session: orm.Session, job_id: str,
+              lock: bool = False) -> models.Job:
+        job = jobs.find(session, self._project_id, job_id, lock)
+        if job is None:
+            raise errors.not_found(f'Job not registered with ID {job_id}')
+        return job
 
     def _run(self, work: Callable[[orm.Session], models.Job],
              client_id: str | None, job_id: str | None) -> models.Job:
@@ -205,8 +237,12 @@ class JobChange:
         client = assignment.client_of(session, self._project_id, client_id)
         says_what = self._says_what(session, job, sent)
         job.client_id = client_id
+        same_session = sent.get('session_id', job.session_id) == (
+            job.session_id)
         for name, default in _PLAIN.items():
-            if name in sent:
+            if name in sent and not (
+                    name == 'session_tag' and same_session
+                    and sent[name] < (job.session_tag or 0)):
                 setattr(job, name,
                         default if sent[name] is None else sent[name])
         if 'job_schedule' in sent or moved:

@@ -1,0 +1,164 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Sessions: create, read, change, replace, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+from sqlalchemy import orm
+
+from freezer_api.api import errors
+from freezer_api.api import request
+from freezer_api.api import services
+from freezer_api.db import models
+from freezer_api.db import rows
+from freezer_api.db import search
+from freezer_api.db import sessions
+from freezer_api.domain import sessions as domain
+from freezer_api.schemas import sessions as schema
+
+# What a client may set; the rest of a session is decided.
+_SETTABLE = ('description', 'session_tag', 'hold_off', 'time_start',
+             'time_end', 'time_started', 'time_ended', 'status', 'result')
+
+
+def document(row: models.Session) -> dict[str, Any]:
+    """Return a session as callers see it."""
+    made = {
+        'project_id': row.project_id,
+        'session_id': row.id,
+        'user_id': row.user_id,
+        'schedule': row.schedule or {},
+        **{name: getattr(row, name) for name in _SETTABLE},
+    }
+    jobs = sessions.members(row)
+    # The key is absent until there was a job: known clients count what it
+    # holds, and one of them breaks on null.
+    if jobs is not None:
+        made['jobs'] = jobs
+    return made
+
+
+def _set(row: models.Session, sent: Mapping[str, Any]) -> None:
+    for name in _SETTABLE:
+        if sent.get(name) is not None:
+            setattr(row, name, sent[name])
+    if 'schedule' in sent:
+        row.schedule = dict(sent['schedule'])
+
+
+def not_found(session_id: str) -> errors.ApiError:
+    return errors.not_found(f'Session not register with ID {session_id}')
+
+
+class Sessions(services.Resource):
+    """``/v2/{project_id}/sessions``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response,
+               project_id: str) -> None:
+        self._caller(req).must('sessions:get_all', project_id)
+        wanted = request.wanted(req, self._conf)
+        with self._database.read() as session:
+            resp.media = {'sessions': search.page(
+                session, sessions.of_project(project_id), sessions.SEARCHED,
+                wanted.search, wanted.limit, wanted.offset,
+                lambda found: [document(row) for row in found])}
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response,
+                project_id: str) -> None:
+        caller = self._caller(req)
+        caller.must('sessions:create', project_id)
+        sent = request.body(req)
+        schema.validate_create(sent)
+
+        def work(session: orm.Session) -> str:
+            row = sessions.add(session, project_id, caller.user_id, None)
+            _set(row, sent)
+            row.status = domain.ACTIVE
+            return row.id
+
+        resp.status = falcon.HTTP_201
+        resp.media = {'session_id': self._database.write(work)}
+
+
+class Session(services.Resource):
+    """``/v2/{project_id}/sessions/{session_id}``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response,
+               project_id: str, session_id: str) -> None:
+        self._caller(req).must('sessions:get', project_id)
+        with self._database.read() as session:
+            row = sessions.find(session, project_id, session_id)
+            if row is None:
+                raise not_found(session_id)
+            resp.media = document(row)
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response,
+                 project_id: str, session_id: str) -> None:
+        self._caller(req).must('sessions:update', project_id)
+        sent = request.body(req)
+        schema.validate_update(sent)
+
+        def work(session: orm.Session) -> None:
+            row = sessions.find(session, project_id, session_id, lock=True)
+            if row is None:
+                raise not_found(session_id)
+            _set(row, sent)
+            jobs = sent.get('jobs')
+            for job_id, member in (
+                    jobs.items() if isinstance(jobs, dict) else ()):
+                # Only members change here; jobs come and go by their routes.
+                known = (sessions.members(row) or {}).get(job_id)
+                if isinstance(member, dict) and isinstance(known, dict):
+                    sessions.set_member(row, job_id, {**known, **member})
+
+        self._database.write(work)
+        resp.media = {'session_id': session_id, 'version': 0}
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response,
+                project_id: str, session_id: str) -> None:
+        caller = self._caller(req)
+        caller.must('sessions:replace', project_id)
+        sent = request.body(req)
+        schema.validate_create(sent)
+        schema.validate_id(session_id)
+
+        def work(session: orm.Session) -> None:
+            row = sessions.find(session, project_id, session_id, lock=True)
+            if row is None:
+                row = sessions.add(
+                    session, project_id, caller.user_id, session_id)
+            _set(row, sent)
+
+        try:
+            self._database.write(work)
+        except sessions.Taken as error:
+            raise errors.conflict(str(error)) from None
+        resp.status = falcon.HTTP_201
+        resp.media = {'session_id': session_id, 'version': session_id}
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response,
+                  project_id: str, session_id: str) -> None:
+        self._caller(req).must('sessions:delete', project_id)
+        now = self._now()
+
+        def work(session: orm.Session) -> None:
+            row = sessions.find(session, project_id, session_id, lock=True)
+            if row is not None:
+                rows.delete(row, now)
+
+        self._database.write(work)
+        resp.status = falcon.HTTP_204

@@ -1,0 +1,143 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rows of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import exact
+from freezer_api.db import models
+from freezer_api.db import rows
+from freezer_api.db import search
+from freezer_api.domain import sessions as domain
+
+_DECIDED = ('session_tag', 'hold_off', 'status', 'result', 'time_start',
+            'time_end')
+
+SEARCHED = search.Columns(
+    keys={'session_id': models.Session.id,
+          'project_id': models.Session.project_id,
+          'user_id': models.Session.user_id,
+          'description': models.Session.description},
+    texts=(models.Session.id, models.Session.description,
+           models.Session.job))
+
+
+class Taken(Exception):
+    """The id is a row's already, live or not."""
+
+
+def of_project(project_id: str) -> sa.Select[models.Session]:
+    """Return the query of the project's sessions."""
+    return rows.ordered(sa.select(models.Session).where(
+        rows.live(models.Session),
+        models.Session.project_id == project_id), models.Session)
+
+
+def find(session: orm.Session, project_id: str, session_id: str,
+         lock: bool = False) -> models.Session | None:
+    """Return a live session of the project."""
+    query = sa.select(models.Session).where(
+        rows.live(models.Session), models.Session.project_id == project_id,
+        exact.same_text(models.Session.id, session_id))
+    if lock:
+        query = query.with_for_update().execution_options(
+            populate_existing=True)
+    return session.scalars(query).first()
+
+
+def add(session: orm.Session, project_id: str, user_id: str,
+        session_id: str | None) -> models.Session:
+    """Add an empty session.
+
+    :raises Taken: when a row has the id, be it deleted or of another project
+    """
+    if session_id and session.get(models.Session, session_id) is not None:
+        raise Taken(f'Session already registered with ID {session_id}')
+    row = models.Session(id=session_id or rows.new_id(), schedule={},
+                         project_id=project_id, user_id=user_id)
+    session.add(row)
+    return row
+
+
+def members(row: models.Session) -> dict[str, Any] | None:
+    """Return the jobs as they are stored, None before there was any."""
+    return row.job if isinstance(row.job, dict) else None
+
+
+def state(row: models.Session) -> domain.Session:
+    """Return what is decided on, whatever deployed rows hold."""
+    return domain.Session(
+        members={job_id: _member(entry)
+                 for job_id, entry in (members(row) or {}).items()},
+        session_tag=_number(row.session_tag, 0),
+        hold_off=_number(row.hold_off, 30),
+        status=row.status, result=row.result,
+        time_start=_number(row.time_start, -1),
+        time_end=_number(row.time_end, -1))
+
+
+def set_state(row: models.Session, decided: domain.Session) -> None:
+    """Write what was decided."""
+    for name in _DECIDED:
+        setattr(row, name, getattr(decided, name))
+    stored = members(row) or {}
+    row.job = {job_id: {**_object(stored.get(job_id)), **vars(member)}
+               for job_id, member in decided.members.items()}
+
+
+def set_member(row: models.Session, job_id: str,
+               member: Mapping[str, Any]) -> None:
+    """Put a job's entry into a session, new or in the place of its old."""
+    row.job = {**(members(row) or {}), job_id: dict(member)}
+
+
+def join(row: models.Session, job: models.Job) -> None:
+    """Put a job into a session, and under its schedule's tag."""
+    set_member(row, job.id, {'client_id': job.client_id, **{
+        name: '' if getattr(job, name) is None else getattr(job, name)
+        for name in ('status', 'result', 'time_started', 'time_ended')}})
+    job.session_id = row.id
+    job.session_tag = row.session_tag or 0
+
+
+def leave(row: models.Session, job_id: str) -> bool:
+    """Take a job out of a session, and return whether it was in it."""
+    stored = members(row) or {}
+    if job_id not in stored:
+        return False
+    row.job = {key: value for key, value in stored.items() if key != job_id}
+    return True
+
+
+def _member(entry: Any) -> domain.Member:
+    entry = _object(entry)
+    return domain.Member(
+        client_id=str(entry.get('client_id', '')),
+        status=str(entry.get('status') or ''),
+        result=str(entry.get('result') or ''),
+        time_started=_number(entry.get('time_started'), -1),
+        time_ended=_number(entry.get('time_ended'), -1))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any, default: int) -> int:
+    return value if type(value) is int else default

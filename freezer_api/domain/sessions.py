@@ -1,0 +1,154 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Sessions: jobs of several clients that run together, round by round.
+
+A session counts its rounds in ``session_tag``; a job carries the tag of the
+round it last took part in. The first job that starts once the hold-off since
+the last start is over opens a new round; the others, still carrying the tag
+before, join it within the hold-off. All of that is decided here, from the
+whole session, whatever the order of its jobs. Times are epoch seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+
+RUNNING = 'running'
+COMPLETED = 'completed'
+ACTIVE = 'active'
+
+
+class TagTooHigh(Exception):
+    """A job claims a round that the session has not come to."""
+
+
+class NotAMember(Exception):
+    """The session has no such job."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A job of a session; times are -1 while there is none."""
+
+    client_id: str
+    status: str = ''
+    result: str = ''
+    time_started: int = -1
+    time_ended: int = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Session:
+    """What is decided on: the round, its times and its jobs."""
+
+    members: Mapping[str, Member]
+    session_tag: int = 0
+    hold_off: int = 30
+    status: str | None = ACTIVE
+    result: str | None = None
+    time_start: int = -1
+    time_end: int = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """The session after a report, and what its reporter is answered.
+
+    ``tag`` is what the job's own tag becomes, None where it stays.
+    """
+
+    session: Session
+    result: str
+    tag: int | None = None
+
+
+def start(session: Session, job_id: str, tag: int, now: int) -> Outcome:
+    """A job says that it starts.
+
+    A job that missed a whole round is told that it is out of sync, and takes
+    part again from its next run on: its tag is set right.
+
+    :raises TagTooHigh: when it claims a round that has not been
+    :raises NotAMember: when the session has no such job
+    """
+    _member(session, job_id)
+    if tag > session.session_tag:
+        raise TagTooHigh(
+            'requested tag value too high. '
+            f'Session Tag: {session.session_tag} Job Tag: {tag}')
+    held_off = now - session.time_start <= session.hold_off
+    behind = tag < session.session_tag
+    if held_off and not behind:
+        return Outcome(session, 'hold-off')
+    if behind and not held_off:
+        return Outcome(session, 'out-of-sync', session.session_tag)
+    if not held_off:
+        session = dataclasses.replace(
+            session, session_tag=session.session_tag + 1, time_start=now,
+            status=RUNNING, result='')
+    return Outcome(
+        _changed(session, job_id, status=RUNNING, result='',
+                 time_started=now),
+        'success', session.session_tag)
+
+
+def end(session: Session, job_id: str, result: str, now: int) -> Outcome:
+    """A job says how its run ended; the last of a round ends the round.
+
+    :raises NotAMember: when the session has no such job
+    """
+    _member(session, job_id)
+    session = _changed(session, job_id, status=COMPLETED, result=result,
+                       time_ended=now)
+    overall = overall_result(session)
+    if session.status != COMPLETED and overall != RUNNING:
+        session = dataclasses.replace(
+            session, status=COMPLETED, result=overall, time_end=now)
+    return Outcome(session, 'success')
+
+
+def overall_result(session: Session) -> str:
+    """Return running, fail or success for the session's round.
+
+    A job that did not take part in this round has no say; one that runs
+    keeps the round open, and one that failed makes it fail.
+    """
+    if any(member.status == RUNNING for member in session.members.values()):
+        return RUNNING
+    results = {member.result for member in session.members.values()
+               if member.status == COMPLETED
+               and member.time_started >= session.time_start}
+    if not results:
+        return RUNNING
+    return 'success' if results == {'success'} else 'fail'
+
+
+def _member(session: Session, job_id: str) -> Member:
+    try:
+        return session.members[job_id]
+    except KeyError:
+        raise NotAMember('job_id not found in session') from None
+
+
+def _changed(session: Session, job_id: str, *, status: str, result: str,
+             time_started: int | None = None,
+             time_ended: int | None = None) -> Session:
+    before = session.members[job_id]
+    after = dataclasses.replace(
+        before, status=status, result=result,
+        time_started=(before.time_started if time_started is None
+                      else time_started),
+        time_ended=before.time_ended if time_ended is None else time_ended)
+    return dataclasses.replace(
+        session, members={**session.members, job_id: after})

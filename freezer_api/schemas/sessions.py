@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Documents of sessions, and what jobs report to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freezer_api.schemas import common
+from freezer_api.schemas import jobs
+
+_JOB_ID = common.text(36, minLength=1)
+
+_PROPERTIES: common.Schema = {
+    'schedule': jobs.JOB_SCHEDULE,
+    'session_tag': common.integer(0),
+    'hold_off': common.integer(0),
+    'description': common.nullable(common.text(255)),
+    'status': common.nullable(common.text(255)),
+    'result': common.nullable(common.text(255)),
+    **dict.fromkeys(('time_start', 'time_end', 'time_started', 'time_ended'),
+                    common.integer()),
+}
+
+# Any other key is let pass, and nothing is done with it.
+_CREATE = common.compiled({
+    'type': 'object', 'required': ['schedule'], 'properties': _PROPERTIES})
+
+_UPDATE = common.compiled({
+    'type': 'object', 'properties': {
+        **_PROPERTIES,
+        'jobs': {'type': ['object', 'array', 'null']}}})
+
+_ID = common.compiled({
+    'type': 'object', 'properties': {'session_id': common.ID}})
+
+# Clients send the tag as they got it on a command line: as text.
+_TAG: common.Schema = {'anyOf': [
+    common.integer(0), common.text(10, pattern=r'^\d+$')]}
+
+_ACTIONS = {
+    'start': common.compiled({
+        'type': 'object', 'required': ['job_id', 'current_tag'],
+        'properties': {'job_id': _JOB_ID, 'current_tag': _TAG}}),
+    'end': common.compiled({
+        'type': 'object', 'required': ['job_id', 'result'],
+        'properties': {
+            'job_id': _JOB_ID, 'current_tag': _TAG,
+            'result': common.text(255)}}),
+}
+
+ACTIONS = tuple(_ACTIONS)
+
+
+def validate_create(document: Any) -> None:
+    """Check a new session, or one that replaces another.
+
+    :raises freezer_api.schemas.InvalidDocument: naming the field
+    """
+    _CREATE(document)
+    jobs.check_schedule('schedule', document['schedule'])
+
+
+def validate_id(session_id: str) -> None:
+    """Check an id that the caller chose.
+
+    :raises freezer_api.schemas.InvalidDocument: naming session_id
+    """
+    _ID({'session_id': session_id})
+
+
+def validate_update(document: Any) -> None:
+    """Check a change of a session; nothing is required.
+
+    :raises freezer_api.schemas.InvalidDocument: naming the field
+    """
+    _UPDATE(document)
+    jobs.check_schedule('schedule', document.get('schedule', {}))
+    common.check_stored_size('jobs', document.get('jobs'))
+
+
+def validate_action(action: str, parameters: Any) -> None:
+    """Check what a job reports.
+
+    :param action: start or end
+    :raises freezer_api.schemas.InvalidDocument: naming the field
+    """
+    _ACTIONS[action](parameters)
