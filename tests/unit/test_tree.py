@@ -30,6 +30,8 @@ import sys
 
 import testtools
 
+from freezer_api import policies
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PACKAGES = ('freezer_api', 'freezer_scheduler')
 
@@ -351,3 +353,38 @@ class TestPackaging(TreeTest):
 
     def _normal(self, name: str) -> str:
         return re.sub(r'[-_.]+', '-', name).lower()
+
+
+class TestApiReference(TreeTest):
+    """The pages name what there is, and there is what they name."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.text = '\n'.join(
+            path.read_text(encoding='utf-8')
+            for path in sorted((ROOT / 'api-ref/source').glob('*.rst')))
+
+    def test_every_route_is_described(self) -> None:
+        source = (ROOT / 'freezer_api/deploy.py').read_text(encoding='utf-8')
+        routes = set(re.findall(r"^    \('(/[^']+)', ", source, re.MULTILINE))
+        self.assertNotEqual(set(), routes)
+        described = set(re.findall(
+            r'``[A-Z]+ /v2/\{project_id\}(/[^`]+)``', self.text))
+        self.assertEqual(routes, described)
+
+    def test_every_policy_is_described(self) -> None:
+        rules = {rule.name for rule in policies.list_rules()
+                 if ':' in rule.name}
+        named = set(re.findall(r'``([a-z]+(?::[a-z_]+)+)``', self.text))
+        self.assertEqual(rules, named)
+
+    def test_every_error_code_is_described(self) -> None:
+        listed = set(re.findall(r'^\d{3} +``([a-z_]+)``', self.text,
+                                re.MULTILINE))
+        self.assertNotEqual(set(), listed)
+        source = '\n'.join(
+            path.read_text(encoding='utf-8')
+            for path in python_files('freezer_api'))
+        unused = [code for code in sorted(listed)
+                  if f"'{code}'" not in source]
+        self.assertEqual([], unused)
