@@ -28,9 +28,9 @@ from freezer_api.domain import capabilities as domain_capabilities
 from freezer_scheduler import api as freezer_api
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import documents
+from freezer_scheduler.engines import base
 from freezer_scheduler import job
 from freezer_scheduler import runs
-from freezer_scheduler.engines import base
 
 LOG = logging.getLogger(__name__)
 
@@ -322,8 +322,10 @@ def _current(held: runs.HeldRun) -> int | None:
 
 def _outcome(steps: list[documents.Step],
              ) -> tuple[documents.RunState, str | None]:
-    """Return a run's state and the reason for it, from those of its actions:
-    the last that failed or was aborted says how it ended."""
+    """Return a run's state and the reason for it, from those of its actions.
+
+    The last that failed or was aborted says how the run ended.
+    """
     if any(not step.state.final for step in steps):
         return documents.RunState.RUNNING, None
     for step in reversed(steps):

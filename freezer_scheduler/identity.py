@@ -24,8 +24,8 @@ from http import cookiejar
 import threading
 import typing
 
-from keystoneauth1 import session as ks_session
 from keystoneauth1.identity import v3
+from keystoneauth1 import session as ks_session
 import requests
 
 from freezer_scheduler import settings as scheduler_settings

@@ -80,8 +80,10 @@ class PidFile:
         os.pwrite(self._descriptor, f'{os.getpid()}\n'.encode(), 0)
 
     def release(self) -> None:
-        """Run no more. The file stays, empty: to remove it could remove a
-        successor's."""
+        """Run no more.
+
+        The file stays, empty: to remove it could remove a successor's.
+        """
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)

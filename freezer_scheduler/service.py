@@ -18,7 +18,6 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import os
 import secrets
-import signal
 import socket
 import threading
 
@@ -28,19 +27,18 @@ from oslo_log import log as logging
 from freezer_scheduler import api as freezer_api
 from freezer_scheduler import claims
 from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler.engines import cinder
+from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines import cinder_step
 from freezer_scheduler import execution
 from freezer_scheduler import identity as scheduler_identity
 from freezer_scheduler import registration
 from freezer_scheduler import runs
 from freezer_scheduler import settings as scheduler_settings
-from freezer_scheduler.engines import cinder
-from freezer_scheduler.engines import cinder_client
-from freezer_scheduler.engines import cinder_step
+from freezer_scheduler import signals
 
 LOG = logging.getLogger(__name__)
 
-_STOP = (signal.SIGTERM, signal.SIGINT)
-_SIGNALS = frozenset((*_STOP, signal.SIGHUP))
 # What no waiting can cure.
 _FATAL = (freezer_api.NoClaims, freezer_api.ApiRefused,
           freezer_api.LoginRefused)
@@ -51,15 +49,18 @@ _LONGEST_BACKOFF = 30.0
 class Service:
     """A service-mode scheduler.
 
-    Signals are not handled but waited for, by the main thread alone. So no
-    handler ever interrupts anything, and an idle process sleeps.
+    :param environ: where parts of the account may come from
+    :param wishes: where the wish to stop or to reload comes from
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
                  settings: scheduler_settings.Settings,
                  environ: Mapping[str, str],
-                 clock: scheduler_clock.Clock) -> None:
+                 clock: scheduler_clock.Clock,
+                 wishes: signals.Wishes) -> None:
         self._conf = conf
+        self._clock = clock
+        self._wishes = wishes
         self._settings = settings
         self._environ = environ
         self._ending = threading.Event()
@@ -89,21 +90,17 @@ class Service:
             lambda: self._settings, clock)
 
     def run(self) -> int:
-        """Work until a signal says to stop; return the exit status."""
-        # Threads inherit the mask, so that only sigtimedwait gets signals.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        """Work until it is to stop; return the exit status."""
         for notice in self._settings.notices:
             LOG.warning('%s', notice)
         status = self._begin()
         if status is not None:
             return status
         self._spawn()
-        while True:
-            received = signal.sigwaitinfo(_SIGNALS).si_signo
-            if received in _STOP:
-                break
+        while self._wishes.wait() is not signals.Wish.STOP:
             self._reload()
-        return self._end(signal.Signals(received).name)
+        self._end()
+        return 0
 
     def _begin(self) -> int | None:
         """Register, however long the API and Keystone are away.
@@ -122,8 +119,7 @@ class Service:
                 return 1
             LOG.warning('Cannot register yet, next try in %d seconds: %s',
                         backoff, problem)
-            received = signal.sigtimedwait(_SIGNALS, backoff)
-            if received is not None and received.si_signo in _STOP:
+            if self._wishes.wait(backoff) is signals.Wish.STOP:
                 return 0
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
 
@@ -209,28 +205,25 @@ class Service:
         LOG.info('Reloaded: %s',
                  registration.described(settings.capabilities))
 
-    def _end(self, why: str) -> int:
+    def _end(self) -> None:
         """Claim no more, finish what is being sent, hand back the rest."""
-        held = len(self._runs.held())
-        LOG.info('%s: handing back %d runs', why, held)
+        LOG.info('Stopping: %d runs to hand back', len(self._runs.held()))
         self._ending.set()
         self._runs.stop()
-        clock = scheduler_clock.SystemClock()
         # A request under way may take as long as that, and a report again.
-        until = clock.monotonic() + 2 * self._settings.request_timeout
+        until = self._clock.monotonic() + 2 * self._settings.request_timeout
         for thread in self._threads:
             if not thread.name.startswith('worker-'):
                 continue
-            while thread.is_alive() and clock.monotonic() < until:
-                thread.join(0.5)
-                if signal.sigtimedwait(_STOP, 0) is not None:
+            while thread.is_alive() and self._clock.monotonic() < until:
+                thread.join(0.1)
+                if self._wishes.wait(0) is signals.Wish.STOP:
                     until = 0
         left = len(self._runs.held())
         if left:
             LOG.warning('%d runs could not be handed back; they go on '
                         'elsewhere when their leases end', left)
         LOG.info('Stopped')
-        return 0
 
     def _run_limits(self) -> runs.Limits:
         return runs.Limits(self._settings.max_in_flight,

@@ -232,6 +232,9 @@ def _notices(conf: cfg.ConfigOpts,
     if _explicit(conf, 'interval') and _explicit(conf, 'claim_interval'):
         notices.append('[scheduler] interval has no effect beside '
                        'claim_interval.')
+    if conf.service_auth.os_token or conf.service_auth.token:
+        notices.append('[service_auth] os_token has no effect beside '
+                       'os_password.')
     if conf.coordination.backend_url:
         notices.append('[coordination] backend_url has no effect: claims '
                        'need no coordination service.')

@@ -29,6 +29,7 @@ from freezer_scheduler import daemon
 from freezer_scheduler import pidfile
 from freezer_scheduler import service
 from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler import signals
 from freezer_scheduler import version
 
 _STOP_WITHIN = 90
@@ -97,8 +98,9 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
 
     def inside() -> int:
         try:
-            return service.Service(conf, settings, os.environ,
-                                   scheduler_clock.SystemClock()).run()
+            return service.Service(
+                conf, settings, os.environ, scheduler_clock.SystemClock(),
+                signals.ProcessSignals()).run()
         finally:
             if locked:
                 pid_file.release()

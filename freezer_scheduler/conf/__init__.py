@@ -45,9 +45,12 @@ def new() -> cfg.ConfigOpts:
         'action', positional=True,
         help='start, stop, restart, status or reload'))
     for group in _GROUPS:
-        conf.register_group(group.GROUP)
-        conf.register_cli_opts(group.OPTS, group.GROUP)
-    conf.register_opts(service_auth.plain_opts(), service_auth.GROUP)
+        # A group keeps the values of its options: each ConfigOpts needs one
+        # of its own.
+        name = group.GROUP.name
+        conf.register_group(cfg.OptGroup(name, title=group.GROUP.title))
+        conf.register_cli_opts(group.OPTS, name)
+    conf.register_opts(service_auth.plain_opts(), service_auth.GROUP.name)
     return conf
 
 

@@ -57,6 +57,7 @@ class Memory:
     :ivar posts: how often a backup was asked for within this try
     :ivar nothing_since: when a listing first showed no backup of ours
     :ivar full: whether an incremental backup was found impossible
+    :ivar away: whether Keystone or Cinder could not be reached last time
     """
 
     phase: Phase
@@ -64,6 +65,7 @@ class Memory:
     posts: int = 0
     nothing_since: float | None = None
     full: bool = False
+    away: bool = False
 
 
 class BackupStep(cinder_step.CinderStep):
@@ -95,21 +97,27 @@ class BackupStep(cinder_step.CinderStep):
         """Look again after a while, and after longer ones from then on."""
         wait = self._memory.wait
         memory = dataclasses.replace(
-            self._memory, wait=wait.longer(self._limits.poll_interval))
+            self._memory, wait=wait.longer(self._limits.poll_interval),
+            away=False)
         return base.Progress(self._step, after=wait.after,
                              memory=dataclasses.replace(memory, **changes))
 
     def _later(self, reason: str) -> base.Progress:
-        """Wait for something that is away. While a POST is under way or a
-        backup is being made, that is as long as a backup may take."""
+        """Wait for something that is away.
+
+        While a POST is under way or a backup is being made, that is as long
+        as a backup may take.
+        """
         if self._memory.phase in (Phase.BEGIN, Phase.BUSY, Phase.READY):
             too_long = self._waited() > self._limits.busy_timeout
         else:
             too_long = self._too_long()
         if too_long:
             return self._give_up(reason, retry=True)
-        LOG.warning('Run %s: %s; trying again', self._order.run_id, reason)
-        return self._again()
+        if not self._memory.away:
+            LOG.warning('Run %s: %s; trying again', self._order.run_id,
+                        reason)
+        return self._again(away=True)
 
     def _waited(self) -> float:
         return self._now() - self._memory.wait.since
@@ -132,8 +140,10 @@ class BackupStep(cinder_step.CinderStep):
                                  fail_reason=reason))
 
     def _give_up(self, reason: str, retry: bool) -> base.Progress:
-        """End without knowing, perhaps, what Cinder did or will do. Then
-        there is no other try: it could make a second backup."""
+        """End without knowing, perhaps, what Cinder did or will do.
+
+        Then there is no other try: it could make a second backup.
+        """
         unknown = ''
         if self._step.state is _State.SUBMITTED:
             unknown = (f'; what became of Cinder\'s backup '

@@ -42,11 +42,13 @@ class Memory:
     :ivar ready: nothing was sent yet
     :ivar idle_since: when the volume was first seen not being restored,
         after a request whose outcome is not known
+    :ivar away: whether Keystone or Cinder could not be reached last time
     """
 
     wait: cinder_step.Wait
     ready: bool = False
     idle_since: float | None = None
+    away: bool = False
 
 
 class CinderRestoreStep(cinder_step.CinderStep):
@@ -77,8 +79,9 @@ class CinderRestoreStep(cinder_step.CinderStep):
             return self._end(_State.FAIL, f'{error}{self._unknown_end()}')
         if self._over(memory):
             return self._end(_State.FAIL, f'{away}{self._unknown_end()}')
-        LOG.warning('Run %s: %s; trying again', self._order.run_id, away)
-        return self._again(memory)
+        if not memory.away:
+            LOG.warning('Run %s: %s; trying again', self._order.run_id, away)
+        return self._again(dataclasses.replace(memory, away=True))
 
     def _begin(self, memory: Memory) -> base.Progress:
         """Choose the backup, look at the volume, store the intent."""

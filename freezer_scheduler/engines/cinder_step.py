@@ -21,10 +21,10 @@ import typing
 
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import documents
-from freezer_scheduler import version
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines import cinder_action
 from freezer_scheduler.engines import cinder_client
+from freezer_scheduler import version
 
 _FIRST_WAIT = 0.5
 _GROWTH = 1.5
@@ -99,8 +99,7 @@ class CinderStep:
                                   self._order.project_id)
 
     def _may_write(self) -> bool:
-        """Whether a request that changes something surely falls into our
-        lease, its answer included."""
+        """Whether a request sent now surely falls into our lease."""
         return self._order.lease_left() >= self._limits.lease_needed
 
     def _too_long(self) -> bool:

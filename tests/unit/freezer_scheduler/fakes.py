@@ -1,0 +1,412 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A Keystone, a Cinder, a Freezer API and a clock that do as they are told.
+
+The three services answer at the level of HTTP, through requests_mock, so that
+what is tested is what would be sent.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import json
+import re
+import urllib.parse
+import uuid
+
+import requests
+import requests_mock
+import urllib3
+
+from freezer_scheduler import conf as scheduler_conf
+from freezer_scheduler import settings as scheduler_settings
+
+KEYSTONE = 'http://keystone:5000/v3'
+CINDER = 'http://cinder:8776/v3'
+FREEZER = 'http://freezer:9090'
+
+# Longer than the trust ids of Keystone, and easy to find in a log.
+TRUST = 'trust-0123456789abcdef'
+PROJECT = 'a' * 32
+SERVICE_PROJECT = 'b' * 32
+VOLUME = '11111111-1111-4111-8111-111111111111'
+
+ACCOUNT = [
+    '--os-auth-url', 'http://keystone:5000', '--os-username', 'freezer',
+    '--os-password', 'secret', '--os-project-name', 'service',
+    '--os-user-domain-id', 'default', '--os-project-domain-id', 'default']
+
+
+def parsed(*argv):
+    """Return a ConfigOpts for a command line, with no files read."""
+    conf = scheduler_conf.new()
+    conf([*argv, 'start'], project='freezer', prog='freezer-scheduler',
+         default_config_files=[], default_config_dirs=[])
+    return conf
+
+
+def settings(*argv):
+    """Return the settings of a working service mode."""
+    return scheduler_settings.load(parsed('--service-mode', *ACCOUNT, *argv),
+                                   {})
+
+
+def action(**keys):
+    """Return a freezer_action that backs up VOLUME."""
+    return {'action': 'backup', 'mode': 'cindernative',
+            'cindernative_vol_id': VOLUME, **keys}
+
+
+class FakeClock:
+    """A clock that only moves when told to."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.epoch = 1_800_000_000.0
+
+    def wall(self):
+        return self.epoch
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        self.epoch += seconds
+
+
+def lost_answer(request):
+    """The server got the request; the answer never came."""
+    raise requests.exceptions.ReadTimeout()
+
+
+def broken(request):
+    """The connection broke before an answer."""
+    raise requests.exceptions.ConnectionError(
+        urllib3.exceptions.ProtocolError('Connection aborted.'))
+
+
+def no_connection(request):
+    """Nobody listens."""
+    pool = urllib3.connectionpool.HTTPConnectionPool('nowhere')
+    connection = urllib3.connection.HTTPConnection('nowhere')
+    raise requests.exceptions.ConnectionError(
+        urllib3.exceptions.MaxRetryError(
+            pool, '/', urllib3.exceptions.NewConnectionError(
+                connection, 'refused')))
+
+
+class FakeCloud:
+    """Keystone and Cinder.
+
+    :ivar logins: bodies of the logins, in order
+    :ivar posts: bodies of the requests for a backup, in order
+    :ivar faults: for (method, part of the path): what to do instead, each
+        once. A status or a (status, text) is answered; a callable is called;
+        'accept-' before the name of a fault here does the work first
+    """
+
+    def __init__(self, mocker, clock):
+        self.clock = clock
+        self.trusts = {TRUST: PROJECT}
+        self.volumes = {VOLUME: 'available'}
+        self.backups = {}
+        self.logins = []
+        self.posts = []
+        self.requests = []
+        self.faults = collections.defaultdict(list)
+        self.tokens = {}
+        mocker.add_matcher(self._keystone)
+        mocker.add_matcher(self._cinder)
+
+    def fail(self, method, part, *faults):
+        self.faults[method, part].extend(faults)
+
+    def add_backup(self, status='available', volume_id=VOLUME, **keys):
+        """Put a backup into Cinder that somebody made before."""
+        backup = {
+            'id': str(uuid.uuid4()), 'status': status,
+            'volume_id': volume_id, 'fail_reason': None,
+            'is_incremental': False, 'size': 1, 'container': 'c',
+            'availability_zone': 'nova', 'metadata': {},
+            'created_at': self._now(), **keys}
+        self.backups[backup['id']] = backup
+        return backup
+
+    def finish(self, status='available', fail_reason=None):
+        """Let Cinder end what it works on."""
+        for backup in list(self.backups.values()):
+            if backup['status'] == 'deleting':
+                del self.backups[backup['id']]
+            if backup['status'] == 'creating':
+                backup.update(status=status, fail_reason=fail_reason)
+        for volume_id, state in self.volumes.items():
+            if state in ('backing-up', 'restoring-backup'):
+                self.volumes[volume_id] = 'available'
+
+    def _now(self):
+        return datetime.datetime.fromtimestamp(
+            self.clock.epoch, datetime.UTC).replace(tzinfo=None).isoformat()
+
+    def _answer(self, request, status, document=None, **headers):
+        return requests_mock.create_response(
+            request, status_code=status, json=document, headers=headers)
+
+    def _fault(self, request):
+        """Return (fault or None, whether to do the work before)."""
+        for (method, part), faults in self.faults.items():
+            if method == request.method and re.search(part, request.url):
+                if faults:
+                    fault = faults.pop(0)
+                    if isinstance(fault, tuple) and fault[0] == 'accept':
+                        return fault[1], True
+                    return fault, False
+        return None, False
+
+    def _faulty(self, request, work):
+        fault, accept = self._fault(request)
+        if fault is None:
+            return work()
+        if accept:
+            work()
+        if callable(fault):
+            return fault(request)
+        status, text = fault if isinstance(fault, tuple) else (fault, 'no')
+        return self._answer(request, status,
+                            {'badRequest': {'message': text, 'code': status}})
+
+    # -- Keystone --
+
+    def _keystone(self, request):
+        if not request.url.startswith(KEYSTONE):
+            return None
+        return self._faulty(request, lambda: self._login(request))
+
+    def _login(self, request):
+        body = request.json()
+        self.logins.append(body)
+        scope = body['auth']['scope']
+        trust = scope.get('OS-TRUST:trust')
+        if trust:
+            if trust['id'] not in self.trusts:
+                return self._answer(request, 404, {'error': {
+                    'message': f"Could not find trust: {trust['id']}.",
+                    'code': 404}})
+            project_id = self.trusts[trust['id']]
+        else:
+            project_id = SERVICE_PROJECT
+        token = f'token-{len(self.logins)}'
+        self.tokens[token] = trust['id'] if trust else None
+        expires = datetime.datetime.fromtimestamp(
+            2_000_000_000, datetime.UTC).isoformat()
+        return self._answer(request, 201, {'token': {
+            'methods': ['password'], 'expires_at': expires,
+            'issued_at': expires, 'user': {
+                'id': 'u', 'name': 'u', 'domain': {'id': 'default'}},
+            'project': {'id': project_id, 'name': 'p',
+                        'domain': {'id': 'default'}},
+            'catalog': [_entry('volumev3', f'{CINDER}/{project_id}'),
+                        _entry('backup', FREEZER)],
+        }}, **{'X-Subject-Token': token})
+
+    # -- Cinder --
+
+    def _cinder(self, request):
+        if not request.url.startswith(CINDER):
+            return None
+        self.requests.append((request.method, request.path))
+        trust = self.tokens.get(request.headers.get('X-Auth-Token'))
+        if trust is None or trust not in self.trusts:
+            return self._answer(request, 401, {'error': {}})
+        return self._faulty(request, lambda: self._work(request))
+
+    def _work(self, request):
+        path = urllib.parse.urlsplit(request.url).path
+        parts = path.removeprefix(f'/v3/{PROJECT}/').split('/')
+        match request.method, parts:
+            case 'POST', ['backups']:
+                return self._create(request)
+            case 'POST', ['backups', backup_id, 'restore']:
+                return self._restore(request, backup_id)
+            case 'GET', ['backups', 'detail']:
+                return self._list(request)
+            case 'GET', ['backups', backup_id]:
+                if backup_id not in self.backups:
+                    return self._missing(request)
+                return self._answer(request, 200,
+                                    {'backup': self.backups[backup_id]})
+            case 'DELETE', ['backups', backup_id]:
+                return self._delete(request, backup_id)
+            case 'GET', ['volumes', volume_id]:
+                if volume_id not in self.volumes:
+                    return self._missing(request)
+                return self._answer(request, 200, {'volume': {
+                    'id': volume_id, 'status': self.volumes[volume_id]}})
+        raise AssertionError(f'{request.method} {path}')
+
+    def _missing(self, request):
+        return self._answer(request, 404, {'itemNotFound': {
+            'message': 'could not be found.', 'code': 404}})
+
+    def _refuse(self, request, text):
+        return self._answer(request, 400, {'badRequest': {
+            'message': text, 'code': 400}})
+
+    def _create(self, request):
+        assert request.headers['OpenStack-API-Version'] >= 'volume 3.51'
+        body = request.json()['backup']
+        self.posts.append(body)
+        status = self.volumes.get(body['volume_id'])
+        if status is None:
+            return self._missing(request)
+        if status not in ('available', 'in-use'):
+            return self._refuse(request, f'Invalid volume: "{status}"')
+        base = any(backup['volume_id'] == body['volume_id']
+                   and backup['status'] == 'available'
+                   for backup in self.backups.values())
+        if body['incremental'] and not base:
+            return self._refuse(request, 'No backups available')
+        self.volumes[body['volume_id']] = 'backing-up'
+        backup = self.add_backup(
+            'creating', body['volume_id'], container=body['container'],
+            metadata=body['metadata'], is_incremental=body['incremental'])
+        return self._answer(request, 202, {'backup': {'id': backup['id']}})
+
+    def _restore(self, request, backup_id):
+        volume_id = request.json()['restore']['volume_id']
+        if self.volumes.get(volume_id) != 'available':
+            return self._refuse(request, 'Invalid volume')
+        self.volumes[volume_id] = 'restoring-backup'
+        return self._answer(request, 202, {'restore': {}})
+
+    def _list(self, request):
+        # requests_mock lowers the case of queries.
+        query = dict(urllib.parse.parse_qsl(
+            urllib.parse.urlsplit(request.url).query))
+        found = [backup for backup in reversed(self.backups.values())
+                 if backup['volume_id'] == query['volume_id']
+                 and query.get('status', backup['status'])
+                 == backup['status']]
+        if 'marker' in query:
+            ids = [backup['id'] for backup in found]
+            found = found[ids.index(query['marker']) + 1:]
+        return self._answer(request, 200, {
+            'backups': found[:int(query['limit'])]})
+
+    def _delete(self, request, backup_id):
+        backup = self.backups.get(backup_id)
+        if backup is None:
+            return self._missing(request)
+        if backup['status'] not in ('available', 'error'):
+            return self._refuse(request, 'Invalid backup')
+        backup['status'] = 'deleting'
+        return self._answer(request, 202)
+
+
+def _entry(service_type, url):
+    return {'type': service_type, 'id': service_type, 'name': service_type,
+            'endpoints': [{'interface': 'public', 'url': url, 'id': 'e',
+                           'region': 'RegionOne', 'region_id': 'RegionOne'}]}
+
+
+class FakeFreezer:
+    """The Freezer API, with claims.
+
+    :ivar due: run documents that the next claims hand out
+    :ivar told: (run id, report) in order
+    :ivar lose: run ids to be called lost
+    :ivar events: run id to event
+    :ivar faults: statuses or callables for the next requests, by the last
+        part of the path or 'runs'
+    """
+
+    def __init__(self, mocker, claims=True):
+        self.claims = claims
+        self.registered = []
+        self.claimed = []
+        self.maintained = 0
+        self.due = []
+        self.told = []
+        self.lose = set()
+        self.events = {}
+        self.faults = collections.defaultdict(list)
+        mocker.add_matcher(self._answer)
+
+    def states(self, run_id):
+        return [report['state'] for told, report in self.told
+                if told == run_id]
+
+    def last(self, run_id):
+        return [report for told, report in self.told if told == run_id][-1]
+
+    def _answer(self, request):
+        if not request.url.startswith(FREEZER):
+            return None
+        path = urllib.parse.urlsplit(request.url).path
+        kind = 'runs' if '/runs/' in path else path.rsplit('/', 1)[-1]
+        if self.faults[kind]:
+            fault = self.faults[kind].pop(0)
+            if callable(fault):
+                return fault(request)
+            status, document = fault if isinstance(fault, tuple) else (
+                fault, {'title': 'no'})
+            return requests_mock.create_response(
+                request, status_code=status, json=document)
+        status, document = self._work(request, path, kind)
+        return requests_mock.create_response(
+            request, status_code=status, json=document)
+
+    def _work(self, request, path, kind):
+        if path == '/v2':
+            known = ['rel/jobs'] + ['rel/claims'] * self.claims
+            return 200, {'resources': {key: {} for key in known}}
+        assert path.startswith(f'/v2/{SERVICE_PROJECT}/'), path
+        body = json.loads(request.body)
+        if kind == 'clients':
+            self.registered.append(body)
+            return 201, {'client_id': body['client_id']}
+        if kind == 'maintenance':
+            self.maintained += 1
+            return 200, {'trusts_deleted': 0, 'trusts_pending': 0}
+        if kind == 'claims':
+            self.claimed.append(body)
+            limit = body['limit']
+            runs, self.due = self.due[:limit], self.due[limit:]
+            held = [{'run_id': held['run_id'],
+                     'event': self.events.get(held['run_id'])}
+                    for held in body['held']
+                    if held['run_id'] not in self.lose]
+            lost = [held['run_id'] for held in body['held']
+                    if held['run_id'] in self.lose]
+            return 200, {'runs': runs, 'held': held, 'lost': lost,
+                         'server_time': '2026-01-01T00:00:00Z'}
+        run_id = path.rsplit('/', 1)[-1]
+        self.told.append((run_id, body))
+        return 200, {'run_id': run_id, 'event': self.events.get(run_id)}
+
+
+def run_document(run_id='run-1', actions=None, **keys):
+    """Return a run as the API hands it out."""
+    if actions is None:
+        actions = [action()]
+    return {
+        'run_id': run_id, 'fence': 1, 'project_id': PROJECT,
+        'job_id': 'job-1', 'client_id': 'central',
+        'nominal_at': '2026-01-01T00:00:00Z', 'trigger': 'schedule',
+        'lease_seconds': 60, 'event': None, 'actions': [],
+        'job': {'job_id': 'job-1', 'job_actions': [
+            {'action_id': f'action-{number}', 'freezer_action': one}
+            for number, one in enumerate(actions)]},
+        'credentials': {'trust_id': TRUST, 'trustor_user_id': 'u'},
+        'user_id': 'u', **keys}

@@ -1,0 +1,132 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Ticks: leases, events, new runs, and an API that is away."""
+
+from __future__ import annotations
+
+import logging
+
+import fixtures
+import requests_mock
+import testtools
+
+from freezer_scheduler import api
+from freezer_scheduler import claims
+from freezer_scheduler import documents
+from freezer_scheduler import identity
+from freezer_scheduler import registration
+from freezer_scheduler import runs
+from tests.unit.freezer_scheduler import fakes
+
+
+class TestClaims(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        mocker = requests_mock.Mocker()
+        mocker.start()
+        self.addCleanup(mocker.stop)
+        self.clock = fakes.FakeClock()
+        fakes.FakeCloud(mocker, self.clock)
+        self.freezer = fakes.FakeFreezer(mocker)
+        self.settings = fakes.settings('--scheduler-claim-batch', '3')
+        connection = api.Api(
+            identity.Identity(self.settings).service(), 'me', 'public', None,
+            None)
+        self.registration = registration.Registration(
+            connection, None, 'node', self.settings.capabilities)
+        self.runs = runs.Runs(self.clock, lambda: runs.Limits(5, 5))
+        self.claimer = claims.Claimer(
+            connection, self.registration, self.runs, lambda: self.settings,
+            self.clock)
+
+    def due(self, *ids):
+        self.freezer.due += [fakes.run_document(run_id) for run_id in ids]
+
+    def lease_left(self):
+        held = self.runs.take(wait=False)
+        assert held is not None
+        return self.runs.lease_left(held)
+
+    def test_due_runs_are_held(self):
+        self.due('a', 'b')
+        self.assertFalse(self.claimer.tick())
+        self.assertEqual([('a', 1), ('b', 1)], self.runs.held())
+
+    def test_a_full_answer_asks_for_more_at_once(self):
+        self.due('a', 'b', 'c', 'd', 'e', 'f')
+        self.assertTrue(self.claimer.tick())
+        self.assertTrue(self.claimer.tick())
+        self.assertFalse(self.claimer.tick())
+        self.assertEqual([3, 2, 0], [claim['limit']
+                                     for claim in self.freezer.claimed])
+
+    def test_a_lease_counts_from_before_the_question(self):
+        def slow(request):
+            self.clock.sleep(20)
+            return requests_mock.create_response(request, json={
+                'runs': [fakes.run_document('b')],
+                'held': [{'run_id': 'a', 'event': None}], 'lost': []})
+
+        self.due('a')
+        self.claimer.tick()
+        self.freezer.faults['claims'].append(slow)
+        self.claimer.tick()
+        for _number in range(2):
+            self.assertEqual(40, self.lease_left())
+
+    def test_without_an_answer_no_lease_is_renewed(self):
+        self.due('a')
+        self.claimer.tick()
+        self.clock.sleep(15)
+        self.freezer.faults['claims'].append(fakes.lost_answer)
+        self.claimer.tick()
+        self.assertEqual(45, self.lease_left())
+
+    def test_lost_runs_and_events(self):
+        self.due('a', 'b')
+        self.claimer.tick()
+        self.freezer.lose = {'a'}
+        self.freezer.events = {'b': 'abort'}
+        self.claimer.tick()
+        [(run_id, _fence)] = self.runs.held()
+        self.assertEqual('b', run_id)
+        held = self.runs.take(wait=False)
+        assert held is not None
+        self.assertIs(documents.Event.ABORT, held.event)
+
+    def test_an_outage_is_logged_at_its_start_and_end(self):
+        self.freezer.faults['claims'] = [503] * 20
+        for _tick in range(20):
+            self.claimer.tick()
+            self.clock.sleep(5)
+        self.assertEqual(1, self.log.output.count('No runs can be claimed'))
+        self.claimer.tick()
+        self.assertIn('again after 100 seconds', self.log.output)
+
+    def test_a_client_that_was_deleted_is_registered_again(self):
+        self.freezer.faults['claims'] = [404]
+        self.claimer.tick()
+        self.assertEqual(1, len(self.freezer.registered))
+
+    def test_unreadable_runs_are_named_and_left(self):
+        self.freezer.due = [fakes.run_document('x', project_id=None)]
+        self.due('a')
+        self.claimer.tick()
+        self.assertEqual([('a', 1)], self.runs.held())
+        self.assertIn('Run x', self.log.output)
+
+    def test_a_client_id_made_of_project_and_host(self):
+        self.assertEqual(f'{fakes.SERVICE_PROJECT}_node',
+                         self.registration.client_id)

@@ -1,0 +1,100 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the API and the scheduler tell each other."""
+
+from __future__ import annotations
+
+import json
+
+import hypothesis
+from hypothesis import strategies as st
+import testtools
+
+from freezer_scheduler import documents
+from tests.unit.freezer_scheduler import fakes
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8)
+STEPS = st.builds(
+    documents.Step, action_id=st.text(min_size=1), position=st.integers(0),
+    state=st.sampled_from(documents.StepState), tries=st.integers(0),
+    reason=st.none() | st.text(st.characters(
+        exclude_categories=('C', 'Z')), min_size=1, max_size=400),
+    volume_id=st.none() | st.text(min_size=1),
+    started_at=st.none() | st.integers())
+
+
+class TestSteps(testtools.TestCase):
+
+    @hypothesis.given(STEPS)
+    def test_what_is_stored_is_read_again(self, step):
+        document = json.loads(json.dumps(step.to_document()))
+        self.assertEqual(step, documents.Step.from_document(document))
+
+    def test_a_report_stays_within_what_the_api_takes(self):
+        steps = tuple(
+            documents.Step('a' * 36, number, reason='\U0001f600' * 5000)
+            for number in range(64))
+        report = documents.Report(documents.RunState.FAIL,
+                                  '\U0001f600' * 9000, steps)
+        document = report.to_document('s', 1)
+        self.assertLess(len(json.dumps(document['actions'])), 65536)
+        self.assertLessEqual(len(document['reason']), 1000)
+
+    def test_reasons_are_one_line_of_text(self):
+        self.assertEqual('a b c', documents.shortened('a\nb\udc80c', 10))
+
+
+class TestTicks(testtools.TestCase):
+
+    def tick(self, **keys):
+        return documents.Tick.from_document(
+            {'runs': [], 'held': [], 'lost': [], **keys})
+
+    @hypothesis.given(ANYTHING)
+    def test_any_answer_is_read_or_refused(self, answer):
+        try:
+            documents.Tick.from_document(answer)
+        except documents.Malformed as malformed:
+            self.assertTrue(str(malformed))
+
+    @hypothesis.given(ANYTHING)
+    def test_any_job_is_handed_on(self, job):
+        [run] = self.tick(runs=[fakes.run_document(job=job)]).runs
+        self.assertEqual(job, run.job)
+
+    def test_one_unreadable_run_does_not_hide_the_others(self):
+        good = fakes.run_document('good')
+        bad = fakes.run_document('bad', fence=None)
+        found = self.tick(runs=[bad, good, 7])
+        self.assertEqual(['good'], [run.run_id for run in found.runs])
+        self.assertEqual(('bad', None), found.unreadable)
+
+    def test_unreadable_steps_make_a_problem_and_no_new_start(self):
+        [run] = self.tick(runs=[fakes.run_document() | {
+            'actions': [{'action_id': 'x'}]}]).runs
+        self.assertIn('cannot be read', run.problem)
+
+    def test_events(self):
+        found = self.tick(held=[{'run_id': 'a', 'event': 'abort'},
+                                {'run_id': 'b', 'event': None},
+                                {'run_id': 'c', 'event': 'dance'}])
+        self.assertEqual({'a': documents.Event.ABORT, 'b': None, 'c': None},
+                         found.held)
+
+    def test_the_trust_is_not_shown(self):
+        [run] = self.tick(runs=[fakes.run_document()]).runs
+        self.assertEqual(fakes.TRUST, run.trust_id)
+        self.assertNotIn(fakes.TRUST, repr(run))

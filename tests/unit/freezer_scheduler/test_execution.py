@@ -1,0 +1,408 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The moves of a run: order, tries, mandatory actions, reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+import fixtures
+import testtools
+
+from freezer_api.domain import capabilities
+from freezer_scheduler import api
+from freezer_scheduler import documents
+from freezer_scheduler.engines import base
+from freezer_scheduler import execution
+from freezer_scheduler import runs
+from tests.unit.freezer_scheduler import fakes
+
+State = documents.StepState
+
+
+class FakeEngine:
+    """Ends each action as its ``backup_name`` says, after one submit.
+
+    A name is a list of ends, one for each try, such as ``error,ok``.
+    """
+
+    def __init__(self):
+        self.calls = []
+
+    def start(self, order):
+        self.calls.append(('start', order.step.position))
+        return base.Progress(
+            dataclasses.replace(order.step, state=State.SUBMITTING),
+            memory='ready')
+
+    def poll(self, order):
+        self.calls.append(('poll', order.step.position))
+        if order.step.state is State.SUBMITTING:
+            return base.Progress(
+                dataclasses.replace(order.step, state=State.SUBMITTED),
+                after=7, memory='follow')
+        ends = order.freezer_action['backup_name'].split(',')
+        end = ends[min(order.step.tries, len(ends)) - 1]
+        if end == 'raise':
+            raise KeyError('a mistake')
+        if end == 'wait':
+            return base.Progress(order.step, after=7, memory='follow')
+        return base.Progress(
+            dataclasses.replace(
+                order.step, reason=None if end == 'ok' else end,
+                state=State.SUCCESS if end == 'ok' else State.FAIL),
+            retry=end == 'error')
+
+    def abort(self, order):
+        self.calls.append(('abort', order.step.position))
+        return base.Progress(dataclasses.replace(
+            order.step, state=State.ABORTED, reason='aborted'))
+
+
+class Case(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
+        self.clock = fakes.FakeClock()
+        self.engine = FakeEngine()
+        self.reports = []
+        self.faults = []
+        self.event = None
+        self.offered = capabilities.CINDER_NATIVE
+        self.executor = execution.Executor(
+            self.report, {'cindernative': self.engine},
+            lambda: self.offered, self.clock, lambda held: 60)
+
+    def report(self, run_id, fence, report):
+        if self.faults:
+            raise self.faults.pop(0)
+        self.reports.append(report)
+        return self.event
+
+    def held(self, *names, extra=None, steps=(), **keys):
+        document = fakes.run_document(
+            actions=[fakes.action(backup_name=name) for name in names],
+            **keys)
+        for number, more in enumerate(extra or ()):
+            document['job']['job_actions'][number].update(more)
+        document['actions'] = [step.to_document() for step in steps]
+        run = documents.Run.from_document(document)
+        return runs.HeldRun(run, 0, run.event)
+
+    def go(self, held, moves=100):
+        waits: list[float] = []
+        for _move in range(moves):
+            after = self.executor.advance(held)
+            if after is None:
+                return waits
+            waits.append(after)
+        self.fail('it does not end')
+
+    def ended(self, *names, **keys):
+        self.go(self.held(*names, **keys))
+        return self.reports[-1]
+
+    def states(self, report):
+        return [str(step.state) for step in report.steps]
+
+
+class TestOrder(Case):
+
+    def test_one_action(self):
+        report = self.ended('ok')
+        self.assertEqual('success', report.state)
+        self.assertIsNone(report.reason)
+        self.assertEqual(
+            [['submitting'], ['submitted'], ['success']],
+            [self.states(report) for report in self.reports])
+        self.assertEqual(['running', 'running', 'success'],
+                         [report.state for report in self.reports])
+
+    def test_actions_run_one_after_the_other(self):
+        self.ended('ok', 'ok', 'ok')
+        self.assertEqual([0, 0, 0, 1, 1, 1, 2, 2, 2],
+                         [position for _verb, position in self.engine.calls])
+
+    def test_actions_after_a_failed_one_are_skipped(self):
+        report = self.ended('ok', 'bad', 'ok')
+        self.assertEqual(['success', 'fail', 'skipped'], self.states(report))
+        self.assertEqual('fail', report.state)
+        self.assertEqual('action 2 of 3: bad', report.reason)
+
+    def test_mandatory_actions_run_all_the_same(self):
+        report = self.ended('bad', 'ok', 'ok',
+                            extra=[{}, {}, {'mandatory': True}])
+        self.assertEqual(['fail', 'skipped', 'success'], self.states(report))
+        self.assertEqual('action 1 of 3: bad', report.reason)
+
+    def test_the_last_failure_says_how_it_ended(self):
+        report = self.ended('bad', 'worse', extra=[{}, {'mandatory': True}])
+        self.assertEqual('action 2 of 2: worse', report.reason)
+
+    def test_nothing_is_reported_while_nothing_changes(self):
+        held = self.held('wait')
+        for _move in range(5):
+            after = self.executor.advance(held)
+        self.assertEqual(2, len(self.reports))
+        self.assertEqual(7, after)
+
+
+class TestTries(Case):
+
+    def tries(self, names, **keys):
+        held = self.held(names, extra=[keys])
+        waits = self.go(held)
+        return waits, self.reports[-1]
+
+    def test_none_by_default(self):
+        _waits, report = self.tries('error,ok')
+        self.assertEqual('fail', report.state)
+        _waits, report = self.tries('error,ok', max_retries=None,
+                                    max_retries_interval=None)
+        self.assertEqual('fail', report.state)
+
+    def test_after_the_interval(self):
+        waits, report = self.tries('error,error,ok', max_retries=2,
+                                   max_retries_interval=300)
+        self.assertEqual('success', report.state)
+        self.assertEqual(3, report.steps[0].tries)
+        self.assertEqual(2, waits.count(300))
+
+    def test_as_often_as_said(self):
+        _waits, report = self.tries('error', max_retries=2)
+        self.assertEqual('fail', report.state)
+        self.assertEqual(3, report.steps[0].tries)
+
+    def test_the_user_sees_why_it_is_tried_again(self):
+        self.tries('error,ok', max_retries=1)
+        self.assertIn('try 1 of 2: error',
+                      [report.steps[0].reason for report in self.reports])
+
+    def test_not_where_it_is_of_no_use(self):
+        _waits, report = self.tries('hopeless', max_retries=5)
+        self.assertEqual(1, report.steps[0].tries)
+
+
+class TestRefusals(Case):
+
+    def refused(self, held):
+        self.go(held)
+        self.assertEqual('fail', self.reports[-1].state)
+        self.assertEqual([], self.engine.calls)
+        return self.reports[-1].reason
+
+    def test_poisoned_jobs(self):
+        poisoned: tuple[object, ...] = (
+            None, [7], {}, {'job_actions': None}, 7,
+            {'job_actions': [None]}, {'job_actions': [{}]},
+            {'job_actions': [{'action_id': 1, 'freezer_action': {}}]},
+            {'job_actions': [{'action_id': 'a', 'freezer_action': 'x'}]})
+        for job in poisoned:
+            self.assertTrue(self.refused(self.held(job=job)))
+
+    def test_beyond_the_capabilities(self):
+        for keys in ({'mode': 'fs'}, {'mode': None}, {'action': 'exec'},
+                     {'mode': ['cindernative']}):
+            held = self.held('ok')
+            held.run.job['job_actions'][0]['freezer_action'].update(keys)
+            self.assertIn('not supported', self.refused(held))
+
+    def test_wider_capabilities_without_an_engine(self):
+        self.offered = capabilities.EVERYTHING
+        held = self.held('ok')
+        held.run.job['job_actions'][0]['freezer_action'] = {
+            'action': 'backup', 'path_to_backup': '/etc'}
+        self.assertIn('no engine', self.refused(held))
+
+    def test_no_trust(self):
+        self.assertIn('trust', self.refused(
+            self.held('ok', credentials=None)))
+
+    def test_unreadable_steps(self):
+        held = self.held('ok')
+        run = dataclasses.replace(held.run, problem='cannot be read')
+        self.assertIn('cannot be read', self.refused(
+            runs.HeldRun(run, 0, None)))
+
+    def test_a_mistake_in_the_scheduler_fails_one_run_alone(self):
+        report = self.ended('raise')
+        self.assertEqual('fail', report.state)
+        self.assertIn('error in the scheduler', report.reason)
+        self.assertIn('a mistake', self.log.output)
+        self.assertEqual('success', self.ended('ok').state)
+
+
+class TestAbort(Case):
+
+    def test_the_current_action_and_no_other(self):
+        held = self.held('wait', 'ok', 'ok',
+                         extra=[{}, {}, {'mandatory': True}])
+        self.executor.advance(held)
+        self.executor.advance(held)
+        held.event = documents.Event.ABORT
+        self.go(held)
+        self.assertEqual('aborted', self.reports[-1].state)
+        self.assertEqual(['aborted', 'skipped', 'skipped'],
+                         self.states(self.reports[-1]))
+
+    def test_it_comes_with_the_answer_to_a_report(self):
+        held = self.held('ok')
+        self.event = documents.Event.ABORT
+        self.go(held)
+        self.assertEqual([('start', 0), ('abort', 0)], self.engine.calls)
+
+    def test_before_anything_began(self):
+        report = self.ended('ok', 'ok', event='abort')
+        self.assertEqual('aborted', report.state)
+        self.assertEqual(['aborted', 'skipped'], self.states(report))
+        self.assertEqual([], self.engine.calls)
+
+    def test_stop_lets_the_run_end(self):
+        self.assertEqual('success', self.ended('ok', event='stop').state)
+
+    def test_between_two_tries(self):
+        held = self.held('error,ok', extra=[{'max_retries': 1}])
+        for _move in range(3):
+            self.executor.advance(held)
+        self.assertEqual('pending', held.steps[0].state)
+        held.event = documents.Event.ABORT
+        self.go(held)
+        self.assertEqual('aborted', self.reports[-1].state)
+
+
+class TestReports(Case):
+
+    def test_they_are_kept_while_the_api_is_away(self):
+        held = self.held('ok')
+        self.faults = [api.ApiUnreachable('away')] * 20
+        waits = self.go(held)
+        self.assertEqual('success', self.reports[-1].state)
+        self.assertEqual(['submitting'], self.states(self.reports[0]))
+        self.assertEqual([1, 2, 4, 8, 16, 30], waits[:6])
+        # Nothing was done before the intent was stored.
+        self.assertEqual(3, len(self.engine.calls))
+
+    def test_the_end_is_kept_too(self):
+        held = self.held('ok')
+        self.executor.advance(held)
+        self.executor.advance(held)
+        self.faults = [api.ApiUnreachable('away')] * 3
+        self.go(held)
+        self.assertEqual('success', self.reports[-1].state)
+        self.assertEqual(3, len(self.engine.calls))
+
+    def test_a_stale_fence_ends_it_in_silence(self):
+        held = self.held('ok')
+        self.faults = [api.StaleFence(409, 'x', 'run_fence_stale')]
+        self.assertEqual([], self.go(held))
+        self.assertEqual([], self.reports)
+
+    def test_a_lost_run_is_not_reported(self):
+        held = self.held('ok')
+        held.lost = True
+        self.assertEqual([], self.go(held))
+        self.assertEqual([], self.reports)
+
+    def test_a_report_that_cannot_be_stored(self):
+        held = self.held('ok')
+        self.faults = [api.ApiRefused(400, 'bad', 'invalid')]
+        self.go(held)
+        self.assertEqual('fail', self.reports[-1].state)
+        held = self.held('ok')
+        self.faults = [api.ApiRefused(400, 'bad', 'invalid')] * 9
+        self.assertEqual([0], self.go(held))
+
+    def test_a_run_that_is_gone(self):
+        held = self.held('ok')
+        self.faults = [api.ApiRefused(404, 'gone', None)]
+        self.assertEqual([], self.go(held))
+
+
+class TestTakenOver(Case):
+
+    def step(self, position, state, tries=1):
+        return documents.Step(f'action-{position}', position, state, tries,
+                              volume_id=fakes.VOLUME, backup_id='f' * 32)
+
+    def test_it_goes_on_where_the_other_one_was(self):
+        for state, verbs in (
+                (State.PENDING, ['start', 'poll', 'poll']),
+                (State.SUBMITTING, ['poll', 'poll']),
+                (State.SUBMITTED, ['poll'])):
+            self.engine.calls.clear()
+            report = self.ended('bad', 'ok', fence=2, steps=[
+                self.step(0, State.SUCCESS), self.step(1, state)])
+            self.assertEqual('success', report.state)
+            self.assertEqual([(verb, 1) for verb in verbs],
+                             self.engine.calls)
+
+    def test_after_the_last_action(self):
+        report = self.ended('ok', fence=2,
+                            steps=[self.step(0, State.FAIL)])
+        self.assertEqual('fail', report.state)
+        self.assertEqual([], self.engine.calls)
+
+    def test_what_is_under_way_is_ended_whatever_is_allowed_now(self):
+        held = self.held('ok', fence=2, steps=[self.step(0, State.SUBMITTED)])
+        held.run.job['job_actions'][0]['freezer_action']['mode'] = 'fs'
+        self.go(held)
+        self.assertEqual('success', self.reports[-1].state)
+
+    def test_a_job_that_was_changed_meanwhile(self):
+        other = documents.Step('other', 0, State.SUBMITTED, 1)
+        report = self.ended('ok', fence=2, steps=[other])
+        self.assertEqual('success', report.state)
+        self.assertIn('not followed', self.log.output)
+
+
+class TestRelease(Case):
+
+    def test_a_run_is_handed_back_as_it_stands(self):
+        held = self.held('wait')
+        self.executor.advance(held)
+        self.executor.advance(held)
+        self.executor.release(held)
+        self.assertTrue(self.reports[-1].release)
+        self.assertEqual('running', self.reports[-1].state)
+        self.assertEqual(['submitted'], self.states(self.reports[-1]))
+
+    def test_a_submit_that_was_begun_is_finished(self):
+        held = self.held('wait')
+        self.executor.advance(held)
+        self.executor.release(held)
+        self.assertEqual(['submitted'], self.states(self.reports[-1]))
+        self.assertTrue(self.reports[-1].release)
+
+    def test_a_run_that_was_not_begun(self):
+        step = documents.Step('action-0', 0, State.SUBMITTED, 1)
+        self.executor.release(self.held('ok', fence=2, steps=[step]))
+        self.assertEqual(['submitted'], self.states(self.reports[-1]))
+        self.assertTrue(self.reports[-1].release)
+
+    def test_an_end_that_was_not_told_yet(self):
+        held = self.held('ok')
+        self.executor.advance(held)
+        self.executor.advance(held)
+        self.faults = [api.ApiUnreachable('away')]
+        self.executor.advance(held)
+        self.executor.release(held)
+        self.assertEqual('success', self.reports[-1].state)
+        self.assertFalse(self.reports[-1].release)
+
+    def test_the_api_away(self):
+        held = self.held('ok')
+        self.faults = [api.ApiUnreachable('away')] * 2
+        self.executor.release(held)
+        self.assertEqual([], self.reports)

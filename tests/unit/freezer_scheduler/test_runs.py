@@ -1,0 +1,204 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Held runs: never two moves at once, within the limits, in turns."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import testtools
+
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import documents
+from freezer_scheduler import runs
+from tests.unit.freezer_scheduler import fakes
+
+
+def run(run_id, project_id='p1', **keys):
+    return documents.Run.from_document(fakes.run_document(
+        run_id, project_id=project_id, **keys))
+
+
+class TestRuns(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.clock = fakes.FakeClock()
+        self.limits = runs.Limits(total=4, per_project=2)
+        self.runs = runs.Runs(self.clock, lambda: self.limits)
+
+    def add(self, *ids, project_id='p1', **keys):
+        for run_id in ids:
+            self.runs.add(run(run_id, project_id, **keys),
+                          self.clock.now + 60)
+
+    def take_all(self):
+        taken = []
+        while (held := self.runs.take(wait=False)) is not None:
+            taken.append(held)
+        return taken
+
+    def ids(self, taken):
+        return [held.run.run_id for held in taken]
+
+    def test_a_run_is_taken_by_one_only(self):
+        self.add('a')
+        [held] = self.take_all()
+        self.assertIsNone(self.runs.take(wait=False))
+        self.runs.done(held, 0)
+        self.assertEqual(['a'], self.ids(self.take_all()))
+
+    def test_a_run_is_taken_when_it_is_due(self):
+        self.add('a', 'b')
+        first, second = self.take_all()
+        self.runs.done(first, 10)
+        self.runs.done(second, 5)
+        self.assertEqual([], self.take_all())
+        self.clock.sleep(5)
+        self.assertEqual(['b'], self.ids(self.take_all()))
+        self.clock.sleep(5)
+        self.assertEqual(['a'], self.ids(self.take_all()))
+
+    def test_limits_and_turns(self):
+        self.add('a1', 'a2', 'a3', 'a4', project_id='pa')
+        self.add('b1', 'b2', 'b3', project_id='pb')
+        taken = self.take_all()
+        self.assertEqual(['a1', 'a2', 'b1', 'b2'], self.ids(taken))
+        self.assertEqual(0, self.runs.room())
+        self.runs.done(taken[0], None)
+        self.runs.done(taken[2], None)
+        self.assertEqual({'a3', 'b3'}, set(self.ids(self.take_all())))
+
+    def test_many_runs_of_one_project_leave_room_for_others(self):
+        self.add(*(f'a{number}' for number in range(9)), project_id='pa')
+        self.assertEqual(2, self.runs.room())
+        self.add('b1', project_id='pb')
+        self.assertEqual(['a0', 'a1', 'b1'], self.ids(self.take_all()))
+
+    def test_what_is_held_has_an_end_too(self):
+        self.add(*(f'a{number}' for number in range(16)), project_id='pa')
+        self.assertEqual(0, self.runs.room())
+
+    def test_limits_that_grow(self):
+        self.add('a', 'b', 'c')
+        self.assertEqual(['a', 'b'], self.ids(self.take_all()))
+        self.limits = runs.Limits(9, 9)
+        self.runs.limits_changed()
+        self.assertEqual(['c'], self.ids(self.take_all()))
+
+    def test_an_event_puts_a_waiting_run_forward(self):
+        self.add('a')
+        [held] = self.take_all()
+        self.runs.done(held, 3600)
+        self.runs.renewed('a', 2000, documents.Event.ABORT)
+        self.assertEqual([held], self.take_all())
+        self.assertIs(documents.Event.ABORT, held.event)
+        self.runs.done(held, 3600)
+        # Once is enough.
+        self.runs.renewed('a', 2000, documents.Event.ABORT)
+        self.assertEqual([], self.take_all())
+
+    def test_an_event_during_a_move_makes_the_next_one_early(self):
+        self.add('a')
+        [held] = self.take_all()
+        self.runs.renewed('a', 2000, documents.Event.ABORT)
+        self.assertEqual([], self.take_all())
+        self.runs.done(held, 3600)
+        self.assertEqual([held], self.take_all())
+
+    def test_leases(self):
+        self.add('a')
+        [held] = self.take_all()
+        self.assertEqual(60, self.runs.lease_left(held))
+        self.clock.sleep(50)
+        self.assertEqual(10, self.runs.lease_left(held))
+        self.runs.renewed('a', self.clock.now + 60, None)
+        self.assertEqual(60, self.runs.lease_left(held))
+        self.runs.lost('a')
+        self.assertLess(self.runs.lease_left(held), 0)
+
+    def test_a_lost_run_is_gone(self):
+        self.add('a', 'b', 'c')
+        [first, _second] = self.take_all()
+        self.assertTrue(self.runs.lost('a'))
+        self.assertFalse(self.runs.lost('a'))
+        self.assertEqual([('b', 1), ('c', 1)], self.runs.held())
+        self.runs.done(first, 0)
+        self.assertEqual(['c'], self.ids(self.take_all()))
+        self.runs.lost('c')
+
+    def test_a_run_that_is_handed_out_again_waits_for_its_last_move(self):
+        self.add('a')
+        [old] = self.take_all()
+        self.add('a', fence=2)
+        self.assertEqual([], self.take_all())
+        self.assertTrue(old.lost)
+        self.runs.done(old, 0)
+        [new] = self.take_all()
+        self.assertEqual(2, new.run.fence)
+        self.assertEqual([('a', 2)], self.runs.held())
+
+    def test_stopping_hands_out_each_run_once(self):
+        self.add('a', 'b', 'c')
+        taken = self.take_all()
+        self.runs.done(taken[0], 3600)
+        self.runs.stop()
+        self.assertEqual(0, self.runs.room())
+        again = self.take_all()
+        self.assertEqual(['a', 'c'], self.ids(again))
+        for held in again:
+            self.runs.done(held, None)
+        self.runs.done(taken[1], 5)
+        self.assertEqual(['b'], self.ids(self.take_all()))
+
+
+class TestThreads(testtools.TestCase):
+
+    def test_no_run_is_ever_in_two_hands(self):
+        table = runs.Runs(scheduler_clock.SystemClock(),
+                          lambda: runs.Limits(50, 50))
+        inside: set[str] = set()
+        twice: list[str] = []
+        moves: dict[str, int] = {}
+        lock = threading.Lock()
+
+        def work():
+            while (held := table.take()) is not None:
+                run_id = held.run.run_id
+                with lock:
+                    if run_id in inside:
+                        twice.append(run_id)
+                    inside.add(run_id)
+                    moves[run_id] = moves.get(run_id, 0) + 1
+                time.sleep(0)
+                with lock:
+                    inside.discard(run_id)
+                table.done(held, None if moves[run_id] >= 20 else 0.0005)
+
+        threads = [threading.Thread(target=work) for _number in range(8)]
+        for thread in threads:
+            thread.start()
+        for number in range(30):
+            table.add(run(f'r{number}'), 1e9)
+            table.renewed(f'r{number}', 1e9, documents.Event.STOP)
+        until = time.monotonic() + 30
+        while table.held() and time.monotonic() < until:
+            time.sleep(0.01)
+        self.assertEqual([], table.held())
+        table.stop()
+        for thread in threads:
+            thread.join(30)
+            self.assertFalse(thread.is_alive())
+        self.assertEqual([], twice)
+        self.assertEqual({20}, set(moves.values()))

@@ -1,0 +1,210 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The whole process, its threads included, against services by HTTP."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+
+import fixtures
+import requests_mock
+import testtools
+
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import service
+from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler import signals
+from tests.unit.freezer_scheduler import fakes
+
+WITHIN = 30
+
+
+class Wishes:
+    """What the test wants of the process."""
+
+    def __init__(self):
+        self._wishes: queue.Queue[signals.Wish] = queue.Queue()
+
+    def wish(self, wish):
+        self._wishes.put(wish)
+
+    def wait(self, seconds=None):
+        try:
+            return self._wishes.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+
+class TestService(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
+        mocker = requests_mock.Mocker()
+        mocker.start()
+        self.addCleanup(mocker.stop)
+        self.cloud = fakes.FakeCloud(mocker, scheduler_clock.SystemClock())
+        self.cloud.clock = fakes.FakeClock()
+        self.freezer = fakes.FakeFreezer(mocker)
+        self.wishes = Wishes()
+        self.status = None
+
+    def start(self, *argv):
+        conf = fakes.parsed(
+            '--service-mode', *fakes.ACCOUNT, '-c', 'central',
+            '--scheduler-claim-interval', '1', *argv)
+        self.conf = conf
+        made = service.Service(
+            conf, scheduler_settings.load(conf, {}), {},
+            scheduler_clock.SystemClock(), self.wishes)
+
+        def run():
+            self.status = made.run()
+
+        self.thread = threading.Thread(target=run, daemon=True)
+        self.thread.start()
+        self.addCleanup(self.stop)
+
+    def stop(self):
+        self.wishes.wish(signals.Wish.STOP)
+        self.thread.join(WITHIN)
+        self.assertFalse(self.thread.is_alive())
+
+    def until(self, condition, what):
+        deadline = time.monotonic() + WITHIN
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.01)
+
+    def test_a_run_from_claim_to_success(self):
+        self.freezer.due = [fakes.run_document('r1')]
+        self.start()
+        self.until(lambda: 'creating' in [
+            backup['status'] for backup in self.cloud.backups.values()],
+            'no backup was asked for')
+        self.cloud.finish()
+        self.until(lambda: 'success' in self.freezer.states('r1'),
+                   'no success was told')
+        self.stop()
+        self.assertEqual(0, self.status)
+        self.assertNotIn(fakes.TRUST, self.log.output)
+        self.assertNotIn('secret', self.log.output)
+        self.assertEqual('central', self.freezer.registered[0]['client_id'])
+
+    def test_a_clean_stop_hands_back_what_is_held(self):
+        self.freezer.due = [fakes.run_document(f'r{number}')
+                            for number in range(3)]
+        self.start()
+        self.until(lambda: all(
+            len(self.freezer.states(f'r{number}')) >= 1
+            for number in range(3)), 'not all began')
+        began = time.monotonic()
+        self.stop()
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(0, self.status)
+        for number in range(3):
+            last = self.freezer.last(f'r{number}')
+            self.assertTrue(last['release'])
+            self.assertEqual('running', last['state'])
+
+    def test_an_api_without_claims_ends_it(self):
+        self.freezer.claims = False
+        self.start()
+        self.thread.join(WITHIN)
+        self.assertEqual(1, self.status)
+        self.assertIn('knows no claims', self.log.output)
+        self.assertEqual([], self.freezer.registered)
+
+    def test_an_unknown_account_ends_it(self):
+        self.cloud.fail('POST', '/auth/tokens', 401)
+        self.start()
+        self.thread.join(WITHIN)
+        self.assertEqual(1, self.status)
+
+    def test_a_refused_registration_ends_it(self):
+        self.freezer.faults['clients'] = [403]
+        self.start()
+        self.thread.join(WITHIN)
+        self.assertEqual(1, self.status)
+
+    def test_it_waits_for_keystone_and_the_api(self):
+        self.cloud.fail('POST', '/auth/tokens', fakes.no_connection)
+        self.freezer.faults['v2'] = [503]
+        self.start()
+        self.until(lambda: self.freezer.claimed, 'it does not claim')
+        self.assertIn('Cannot register yet', self.log.output)
+
+    def test_it_can_be_stopped_while_it_waits(self):
+        self.freezer.faults['v2'] = [503] * 99
+        self.start()
+        self.until(lambda: 'Cannot register yet' in self.log.output,
+                   'it does not wait')
+        self.stop()
+        self.assertEqual(0, self.status)
+
+    def test_a_reload_takes_over_what_may_change(self):
+        self.start()
+        self.until(lambda: self.freezer.claimed, 'it does not claim')
+        self.conf.set_override('supported_actions', ['backup'],
+                               'capabilities')
+        self.wishes.wish(signals.Wish.RELOAD)
+        self.until(lambda: self.freezer.registered[-1]['supported_actions']
+                   == ['backup'], 'it does not register again')
+
+    def test_a_reload_with_mistakes_changes_nothing(self):
+        self.start()
+        self.until(lambda: self.freezer.claimed, 'it does not claim')
+        self.conf.set_override('supported_modes', ['nonsense'],
+                               'capabilities')
+        self.wishes.wish(signals.Wish.RELOAD)
+        self.until(lambda: 'is not taken over' in self.log.output,
+                   'nothing is said about it')
+        self.assertEqual(1, len(self.freezer.registered))
+
+    def test_a_risk_is_logged(self):
+        self.start('--capabilities-supported-modes', 'cindernative,fs')
+        self.until(lambda: self.freezer.claimed, 'it does not claim')
+        self.assertIn('RISK', self.log.output)
+
+    def test_idle_it_asks_once_each_interval(self):
+        self.start()
+        self.until(lambda: len(self.freezer.claimed) >= 2, 'no second claim')
+        before, began = len(self.freezer.claimed), time.process_time()
+        time.sleep(2.5)
+        self.assertIn(len(self.freezer.claimed) - before, (2, 3))
+        self.assertLess(time.process_time() - began, 0.5)
+
+    def test_an_aborted_run(self):
+        self.freezer.due = [fakes.run_document('r1')]
+        self.start()
+        self.until(lambda: self.cloud.backups, 'no backup was asked for')
+        self.freezer.events['r1'] = 'abort'
+        self.cloud.finish('error')
+        self.until(lambda: 'deleting' in [
+            backup['status'] for backup in self.cloud.backups.values()]
+            or 'fail' in self.freezer.states('r1'), 'nothing was deleted')
+        self.cloud.finish()
+        self.until(lambda: {'aborted', 'fail'}
+                   & set(self.freezer.states('r1')), 'it does not end')
+
+
+class TestNames(testtools.TestCase):
+
+    def test_each_process_has_its_own(self):
+        names = {service.scheduler_id('h' * 400) for _number in range(9)}
+        self.assertEqual(9, len(names))
+        for name in names:
+            self.assertLessEqual(len(name), 255)

@@ -1,0 +1,127 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is refused at start, and by which name."""
+
+from __future__ import annotations
+
+import testtools
+
+from freezer_api.domain import capabilities
+from freezer_scheduler import settings
+from tests.unit.freezer_scheduler import fakes
+
+
+class TestSettings(testtools.TestCase):
+
+    def refused(self, *argv, account=fakes.ACCOUNT):
+        conf = fakes.parsed('--service-mode', *account, *argv)
+        try:
+            settings.load(conf, {})
+        except settings.Refused as refused:
+            return refused.problems
+        self.fail(f'not refused: {argv}')
+
+    def test_defaults(self):
+        found = fakes.settings()
+        self.assertEqual(capabilities.CINDER_NATIVE, found.capabilities)
+        self.assertEqual(5, found.claim_interval)
+        self.assertEqual(60, found.lease_seconds)
+        self.assertEqual((), found.notices)
+
+    def test_bad_values_are_refused_by_name(self):
+        for name, value in (
+                ('claim-interval', '0'), ('claim-interval', '-1'),
+                ('claim-batch', '0'), ('claim-batch', '1001'),
+                ('request-timeout', '0'), ('workers', '0'),
+                ('max-in-flight', '0'), ('max-in-flight-per-project', '0'),
+                ('poll-interval', '0'), ('heartbeat-interval', '0'),
+                ('maintenance-interval', '0'), ('backup-timeout', '1'),
+                ('busy-timeout', '-1'), ('lease-seconds', '9'),
+                ('lease-seconds', '3601'), ('interval', '0'),
+                ('client-id', 'not/an id'), ('client-id', 'a' * 256)):
+            problems = self.refused(f'--scheduler-{name}', value)
+            self.assertIn(f'[scheduler] {name.replace("-", "_")}:',
+                          '\n'.join(problems))
+
+    def test_a_lease_lasts_two_ticks_and_a_request(self):
+        problems = self.refused(
+            '--scheduler-lease-seconds', '60', '--scheduler-claim-interval',
+            '30')
+        self.assertIn('[scheduler] lease_seconds: 60', problems[0])
+        found = fakes.settings('--scheduler-claim-interval', '30')
+        self.assertGreater(found.lease_seconds, 2 * 30 + 30)
+
+    def test_interval_stands_in_for_the_claim_interval(self):
+        found = fakes.settings('--interval', '60')
+        self.assertEqual(60, found.claim_interval)
+        self.assertGreater(found.lease_seconds, 2 * 60 + 30)
+        found = fakes.settings('--interval', '60',
+                               '--scheduler-claim-interval', '3')
+        self.assertEqual(3, found.claim_interval)
+        self.assertIn('interval has no effect', found.notices[0])
+
+    def test_a_missing_account_is_named_option_by_option(self):
+        problems = self.refused(account=())
+        for name in ('auth_url', 'username', 'password', 'user_domain_name',
+                     'project_name'):
+            self.assertIn(f'[service_auth] os_{name}: missing', problems)
+
+    def test_a_project_id_needs_no_domain(self):
+        account = [*fakes.ACCOUNT[:6], '--os-project-id', 'p',
+                   '--os-user-domain-id', 'default']
+        conf = fakes.parsed('--service-mode', *account)
+        self.assertEqual('p', settings.load(conf, {}).auth.project_id)
+
+    def test_a_token_does_not_do(self):
+        account = ['--os-token', 'tk-secret', *fakes.ACCOUNT[:4]]
+        problems = '\n'.join(self.refused(account=account))
+        self.assertIn('[service_auth] os_token:', problems)
+        self.assertNotIn('tk-secret', problems)
+
+    def test_what_cannot_work_in_service_mode(self):
+        self.assertIn('[scheduler] no_api:', self.refused('--no-api')[0])
+        self.assertIn('[scheduler] enable_v1_api:',
+                      self.refused('--enable-v1-api')[0])
+
+    def test_unknown_capabilities(self):
+        for noun in ('actions', 'modes', 'storages', 'engines'):
+            problems = self.refused(
+                f'--capabilities-supported-{noun}', 'nonsense')
+            self.assertIn(f"[capabilities] supported_{noun}: 'nonsense'",
+                          problems[0])
+
+    def test_wider_capabilities_are_called_a_risk(self):
+        found = fakes.settings('--capabilities-supported-modes',
+                               'fs,cindernative')
+        self.assertEqual(('fs', 'cindernative'), found.capabilities.modes)
+        self.assertIn('RISK', found.notices[0])
+        self.assertIn('modes fs', found.notices[0])
+
+    def test_disable_exec_takes_exec_out(self):
+        found = fakes.settings(
+            '--capabilities-supported-actions', 'backup,exec',
+            '--disable-exec')
+        self.assertEqual(('backup',), found.capabilities.actions)
+
+    def test_options_without_effect_say_so(self):
+        found = fakes.settings(
+            '-f', '/d', '--concurrent_jobs', '2',
+            '--coordination-backend-url', 'etcd3://x')
+        told = '\n'.join(found.notices)
+        for name in ('jobs_dir', 'concurrent_jobs', 'backend_url'):
+            self.assertIn(name, told)
+
+    def test_client_ids(self):
+        for client_id in ('central', 'a_host.domain', 'x-1_y-2_node-3'):
+            found = fakes.settings('-c', client_id)
+            self.assertEqual(client_id, found.client_id)
