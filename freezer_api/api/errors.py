@@ -21,6 +21,7 @@ import falcon
 from oslo_db import exception as db_exception
 from oslo_log import log
 
+from freezer_api.db import search
 from freezer_api import schemas
 from freezer_api import trusts
 
@@ -101,6 +102,11 @@ def _on_invalid_document(req: falcon.Request, resp: falcon.Response,
     raise bad_request(str(error), 'invalid_document')
 
 
+def _on_unknown_marker(req: falcon.Request, resp: falcon.Response,
+                       error: search.UnknownMarker, params: object) -> None:
+    raise invalid_parameter('marker', 'The list has no item with this id.')
+
+
 def _on_trust_refused(req: falcon.Request, resp: falcon.Response,
                       error: trusts.TrustRefused, params: object) -> None:
     if error.code == 'delegation_missing_roles':
@@ -142,5 +148,6 @@ def install(app: falcon.App[Any, Any]) -> None:
     app.add_error_handler(Exception, _on_anything)
     app.add_error_handler(db_exception.DBError, _on_database)
     app.add_error_handler(schemas.InvalidDocument, _on_invalid_document)
+    app.add_error_handler(search.UnknownMarker, _on_unknown_marker)
     app.add_error_handler(trusts.TrustRefused, _on_trust_refused)
     app.add_error_handler(trusts.KeystoneAway, _on_keystone_away)

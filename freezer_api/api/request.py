@@ -22,6 +22,7 @@ import falcon
 from oslo_config import cfg
 
 from freezer_api.api import errors
+from freezer_api.db import search as db_search
 from freezer_api.domain import search
 
 
@@ -50,8 +51,7 @@ def _no_constant(text: str) -> None:
 class Wanted:
     """Which items of a list are wanted."""
 
-    limit: int
-    offset: int
+    page: db_search.Page
     search: search.Search
 
 
@@ -69,8 +69,9 @@ def wanted(req: falcon.Request, conf: cfg.ConfigOpts) -> Wanted:
         asked = search.parse(body(req))
     except search.SearchError as error:
         raise errors.bad_request(str(error), 'invalid_search') from None
-    return Wanted(
-        min(limit, conf.api.max_limit), _integer(req, 'offset'), asked)
+    return Wanted(db_search.Page(
+        min(limit, conf.api.max_limit), _integer(req, 'offset'),
+        req.get_param('marker')), asked)
 
 
 def _integer(req: falcon.Request, name: str) -> int:

@@ -117,9 +117,8 @@ def find(session: orm.Session, project_id: str,
 
 def of_project(project_id: str) -> sa.Select[models.Action]:
     """Return the query of the project's actions."""
-    return rows.ordered(sa.select(models.Action).where(
-        rows.live(models.Action), models.Action.project_id == project_id),
-        models.Action)
+    return sa.select(models.Action).where(
+        rows.live(models.Action), models.Action.project_id == project_id)
 
 
 def add(session: orm.Session, project_id: str, user_id: str,

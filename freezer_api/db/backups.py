@@ -37,9 +37,8 @@ SEARCHED = search.Columns(
 
 def of_project(project_id: str) -> sa.Select[models.Backup]:
     """Return the query of the project's backups."""
-    return rows.ordered(sa.select(models.Backup).where(
-        rows.live(models.Backup), models.Backup.project_id == project_id),
-        models.Backup)
+    return sa.select(models.Backup).where(
+        rows.live(models.Backup), models.Backup.project_id == project_id)
 
 
 def find(session: orm.Session, project_id: str, backup_id: str,

@@ -74,8 +74,7 @@ def _visible(project_id: str) -> sa.ColumnElement[bool]:
 
 def visible(project_id: str) -> sa.Select[models.Client]:
     """Return the query of the project's clients and of all central ones."""
-    return rows.ordered(
-        sa.select(models.Client).where(_visible(project_id)), models.Client)
+    return sa.select(models.Client).where(_visible(project_id))
 
 
 def find_visible(session: orm.Session, project_id: str,

@@ -72,7 +72,7 @@ def of_project(project_id: str | None) -> sa.Select[models.Job]:
     query = sa.select(models.Job).where(rows.live(models.Job))
     if project_id is not None:
         query = query.where(models.Job.project_id == project_id)
-    return rows.ordered(query, models.Job)
+    return query
 
 
 def searched(now: int, delay: int) -> search.Columns:

@@ -30,6 +30,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.db import exact
+from freezer_api.db import rows
 from freezer_api.domain import search as domain
 
 Row = TypeVar('Row')
@@ -50,16 +51,37 @@ class Columns:
     texts: Sequence[Column]
 
 
-def page(session: orm.Session, query: sa.Select[Row],
-         columns: Columns, search: domain.Search, limit: int, offset: int,
+class UnknownMarker(Exception):
+    """The list has no item with the marker's id."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """Which part of a list is wanted.
+
+    ``marker`` is the id of the last item before it, None for the beginning;
+    ``offset`` counts from there.
+    """
+
+    limit: int
+    offset: int = 0
+    marker: str | None = None
+
+
+def page(session: orm.Session, query: sa.Select[Row], model: Any,
+         columns: Columns, search: domain.Search, wanted: Page,
          render: Callable[[Sequence[Row]], list[Document]],
          ) -> list[Document]:
     """Return the documents of a page of what a search finds.
 
-    :param query: the ordered query of all rows that may be found
+    :param query: the query of all rows of ``model`` that may be found
     :param render: makes documents of rows, one each
+    :raises UnknownMarker: when no such row has the marker's id
     """
-    query, rest = _narrow(query, columns, search)
+    query, rest = _narrow(
+        _after(session, query, model, wanted.marker), columns, search)
+    query = rows.ordered(query, model)
+    limit, offset = wanted.limit, wanted.offset
     if not rest:
         return render(session.scalars(
             query.limit(limit).offset(offset)).all())
@@ -72,10 +94,23 @@ def _documents(session: orm.Session, query: sa.Select[Row],
                render: Callable[[Sequence[Row]], list[Document]],
                ) -> Iterator[Document]:
     for start in itertools.count(0, _CHUNK):
-        rows = session.scalars(query.limit(_CHUNK).offset(start)).all()
-        yield from render(rows)
-        if len(rows) < _CHUNK:
+        chunk = session.scalars(query.limit(_CHUNK).offset(start)).all()
+        yield from render(chunk)
+        if len(chunk) < _CHUNK:
             return
+
+
+def _after(session: orm.Session, query: sa.Select[Row], model: Any,
+           marker: str | None) -> sa.Select[Row]:
+    if marker is None:
+        return query
+    last: Any = session.scalars(
+        query.where(exact.same_text(model.id, marker))).first()
+    if last is None:
+        raise UnknownMarker(marker)
+    return query.where(sa.or_(
+        model.created_at > last.created_at,
+        sa.and_(model.created_at == last.created_at, model.id > last.id)))
 
 
 def _narrow(query: sa.Select[Row], columns: Columns, search: domain.Search,

@@ -44,9 +44,8 @@ class Taken(Exception):
 
 def of_project(project_id: str) -> sa.Select[models.Session]:
     """Return the query of the project's sessions."""
-    return rows.ordered(sa.select(models.Session).where(
-        rows.live(models.Session),
-        models.Session.project_id == project_id), models.Session)
+    return sa.select(models.Session).where(
+        rows.live(models.Session), models.Session.project_id == project_id)
 
 
 def find(session: orm.Session, project_id: str, session_id: str,

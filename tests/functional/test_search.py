@@ -120,6 +120,30 @@ class SearchTests(base.ApiTestCase):
                 job for offset in range(len(whole)) for job in self.search(
                     asked, query=f'?limit=1&offset={offset}')])
 
+    def test_a_marker_keeps_pages_apart_while_others_insert(self) -> None:
+        for asked in ({}, {'match': [{'mode': 'cindernative'}]}):
+            known = [job['job_id'] for job in self.search(asked)]
+            seen: list[str] = []
+            query = '?limit=3'
+            while page := self.search(asked, query=query):
+                seen += [job['job_id'] for job in page]
+                query = f'?limit=3&marker={seen[-1]}'
+                if len(seen) < 2 * len(known):
+                    self.create_job(client='one')
+                    self.call(base.MEMBER, 'DELETE', f'jobs/{seen[0]}',
+                              status=204)
+            self.assertEqual(len(seen), len(set(seen)))
+            self.assertLessEqual(set(known), set(seen))
+
+    def test_an_unknown_marker_is_named(self) -> None:
+        self.call(base.STRANGER, 'POST', 'clients',
+                  {'client_id': 's', 'hostname': 's'}, 201)
+        theirs = self.create_job(persona=base.STRANGER, client='s')
+        for marker in ('nope', theirs):
+            answer = self.call(base.MEMBER, 'GET', f'jobs?marker={marker}',
+                               status=400)
+            self.assertIn('"marker"', answer['description'])
+
     def test_a_stock_schedulers_poll(self) -> None:
         found = self.search({'match_not': [{'status': 'completed'}],
                              'match': [{'client_id': 'two'}]})

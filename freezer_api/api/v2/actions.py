@@ -54,8 +54,8 @@ class Actions(services.Resource):
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
             resp.media = {'actions': search.page(
-                session, actions.of_project(project_id), actions.SEARCHED,
-                wanted.search, wanted.limit, wanted.offset,
+                session, actions.of_project(project_id), models.Action,
+                actions.SEARCHED, wanted.search, wanted.page,
                 lambda found: [
                     {**document(action), 'timeout': action.timeout}
                     for action in found])}

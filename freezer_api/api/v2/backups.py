@@ -50,8 +50,8 @@ class Backups(services.Resource):
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
             resp.media = {'backups': search.page(
-                session, backups.of_project(project_id), backups.SEARCHED,
-                wanted.search, wanted.limit, wanted.offset,
+                session, backups.of_project(project_id), models.Backup,
+                backups.SEARCHED, wanted.search, wanted.page,
                 lambda found: [document(backup) for backup in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,

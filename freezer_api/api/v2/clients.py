@@ -73,8 +73,8 @@ class Clients(services.Resource):
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
             resp.media = {'clients': search.page(
-                session, clients.visible(project_id), clients.SEARCHED,
-                wanted.search, wanted.limit, wanted.offset,
+                session, clients.visible(project_id), models.Client,
+                clients.SEARCHED, wanted.search, wanted.page,
                 lambda found: [document(client) for client in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,

@@ -71,9 +71,10 @@ class Jobs(_Reader):
             resp.media = {'jobs': search.page(
                 session,
                 jobs.of_project(None if every_project else project_id),
+                models.Job,
                 jobs.searched(self._now(),
                               self._conf.scheduling.autostart_delay),
-                wanted.search, wanted.limit, wanted.offset,
+                wanted.search, wanted.page,
                 lambda found: self._documents(
                     req, session, project_id, found,
                     caller.may(ALL, project_id)))}

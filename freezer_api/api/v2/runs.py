@@ -57,5 +57,5 @@ class JobRuns(services.Resource):
             if job is None:
                 raise errors.not_found(f'No job with ID {job_id}')
             found = runs.list_of_job(
-                session, job_id, wanted.limit, wanted.offset)
+                session, job_id, wanted.page.limit, wanted.page.offset)
             resp.media = {'runs': [document(run) for run in found]}

@@ -73,8 +73,8 @@ class Sessions(services.Resource):
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
             resp.media = {'sessions': search.page(
-                session, sessions.of_project(project_id), sessions.SEARCHED,
-                wanted.search, wanted.limit, wanted.offset,
+                session, sessions.of_project(project_id), models.Session,
+                sessions.SEARCHED, wanted.search, wanted.page,
                 lambda found: [document(row) for row in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
