@@ -107,12 +107,20 @@ def same_definition(stored: Mapping[str, Any],
     return meaning(stored) == meaning(sent)
 
 
-def find(session: orm.Session, project_id: str,
-         action_id: str) -> models.Action | None:
-    """Return a live action of the project."""
-    return session.scalars(sa.select(models.Action).where(
+def find(session: orm.Session, project_id: str, action_id: str,
+         lock: bool = False) -> models.Action | None:
+    """Return a live action of the project.
+
+    :param lock: keep others from changing it, and from giving it to a job,
+        until the transaction ends
+    """
+    query = sa.select(models.Action).where(
         rows.live(models.Action), models.Action.project_id == project_id,
-        exact.same_text(models.Action.id, action_id))).first()
+        exact.same_text(models.Action.id, action_id))
+    if lock:
+        query = query.with_for_update().execution_options(
+            populate_existing=True)
+    return session.scalars(query).first()
 
 
 def of_project(project_id: str) -> sa.Select[models.Action]:
@@ -178,8 +186,11 @@ def delete(session: orm.Session, action: models.Action, now: int) -> None:
 
 
 def of_jobs(session: orm.Session, job_ids: Iterable[str],
-            ) -> dict[str, list[models.Action]]:
-    """Return the live actions of jobs, each list in its order."""
+            lock: bool = False) -> dict[str, list[models.Action]]:
+    """Return the live actions of jobs, each list in its order.
+
+    :param lock: see :func:`find`
+    """
     query = (
         sa.select(models.JobAction.job_id, models.Action)
         .join(models.Action, models.Action.id == models.JobAction.action_id)
@@ -189,6 +200,9 @@ def of_jobs(session: orm.Session, job_ids: Iterable[str],
                rows.live(models.JobAction), rows.live(models.Action))
         .order_by(models.JobAction.job_id, models.JobAction.position,
                   models.JobAction.id))
+    if lock:
+        query = query.with_for_update().execution_options(
+            populate_existing=True)
     found: dict[str, list[models.Action]] = {}
     for job_id, action in session.execute(query):
         found.setdefault(job_id, []).append(action)
@@ -238,7 +252,7 @@ def _of_entry(session: orm.Session, project_id: str, user_id: str,
     action_id = entry.get('action_id')
     if not action_id:
         return add(session, project_id, user_id, None, Content.of(entry))
-    action = find(session, project_id, action_id)
+    action = find(session, project_id, action_id, lock=True)
     if action is None:
         raise Refused(f'Action id: {action_id} not found.')
     sent = entry.get('freezer_action')

@@ -90,10 +90,12 @@ def _retire_unused(session: orm.Session, delegation_id: str,
     delegation = session.scalars(
         sa.select(models.Delegation).where(
             models.Delegation.id == delegation_id).with_for_update()).first()
+    # Read with a lock too: MySQL would else read what was there when the
+    # transaction began, and miss a job that was given the trust since.
     used = session.scalars(sa.select(models.UserCredential.id).where(
         rows.live(models.UserCredential),
         models.UserCredential.delegation_id == delegation_id
-        ).limit(1)).first()
+        ).limit(1).with_for_update()).first()
     if delegation is not None and used is None:
         delegation.live_key = None
         delegation.delete_after = when

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from oslo_config import cfg
 from oslo_db import api as db_api
+from oslo_db import exception as db_exception
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -59,6 +60,25 @@ def _write_ahead(engine: sa.Engine) -> None:
         cursor.close()
 
 
+def _lost_race(error: BaseException) -> bool:
+    return isinstance(error, db_exception.DBDuplicateEntry)
+
+
+def _whole_unicode(connection: str | None) -> str | None:
+    """Speak to MySQL in all of Unicode, where the URL names no charset.
+
+    The default of oslo.db is three bytes a character: a 500 for an emoji.
+    """
+    if connection is None:
+        return None
+    url = sa.make_url(connection)
+    if (url.get_backend_name() not in ('mysql', 'mariadb')
+            or 'charset' in url.query):
+        return connection
+    return url.update_query_dict({'charset': 'utf8mb4'}).render_as_string(
+        hide_password=False)
+
+
 class Database:
     """Sessions on the database of a configuration.
 
@@ -73,7 +93,8 @@ class Database:
                 'connection_recycle_time', 'max_pool_size', 'max_retries',
                 'retry_interval', 'max_overflow', 'pool_timeout',
                 'connection_debug', 'connection_trace')})
-        facade.configure(sqlite_fk=True)
+        facade.configure(sqlite_fk=True, connection=_whole_unicode(
+            conf.database.connection))
         self.engine: sa.Engine = facade.writer.get_engine()
         if self.engine.dialect.name == 'sqlite':
             _write_ahead(self.engine)
@@ -90,13 +111,16 @@ class Database:
         """Run ``work`` in one transaction and return what it returns.
 
         It runs again from the start when the database says that it lost a
-        deadlock or the connection, so it must do nothing but database work.
+        deadlock or the connection, or that another transaction has just added
+        the row that it adds, and which it then finds. So it must do nothing
+        but database work.
         """
 
         @db_api.wrap_db_retry(max_retries=8, retry_interval=0.05,
                               inc_retry_interval=True, max_retry_interval=1,
                               jitter=True, retry_on_deadlock=True,
-                              retry_on_disconnect=True)
+                              retry_on_disconnect=True,
+                              exception_checker=_lost_race)
         def attempt() -> Result:
             with orm.Session(self._writers,
                              expire_on_commit=False) as session:

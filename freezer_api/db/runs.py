@@ -152,13 +152,42 @@ def claim(session: orm.Session, holder: Holder, limit: int, lease: int,
             _given_to(holder), models.Job.next_run_at <= now,
             models.Job.run_id.is_(None))
         .order_by(models.Job.id).with_for_update(skip_locked=True)).all()
+    had = _had(session, due)
     claimed = []
     for job in sorted(due, key=lambda job: wanted.index(job.id)):
+        if (job.id, job.next_run_at) in had:
+            _rearm(session, job, now)
+            continue
         run = _claim_one(session, holder, job, lease, window, now)
         if run is not None:
             claimed.append((job, run))
     session.flush()
     return claimed
+
+
+def _had(session: orm.Session,
+         due: Sequence[models.Job]) -> set[tuple[str, int | None]]:
+    """Job id and time of the firings, among others, that have a run already.
+
+    A schedule that is changed within the second of a firing, or by an API
+    whose clock is behind, names that time once more. One such job must not
+    keep all others from being claimed.
+    """
+    query = sa.select(models.JobRun.job_id, models.JobRun.nominal_at).where(
+        models.JobRun.job_id.in_([job.id for job in due]),
+        models.JobRun.nominal_at.in_({job.next_run_at for job in due}))
+    return {(job_id, nominal_at)
+            for job_id, nominal_at in session.execute(query)}
+
+
+def _rearm(session: orm.Session, job: models.Job, now: int) -> None:
+    """Pass on from a firing that was run already."""
+    state = db_jobs.runtime(job)
+    if runs.trigger(state) is runs.Trigger.START:
+        job.next_run_at = start_time(session, job, now)
+    else:
+        db_jobs.set_runtime(job, jobs.miss(
+            db_jobs.schedule(job), state, now))
 
 
 def _claim_one(session: orm.Session, holder: Holder, job: models.Job,
@@ -240,7 +269,8 @@ def end(session: orm.Session, job: models.Job, run: models.JobRun,
     if job.deleted or job.run_id != run.id:
         return
     before = db_jobs.runtime(job)
-    if before.next_run_at is not None and before.next_run_at <= now:
+    if (before.next_run_at is not None and before.next_run_at <= now
+            and not _had(session, [job])):
         _pass_over(session, job, before.next_run_at, now)
     db_jobs.set_runtime(job, jobs.finish(
         db_jobs.schedule(job), before, state.value, reason, now))

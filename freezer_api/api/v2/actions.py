@@ -96,7 +96,8 @@ class Action(services.Resource):
         schema.validate_update(sent)
 
         def change(session: orm.Session) -> models.Action:
-            action = actions.find(session, project_id, action_id)
+            action = actions.find(
+                session, project_id, action_id, lock=True)
             if action is None:
                 raise errors.not_found(
                     f'Action not registered with ID {action_id}')
@@ -117,7 +118,8 @@ class Action(services.Resource):
                                if isinstance(sent, dict) else sent)
 
         def change(session: orm.Session) -> models.Action:
-            action = actions.find(session, project_id, action_id)
+            action = actions.find(
+                session, project_id, action_id, lock=True)
             if action is None:
                 return actions.add(session, project_id, caller.user_id,
                                    action_id, actions.Content.of(sent))
@@ -137,7 +139,8 @@ class Action(services.Resource):
         now = self._now()
 
         def work(session: orm.Session) -> None:
-            action = actions.find(session, project_id, action_id)
+            action = actions.find(
+                session, project_id, action_id, lock=True)
             if action is not None:
                 actions.delete(session, action, now)
 

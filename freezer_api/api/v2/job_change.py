@@ -277,7 +277,8 @@ class JobChange:
             wanted = actions.set_of_job(
                 session, job, self._caller.user_id, entries)
         else:
-            wanted = actions.of_jobs(session, [job.id]).get(job.id, [])
+            wanted = actions.of_jobs(
+                session, [job.id], lock=True).get(job.id, [])
         assignment.check(client, wanted)
         if assignment.must_delegate(self._conf, session, job, client,
                                     self._caller.user_id):
