@@ -271,8 +271,12 @@ class Executor:
             LOG.warning('Run %s belongs to another scheduler now',
                         run.run_id)
             return None
-        if isinstance(problem, freezer_api.ApiRefused):
+        if isinstance(problem, freezer_api.ApiRefused) and not (
+                problem.status == 403
+                or problem.code == 'client_not_found'):
             return self._report_refused(held, problem)
+        # What is wrong is not the report: somebody took away our role or our
+        # client, and may give it back.
         held.failures += 1
         if held.failures == 1:
             LOG.warning('Run %s: the report is kept: %s', run.run_id,

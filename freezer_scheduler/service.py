@@ -18,7 +18,6 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import os
 import secrets
-import socket
 import threading
 
 from oslo_config import cfg
@@ -50,15 +49,17 @@ class Service:
     """A service-mode scheduler.
 
     :param environ: where parts of the account may come from
+    :param hostname: of this machine, to tell users where a backup was made
     :param wishes: where the wish to stop or to reload comes from
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
                  settings: scheduler_settings.Settings,
                  environ: Mapping[str, str],
-                 clock: scheduler_clock.Clock,
+                 hostname: str, clock: scheduler_clock.Clock,
                  wishes: signals.Wishes) -> None:
         self._conf = conf
+        self._hostname = hostname
         self._clock = clock
         self._wishes = wishes
         self._settings = settings
@@ -66,7 +67,6 @@ class Service:
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
         auth = settings.auth
-        hostname = socket.gethostname()
         self._identity = scheduler_identity.Identity(settings)
         self._api = freezer_api.Api(
             self._identity.service(), scheduler_id(hostname),
@@ -181,7 +181,8 @@ class Service:
         """Read the files again and take over what may change."""
         try:
             self._conf.mutate_config_files()
-            settings = scheduler_settings.load(self._conf, self._environ)
+            settings = scheduler_settings.load(self._conf, self._environ,
+                                               self._hostname)
         except (cfg.Error, scheduler_settings.Refused) as error:
             problem = str(error)
         else:

@@ -83,9 +83,11 @@ class Settings:
         return self.request_timeout + LEASE_MARGIN
 
 
-def load(conf: cfg.ConfigOpts, environ: Mapping[str, str]) -> Settings:
+def load(conf: cfg.ConfigOpts, environ: Mapping[str, str],
+         hostname: str) -> Settings:
     """Read and check the configuration of service mode.
 
+    :param hostname: what a client id is made of that is not set
     :raises Refused: naming every option that cannot be used
     """
     problems: list[str] = []
@@ -105,18 +107,24 @@ def load(conf: cfg.ConfigOpts, environ: Mapping[str, str]) -> Settings:
     offered, capability_problems = _capabilities(conf)
     problems += capability_problems + _modes(conf)
     lease = _lease(group.lease_seconds, values, problems)
-    if group.client_id and not (
-            _CLIENT_ID.fullmatch(group.client_id)
-            and len(group.client_id) <= 255):
-        problems.append(
-            '[scheduler] client_id: must be a host name, which may have a '
-            'prefix of letters, digits and hyphens before an underscore')
+    problems += _client_id(group.client_id, hostname)
     if problems or auth is None:
         raise Refused(problems)
     return Settings(
         client_id=group.client_id or None, auth=auth, capabilities=offered,
         insecure=group.insecure, lease_seconds=lease,
         notices=tuple(_notices(conf, offered)), **values)
+
+
+def _client_id(given: str | None, hostname: str) -> list[str]:
+    if not given and not _CLIENT_ID.fullmatch(f'project_{hostname}'):
+        return [f'[scheduler] client_id: must be set, because {hostname!r} '
+                f'is no host name that it could be made of']
+    if given and (not _CLIENT_ID.fullmatch(given) or len(given) > 255):
+        return ['[scheduler] client_id: must be a host name, which may have '
+                'a prefix of letters, digits and hyphens before an '
+                'underscore']
+    return []
 
 
 def _explicit(conf: cfg.ConfigOpts, name: str) -> bool:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
+import socket
 import sys
 import time
 
@@ -83,7 +84,8 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
         raise _Failed(
             'only service mode is available in this release yet: start with '
             '--service-mode, or set service_mode = true in [scheduler]')
-    settings = scheduler_settings.load(conf, os.environ)
+    hostname = socket.gethostname()
+    settings = scheduler_settings.load(conf, os.environ, hostname)
     background = not conf.scheduler.no_daemon
     locked = background or conf.scheduler.pid_file is not None
     if locked:
@@ -91,7 +93,8 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
             pid_file.acquire()
         except pidfile.Taken as taken:
             print(taken)
-            return 0
+            # Who keeps it in the foreground counts on its running here.
+            return 0 if background else 1
     if background:
         _log_somewhere(conf)
     logging.setup(conf, _NAME, version.version_string())
@@ -99,8 +102,8 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
     def inside() -> int:
         try:
             return service.Service(
-                conf, settings, os.environ, scheduler_clock.SystemClock(),
-                signals.ProcessSignals()).run()
+                conf, settings, os.environ, hostname,
+                scheduler_clock.SystemClock(), signals.ProcessSignals()).run()
         finally:
             if locked:
                 pid_file.release()

@@ -109,8 +109,7 @@ OPTS = [
     cfg.StrOpt(
         'jobs-dir', short='f', default='/etc/freezer/scheduler/conf.d',
         deprecated_opts=[_old('conf')],
-        help='Job files, or a folder of them. The environment variable '
-             'FREEZER_SCHEDULER_CONF_D changes the default.' + _CLASSIC),
+        help='Job files, or a folder of them.' + _CLASSIC),
     cfg.IntOpt(
         'concurrent-jobs', default=1,
         deprecated_opts=[_old('concurrent_jobs')],

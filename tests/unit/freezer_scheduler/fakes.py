@@ -59,7 +59,7 @@ def parsed(*argv):
 def settings(*argv):
     """Return the settings of a working service mode."""
     return scheduler_settings.load(parsed('--service-mode', *ACCOUNT, *argv),
-                                   {})
+                                   {}, 'node')
 
 
 def action(**keys):
@@ -160,8 +160,7 @@ class FakeCloud:
             self.clock.epoch, datetime.UTC).replace(tzinfo=None).isoformat()
 
     def _answer(self, request, status, document=None, **headers):
-        return requests_mock.create_response(
-            request, status_code=status, json=document, headers=headers)
+        return _json(request, status, document, **headers)
 
     def _fault(self, request):
         """Return (fault or None, whether to do the work before)."""
@@ -314,6 +313,12 @@ class FakeCloud:
         return self._answer(request, 202)
 
 
+def _json(request, status, document, **headers):
+    return requests_mock.create_response(
+        request, status_code=status, json=document,
+        headers={'Content-Type': 'application/json', **headers})
+
+
 def _entry(service_type, url):
     return {'type': service_type, 'id': service_type, 'name': service_type,
             'endpoints': [{'interface': 'public', 'url': url, 'id': 'e',
@@ -361,11 +366,9 @@ class FakeFreezer:
                 return fault(request)
             status, document = fault if isinstance(fault, tuple) else (
                 fault, {'title': 'no'})
-            return requests_mock.create_response(
-                request, status_code=status, json=document)
+            return _json(request, status, document)
         status, document = self._work(request, path, kind)
-        return requests_mock.create_response(
-            request, status_code=status, json=document)
+        return _json(request, status, document)
 
     def _work(self, request, path, kind):
         if path == '/v2':

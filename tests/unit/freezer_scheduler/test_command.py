@@ -69,6 +69,9 @@ class TestCommand(testtools.TestCase):
             '--service-mode', *fakes.ACCOUNT, 'start')
         self.assertEqual(0, status)
         self.assertIn('already running', said)
+        status, said = self.run_command(
+            '--service-mode', *fakes.ACCOUNT, '--no-daemon', 'start')
+        self.assertEqual(1, status)
 
     def test_wrong_usage(self):
         self.assertEqual(2, self.run_command()[0])

@@ -324,6 +324,13 @@ class TestReports(Case):
         self.faults = [api.ApiRefused(400, 'bad', 'invalid')] * 9
         self.assertEqual([0], self.go(held))
 
+    def test_a_role_or_a_client_that_is_gone_for_a_while(self):
+        held = self.held('ok')
+        self.faults = [api.ApiRefused(403, 'no', 'forbidden')] * 5 + [
+            api.ApiRefused(404, 'no', 'client_not_found')] * 5
+        self.go(held)
+        self.assertEqual('success', self.reports[-1].state)
+
     def test_a_run_that_is_gone(self):
         held = self.held('ok')
         self.faults = [api.ApiRefused(404, 'gone', None)]

@@ -68,7 +68,7 @@ class TestService(testtools.TestCase):
             '--scheduler-claim-interval', '1', *argv)
         self.conf = conf
         made = service.Service(
-            conf, scheduler_settings.load(conf, {}), {},
+            conf, scheduler_settings.load(conf, {}, 'node'), {}, 'node',
             scheduler_clock.SystemClock(), self.wishes)
 
         def run():

@@ -23,10 +23,10 @@ from tests.unit.freezer_scheduler import fakes
 
 class TestSettings(testtools.TestCase):
 
-    def refused(self, *argv, account=fakes.ACCOUNT):
+    def refused(self, *argv, account=fakes.ACCOUNT, hostname='node'):
         conf = fakes.parsed('--service-mode', *account, *argv)
         try:
-            settings.load(conf, {})
+            settings.load(conf, {}, hostname)
         except settings.Refused as refused:
             return refused.problems
         self.fail(f'not refused: {argv}')
@@ -80,7 +80,7 @@ class TestSettings(testtools.TestCase):
         account = [*fakes.ACCOUNT[:6], '--os-project-id', 'p',
                    '--os-user-domain-id', 'default']
         conf = fakes.parsed('--service-mode', *account)
-        self.assertEqual('p', settings.load(conf, {}).auth.project_id)
+        self.assertEqual('p', settings.load(conf, {}, 'node').auth.project_id)
 
     def test_a_token_does_not_do(self):
         account = ['--os-token', 'tk-secret', *fakes.ACCOUNT[:4]]
@@ -120,6 +120,14 @@ class TestSettings(testtools.TestCase):
         told = '\n'.join(found.notices)
         for name in ('jobs_dir', 'concurrent_jobs', 'backend_url'):
             self.assertIn(name, told)
+
+    def test_a_host_name_that_no_client_id_can_be_made_of(self):
+        for hostname in ('my_host_', '', 'a b'):
+            problems = self.refused(hostname=hostname)
+            self.assertIn('[scheduler] client_id: must be set', problems[0])
+        conf = fakes.parsed('--service-mode', *fakes.ACCOUNT, '-c', 'central')
+        self.assertEqual('central',
+                         settings.load(conf, {}, 'a b').client_id)
 
     def test_client_ids(self):
         for client_id in ('central', 'a_host.domain', 'x-1_y-2_node-3'):

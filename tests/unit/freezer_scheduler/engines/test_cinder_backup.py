@@ -141,6 +141,9 @@ class TestFailure(cases.Case):
         progress, _order = self.go(self.order(step))
         self.assertEqual('success', progress.step.state)
         self.assertNotIn(failed, self.cloud.backups)
+        self.assertIsNone(next(
+            progress.step.cinder_backup_id for progress in self.stored
+            if progress.step.tries == 2))
         self.assertEqual(['0.1', '0.2'], [
             post['metadata']['freezer_step'] for post in self.cloud.posts])
         self.assertEqual(1, len({r.backup_id for r in self.records()}))
@@ -345,6 +348,17 @@ class TestSubmitOnce(cases.Case):
         self.lease = LIMITS.lease_needed
         progress, _order = self.go(order)
         self.assertEqual('success', progress.step.state)
+
+    def test_a_token_that_ended_sends_nothing_later_on(self):
+        def slowly_refused(request):
+            self.lease = 0
+            return self.cloud._answer(request, 401, {'error': {}})
+
+        _progress, order = self.call(self.order())
+        self.cloud.fail('POST', '/backups$', slowly_refused)
+        for _call in range(5):
+            _progress, order = self.call(order)
+        self.assertEqual([], self.cloud.posts)
 
     def test_a_token_that_ended_is_not_a_second_post(self):
         _progress, order = self.call(self.order())
