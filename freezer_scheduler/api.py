@@ -198,7 +198,9 @@ class Api:
 
 
 def _plain(error: ks_exceptions.ClientException) -> str:
-    return f'{type(error).__name__}: {error}'
+    # What the HTTP library says after that repeats it at length.
+    text = str(error).partition(': HTTP')[0]
+    return f'{type(error).__name__}: {text}'
 
 
 def _refuse(answer: requests.Response, request: str) -> NoReturn:
