@@ -64,8 +64,8 @@ class Content:
     """An action as it was sent."""
 
     freezer_action: Mapping[str, Any]
-    max_retries: int | None = DEFAULT_MAX_RETRIES
-    max_retries_interval: int | None = DEFAULT_MAX_RETRIES_INTERVAL
+    max_retries: int = DEFAULT_MAX_RETRIES
+    max_retries_interval: int = DEFAULT_MAX_RETRIES_INTERVAL
     mandatory: bool = False
 
     @classmethod
@@ -80,10 +80,26 @@ class Content:
             'mandatory', freezer_action.get('mandatory'))
         return cls(
             freezer_action=freezer_action,
-            max_retries=document.get('max_retries', DEFAULT_MAX_RETRIES),
-            max_retries_interval=document.get(
-                'max_retries_interval', DEFAULT_MAX_RETRIES_INTERVAL),
+            **retries(document),
             mandatory=mandatory is True)
+
+
+def retries(document: Mapping[str, Any]) -> dict[str, int]:
+    """Return how often and when a document wants its action tried again.
+
+    Null means the default, as absence does: a stock scheduler cannot run an
+    action with null retries.
+    """
+    return {name: default if document.get(name) is None else document[name]
+            for name, default in (
+                ('max_retries', DEFAULT_MAX_RETRIES),
+                ('max_retries_interval', DEFAULT_MAX_RETRIES_INTERVAL))}
+
+
+def retries_of(action: models.Action) -> dict[str, int]:
+    """Return the retries of a row; databases of upstream's hold nulls."""
+    return retries({'max_retries': action.max_retries,
+                    'max_retries_interval': action.max_retries_interval})
 
 
 def freezer_action(action: models.Action) -> dict[str, Any]:
@@ -168,9 +184,7 @@ def update(action: models.Action, document: Mapping[str, Any]) -> None:
     write(action, Content(
         freezer_action={key: value for key, value in merged.items()
                         if value is not None},
-        max_retries=document.get('max_retries', action.max_retries),
-        max_retries_interval=document.get(
-            'max_retries_interval', action.max_retries_interval),
+        **retries({**retries_of(action), **document}),
         mandatory=bool(action.mandatory) if mandatory is None
         else mandatory is True))
 

@@ -46,12 +46,25 @@ def apply(event: str, runtime: jobs.Runtime, now: int,
     if runtime.event == event:
         return Effect(runtime, f'{event} already requested')
     if not claims:
-        if event == 'start':
-            runtime = dataclasses.replace(runtime, status='', result='')
-        return Effect(dataclasses.replace(runtime, event=event), 'success')
+        return _leave(event, runtime)
     if event == 'start':
         return _start(runtime, now)
     return _end(event, runtime)
+
+
+def _leave(event: str, runtime: jobs.Runtime) -> Effect:
+    """Leave an event for a scheduler that looks for it.
+
+    An abort is for a process. Where none runs, a stop is all that it can
+    mean; a stock scheduler would look for the process all the same, find no
+    number, and handle no job any more, of whatever project.
+    """
+    if event == 'start':
+        runtime = dataclasses.replace(runtime, status='', result='')
+    elif event == 'abort' and (runtime.status != 'running'
+                               or runtime.current_pid is None):
+        event = 'stop'
+    return Effect(dataclasses.replace(runtime, event=event), 'success')
 
 
 def _start(runtime: jobs.Runtime, now: int) -> Effect:

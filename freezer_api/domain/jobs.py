@@ -61,9 +61,16 @@ class Runtime:
 
 def split_schedule(
         document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what of a job_schedule is the user's, and what is runtime."""
+    """Return what of a job_schedule is the user's, and what is runtime.
+
+    An interval comes back with one blank in it: stock schedulers stop
+    polling over two, for all their jobs.
+    """
     user = {key: value for key, value in document.items()
             if key not in RUNTIME_KEYS}
+    interval = user.get('schedule_interval')
+    if isinstance(interval, str):
+        user['schedule_interval'] = ' '.join(interval.split())
     runtime = {key: document[key] for key in RUNTIME_KEYS if key in document}
     return user, runtime
 

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from freezer_api.domain import capabilities
@@ -23,9 +24,14 @@ _OPTIONAL_TEXT = common.nullable(common.text(255))
 _WITHIN_COLUMN = {'minimum': -common.MAX_INTEGER - 1,
                   'maximum': common.MAX_INTEGER}
 
-# Any other key is free: agents of other releases have other options.
+# Any other key is free: agents of other releases have other options. Stock
+# schedulers write each as a line of an ini file, so none may hold what ends
+# the line or opens a section.
+_KEY = r'^[\w.-]+$'
+
 FREEZER_ACTION: common.Schema = {
     'type': 'object',
+    'propertyNames': {'pattern': _KEY},
     'properties': {
         'action': {'enum': list(capabilities.ACTIONS)},
         'mode': {'enum': [*capabilities.MODES, None]},
@@ -68,7 +74,7 @@ def validate_create(document: Any) -> None:
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
     _CREATE(document)
-    common.check_stored_size('freezer_action', document['freezer_action'])
+    check_content('freezer_action', document['freezer_action'])
 
 
 def validate_update(document: Any) -> None:
@@ -77,5 +83,19 @@ def validate_update(document: Any) -> None:
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
     _UPDATE(document)
-    common.check_stored_size(
-        'freezer_action', document.get('freezer_action'))
+    check_content('freezer_action', document.get('freezer_action', {}))
+
+
+def check_content(field: str, freezer_action: Mapping[str, Any]) -> None:
+    """Check what a schema cannot say of a freezer_action.
+
+    A carriage return is refused: an agent that reads its file as text takes
+    it for the end of a line, and what follows for a line of its own.
+
+    :raises freezer_api.schemas.InvalidDocument: naming the field
+    """
+    common.check_stored_size(field, freezer_action)
+    for key, value in freezer_action.items():
+        if isinstance(value, str) and '\r' in value:
+            raise common.InvalidDocument(
+                f'{field}.{key}', 'Text with a carriage return')

@@ -133,7 +133,7 @@ def _check_meaning(document: Mapping[str, Any]) -> None:
         if not entry.get('action_id') and 'action' not in freezer_action:
             raise common.InvalidDocument(
                 f'{field}.action', "'action' is a required property")
-        common.check_stored_size(field, freezer_action)
+        actions.check_content(field, freezer_action)
 
 
 def check_schedule(field: str, schedule: Mapping[str, Any]) -> None:

@@ -53,8 +53,7 @@ def _entry(action: models.Action) -> dict[str, Any]:
         'project_id': action.project_id,
         'action_id': action.id,
         'user_id': action.user_id,
-        'max_retries': action.max_retries,
-        'max_retries_interval': action.max_retries_interval,
+        **actions.retries_of(action),
         'mandatory': bool(action.mandatory),
         'freezer_action': actions.freezer_action(action),
     }
