@@ -20,6 +20,7 @@ from typing import Any
 import falcon
 from oslo_db import exception as db_exception
 from oslo_log import log
+from sqlalchemy import exc
 
 from freezer_api.db import search
 from freezer_api import schemas
@@ -125,12 +126,21 @@ def _on_keystone_away(req: falcon.Request, resp: falcon.Response,
 
 def _on_database(req: falcon.Request, resp: falcon.Response,
                  error: db_exception.DBError, params: object) -> None:
+    if isinstance(getattr(error, 'inner_exception', None), exc.DataError):
+        _on_unstorable(req, resp, error, params)
     LOG.exception('A database operation failed')
     if isinstance(error, db_exception.DBConnectionError):
         raise unavailable('The database cannot be reached.',
                           'database_unavailable')
     raise ApiError(falcon.HTTP_500, 'Internal Storage Error',
                    'Database operation failed.', 'storage_error')
+
+
+def _on_unstorable(req: falcon.Request, resp: falcon.Response,
+                   error: Exception, params: object) -> None:
+    # In paths and searches; documents are checked before.
+    raise bad_request('The request holds a text or a number that the database '
+                      'has no form for.', 'invalid_value')
 
 
 def _on_anything(req: falcon.Request, resp: falcon.Response,
@@ -147,6 +157,8 @@ def install(app: falcon.App[Any, Any]) -> None:
     # Falcon asks the handler of the closest class, its own for HTTPError.
     app.add_error_handler(Exception, _on_anything)
     app.add_error_handler(db_exception.DBError, _on_database)
+    app.add_error_handler(
+        db_exception.DBInvalidUnicodeParameter, _on_unstorable)
     app.add_error_handler(schemas.InvalidDocument, _on_invalid_document)
     app.add_error_handler(search.UnknownMarker, _on_unknown_marker)
     app.add_error_handler(trusts.TrustRefused, _on_trust_refused)

@@ -31,6 +31,10 @@ from typing import Any
 
 ALL = '_all'
 
+# No client asks for more, and each costs time for each item.
+_MOST_PAIRS = 64
+_LONGEST_TEXT = 1024
+
 
 class SearchError(ValueError):
     """A search document that asks nothing; the text names the field."""
@@ -68,6 +72,9 @@ def parse(document: Any) -> Search:
         listed = _listed(text)
         if listed is not None:
             return Search(_pairs(listed))
+        if len(text) > _LONGEST_TEXT:
+            raise SearchError('match.0._all is longer than '
+                              f'{_LONGEST_TEXT} characters')
         match = [{key: value for key, value in match[0].items()
                   if key != ALL}, *match[1:]]
     return Search(_pairs(match), _pairs(match_not), text or None)
@@ -100,7 +107,10 @@ def _listed(text: str) -> list[dict[str, Any]] | None:
 
 
 def _pairs(objects: list[dict[str, Any]]) -> tuple[tuple[str, Any], ...]:
-    return tuple(pair for entry in objects for pair in entry.items())
+    pairs = tuple(pair for entry in objects for pair in entry.items())
+    if len(pairs) > _MOST_PAIRS:
+        raise SearchError(f'more than {_MOST_PAIRS} keys are searched for')
+    return pairs
 
 
 def same(left: Any, right: Any) -> bool:
@@ -114,28 +124,30 @@ def same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and bool(left == right)
 
 
-def lookup(document: Mapping[str, Any], key: str) -> Any:
-    """Return the value of a key, None where there is none.
+def flattened(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a search finds under each key.
 
     The document's own key goes before those below it. Of several at one
     depth the last counts.
     """
+    flat: dict[str, Any] = {}
     level: list[Any] = [document]
     while level:
-        found = [entry[key] for entry in level
-                 if isinstance(entry, dict) and key in entry]
-        if found:
-            return found[-1]
+        here: dict[str, Any] = {}
+        for entry in level:
+            if isinstance(entry, dict):
+                here.update(entry)
+        flat = here | flat
         level = [below for entry in level for below in (
             entry.values() if isinstance(entry, dict)
             else entry if isinstance(entry, list) else ())]
-    return None
+    return flat
 
 
 def answers(document: Mapping[str, Any], search: Search) -> bool:
     """Whether a document is what is searched for, its texts aside."""
+    flat = flattened(document)
     return (
-        all(same(lookup(document, key), value)
-            for key, value in search.match)
-        and not any(same(lookup(document, key), value)
+        all(same(flat.get(key), value) for key, value in search.match)
+        and not any(same(flat.get(key), value)
                     for key, value in search.match_not))

@@ -1,0 +1,140 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a tenant may try: nobody else notices, and nothing answers 500."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent import futures
+import json
+from typing import Any
+
+from tests.functional import base
+
+EVERY_SECOND = {'job_schedule': {'schedule_second': '*'}}
+
+
+class TestAttacks(base.ApiTestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.register_central()
+
+    def status(self, method: str, path: str, body: object,
+               persona: base.Persona = base.MEMBER) -> int:
+        status: int = self.client.simulate_request(
+            method, f'/v2/{persona.project_id}/{path}',
+            body=json.dumps(body), extras=persona.environ()).status_code
+        return status
+
+    def at_once(self, work: Callable[[], int]) -> set[int]:
+        """Return what several callers get who ask at one time."""
+        with futures.ThreadPoolExecutor(4) as pool:
+            return {one.result() for one in [
+                pool.submit(work) for _ in range(4)]}
+
+    def test_firing_named_again_does_not_stop_the_claims(self) -> None:
+        job_id = self.create_job(base.STRANGER)
+        self.start(job_id, base.STRANGER)
+        self.report(self.one_run(), 'fail')
+        # Within the same second.
+        self.call(base.STRANGER, 'PATCH', f'jobs/{job_id}', EVERY_SECOND, 200)
+        other = self.create_job()
+        self.start(other)
+
+        self.clock.now += 1
+        claimed = self.claim()['runs']
+
+        self.assertEqual([other], [run['job_id'] for run in claimed])
+        self.clock.now += 5
+        self.assertEqual(job_id, self.one_run()['job_id'])
+
+    def test_firing_named_again_lets_the_run_end(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run()
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', EVERY_SECOND, 200)
+        self.clock.now += 5
+
+        self.report(run, 'success')
+
+        self.assertEqual(['success'],
+                         [one['state'] for one in self.runs(job_id)])
+
+    def test_search_for_too_much_is_refused(self) -> None:
+        for match in ([{f'k{number}': None for number in range(65)}],
+                      [{'status': 'error'}] * 65,
+                      [{'_all': json.dumps([{'status': 'error'}] * 65)}]):
+            self.assertEqual(
+                400, self.status('GET', 'backups', {'match': match}))
+
+    def test_search_for_any_text(self) -> None:
+        for noun in ('actions', 'backups', 'clients', 'jobs'):
+            for text in ('\0', '\ud800', '\U0001f600', 'x' * 70000):
+                for key in ('_all', 'user_id', 'unheard_of', text):
+                    status = self.status(
+                        'GET', noun, {'match': [{key: text}]})
+                    self.assertIn(status, (200, 400), (noun, key, text[:9]))
+
+    def test_any_text_as_an_id(self) -> None:
+        report = {'scheduler_id': 's', 'limit': 1, 'lease_seconds': 10,
+                  'fence': 1, 'state': 'fail'}
+        bodies: dict[str, Any] = {
+            'actions/{}': {'freezer_action': {'action': 'backup'}},
+            'backups/{}': {'status': 'error'}, 'clients/{}': {},
+            'clients/{}/claims': report, 'clients/central/runs/{}': report,
+            'jobs/{}': {'description': 'x'}, 'jobs/{}/event': {'start': None},
+            'jobs/{}/runs': {}}
+        for text in ('%00', '%ED%A0%80', '%FF', 'x' * 5000):
+            for path, body in bodies.items():
+                for method in ('DELETE', 'GET', 'PATCH', 'POST'):
+                    for persona in (base.MEMBER, base.SERVICE):
+                        self.assertLess(self.status(
+                            method, path.format(text), body, persona),
+                            500, (method, path, text[:9]))
+
+    def test_texts_beyond_the_basic_plane(self) -> None:
+        job_id = self.create_job(description='\U0001f600')
+
+        self.assertEqual('\U0001f600', self.job(job_id)['description'])
+
+    def test_same_id_at_once(self) -> None:
+        for number in range(5):
+            job = {'job_id': f'job-{number}', 'client_id': 'central',
+                   'job_actions': [{'freezer_action': base.BACKUP}]}
+            action = {'action_id': f'action-{number}',
+                      'freezer_action': base.BACKUP}
+            self.assertLessEqual(self.at_once(
+                lambda job=job: self.status('POST', 'jobs', job)), {201, 409})
+            self.assertLessEqual(self.at_once(
+                lambda action=action: self.status('POST', 'actions', action)),
+                {201, 409})
+
+    def test_first_jobs_of_a_user_at_once(self) -> None:
+        for number in range(5):
+            user = base.Persona(f'user-{number}', 'p1', ('member', 'reader'))
+            job = {'client_id': 'central',
+                   'job_actions': [{'freezer_action': base.BACKUP}]}
+            self.assertEqual({201}, self.at_once(
+                lambda user=user, job=job: self.status(
+                    'POST', 'jobs', job, user)))
+
+        self.assertEqual(5, len(self.trusts.live))
+
+
+class TestAttacksMySQL(base.MySQL, TestAttacks):
+    pass
+
+
+class TestAttacksPostgreSQL(base.PostgreSQL, TestAttacks):
+    pass
