@@ -272,25 +272,35 @@ class EveryCommandTests(testscenarios.WithScenarios, StockClientTest):
         self.assertEqual(self.user.project_id, document['project_id'])
         self.assertEqual('2 days',
                          document['job_schedule']['schedule_interval'])
-        for command, event in (('job-start', 'start'), ('job-stop', 'stop'),
-                               ('job-abort', 'abort')):
+        row = {'Job ID': job_id, 'Description': 'the accounts',
+               '# Actions': '1', 'Result': '', 'Status': '',
+               'Session ID': ''}
+        for command, event in (('job-start', 'start'), ('job-stop', 'stop')):
             self.silent(command, job_id)
-            self.assertEqual([{
-                'Job ID': job_id, 'Description': 'the accounts',
-                '# Actions': '1', 'Result': '', 'Status': '',
-                'Event': event, 'Session ID': ''}],
-                table(self.text('job-list', '-C', client_id)))
+            self.assertEqual([row | {'Event': event}], table(
+                self.text('job-list', '-C', client_id)))
+        self.run_as_scheduler(job_id)
+        self.silent('job-abort', job_id)
         # The schedule and the event are not named, so they stay.
         changed = self.shown('job-update', job_id, self.file({
             'description': 'the ledgers'}))
         del changed['Actions']
-        self.assertEqual(made | {'Description': 'the ledgers',
-                                 'Event': 'abort'}, changed)
+        self.assertEqual(made | {
+            'Description': 'the ledgers', 'Status': 'running',
+            'Event': 'abort', 'Current pid': 4711}, changed)
         shown = self.text('job-show', job_id)
         self.assertEqual([action], field(shown, 'Actions'))
         self.assertIn('| Description | the ledgers ', shown)
         self.silent('job-delete', job_id)
         self.assertEqual('Job not found', self.refused('job-show', job_id))
+
+    def run_as_scheduler(self, job_id: str) -> None:
+        """Do as a stock scheduler that has started the job's process."""
+        url = (f"{self.made.urls['freezer-api']}v2/{self.user.project_id}"
+               f'/jobs/{job_id}')
+        schedule = self.user.call('GET', url)['job_schedule']
+        self.user.call('PATCH', url, {'job_schedule': schedule | {
+            'status': 'running', 'event': '', 'current_pid': 4711}})
 
     def test_sessions(self) -> None:
         client_id = self.client()
