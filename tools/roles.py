@@ -1,0 +1,291 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who may do what: the table behind a test, and behind a page.
+
+Each row is a request, with the answer that each persona gets in the project
+of its token and in another one. The functional tests send every one of them;
+``python -m tools.roles`` prints the page that the documentation has of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import pathlib
+import textwrap
+
+PAGE = (pathlib.Path(__file__).resolve().parents[1]
+        / 'doc/source/admin/roles.rst')
+
+#: The roles that a token of each persona has, implied ones included.
+PERSONAS: Mapping[str, tuple[str, ...]] = {
+    'reader': ('reader',),
+    'member': ('member', 'reader'),
+    'manager': ('manager', 'member', 'reader'),
+    'admin': ('admin', 'manager', 'member', 'reader'),
+    'service': ('service',),
+    'service+member': ('service', 'member', 'reader'),
+}
+
+#: Tokens of a project whose roles say nothing to the API.
+POWERLESS: tuple[tuple[str, ...], ...] = (
+    (), ('heat_stack_owner',), ('manager',))
+
+NEVER = (403, 403)
+
+
+def _who(ok: int, own: str = '', anywhere: str = '',
+         ) -> dict[str, tuple[int, int]]:
+    return {persona: (ok, ok) if persona in anywhere.split()
+            else (ok, 403) if persona in own.split() else NEVER
+            for persona in PERSONAS}
+
+
+def _read(ok: int = 200) -> dict[str, tuple[int, int]]:
+    return _who(ok, 'reader member manager', 'admin service service+member')
+
+
+def _write(ok: int) -> dict[str, tuple[int, int]]:
+    return _who(ok, 'member manager service+member', 'admin')
+
+
+def _record(ok: int) -> dict[str, tuple[int, int]]:
+    return _who(ok, 'member manager', 'admin service service+member')
+
+
+def _service(ok: int) -> dict[str, tuple[int, int]]:
+    return _who(ok, '', 'admin service service+member')
+
+
+def _own_service(ok: int) -> dict[str, tuple[int, int]]:
+    return _who(ok, 'service service+member', 'admin')
+
+
+def _trustee(ok: int) -> dict[str, tuple[int, int]]:
+    return _who(ok, 'service service+member')
+
+
+_HELD = _own_service(404) | dict.fromkeys(('member', 'manager'), (404, 403))
+
+_ALL_JOBS = {persona: (200, 200) if persona in (
+    'admin', 'service', 'service+member') else (404, 403)
+    for persona in PERSONAS}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A request, and how each persona is answered.
+
+    :ivar path: below /v2/{project_id}
+    :ivar rule: the policy that decides
+    :ivar upstream: who may with upstream 19.0.0, by the names that its base
+        rules have; empty where it has no such route
+    :ivar answers: the status in the own project and in another one
+    :ivar case: what is special about the request, where something is
+    :ivar why: why it is not as upstream has it, where it is not
+    """
+
+    method: str
+    path: str
+    rule: str
+    upstream: str
+    answers: Mapping[str, tuple[int, int]]
+    case: str = ''
+    why: str = ''
+
+    @property
+    def noun(self) -> str:
+        return self.rule.partition(':')[0]
+
+
+_AO = 'admin_or_owner'
+_AOS = 'admin_or_owner_or_service'
+_ARS = 'admin_or_reader_or_service'
+_AS = 'admin_or_service'
+_BOTH = 'admin_or_owner and admin_or_service'
+
+_CLIENT = '/clients/{client_id}'
+_JOB = '/jobs/{job_id}'
+_ACTION = '/actions/{action_id}'
+_SESSION = '/sessions/{session_id}'
+_BACKUP = '/backups/{backup_id}'
+
+CENTRAL = 'of a central client'
+ABSENT = 'of a client that the project does not have'
+
+ROWS = (
+    Row('GET', '/clients', 'clients:get_all', _ARS, _read()),
+    Row('POST', '/clients', 'clients:create', _AO, _write(201)),
+    Row('POST', '/clients', 'clients:create_central', _BOTH,
+        _own_service(201), 'as a central client',
+        'The role service is enough, so that the account of the central '
+        'scheduler needs no role member; and it counts in the project of the '
+        'token alone, so that no other service can register in its place.'),
+    Row('GET', _CLIENT, 'clients:get', _ARS, _read()),
+    Row('DELETE', _CLIENT, 'clients:delete', _AO, _write(204)),
+    Row('DELETE', _CLIENT, 'clients:delete', '', _who(403),
+        "another project's central client"),
+    Row('POST', f'{_CLIENT}/claims', 'clients:claim', '', _write(200)),
+    Row('POST', f'{_CLIENT}/claims', 'clients:claim_central', '',
+        _trustee(200), CENTRAL),
+    Row('POST', f'{_CLIENT}/claims', 'clients:claim', '', _HELD, ABSENT),
+    Row('GET', '/jobs', 'jobs:get_all', _ARS, _read()),
+    Row('GET', '/jobs', 'jobs:get_all_projects', _ARS, _service(200),
+        'with all_projects=True',
+        'Who may not see every project is told so, instead of being shown '
+        'the jobs of one.'),
+    Row('POST', '/jobs', 'jobs:create', _AO, _write(201)),
+    Row('POST', '/jobs', 'jobs:create', _AO,
+        _who(201, 'member manager admin service+member'),
+        'for a central client',
+        'The job runs with a trust, and a token gives trusts in its own '
+        'project only. Upstream answers an administrator of another project '
+        'with 500.'),
+    Row('GET', _JOB, 'jobs:get', _ARS, _read()),
+    Row('GET', _JOB, 'jobs:get_all_projects', _ARS, _ALL_JOBS,
+        "another project's job"),
+    Row('PATCH', _JOB, 'jobs:update', _AO, _write(200)),
+    Row('POST', _JOB, 'jobs:create', _AO, _write(201)),
+    Row('DELETE', _JOB, 'jobs:delete', _AO, _write(204)),
+    Row('POST', f'{_JOB}/event', 'jobs:event:create', _AO, _write(202)),
+    Row('GET', f'{_JOB}/runs', 'runs:get_all', '', _read()),
+    Row('PATCH', f'{_CLIENT}/runs/{{run_id}}', 'runs:update', '',
+        _write(200)),
+    Row('PATCH', f'{_CLIENT}/runs/{{run_id}}', 'runs:update_central', '',
+        _trustee(200), CENTRAL),
+    Row('PATCH', f'{_CLIENT}/runs/{{run_id}}', 'runs:update', '', _HELD,
+        ABSENT),
+    Row('GET', '/actions', 'actions:get_all', _ARS, _read()),
+    Row('POST', '/actions', 'actions:create', _AO, _write(201)),
+    Row('GET', _ACTION, 'actions:get', _ARS, _read()),
+    Row('PATCH', _ACTION, 'actions:update', _AO, _write(200)),
+    Row('POST', _ACTION, 'actions:replace', _AO, _write(201)),
+    Row('DELETE', _ACTION, 'actions:delete', _AO, _write(204)),
+    Row('GET', '/sessions', 'sessions:get_all', _ARS, _read()),
+    Row('POST', '/sessions', 'sessions:create', _AO, _write(201)),
+    Row('GET', _SESSION, 'sessions:get', _ARS, _read()),
+    Row('PATCH', _SESSION, 'sessions:update', _AO, _write(200)),
+    Row('POST', _SESSION, 'sessions:replace', _AO, _write(201)),
+    Row('DELETE', _SESSION, 'sessions:delete', _AO, _write(204)),
+    Row('POST', f'{_SESSION}/action', 'sessions:action:create', _AO,
+        _write(202)),
+    Row('PUT', f'{_SESSION}/jobs/{{job_id}}', 'sessions:job:add', _AO,
+        _write(204)),
+    Row('DELETE', f'{_SESSION}/jobs/{{job_id}}', 'sessions:job:remove', _AO,
+        _write(204)),
+    Row('GET', '/backups', 'backups:get_all', _ARS, _read()),
+    Row('POST', '/backups', 'backups:create', _AOS, _record(201)),
+    Row('GET', _BACKUP, 'backups:get', _ARS, _read()),
+    Row('PATCH', _BACKUP, 'backups:update', _AOS, _record(200)),
+    Row('DELETE', _BACKUP, 'backups:delete', _AOS, _record(204)),
+    Row('POST', '/maintenance', 'maintenance:run', '', _service(200)),
+)
+
+#: What needs no role: the whole path, and the answers without a token and
+#: with one of any kind.
+OPEN = (('GET', '/', 300, 300), ('GET', '/v2', 401, 200))
+
+_TITLES = {'clients': 'Clients', 'jobs': 'Jobs', 'runs': 'Runs',
+           'actions': 'Actions', 'sessions': 'Sessions',
+           'backups': 'Backup records', 'maintenance': 'Maintenance'}
+
+_INTRODUCTION = """\
+.. Written by python -m tools.roles; a test compares the two.
+
+===============
+Who may do what
+===============
+
+What the policies that come with the API let each role do. A policy file
+changes it rule by rule; the first column names the rules.
+
+A cell says what a token gets in the project that it is scoped to and, after
+the stroke, in another one, whose id is in the URL: *yes*, *no* (403), or 404.
+One word stands for both.
+
+reader
+    Has the role ``reader`` and no other.
+member
+    Has ``member``, which implies ``reader``. A ``manager`` is a member, too;
+    where a cloud's Keystone does not let ``manager`` imply ``member``, the
+    role alone allows nothing.
+admin
+    Has ``admin``, which implies all of those.
+service
+    The service account, with the role ``service`` and no other: the one
+    that the API is configured with and the central scheduler logs in as.
+    Another account of that role may do the same, but for claiming and
+    reporting runs of a central client: those come with trusts, which are of
+    use to the account alone that they were made for. To others, an
+    administrator among them, the answer is 403.
+service, member
+    The same account with the role ``member`` in addition.
+
+A token of a project with none of these roles is refused everything, and so is
+one that is scoped to a domain or to the system, whatever its roles. The list
+of versions (``GET /``) and the health check need no token, the home document
+(``GET /v2``) needs one of any kind.
+
+Trusts are shown to their trustor, to ``admin`` and to ``service``; process ids
+of agents to the project that the client belongs to, and to those two.
+"""
+
+_COLUMNS = ('reader', 'member', 'admin', 'service', 'service+member')
+
+
+def _words(answer: tuple[int, int]) -> str:
+    own, other = ('yes' if status < 300 else 'no' if status == 403
+                  else str(status) for status in answer)
+    return own if own == other else f'{own} / {other}'
+
+
+def _lines() -> Iterator[str]:
+    yield _INTRODUCTION
+    for noun, title in _TITLES.items():
+        yield f'{title}\n{"-" * len(title)}\n'
+        yield '.. list-table::\n   :header-rows: 1\n   :widths: 40 ' + (
+            ' '.join(['12'] * len(_COLUMNS)) + '\n')
+        yield '   * - Request, and its rule'
+        for persona in _COLUMNS:
+            yield f'     - {persona.replace("+", ", ")}'
+        for row in ROWS:
+            if row.noun != noun:
+                continue
+            yield f'   * - ``{row.method} {row.path}``'
+            if row.case:
+                yield f'       {row.case}'
+            yield ''
+            yield f'       ``{row.rule}``'
+            for persona in _COLUMNS:
+                yield f'     - {_words(row.answers[persona])}'
+        yield ''
+    yield 'Differences from Freezer 19.0.0'
+    yield '-' * 31 + '\n'
+    for row in ROWS:
+        if row.why:
+            yield f'``{row.method} {row.path}`` {row.case}'
+            yield textwrap.fill(
+                row.why, 79, initial_indent='    ', subsequent_indent='    ')
+    yield 'Tokens of a domain or of the system'
+    yield ('    Freezer 19.0.0 does not look at the scope, so that an '
+           'administrator of one\n    domain is one of the whole service.')
+
+
+def page() -> str:
+    """Return the page as reStructuredText."""
+    return '\n'.join(_lines()) + '\n'
+
+
+if __name__ == '__main__':
+    PAGE.write_text(page(), encoding='utf-8')
