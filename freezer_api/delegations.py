@@ -13,10 +13,11 @@
 """Gives jobs the trusts they run with, and takes them away again.
 
 Keystone and the database have no transaction in common, so the order of
-steps sees to it that nothing is left behind: a trust is made before the job
-is written and deleted again when that fails, and a trust that has become
-useless is marked in the same transaction and deleted in Keystone afterwards,
-as often as it takes.
+steps sees to it that nothing is left behind. That a trust is about to be made
+is written down before it is; it becomes one that jobs share in the same
+transaction that writes the first of them. What did not get that far, be it
+for an answer that was lost or a process that died, is looked for and deleted,
+and so is a trust whose last job has gone: as often as it takes.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import random
 
-from oslo_db import exception as db_exception
 from oslo_log import log
 from sqlalchemy import orm
 
@@ -34,13 +35,24 @@ from freezer_api import crypt
 from freezer_api.db import delegations as db_delegations
 from freezer_api.db import engine
 from freezer_api.db import models
-from freezer_api.db import rows
 from freezer_api import trusts
 
 LOG = log.getLogger(__name__)
 
-# Until the deletion of a trust is tried again.
-_RETRY_SECONDS = 60
+# Within which a trust that was to be made is made and has its job: seconds.
+_INTENT = 600
+# Until an unknown outcome is looked into, and Keystone has surely forgotten
+# the request: seconds.
+_SETTLE = 120
+# Until a deletion is tried again, at random within: seconds. What is stuck
+# must not stand before what is not.
+_RETRY = (60, 900)
+# Deletions that a request of a project's user waits for.
+_AT_ONCE = 3
+
+
+class Vanished(Exception):
+    """A trust went away while a job was to be given it: begin again."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,36 +63,40 @@ class Credentials:
     trustor_user_id: str
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    """A trust that was made for an intent, as it is to be stored."""
+
+    intent_id: str
+    trust_id: str = dataclasses.field(repr=False)
+    decrypt_method: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Prepared:
     """A trust that is there for jobs to be given it."""
 
     project_id: str
     trustor_user_id: str
     roles: str
-    made: models.Delegation | None
+    made: _Made | None
 
     def attach(self, session: orm.Session, job: models.Job,
                now: int) -> None:
-        """Let a job run with it."""
+        """Let a job run with it.
+
+        :raises Vanished: when it has gone
+        """
         live = db_delegations.find_live(
             session, self.project_id, self.trustor_user_id, self.roles,
             lock=True)
+        if live is None and self.made is not None:
+            live = db_delegations.fulfil(
+                session, self.made.intent_id, self.made.trust_id,
+                self.made.decrypt_method)
         if live is None:
-            live = self._made_again()
-            session.add(live)
-            session.flush()
+            raise Vanished()
         db_delegations.attach(session, job, live, now)
-
-    def _made_again(self) -> models.Delegation:
-        # A transaction may run more than once, each time with fresh rows.
-        if self.made is None:
-            raise trusts.KeystoneAway(
-                'The trust was deleted while the job was written')
-        return models.Delegation(**{
-            name: getattr(self.made, name) for name in (
-                'id', 'project_id', 'trustor_user_id', 'trust_id',
-                'decrypt_method', 'roles', 'live_key')})
 
 
 class Delegations:
@@ -121,41 +137,44 @@ class Delegations:
         if live is not None:
             yield Prepared(project_id, caller.user_id, roles, None)
             return
-        trust_id = self._keystone.create(caller, project_id)
-        made = self._row(trust_id, caller, project_id, roles)
+        intent = self._database.write(lambda session: db_delegations.intend(
+            session, project_id, caller.user_id, roles,
+            self._clock() + _INTENT))
+        trust_id = self._make(caller, project_id, intent.id)
         try:
-            yield Prepared(project_id, caller.user_id, roles, made)
+            yield Prepared(project_id, caller.user_id, roles,
+                           _Made(intent.id, *self._box.encrypt(trust_id)))
         finally:
-            self._settle(made, trust_id)
+            self._settle(intent.id, trust_id)
 
-    def _row(self, trust_id: str, caller: trusts.Caller, project_id: str,
-             roles: str) -> models.Delegation:
-        text, method = self._box.encrypt(trust_id)
-        return models.Delegation(
-            id=rows.new_id(), project_id=project_id,
-            trustor_user_id=caller.user_id, trust_id=text,
-            decrypt_method=method, roles=roles,
-            live_key=db_delegations.live_key(
-                project_id, caller.user_id, roles))
-
-    def _settle(self, made: models.Delegation, trust_id: str) -> None:
-        """Delete a trust unless a job was given it."""
+    def _make(self, caller: trusts.Caller, project_id: str,
+              intent_id: str) -> str:
         try:
-            with self._database.read() as session:
-                if session.get(models.Delegation, made.id) is not None:
-                    return
-        except db_exception.DBError:
-            # A job may have it after all.
-            LOG.error('A trust of user %s in project %s may be left over in '
-                      'Keystone: the database fails', made.trustor_user_id,
-                      made.project_id)
-            return
+            return self._keystone.create(caller, project_id)
+        except trusts.TrustRefused:
+            self._forget(intent_id)
+            raise
+        except trusts.KeystoneAway:
+            # It may have been made all the same.
+            self._postpone(intent_id, _SETTLE)
+            raise
+
+    def _settle(self, intent_id: str, trust_id: str) -> None:
+        """Delete a trust unless a job was given it.
+
+        Where that fails, or the database cannot say, it stays an intent that
+        is looked into later.
+        """
+        with self._database.read() as session:
+            row = session.get(models.Delegation, intent_id)
+            if row is None or row.live_key is not None or row.trust_id:
+                return
         try:
             self._keystone.delete(trust_id)
         except trusts.KeystoneAway:
-            made.live_key = None
-            made.delete_after = self._clock()
-            self._database.write(lambda session: session.add(made))
+            self._postpone(intent_id, 0)
+        else:
+            self._forget(intent_id)
 
     def credentials(self, credential: models.UserCredential) -> Credentials:
         """Return what a scheduler logs in with.
@@ -174,35 +193,63 @@ class Delegations:
         """
         return user_id == self._keystone.trustee_user_id()
 
-    def delete_retired(self, limit: int = 20) -> int:
-        """Delete trusts that no job needs any more, where Keystone lets us.
+    def delete_retired(self, project_id: str) -> None:
+        """Delete what a project's user has just made useless.
+
+        Whatever else there is to delete is left to :meth:`maintain`.
+        """
+        self._delete_due(_AT_ONCE, project_id)
+
+    def maintain(self, limit: int = 20) -> int:
+        """Delete trusts that no job needs, where Keystone lets us.
 
         :returns: how many are gone
         """
-        now = self._clock()
-        with self._database.read() as session:
-            retired = db_delegations.due(session, now, limit)
-        gone = 0
-        for delegation in retired:
-            gone += self._delete(delegation, now)
-        return gone
+        return self._delete_due(limit)
 
     def pending(self) -> int:
         """Return how many trusts wait to be deleted."""
         with self._database.read() as session:
             return db_delegations.pending(session)
 
-    def _delete(self, delegation: models.Delegation, now: int) -> bool:
+    def _delete_due(self, limit: int, project_id: str | None = None) -> int:
+        with self._database.read() as session:
+            due = db_delegations.due(
+                session, self._clock(), limit, project_id)
+        return sum(self._delete(delegation) for delegation in due)
+
+    def _delete(self, delegation: models.Delegation) -> bool:
         try:
-            self._keystone.delete(self._box.decrypt(
-                delegation.trust_id, delegation.decrypt_method))
+            if delegation.trust_id:
+                self._keystone.delete(self._box.decrypt(
+                    delegation.trust_id, delegation.decrypt_method))
+            else:
+                self._delete_unknown(delegation)
         except (trusts.KeystoneAway, crypt.CryptError) as error:
             LOG.warning('The trust of user %s in project %s is not deleted '
                         'yet: %s', delegation.trustor_user_id,
                         delegation.project_id, error)
-            self._database.write(lambda session: db_delegations.postpone(
-                session, delegation.id, now + _RETRY_SECONDS))
+            # Not for secrecy: only that not all come due together.
+            self._postpone(
+                delegation.id, random.randint(*_RETRY))  # noqa: S311
             return False
-        self._database.write(lambda session: db_delegations.forget(
-            session, delegation.id, now))
+        self._forget(delegation.id)
         return True
+
+    def _delete_unknown(self, intent: models.Delegation) -> None:
+        """Delete what an intent left in Keystone that no job has."""
+        with self._database.read() as session:
+            known = {self._box.decrypt(trust_id, method) for trust_id, method
+                     in db_delegations.known(session, intent)}
+        for trust_id in self._keystone.of_user(
+                intent.project_id, intent.trustor_user_id):
+            if trust_id not in known:
+                self._keystone.delete(trust_id)
+
+    def _postpone(self, delegation_id: str, seconds: int) -> None:
+        self._database.write(lambda session: db_delegations.postpone(
+            session, delegation_id, self._clock() + seconds))
+
+    def _forget(self, delegation_id: str) -> None:
+        self._database.write(lambda session: db_delegations.forget(
+            session, delegation_id, self._clock()))

@@ -29,10 +29,10 @@ from oslo_config import cfg
 from oslo_middleware import cors
 from oslo_middleware import healthcheck
 from oslo_middleware import http_proxy_to_wsgi
-from oslo_middleware import sizelimit
 
 from freezer_api.api import context
 from freezer_api.api import errors
+from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.api.v2 import actions
 from freezer_api.api.v2 import backups
@@ -99,7 +99,8 @@ def make_resources(made: services.Services) -> falcon.App[Any, Any]:
     """Return the application behind authentication."""
     middleware: list[Any] = [
         context.ContextMiddleware(policy.make_enforcer(made.conf)),
-        context.AcceptMiddleware()]
+        context.AcceptMiddleware(),
+        request.BodyLimit(made.conf.oslo_middleware.max_request_body_size)]
     app: falcon.App[Any, Any] = falcon.App(middleware=middleware)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_qs_csv = True
@@ -132,8 +133,7 @@ def make_app(conf: cfg.ConfigOpts) -> Wsgi:
         answer: Iterable[bytes] = chosen(environ, start_response)
         return answer
 
-    app: Any = sizelimit.RequestBodySizeLimiter(root, conf)
-    app = cors.CORS(app, conf)
+    app: Any = cors.CORS(root, conf)
     app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
     wsgi: Wsgi = app
     return wsgi

@@ -155,6 +155,22 @@ class Trusts:
             raise KeystoneAway('Keystone made no trust') from error
         return str(trust.id)
 
+    def of_user(self, project_id: str, trustor_user_id: str) -> list[str]:
+        """Return the ids of the trusts from a user to the service account.
+
+        :raises KeystoneAway: when Keystone cannot be asked
+        """
+        try:
+            # Keystone heeds one of its filters only.
+            listed = self._client(None).trusts.list(
+                trustee_user=self.trustee_user_id())
+        except ks_exceptions.ClientException as error:
+            raise KeystoneAway('Keystone lists no trusts') from error
+        return [str(trust.id) for trust in listed
+                if trust.project_id == project_id
+                and trust.trustor_user_id == trustor_user_id
+                and trust.impersonation]
+
     def delete(self, trust_id: str) -> None:
         """Delete a trust; one that is gone already is fine.
 

@@ -26,6 +26,28 @@ from freezer_api.db import search as db_search
 from freezer_api.domain import search
 
 
+class BodyLimit:
+    """Refuses bodies that are too large, or of unknown length."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+
+    def process_request(self, req: falcon.Request,
+                        resp: falcon.Response) -> None:
+        length = req.content_length
+        if length is None and req.get_header('Transfer-Encoding'):
+            # To take it for an empty one would be to do something else than
+            # was asked.
+            raise errors.ApiError(
+                falcon.HTTP_411, 'Length Required',
+                'Send the body with a Content-Length.', 'length_required')
+        if length is not None and length > self._most:
+            raise errors.ApiError(
+                falcon.HTTP_413, 'Content Too Large',
+                f'A request may have {self._most} bytes at the most.',
+                'too_large')
+
+
 def body(req: falcon.Request) -> Any:
     """Return the JSON body, ``{}`` where there is none.
 

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
+from oslo_middleware import sizelimit
 from oslo_policy import opts as policy_opts
 
 from freezer_api.conf import api
@@ -46,6 +47,7 @@ def new() -> cfg.ConfigOpts:
     log.register_options(conf)
     conf.register_opts(db_options.database_opts, 'database')
     policy_opts.set_defaults(conf)
+    conf.register_opts(sizelimit.OPTS, 'oslo_middleware')
     for module in _GROUPS:
         # A group of its own: a registered one carries values, and a copy
         # that oslo.config makes shares them.

@@ -123,6 +123,13 @@ def same_definition(stored: Mapping[str, Any],
     return meaning(stored) == meaning(sent)
 
 
+def is_named(action: models.Action, entry: Mapping[str, Any]) -> bool:
+    """Whether a job's entry names an action and says nothing against it."""
+    sent = entry.get('freezer_action')
+    return entry.get('action_id') == action.id and (
+        not sent or same_definition(freezer_action(action), sent))
+
+
 def find(session: orm.Session, project_id: str, action_id: str,
          lock: bool = False) -> models.Action | None:
     """Return a live action of the project.
@@ -223,9 +230,12 @@ def of_jobs(session: orm.Session, job_ids: Iterable[str],
     return found
 
 
-def jobs_with(session: orm.Session,
-              action: models.Action) -> Sequence[models.Job]:
-    """Return the live jobs of the action's project that use it."""
+def jobs_with(session: orm.Session, action: models.Action,
+              lock: bool = False) -> Sequence[models.Job]:
+    """Return the live jobs of the action's project that use it.
+
+    :param lock: see :func:`find`
+    """
     query = (
         sa.select(models.Job)
         .where(rows.live(models.Job),
@@ -235,6 +245,9 @@ def jobs_with(session: orm.Session,
                        models.JobAction.action_id == action.id,
                        rows.live(models.JobAction))))
         .order_by(models.Job.id))
+    if lock:
+        query = query.with_for_update().execution_options(
+            populate_existing=True)
     return session.scalars(query).all()
 
 
@@ -269,8 +282,7 @@ def _of_entry(session: orm.Session, project_id: str, user_id: str,
     action = find(session, project_id, action_id, lock=True)
     if action is None:
         raise Refused(f'Action id: {action_id} not found.')
-    sent = entry.get('freezer_action')
-    if sent and not same_definition(freezer_action(action), sent):
+    if not is_named(action, entry):
         raise Refused(
             f'Action id: {action_id} already exists with a different '
             'definition. Update the action directly, or omit action_id to '

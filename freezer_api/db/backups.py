@@ -76,6 +76,15 @@ def update(backup: models.Backup, metadata: Mapping[str, Any],
         backup.status = status
 
 
+def give_up(session: orm.Session, job: models.Job, run: models.JobRun,
+            reason: str) -> None:
+    """Close the records of backups that nobody will follow any more."""
+    for step in run.actions or ():
+        backup = session.get(models.Backup, step.get('backup_id') or '')
+        if backup is not None and backup.status == 'creating':
+            report(session, job, backup.id, 'error', {'fail_reason': reason})
+
+
 def report(session: orm.Session, job: models.Job, backup_id: str,
            status: str, metadata: Mapping[str, Any]) -> None:
     """Write what a run says of a backup: a new record or more of an old.

@@ -25,6 +25,10 @@ from freezer_api.db import models
 from freezer_api.db import rows
 
 
+# Seconds for which a retired trust waits for the end of a run.
+_LONGEST_RUN = 86_400
+
+
 def live_key(project_id: str, trustor_user_id: str, roles: str) -> str:
     """Return what is unique among the trusts that new jobs may share."""
     text = '\0'.join((project_id, trustor_user_id, roles))
@@ -53,6 +57,39 @@ def of_jobs(session: orm.Session, job_ids: Iterable[str],
         rows.ordered(query, models.UserCredential))}
 
 
+def intend(session: orm.Session, project_id: str, trustor_user_id: str,
+           roles: str, until: int) -> models.Delegation:
+    """Note that a trust is about to be made.
+
+    :param until: when to look for what came of it, should no one say
+    """
+    intent = models.Delegation(
+        id=rows.new_id(), project_id=project_id, trust_id='',
+        trustor_user_id=trustor_user_id, roles=roles, delete_after=until)
+    session.add(intent)
+    return intent
+
+
+def fulfil(session: orm.Session, intent_id: str, trust_id: str,
+           decrypt_method: str) -> models.Delegation | None:
+    """Make an intent the trust that a user's jobs share.
+
+    :param trust_id: as it is stored
+    :returns: None when the intent was given up meanwhile
+    """
+    delegation = session.get(models.Delegation, intent_id,
+                             with_for_update=True, populate_existing=True)
+    if delegation is None or delegation.deleted:
+        return None
+    delegation.trust_id = trust_id
+    delegation.decrypt_method = decrypt_method
+    delegation.delete_after = None
+    delegation.live_key = live_key(
+        delegation.project_id, delegation.trustor_user_id, delegation.roles)
+    session.flush()
+    return delegation
+
+
 def attach(session: orm.Session, job: models.Job,
            delegation: models.Delegation, now: int) -> None:
     """Let a job run with a trust, which the transaction holds locked."""
@@ -60,7 +97,7 @@ def attach(session: orm.Session, job: models.Job,
     if credential is not None:
         if credential.delegation_id == delegation.id:
             return
-        release(session, job, now, 0)
+        release(session, job, now)
     session.add(models.UserCredential(
         id=rows.new_id(), job_id=job.id, trust_id=delegation.trust_id,
         decrypt_method=delegation.decrypt_method,
@@ -68,12 +105,8 @@ def attach(session: orm.Session, job: models.Job,
         delegation_id=delegation.id))
 
 
-def release(session: orm.Session, job: models.Job, now: int,
-            grace: int) -> None:
-    """Take a job's trust away; with the last job it is to be deleted.
-
-    :param grace: seconds that a trust is kept for a run that goes on
-    """
+def release(session: orm.Session, job: models.Job, now: int) -> None:
+    """Take a job's trust away; with the last job it is to be deleted."""
     for credential in session.scalars(sa.select(models.UserCredential).where(
             rows.live(models.UserCredential),
             models.UserCredential.job_id == job.id)).all():
@@ -81,7 +114,7 @@ def release(session: orm.Session, job: models.Job, now: int,
         credential.trust_id = ''
         session.flush()
         if credential.delegation_id is not None:
-            _retire_unused(session, credential.delegation_id, now + grace)
+            _retire_unused(session, credential.delegation_id, now)
 
 
 def _retire_unused(session: orm.Session, delegation_id: str,
@@ -101,13 +134,48 @@ def _retire_unused(session: orm.Session, delegation_id: str,
         delegation.delete_after = when
 
 
-def due(session: orm.Session, now: int,
-        limit: int) -> Sequence[models.Delegation]:
-    """Return trusts that are to be deleted in Keystone now."""
-    return session.scalars(
-        sa.select(models.Delegation).where(
-            models.Delegation.delete_after <= now)
-        .order_by(models.Delegation.delete_after).limit(limit)).all()
+def due(session: orm.Session, now: int, limit: int,
+        project_id: str | None = None) -> Sequence[models.Delegation]:
+    """Return trusts that are to be deleted in Keystone now.
+
+    One that a going run began with is left until the run has ended, for a
+    day at the most.
+
+    :param project_id: None for those of all projects
+    """
+    in_use = sa.exists().where(
+        models.UserCredential.delegation_id == models.Delegation.id,
+        models.Job.id == models.UserCredential.job_id,
+        models.Job.run_id.is_not(None))
+    query = sa.select(models.Delegation).where(
+        models.Delegation.delete_after <= now,
+        sa.or_(sa.not_(in_use),
+               models.Delegation.delete_after <= now - _LONGEST_RUN))
+    if project_id is not None:
+        query = query.where(models.Delegation.project_id == project_id)
+    return session.scalars(query.order_by(
+        models.Delegation.delete_after).limit(limit)).all()
+
+
+def known(session: orm.Session, delegation: models.Delegation,
+          ) -> list[tuple[str, str | None]]:
+    """Return the trusts of the same user and project, as they are stored.
+
+    :returns: pairs of trust id and decrypt_method
+    """
+    made = session.execute(sa.select(
+        models.Delegation.trust_id, models.Delegation.decrypt_method).where(
+            models.Delegation.project_id == delegation.project_id,
+            models.Delegation.trustor_user_id == delegation.trustor_user_id,
+            models.Delegation.trust_id != ''))
+    adopted = session.execute(sa.select(
+        models.UserCredential.trust_id,
+        models.UserCredential.decrypt_method).where(
+            models.UserCredential.trustor_user_id
+            == delegation.trustor_user_id,
+            models.UserCredential.trust_id != ''))
+    return [(trust_id, method) for rows_ in (made, adopted)
+            for trust_id, method in rows_]
 
 
 def pending(session: orm.Session) -> int:

@@ -87,27 +87,32 @@ def renew(session: orm.Session, holder: Holder, held: Mapping[str, int],
     for start in range(0, len(run_ids), _CHUNK):
         ours += [run for run in session.scalars(
             sa.select(models.JobRun).where(
-                models.JobRun.id.in_(run_ids[start:start + _CHUNK]))
+                models.JobRun.id.in_(run_ids[start:start + _CHUNK]),
+                _is_for(holder),
+                models.JobRun.scheduler_id == holder.scheduler_id,
+                models.JobRun.lease_expires_at.is_not(None))
             .order_by(models.JobRun.id).with_for_update())
-            if run.fence == held[run.id]
-            and run.client_id == holder.client_id
-            and run.scheduler_id == holder.scheduler_id
-            and run.lease_expires_at is not None]
+            if run.fence == held[run.id]]
     for run in ours:
         run.lease_expires_at = now + lease
     return ours
 
 
+def _is_for(holder: Holder) -> sa.ColumnElement[bool]:
+    """The condition of a run of the holder's client."""
+    client = exact.same_text(models.JobRun.client_id, holder.client_id)
+    if holder.project_id is None:
+        return client
+    return sa.and_(client, models.JobRun.project_id == holder.project_id)
+
+
 def take_over(session: orm.Session, holder: Holder, limit: int, lease: int,
               now: int) -> list[models.JobRun]:
     """Give the holder runs whose lease has expired."""
-    query = sa.select(models.JobRun).where(
-        exact.same_text(models.JobRun.client_id, holder.client_id),
-        models.JobRun.lease_expires_at <= now)
-    if holder.project_id is not None:
-        query = query.where(models.JobRun.project_id == holder.project_id)
     expired = session.scalars(
-        query.order_by(models.JobRun.lease_expires_at).limit(limit)
+        sa.select(models.JobRun).where(
+            _is_for(holder), models.JobRun.lease_expires_at <= now)
+        .order_by(models.JobRun.lease_expires_at).limit(limit)
         .with_for_update(skip_locked=True)).all()
     for run in expired:
         run.scheduler_id = holder.scheduler_id
@@ -121,31 +126,53 @@ def _given_to(holder: Holder) -> sa.ColumnElement[bool]:
 
 
 def _due(session: orm.Session, holder: Holder, limit: int,
-         now: int) -> list[str]:
-    """Ids of due jobs, the projects taking turns, each oldest first."""
+         per_project: int | None, now: int) -> list[str]:
+    """Ids of due jobs, the projects taking turns, each oldest first.
+
+    :param per_project: how many runs of a project may go on at one time
+    """
     turn = sa.func.row_number().over(
         partition_by=models.Job.project_id,
         order_by=(models.Job.next_run_at, models.Job.id)).label('turn')
     query = sa.select(
-        models.Job.id, models.Job.next_run_at, turn).where(
+        models.Job.id, models.Job.project_id, models.Job.next_run_at,
+        turn).where(
             rows.live(models.Job), _given_to(holder),
             models.Job.next_run_at <= now, models.Job.run_id.is_(None))
     if holder.project_id is not None:
         query = query.where(models.Job.project_id == holder.project_id)
     queue = query.subquery()
-    return list(session.scalars(
-        sa.select(queue.c.id).order_by(
-            queue.c.turn, queue.c.next_run_at, queue.c.id).limit(limit)))
+    chosen = sa.select(queue.c.id).order_by(
+        queue.c.turn, queue.c.next_run_at, queue.c.id).limit(limit)
+    if per_project is not None:
+        going = _going(holder).subquery()
+        chosen = chosen.outerjoin(
+            going, going.c.project_id == queue.c.project_id).where(
+                queue.c.turn + sa.func.coalesce(going.c.number, 0)
+                <= per_project)
+    return list(session.scalars(chosen))
 
 
-def claim(session: orm.Session, holder: Holder, limit: int, lease: int,
-          window: int, now: int) -> list[tuple[models.Job, models.JobRun]]:
+def _going(holder: Holder) -> sa.Select[str | None, int]:
+    """How many runs of each project go on for the client."""
+    return sa.select(
+        models.JobRun.project_id, sa.func.count().label('number')).where(
+            exact.same_text(models.JobRun.client_id, holder.client_id),
+            models.JobRun.lease_expires_at.is_not(None)).group_by(
+                models.JobRun.project_id)
+
+
+def claim(session: orm.Session, holder: Holder, limit: int,
+          per_project: int | None, lease: int, window: int,
+          now: int) -> list[tuple[models.Job, models.JobRun]]:
     """Make runs of due jobs and give them to the holder.
 
+    :param per_project: how many runs of a project may go on at one time for
+        the client, whoever holds them; None for any number
     :param window: seconds within which a late firing is still run; an older
         one becomes a run that was missed
     """
-    wanted = _due(session, holder, limit, now)
+    wanted = _due(session, holder, limit, per_project, now)
     due = session.scalars(
         sa.select(models.Job).where(
             models.Job.id.in_(wanted), rows.live(models.Job),
@@ -225,6 +252,21 @@ def start_time(session: orm.Session, job: models.Job, now: int) -> int:
     return now if latest is None else max(now, latest + 1)
 
 
+def leave_behind(session: orm.Session, job: models.Job, now: int) -> None:
+    """End the run of a job that was moved away from a client that is gone.
+
+    While its holder is alive, the run goes on and ends by itself.
+    """
+    run = job.run_id and session.get(models.JobRun, job.run_id,
+                                     with_for_update=True)
+    if (run and run.client_id != job.client_id
+            and run.lease_expires_at is not None
+            and run.lease_expires_at <= now):
+        end(session, job, run, runs.State.ABORTED,
+            'The job was given to another client, and no scheduler of '
+            f'{run.client_id} went on with the run.', now)
+
+
 def tell(session: orm.Session, run_id: str, event: str) -> None:
     """Leave an event for the holder of a run."""
     session.execute(sa.update(models.JobRun).where(
@@ -266,7 +308,10 @@ def end(session: orm.Session, job: models.Job, run: models.JobRun,
     run.reason = reason
     run.time_ended = now
     run.lease_expires_at = None
-    if job.deleted or job.run_id != run.id:
+    if job.run_id != run.id:
+        return
+    if job.deleted:
+        job.run_id = None
         return
     before = db_jobs.runtime(job)
     if (before.next_run_at is not None and before.next_run_at <= now

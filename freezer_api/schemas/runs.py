@@ -38,6 +38,7 @@ _CLAIM = common.compiled({
     'properties': {
         'scheduler_id': _SCHEDULER_ID,
         'limit': {'type': 'integer', 'minimum': 0, 'maximum': 1000},
+        'per_project': {'type': 'integer', 'minimum': 1, 'maximum': 10_000},
         'lease_seconds': {'type': 'integer', 'minimum': 10, 'maximum': 3600},
         'held': {
             'type': 'array',

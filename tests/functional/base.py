@@ -67,6 +67,7 @@ class FakeTrusts(trusts.Trusts):
         self.live: dict[str, tuple[str, str]] = {}
         self.made = 0
         self.away = False
+        self.answer_lost = False
 
     def trustee_user_id(self) -> str:
         return self.trustee
@@ -78,7 +79,15 @@ class FakeTrusts(trusts.Trusts):
         self.made += 1
         trust_id = uuid.uuid4().hex
         self.live[trust_id] = (caller.user_id, project_id)
+        if self.answer_lost:
+            raise trusts.KeystoneAway('the answer was lost')
         return trust_id
+
+    def of_user(self, project_id: str, trustor_user_id: str) -> list[str]:
+        if self.away:
+            raise trusts.KeystoneAway('away')
+        return [trust_id for trust_id, whose in self.live.items()
+                if whose == (trustor_user_id, project_id)]
 
     def delete(self, trust_id: str) -> None:
         if self.away:

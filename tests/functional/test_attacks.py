@@ -84,7 +84,7 @@ class TestAttacks(base.ApiTestCase):
                 for key in ('_all', 'user_id', 'unheard_of', text):
                     status = self.status(
                         'GET', noun, {'match': [{key: text}]})
-                    self.assertIn(status, (200, 400), (noun, key, text[:9]))
+                    self.assertIn(status, (200, 400, 413), (noun, key, text[:9]))
 
     def test_any_text_as_an_id(self) -> None:
         report = {'scheduler_id': 's', 'limit': 1, 'lease_seconds': 10,
@@ -130,6 +130,61 @@ class TestAttacks(base.ApiTestCase):
                     'POST', 'jobs', job, user)))
 
         self.assertEqual(5, len(self.trusts.live))
+
+    def test_run_ended_by_the_api_closes_its_records(self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run()
+        [action] = run['job']['job_actions']
+        backup_id = 'a' * 32
+        self.report(
+            run, backups=[{'backup_id': backup_id, 'status': 'creating',
+                           'backup_metadata': {}}],
+            actions=[{'action_id': action['action_id'], 'position': 0,
+                      'state': 'submitted', 'backup_id': backup_id}])
+        self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
+        self.clock.now += 400
+
+        self.claim()
+
+        backup = self.call(base.MEMBER, 'GET', f'backups/{backup_id}')
+        self.assertEqual('error', backup['status'])
+
+    def test_job_moved_away_from_a_dead_scheduler_runs(self) -> None:
+        self.call(base.MEMBER, 'POST', 'clients', {
+            'client_id': 'own', 'hostname': 'h', 'claims': True}, 201)
+        job_id = self.create_job(client='own')
+        self.start(job_id)
+        self.one_run(client='own', persona=base.MEMBER)
+        self.clock.now += 4000
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                  {'client_id': 'central'}, 200)
+        self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                  {'abort': None}, 202)
+        self.start(job_id)
+
+        self.assertEqual(job_id, self.one_run()['job_id'])
+
+    def test_other_definition_of_the_same_action_is_refused(self) -> None:
+        job_id = self.create_job()
+        [action] = self.job(job_id)['job_actions']
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {'job_actions': [
+            {'action_id': action['action_id'], 'freezer_action': {
+                **base.BACKUP, 'cindernative_vol_id': 'other'}}]}, 422)
+
+    def test_lease_of_another_project_is_not_renewed(self) -> None:
+        for persona in (base.MEMBER, base.STRANGER):
+            self.call(persona, 'POST', 'clients', {
+                'client_id': 'own', 'hostname': 'h', 'claims': True}, 201)
+        job_id = self.create_job(client='own')
+        self.start(job_id)
+        run = self.one_run(client='own', persona=base.MEMBER)
+
+        answer = self.claim(
+            client='own', persona=base.STRANGER,
+            held=[{'run_id': run['run_id'], 'fence': 1}])
+
+        self.assertEqual([run['run_id']], answer['lost'])
 
 
 class TestAttacksMySQL(base.MySQL, TestAttacks):

@@ -102,6 +102,23 @@ class ClaimTests(base.ApiTestCase):
         first = [run['job_id'] for run in self.claim(limit=2)['runs']]
         self.assertIn(lonely, first)
 
+    def test_a_project_is_handed_no_more_than_its_share(self) -> None:
+        """Invariant 4: runs that go on and on leave room for others."""
+        for _ in range(5):
+            self.start(self.create_job())
+        self.start(self.create_job(persona=base.STRANGER),
+                   persona=base.STRANGER)
+
+        def claimed(**more: Any) -> list[str]:
+            return sorted(run['project_id'] for run in self.call(
+                base.SERVICE, 'POST', 'clients/central/claims', {
+                    'scheduler_id': 's1', 'limit': 10, 'lease_seconds': 60,
+                    'per_project': 2, **more}, 200)['runs'])
+
+        self.assertEqual(['p1', 'p1', 'p2'], claimed())
+        self.assertEqual([], claimed(scheduler_id='s2'))
+        self.assertEqual(['p1'], claimed(per_project=3))
+
     def test_an_expired_lease_is_taken_over_with_a_higher_fence(self) -> None:
         self.start(self.create_job())
         run = self.one_run(scheduler='s1')

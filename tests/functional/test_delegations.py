@@ -231,21 +231,87 @@ class DelegationTests(base.ApiTestCase):
             {'trusts_deleted': 0, 'trusts_pending': 1},
             self.call(base.SERVICE, 'POST', 'maintenance', {}, 200))
         self.trusts.away = False
-        self.clock.now += 60
+        self.clock.now += 900
         self.assertEqual(
             {'trusts_deleted': 1, 'trusts_pending': 0},
             self.call(base.SERVICE, 'POST', 'maintenance', {}, 200))
         self.assertEqual({}, self.trusts.live)
 
-    def test_a_running_job_keeps_its_trust_for_a_while(self) -> None:
+    def maintain(self) -> None:
+        self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)
+
+    def test_a_going_run_keeps_its_trust_to_the_end(self) -> None:
+        for dies in (False, True):
+            job_id = self.create_job()
+            self.start(job_id)
+            run = self.one_run()
+            self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
+            self.clock.now += 3600
+            self.maintain()
+            self.assertEqual(1, len(self.trusts.live))
+            if dies:
+                self.clock.now += 86_400
+            else:
+                self.report(run, 'aborted')
+            self.maintain()
+            self.assertEqual({}, self.trusts.live)
+
+    def test_a_mates_change_leaves_a_going_run_its_trust(self) -> None:
         job_id = self.create_job()
         self.start(job_id)
-        self.one_run()
-        self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
+        run = self.one_run()
+        self.call(base.MATE, 'PATCH', f'jobs/{job_id}', {
+            'job_schedule': {'schedule_interval': '2 days'}}, 200)
+        self.maintain()
+        self.assertIn(run['credentials']['trust_id'], self.trusts.live)
+        self.report(run, 'success')
+        self.maintain()
+        self.assertEqual([('bob', 'p1')], list(self.trusts.live.values()))
+
+    def test_a_trust_whose_answer_was_lost_is_found_and_deleted(
+            self) -> None:
+        """No trust without a job, whatever Keystone did not say."""
+        kept = self.create_job(persona=base.MATE)
+        self.trusts.answer_lost = True
+        self.call(base.MEMBER, 'POST', 'jobs', {
+            'client_id': 'central',
+            'job_actions': [{'freezer_action': base.BACKUP}]}, 503)
+        self.trusts.answer_lost = False
+        self.assertEqual(2, len(self.trusts.live))
+        self.maintain()
+        self.assertEqual(2, len(self.trusts.live), 'it may be on its way')
+        self.clock.now += 120
+        self.maintain()
+        self.assertEqual([('bob', 'p1')], list(self.trusts.live.values()))
+        self.assertIn(self.trust_of(kept), self.trusts.live)
+
+    def test_a_process_that_died_after_making_a_trust(self) -> None:
+        died = RuntimeError('kill -9')
+        with mock.patch.object(self.services.delegations, '_settle',
+                               autospec=True), mock.patch.object(
+                db_jobs, 'set_runtime', autospec=True, side_effect=died):
+            self.call(base.MEMBER, 'POST', 'jobs', {
+                'client_id': 'central',
+                'job_actions': [{'freezer_action': base.BACKUP}]}, 500)
         self.assertEqual(1, len(self.trusts.live))
-        self.clock.now += 300
-        self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)
-        self.assertEqual({}, self.trusts.live)
+        # The user has a job by now, with a trust that must stay.
+        job_id = self.create_job()
+        self.clock.now += 600
+        self.maintain()
+        self.assertEqual([self.trust_of(job_id)], list(self.trusts.live))
+
+    def test_nobody_waits_for_the_trusts_of_others(self) -> None:
+        theirs = self.create_job(persona=base.STRANGER)
+        job_id = self.create_job()
+        self.trusts.away = True
+        self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
+        self.trusts.away = False
+        self.clock.now += 1000
+        self.call(base.STRANGER, 'PATCH', f'jobs/{theirs}',
+                  {'description': 'x'}, 200)
+        self.assertEqual(2, len(self.trusts.live))
+        self.maintain()
+        self.assertEqual([('eve', 'p2')], list(self.trusts.live.values()))
 
     def test_maintenance_is_not_for_tenants(self) -> None:
         self.call(base.MEMBER, 'POST', 'maintenance', {}, 403)

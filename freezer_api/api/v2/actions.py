@@ -28,6 +28,7 @@ from freezer_api.api.v2 import assignment
 from freezer_api.db import actions
 from freezer_api.db import models
 from freezer_api.db import search
+from freezer_api import delegations as trust_keeper
 from freezer_api import schemas
 from freezer_api.schemas import actions as schema
 
@@ -155,26 +156,30 @@ class Action(services.Resource):
         caller's.
         """
         now = self._now()
-        with contextlib.ExitStack() as stack:
-            trust = None
-            if self._needs_trust(caller, project_id, action_id):
-                trust = stack.enter_context(self._delegations.prepared(
-                    caller.trust_caller, project_id))
 
-            def work(session: orm.Session) -> None:
-                action = change(session)
-                session.flush()
-                for job in actions.jobs_with(session, action):
-                    client = assignment.client_of(
-                        session, project_id, job.client_id)
-                    assignment.check(client, [action])
-                    if assignment.must_delegate(
-                            self._conf, session, job, client, caller.user_id):
-                        assignment.delegate(session, job, trust, now)
+        def attempt() -> bool:
+            with contextlib.ExitStack() as stack:
+                trust = None
+                if self._needs_trust(caller, project_id, action_id):
+                    trust = stack.enter_context(self._delegations.prepared(
+                        caller.trust_caller, project_id))
+                self._database.write(lambda session: write(session, trust))
+                return trust is not None
 
-            self._database.write(work)
-        if trust is not None:
-            self._delegations.delete_retired()
+        def write(session: orm.Session,
+                  trust: trust_keeper.Prepared | None) -> None:
+            action = change(session)
+            session.flush()
+            for job in actions.jobs_with(session, action, lock=True):
+                client = assignment.client_of(
+                    session, project_id, job.client_id)
+                assignment.check(client, [action])
+                if assignment.must_delegate(
+                        self._conf, session, job, client, caller.user_id):
+                    assignment.delegate(session, job, trust, now)
+
+        if assignment.again(attempt):
+            self._delegations.delete_retired(project_id)
 
     def _needs_trust(self, caller: context.Caller, project_id: str,
                      action_id: str) -> bool:

@@ -25,7 +25,6 @@ from sqlalchemy import orm
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
-from freezer_api.api.v2 import assignment
 from freezer_api.api.v2 import job_documents
 from freezer_api import crypt
 from freezer_api.db import actions
@@ -92,12 +91,11 @@ class Claims(_ForSchedulers):
         now = self._now()
         holder = _holder(client, sent)
         lease = sent['lease_seconds']
-        held = {one['run_id']: one['fence'] for one in sent['held']}
+        held = {one['run_id']: one['fence'] for one in sent.get('held', ())}
 
         def work(session: orm.Session) -> dict[str, Any]:
             renewed = runs.renew(session, holder, held, now, lease)
-            taken = self._take(
-                session, client, holder, sent['limit'], lease, now)
+            taken = self._take(session, client, holder, sent, now)
             ours = {run.id for run in renewed}
             return {
                 'runs': taken,
@@ -110,8 +108,9 @@ class Claims(_ForSchedulers):
         resp.media = self._database.write(work)
 
     def _take(self, session: orm.Session, client: models.Client,
-              holder: runs.Holder, limit: int, lease: int,
+              holder: runs.Holder, sent: dict[str, Any],
               now: int) -> list[dict[str, Any]]:
+        limit, lease = sent['limit'], sent['lease_seconds']
         if not limit:
             return []
         expired = runs.take_over(session, holder, limit, lease, now)
@@ -119,8 +118,8 @@ class Claims(_ForSchedulers):
         claimed: list[_Claimed] = [
             (by_id[run.job_id], run) for run in expired]
         claimed += runs.claim(
-            session, holder, limit - len(claimed), lease,
-            self._conf.scheduling.catch_up_window, now)
+            session, holder, limit - len(claimed), sent.get('per_project'),
+            lease, self._conf.scheduling.catch_up_window, now)
         return self._documents(session, client, lease, claimed, now)
 
     def _documents(self, session: orm.Session, client: models.Client,
@@ -129,16 +128,17 @@ class Claims(_ForSchedulers):
         ids = [job.id for job, _ in claimed]
         job_actions = actions.of_jobs(session, ids)
         credentials = delegations.of_jobs(session, ids)
-        needed = assignment.wants_trust(self._conf, client)
         reader = job_documents.Reader(
             user_id='', sees_trusts=False, pids_of=None, now=now, delay=0)
         made = []
         for job, run in claimed:
             try:
-                trust = self._credentials(credentials.get(job.id), needed)
+                trust = self._credentials(
+                    client, credentials.get(job.id))
             except _NoTrust as error:
                 runs.end(session, job, run, domain.State.FAIL, str(error),
                          now)
+                backups.give_up(session, job, run, str(error))
                 continue
             made.append({
                 'run_id': run.id,
@@ -158,15 +158,17 @@ class Claims(_ForSchedulers):
             })
         return made
 
-    def _credentials(self, credential: models.UserCredential | None,
-                     needed: bool) -> dict[str, str] | None:
-        if credential is None:
-            if needed:
-                raise _NoTrust(
-                    'Nobody has delegated the job to the central scheduler. '
-                    'A member of the project does so by updating its '
-                    'client_id or job_actions.')
+    def _credentials(self, client: models.Client,
+                     credential: models.UserCredential | None,
+                     ) -> dict[str, str] | None:
+        if not client.is_central:
+            # Members run it, with an authority of their own.
             return None
+        if credential is None:
+            raise _NoTrust(
+                'Nobody has delegated the job to the central scheduler. '
+                'A member of the project does so by updating its '
+                'client_id or job_actions.')
         try:
             return dataclasses.asdict(
                 self._delegations.credentials(credential))
@@ -206,7 +208,7 @@ class Run(_ForSchedulers):
             for backup in sent.get('backups', []):
                 backups.report(
                     session, job, backup['backup_id'], backup['status'],
-                    backup['backup_metadata'])
+                    backup.get('backup_metadata', {}))
             return run.event
 
         try:
@@ -225,6 +227,6 @@ class Maintenance(services.Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
         self._caller(req).must('maintenance:run', project_id)
-        gone = self._delegations.delete_retired()
+        gone = self._delegations.maintain()
         resp.media = {'trusts_deleted': gone,
                       'trusts_pending': self._delegations.pending()}

@@ -33,6 +33,7 @@ from freezer_api.db import actions
 from freezer_api.db import delegations
 from freezer_api.db import jobs
 from freezer_api.db import models
+from freezer_api.db import runs
 from freezer_api.db import sessions
 from freezer_api import delegations as trust_keeper
 from freezer_api.domain import jobs as domain
@@ -164,23 +165,28 @@ class JobChange:
         :param client_id: whom the job is given to, None when what is done
             and by whom stays as it is
         """
-        with contextlib.ExitStack() as stack:
-            self._trust: trust_keeper.Prepared | None = None
-            if client_id is not None and self._needs_trust(client_id, job_id):
-                self._trust = stack.enter_context(self._delegations.prepared(
-                    self._caller.trust_caller, self._project_id))
-            try:
-                job = self._database.write(work)
-            except jobs.Taken as error:
-                raise errors.conflict(str(error)) from None
-            except actions.Refused as error:
-                raise errors.unprocessable(
-                    str(error), 'action_refused') from None
-            except schedules.ScheduleError as error:
-                raise errors.bad_request(
-                    str(error), 'invalid_document') from None
+
+        def attempt() -> models.Job:
+            with contextlib.ExitStack() as stack:
+                self._trust: trust_keeper.Prepared | None = None
+                if client_id is not None and self._needs_trust(
+                        client_id, job_id):
+                    self._trust = stack.enter_context(
+                        self._delegations.prepared(
+                            self._caller.trust_caller, self._project_id))
+                return self._database.write(work)
+
+        try:
+            job = assignment.again(attempt)
+        except jobs.Taken as error:
+            raise errors.conflict(str(error)) from None
+        except actions.Refused as error:
+            raise errors.unprocessable(str(error), 'action_refused') from None
+        except schedules.ScheduleError as error:
+            raise errors.bad_request(
+                str(error), 'invalid_document') from None
         if job_id is not None:
-            self._delegations.delete_retired()
+            self._delegations.delete_retired(self._project_id)
         return job
 
     def _needs_trust(self, client_id: str, job_id: str | None) -> bool:
@@ -206,8 +212,10 @@ class JobChange:
             return (sent.get('client_id') is not None
                     and job.id not in delegations.of_jobs(session, [job.id]))
         current = actions.of_jobs(session, [job.id]).get(job.id, [])
-        return [action.id for action in current] != [
-            entry.get('action_id') for entry in sent['job_actions']]
+        entries = sent['job_actions']
+        return len(current) != len(entries) or not all(
+            actions.is_named(action, entry)
+            for action, entry in zip(current, entries, strict=True))
 
     def _fill(self, session: orm.Session, job: models.Job,
               sent: Mapping[str, Any]) -> None:
@@ -217,6 +225,7 @@ class JobChange:
         new = job.time_created is None
         moved = job.client_id != sent['client_id']
         job.client_id = sent['client_id']
+        runs.leave_behind(session, job, self._now)
         for name, default in _PLAIN.items():
             value = sent.get(name)
             setattr(job, name, default if value is None else value)
@@ -237,6 +246,7 @@ class JobChange:
         client = assignment.client_of(session, self._project_id, client_id)
         says_what = self._says_what(session, job, sent)
         job.client_id = client_id
+        runs.leave_behind(session, job, self._now)
         same_session = sent.get('session_id', job.session_id) == (
             job.session_id)
         for name, default in _PLAIN.items():
@@ -284,4 +294,4 @@ class JobChange:
                                     self._caller.user_id):
             assignment.delegate(session, job, self._trust, self._now)
         elif not assignment.wants_trust(self._conf, client):
-            delegations.release(session, job, self._now, 0)
+            delegations.release(session, job, self._now)

@@ -48,6 +48,7 @@ class JobEvent(services.Resource):
             job = jobs.find(session, project_id, job_id, lock=True)
             if job is None:
                 raise errors.not_found(f'Job not registered with ID {job_id}')
+            runs.leave_behind(session, job, now)
             client = clients.find_visible(session, project_id, job.client_id)
             if event == 'start':
                 # Whatever became of client and actions, a job can be stopped.

@@ -34,9 +34,6 @@ from freezer_api.schemas import jobs as schema
 
 ALL = 'jobs:get_all_projects'
 
-# How long a trust is kept for a run that goes on while its job is deleted.
-_ABORT_SECONDS = 300
-
 
 class _Reader(services.Resource):
     """Shows jobs."""
@@ -138,11 +135,10 @@ class Job(_Reader):
             job = jobs.find(session, project_id, job_id, lock=True)
             if job is None:
                 return False
-            delegations.release(
-                session, job, now, _ABORT_SECONDS if job.run_id else 0)
+            delegations.release(session, job, now)
             jobs.delete(session, job, now)
             return True
 
         if self._database.write(work):
-            self._delegations.delete_retired()
+            self._delegations.delete_retired(project_id)
         resp.status = falcon.HTTP_204
