@@ -84,7 +84,8 @@ class TestAttacks(base.ApiTestCase):
                 for key in ('_all', 'user_id', 'unheard_of', text):
                     status = self.status(
                         'GET', noun, {'match': [{key: text}]})
-                    self.assertIn(status, (200, 400, 413), (noun, key, text[:9]))
+                    self.assertIn(status, (200, 400, 413),
+                                  (noun, key, text[:9]))
 
     def test_any_text_as_an_id(self) -> None:
         report = {'scheduler_id': 's', 'limit': 1, 'lease_seconds': 10,

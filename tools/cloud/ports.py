@@ -15,10 +15,14 @@
 import errno
 import random
 import socket
+import time
 
 from tools.cloud import errors
 
 HOST = '127.0.0.1'
+
+# Seconds.
+_LINGER = 5
 
 #: Below the range that the kernel takes for outgoing connections, so that a
 #: port found free stays free until its server listens.
@@ -42,9 +46,16 @@ def is_free(port: int) -> bool:
 
 
 def require_free(port: int, option: str) -> None:
-    """Refuse a port that is taken, naming the option that changes it."""
+    """Refuse a port that is taken, naming the option that changes it.
+
+    A server that was just ended may hold its port a moment longer, while the
+    last of its threads goes.
+    """
+    end = time.monotonic() + _LINGER
     try:
-        if is_free(port):
+        while not (free := is_free(port)) and time.monotonic() < end:
+            time.sleep(0.1)
+        if free:
             return
         reason = 'is taken by another process'
     except OSError as error:
