@@ -676,7 +676,7 @@ class StockSchedulerTests(UpstreamBugCase):
                 ({'event': '', 'status': 'running'}, 'stop'),
                 ({'event': '', 'status': 'running', 'current_pid': 7},
                  'abort'),
-                ({'event': '', 'status': 'scheduled', 'current_pid': 7},
+                ({'event': '', 'status': 'completed', 'current_pid': 7},
                  'stop')):
             self.stock_patch(job_id, **schedule)
             self.assertEqual({'result': 'success'}, self.call(
@@ -685,6 +685,41 @@ class StockSchedulerTests(UpstreamBugCase):
             shown = self.job(job_id)['job_schedule']
             self.assertEqual(event, shown['event'], schedule)
             self.assertTrue(event != 'abort' or shown['current_pid'])
+
+    def test_stock_what_it_writes_back_undoes_no_edit(self) -> None:
+        """An edit is undone by the copy that a scheduler writes back."""
+        job_id = self.create_job(client='stock')
+        copy = self.job(job_id)
+        session_id = self.add_session(job_id)
+        self.call(base.MATE, 'PATCH', f'jobs/{job_id}', {
+            'job_schedule': {'schedule_interval': '2 days'}}, 200)
+        written = {**copy['job_schedule'], 'event': '', 'status': 'running',
+                   'time_started': 5, 'current_pid': 7}
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {
+            'job_schedule': written, 'session_id': '', 'session_tag': 0},
+            200)
+        shown = self.job(job_id)
+        self.assertEqual(session_id, shown['session_id'])
+        self.assertEqual({**written, 'schedule_interval': '2 days'},
+                         shown['job_schedule'])
+
+    def test_stock_what_it_writes_back_drops_no_event(self) -> None:
+        """A stop or an abort is lost if the scheduler writes before it reads.
+        """
+        job_id = self.create_job(client='stock')
+        for event in ('stop', 'abort'):
+            self.stock_patch(job_id, event='', status='running',
+                             current_pid=7)
+            copy = self.job(job_id)['job_schedule']
+            self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                      {event: None}, 202)
+            for status, left in (('running', event), ('scheduled', 'stop'),
+                                 ('stop', '')):
+                self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {
+                    'job_schedule': {**copy, 'status': status},
+                    'session_id': '', 'session_tag': 0}, 200)
+                self.assertEqual(left, self.job(job_id)['job_schedule'][
+                    'event'])
 
     def test_stock_05_retries_are_never_null(self) -> None:
         """Null retries, made by a PATCH, leave the job running for ever."""

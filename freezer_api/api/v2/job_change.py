@@ -30,6 +30,7 @@ from freezer_api.api import errors
 from freezer_api.api import services
 from freezer_api.api.v2 import assignment
 from freezer_api.db import actions
+from freezer_api.db import clients
 from freezer_api.db import delegations
 from freezer_api.db import jobs
 from freezer_api.db import models
@@ -38,6 +39,7 @@ from freezer_api.db import sessions
 from freezer_api import delegations as trust_keeper
 from freezer_api.domain import jobs as domain
 from freezer_api.domain import schedule as schedules
+from freezer_api.domain import stock
 from freezer_api import schemas
 
 # What a job is set to, beside its schedule, actions and client.
@@ -115,14 +117,25 @@ class JobChange:
         with self._database.read() as session:
             job = self._find(session, job_id)
             client_id = sent.get('client_id') or job.client_id
-            says_what = self._says_what(session, job, sent)
+            says_what = self._says_what(
+                session, job, self._settled(session, job, sent))
 
         def work(session: orm.Session) -> models.Job:
             job = self._find(session, job_id, lock=True)
-            self._update(session, job, sent)
+            self._update(session, job, self._settled(session, job, sent))
             return job
 
         return self._run(work, client_id if says_what else None, job_id)
+
+    def _settled(self, session: orm.Session, job: models.Job,
+                 sent: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Take out of a document what a stock scheduler has no say in."""
+        client = clients.find_visible(
+            session, self._project_id, job.client_id)
+        if client is None or client.claims or not stock.is_report(sent):
+            return sent
+        return stock.settled(sent, jobs.schedule(job), jobs.runtime(job),
+                             job.session_id or '')
 
     def join(self, session_id: str, job_id: str) -> models.Job:
         """Put a job into a session, under the session's schedule."""
