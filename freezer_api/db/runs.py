@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Rows of runs: claimed, renewed, taken over, reported.
+"""Rows of runs: their history, what is reported of them, and their end.
 
 Whoever needs both locks the job before the run, so that no two wait for each
 other.
@@ -19,7 +19,6 @@ other.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
@@ -33,8 +32,6 @@ from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.domain import jobs
 from freezer_api.domain import runs
-
-_CHUNK = 500
 
 
 class Stale(Exception):
@@ -65,6 +62,14 @@ class Report:
     release: bool
 
 
+def of_client(holder: Holder) -> sa.ColumnElement[bool]:
+    """The condition of a run of the holder's client."""
+    client = exact.same_text(models.JobRun.client_id, holder.client_id)
+    if holder.project_id is None:
+        return client
+    return sa.and_(client, models.JobRun.project_id == holder.project_id)
+
+
 def list_of_job(session: orm.Session, job_id: str, limit: int,
                 offset: int) -> Sequence[models.JobRun]:
     """Return a page of a job's runs, newest first."""
@@ -74,126 +79,8 @@ def list_of_job(session: orm.Session, job_id: str, limit: int,
         .limit(limit).offset(offset)).all()
 
 
-def renew(session: orm.Session, holder: Holder, held: Mapping[str, int],
-          now: int, lease: int) -> Sequence[models.JobRun]:
-    """Prolong the leases of the runs that are still the holder's.
-
-    :param held: fence by run id
-    :param lease: for how many seconds a run is kept without a word
-    :returns: those runs
-    """
-    ours: list[models.JobRun] = []
-    run_ids = sorted(held)
-    for start in range(0, len(run_ids), _CHUNK):
-        ours += [run for run in session.scalars(
-            sa.select(models.JobRun).where(
-                models.JobRun.id.in_(run_ids[start:start + _CHUNK]),
-                _is_for(holder),
-                models.JobRun.scheduler_id == holder.scheduler_id,
-                models.JobRun.lease_expires_at.is_not(None))
-            .order_by(models.JobRun.id).with_for_update())
-            if run.fence == held[run.id]]
-    for run in ours:
-        run.lease_expires_at = now + lease
-    return ours
-
-
-def _is_for(holder: Holder) -> sa.ColumnElement[bool]:
-    """The condition of a run of the holder's client."""
-    client = exact.same_text(models.JobRun.client_id, holder.client_id)
-    if holder.project_id is None:
-        return client
-    return sa.and_(client, models.JobRun.project_id == holder.project_id)
-
-
-def take_over(session: orm.Session, holder: Holder, limit: int, lease: int,
-              now: int) -> list[models.JobRun]:
-    """Give the holder runs whose lease has expired."""
-    expired = session.scalars(
-        sa.select(models.JobRun).where(
-            _is_for(holder), models.JobRun.lease_expires_at <= now)
-        .order_by(models.JobRun.lease_expires_at).limit(limit)
-        .with_for_update(skip_locked=True)).all()
-    for run in expired:
-        run.scheduler_id = holder.scheduler_id
-        run.lease_expires_at = now + lease
-        run.fence += 1
-    return list(expired)
-
-
-def _given_to(holder: Holder) -> sa.ColumnElement[bool]:
-    return exact.same_text(models.Job.client_id, holder.client_id)
-
-
-def _due(session: orm.Session, holder: Holder, limit: int,
-         per_project: int | None, now: int) -> list[str]:
-    """Ids of due jobs, the projects taking turns, each oldest first.
-
-    :param per_project: how many runs of a project may go on at one time
-    """
-    turn = sa.func.row_number().over(
-        partition_by=models.Job.project_id,
-        order_by=(models.Job.next_run_at, models.Job.id)).label('turn')
-    query = sa.select(
-        models.Job.id, models.Job.project_id, models.Job.next_run_at,
-        turn).where(
-            rows.live(models.Job), _given_to(holder),
-            models.Job.next_run_at <= now, models.Job.run_id.is_(None))
-    if holder.project_id is not None:
-        query = query.where(models.Job.project_id == holder.project_id)
-    queue = query.subquery()
-    chosen = sa.select(queue.c.id).order_by(
-        queue.c.turn, queue.c.next_run_at, queue.c.id).limit(limit)
-    if per_project is not None:
-        going = _going(holder).subquery()
-        chosen = chosen.outerjoin(
-            going, going.c.project_id == queue.c.project_id).where(
-                queue.c.turn + sa.func.coalesce(going.c.number, 0)
-                <= per_project)
-    return list(session.scalars(chosen))
-
-
-def _going(holder: Holder) -> sa.Select[str | None, int]:
-    """How many runs of each project go on for the client."""
-    return sa.select(
-        models.JobRun.project_id, sa.func.count().label('number')).where(
-            exact.same_text(models.JobRun.client_id, holder.client_id),
-            models.JobRun.lease_expires_at.is_not(None)).group_by(
-                models.JobRun.project_id)
-
-
-def claim(session: orm.Session, holder: Holder, limit: int,
-          per_project: int | None, lease: int, window: int,
-          now: int) -> list[tuple[models.Job, models.JobRun]]:
-    """Make runs of due jobs and give them to the holder.
-
-    :param per_project: how many runs of a project may go on at one time for
-        the client, whoever holds them; None for any number
-    :param window: seconds within which a late firing is still run; an older
-        one becomes a run that was missed
-    """
-    wanted = _due(session, holder, limit, per_project, now)
-    due = session.scalars(
-        sa.select(models.Job).where(
-            models.Job.id.in_(wanted), rows.live(models.Job),
-            _given_to(holder), models.Job.next_run_at <= now,
-            models.Job.run_id.is_(None))
-        .order_by(models.Job.id).with_for_update(skip_locked=True)).all()
-    had = _had(session, due)
-    claimed = []
-    for job in sorted(due, key=lambda job: wanted.index(job.id)):
-        if (job.id, job.next_run_at) in had:
-            _rearm(session, job, now)
-            continue
-        run = _claim_one(session, holder, job, lease, window, now)
-        if run is not None:
-            claimed.append((job, run))
-    session.flush()
-    return claimed
-
-
-def _had(session: orm.Session,
-         due: Sequence[models.Job]) -> set[tuple[str, int | None]]:
+def had(session: orm.Session,
+        due: Sequence[models.Job]) -> set[tuple[str, int | None]]:
     """Job id and time of the firings, among others, that have a run already.
 
     A schedule that is changed within the second of a firing, or by an API
@@ -205,40 +92,6 @@ def _had(session: orm.Session,
         models.JobRun.nominal_at.in_({job.next_run_at for job in due}))
     return {(job_id, nominal_at)
             for job_id, nominal_at in session.execute(query)}
-
-
-def _rearm(session: orm.Session, job: models.Job, now: int) -> None:
-    """Pass on from a firing that was run already."""
-    state = db_jobs.runtime(job)
-    if runs.trigger(state) is runs.Trigger.START:
-        job.next_run_at = start_time(session, job, now)
-    else:
-        db_jobs.set_runtime(job, jobs.miss(
-            db_jobs.schedule(job), state, now))
-
-
-def _claim_one(session: orm.Session, holder: Holder, job: models.Job,
-               lease: int, window: int, now: int) -> models.JobRun | None:
-    state = db_jobs.runtime(job)
-    schedule = db_jobs.schedule(job)
-    run = models.JobRun(
-        id=rows.new_id(), job_id=job.id, project_id=job.project_id,
-        client_id=job.client_id, nominal_at=state.next_run_at,
-        trigger=runs.trigger(state), fence=1)
-    session.add(run)
-    if runs.too_late(state, now, window):
-        run.state = runs.State.MISSED
-        run.reason = (f'No scheduler claimed the run within {window} seconds '
-                      'of its time.')
-        run.time_ended = now
-        db_jobs.set_runtime(job, jobs.miss(schedule, state, now))
-        return None
-    run.state = runs.State.RUNNING
-    run.scheduler_id = holder.scheduler_id
-    run.lease_expires_at = now + lease
-    run.time_started = now
-    db_jobs.set_runtime(job, jobs.claim(schedule, state, run.id, now))
-    return run
 
 
 def start_time(session: orm.Session, job: models.Job, now: int) -> int:
@@ -315,7 +168,7 @@ def end(session: orm.Session, job: models.Job, run: models.JobRun,
         return
     before = db_jobs.runtime(job)
     if (before.next_run_at is not None and before.next_run_at <= now
-            and not _had(session, [job])):
+            and not had(session, [job])):
         _pass_over(session, job, before.next_run_at, now)
     db_jobs.set_runtime(job, jobs.finish(
         db_jobs.schedule(job), before, state.value, reason, now))

@@ -24,6 +24,7 @@ from freezer_api.api import context
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
+from freezer_api.api.v2 import action_documents
 from freezer_api.api.v2 import assignment
 from freezer_api.db import actions
 from freezer_api.db import models
@@ -31,18 +32,6 @@ from freezer_api.db import search
 from freezer_api import delegations as trust_keeper
 from freezer_api import schemas
 from freezer_api.schemas import actions as schema
-
-
-def document(action: models.Action) -> dict[str, Any]:
-    """Return an action as callers see it."""
-    return {
-        'project_id': action.project_id,
-        'action_id': action.id,
-        'user_id': action.user_id,
-        **actions.retries_of(action),
-        'mandatory': bool(action.mandatory),
-        'freezer_action': actions.freezer_action(action),
-    }
 
 
 class Actions(services.Resource):
@@ -57,7 +46,8 @@ class Actions(services.Resource):
                 session, actions.of_project(project_id), models.Action,
                 actions.SEARCHED, wanted.search, wanted.page,
                 lambda found: [
-                    {**document(action), 'timeout': action.timeout}
+                    {**action_documents.document(action),
+                     'timeout': action.timeout}
                     for action in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
@@ -86,7 +76,7 @@ class Action(services.Resource):
             action = actions.find(session, project_id, action_id)
             if action is None:
                 raise errors.not_found(f'No action with ID {action_id}')
-            resp.media = document(action)
+            resp.media = action_documents.document(action)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response,
                  project_id: str, action_id: str) -> None:

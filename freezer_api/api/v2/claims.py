@@ -29,6 +29,7 @@ from freezer_api.api.v2 import job_documents
 from freezer_api import crypt
 from freezer_api.db import actions
 from freezer_api.db import backups
+from freezer_api.db import claims
 from freezer_api.db import clients
 from freezer_api.db import delegations
 from freezer_api.db import models
@@ -94,7 +95,7 @@ class Claims(_ForSchedulers):
         held = {one['run_id']: one['fence'] for one in sent.get('held', ())}
 
         def work(session: orm.Session) -> dict[str, Any]:
-            renewed = runs.renew(session, holder, held, now, lease)
+            renewed = claims.renew(session, holder, held, now, lease)
             taken = self._take(session, client, holder, sent, now)
             ours = {run.id for run in renewed}
             return {
@@ -113,11 +114,11 @@ class Claims(_ForSchedulers):
         limit, lease = sent['limit'], sent['lease_seconds']
         if not limit:
             return []
-        expired = runs.take_over(session, holder, limit, lease, now)
+        expired = claims.take_over(session, holder, limit, lease, now)
         by_id = runs.of_ids(session, [run.job_id for run in expired])
         claimed: list[_Claimed] = [
             (by_id[run.job_id], run) for run in expired]
-        claimed += runs.claim(
+        claimed += claims.claim(
             session, holder, limit - len(claimed), sent.get('per_project'),
             lease, self._conf.scheduling.catch_up_window, now)
         return self._documents(session, client, lease, claimed, now)

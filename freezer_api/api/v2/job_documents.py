@@ -22,6 +22,7 @@ from typing import Any
 from oslo_log import log
 from sqlalchemy import orm
 
+from freezer_api.api.v2 import action_documents
 from freezer_api import crypt
 from freezer_api.db import actions
 from freezer_api.db import delegations
@@ -48,17 +49,6 @@ class Reader:
     delay: int
 
 
-def _entry(action: models.Action) -> dict[str, Any]:
-    return {
-        'project_id': action.project_id,
-        'action_id': action.id,
-        'user_id': action.user_id,
-        **actions.retries_of(action),
-        'mandatory': bool(action.mandatory),
-        'freezer_action': actions.freezer_action(action),
-    }
-
-
 def iso(epoch: int) -> str:
     """Return a time as text, UTC."""
     return datetime.datetime.fromtimestamp(epoch, datetime.UTC).strftime(
@@ -82,7 +72,8 @@ def document(job: models.Job, job_actions: Sequence[models.Action],
         'session_id': job.session_id or '',
         'session_tag': job.session_tag or 0,
         'description': job.description,
-        'job_actions': [_entry(action) for action in job_actions],
+        'job_actions': [action_documents.document(action)
+                        for action in job_actions],
     }
     if state.status_reason is not None:
         made['status_reason'] = state.status_reason
