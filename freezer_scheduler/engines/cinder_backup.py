@@ -108,19 +108,17 @@ class BackupStep(cinder_step.CinderStep):
         While a POST is under way or a backup is being made, that is as long
         as a backup may take.
         """
+        wait = self._memory.wait
         if self._memory.phase in (Phase.BEGIN, Phase.BUSY, Phase.READY):
-            too_long = self._waited() > self._limits.busy_timeout
+            too_long = self._waited(wait) > self._limits.busy_timeout
         else:
-            too_long = self._too_long()
+            too_long = self._too_long(wait)
         if too_long:
             return self._give_up(reason, retry=True)
         if not self._memory.away:
             LOG.warning('Run %s: %s; trying again', self._order.run_id,
                         reason)
         return self._again(away=True)
-
-    def _waited(self) -> float:
-        return self._now() - self._memory.wait.since
 
     # -- ends --
 

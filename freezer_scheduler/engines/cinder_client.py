@@ -35,6 +35,7 @@ from freezer_scheduler import identity as scheduler_identity
 _MICROVERSION = '3.60'
 _PAGE = 100
 _TEXT = 300
+_STATUS = 64
 
 
 class CinderError(Exception):
@@ -163,7 +164,7 @@ class CinderClient:
 
     def volume_status(self, volume_id: str) -> str:
         answer = self._request('GET', f'/volumes/{volume_id}')
-        return str(_part(answer, 'volume').get('status'))
+        return _status(_part(answer, 'volume'))
 
     def _request(self, method: str, path: str, body: object = None,
                  query: Mapping[str, str | int] | None = None,
@@ -269,7 +270,8 @@ def _text(answer: requests.Response) -> str:
         for part in document.values():
             if isinstance(part, dict) and part.get('message'):
                 text = str(part['message'])
-    return documents.shortened(text, _TEXT) or answer.reason or 'no reason'
+    return (documents.shortened(text, _TEXT)
+            or documents.shortened(answer.reason, _TEXT) or 'no reason')
 
 
 def _part(answer: Any, key: str) -> Mapping[str, Any]:
@@ -287,15 +289,21 @@ def _backup(document: Any) -> CinderBackup:
     size = document.get('size')
     return CinderBackup(
         id=document['id'],
-        status=str(document.get('status')),
+        status=_status(document),
         volume_id=str(document.get('volume_id')),
-        fail_reason=document.get('fail_reason') or None,
+        # A driver's words, which may be a whole traceback.
+        fail_reason=documents.shortened(
+            str(document.get('fail_reason') or ''), _TEXT) or None,
         is_incremental=document.get('is_incremental') is True,
         size=size if isinstance(size, int) else None,
         created_at=_date(document.get('created_at')),
         container=document.get('container'),
         availability_zone=document.get('availability_zone'),
         metadata=metadata if isinstance(metadata, dict) else {})
+
+
+def _status(document: Mapping[str, Any]) -> str:
+    return documents.shortened(str(document.get('status')), _STATUS) or ''
 
 
 def _date(value: object) -> datetime.datetime | None:

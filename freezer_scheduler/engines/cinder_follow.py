@@ -61,7 +61,7 @@ class Follow(cinder_backup.BackupStep):
         if backup.status in ('deleting', 'error_deleting'):
             return self._fail(f'Cinder\'s backup {backup.id} is being '
                               f'deleted by somebody')
-        if self._too_long():
+        if self._too_long(self._memory.wait):
             return self._fail(
                 f'Cinder\'s backup {backup.id} is still {backup.status} '
                 f'after {self._limits.backup_timeout:.0f} seconds')
@@ -94,14 +94,15 @@ class Follow(cinder_backup.BackupStep):
             'available', cinder_backup_id=backup.id, size=backup.size,
             is_incremental=backup.is_incremental,
             curr_backup_level=1 if backup.is_incremental else 0,
-            duration=now - (self._step.started_at or now),
+            # The clock may have been put back.
+            duration=max(0, now - (self._step.started_at or now)),
             cindernative_backup_az=backup.availability_zone or '',
             fail_reason='')
 
     def _abort(self, backup: cinder_client.CinderBackup) -> base.Progress:
         """Delete the backup as soon as Cinder lets us."""
         if backup.status == 'deleting':
-            if self._too_long():
+            if self._too_long(self._memory.wait):
                 return self._stays(backup)
             return self._again(phase=_Phase.DELETE)
         if self._memory.phase is _Phase.DELETE:
@@ -119,7 +120,8 @@ class Follow(cinder_backup.BackupStep):
         try:
             self._client.delete(backup.id)
         except cinder_client.Refused as error:
-            if backup.status != 'creating' or self._too_long():
+            if (backup.status != 'creating'
+                    or self._too_long(self._memory.wait)):
                 return self._stays(backup, f': {error}')
             return self._again()
         return self._again(phase=_Phase.DELETE,

@@ -165,7 +165,7 @@ class CinderRestoreStep(cinder_step.CinderStep):
         step = self._step
         status = self._client.volume_status(step.volume_id or '')
         if status == _RESTORING:
-            if self._too_long():
+            if self._too_long(memory.wait):
                 return self._end(
                     _State.FAIL, 'the volume is still being restored after '
                     f'{self._limits.backup_timeout:.0f} seconds')
@@ -185,9 +185,8 @@ class CinderRestoreStep(cinder_step.CinderStep):
 
     def _over(self, memory: Memory) -> bool:
         if self._step.state is _State.PENDING or memory.ready:
-            return (self._now() - memory.wait.since
-                    > self._limits.busy_timeout)
-        return self._too_long()
+            return self._waited(memory.wait) > self._limits.busy_timeout
+        return self._too_long(memory.wait)
 
     def _unknown_end(self) -> str:
         if self._step.state is _State.SUBMITTED:

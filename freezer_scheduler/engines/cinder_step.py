@@ -102,10 +102,17 @@ class CinderStep:
         """Whether a request sent now surely falls into our lease."""
         return self._order.lease_left() >= self._limits.lease_needed
 
-    def _too_long(self) -> bool:
-        started = self._step.started_at
-        return (started is not None
-                and self._epoch() - started > self._limits.backup_timeout)
+    def _too_long(self, wait: Wait) -> bool:
+        """Whether a backup or restore takes longer than it may.
+
+        That counts from when this process began to wait for it. The stored
+        start is no measure: clocks jump, and those of two hosts differ. So
+        whoever takes a run over counts anew.
+        """
+        return self._waited(wait) > self._limits.backup_timeout
+
+    def _waited(self, wait: Wait) -> float:
+        return self._now() - wait.since
 
     def _ended(self, state: documents.StepState,
                reason: str | None) -> documents.Step:

@@ -100,9 +100,10 @@ class Submit(cinder_backup.BackupStep):
                 dataclasses.replace(self._step, state=_State.SUBMITTING,
                                     reason=None),
                 memory=dataclasses.replace(self._memory, phase=_Phase.READY))
-        if self._waited() > self._limits.busy_timeout:
+        waited = self._waited(self._memory.wait)
+        if waited > self._limits.busy_timeout:
             return self._fail(f'the volume stayed {status} for '
-                              f'{self._waited():.0f} seconds', retry=True)
+                              f'{waited:.0f} seconds', retry=True)
         return self._again()
 
     def _post(self) -> base.Progress:
@@ -170,7 +171,7 @@ class Submit(cinder_backup.BackupStep):
 
     def _resolve(self) -> base.Progress:
         """Find out what became of a POST."""
-        if self._too_long():
+        if self._too_long(self._memory.wait):
             return self._give_up('Cinder did not show in time what it did',
                                  retry=False)
         found = [backup for backup

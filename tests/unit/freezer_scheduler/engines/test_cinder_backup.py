@@ -196,6 +196,44 @@ class TestFailure(cases.Case):
         self.assertIn('after 3600 seconds', progress.step.reason)
         self.assertFalse(progress.retry)
 
+    def test_a_reason_of_many_lines(self):
+        _progress, order = self.go(self.order(), 'submitted')
+        self.cloud.finish('error', 'no\n2026 CRITICAL forged' + 'x' * 9999)
+        progress, _order = self.call(order)
+        self.assertTrue(progress.step.reason.isprintable())
+        self.assertLess(len(progress.step.reason), 500)
+
+    def test_a_clock_that_jumps_is_no_time_limit(self):
+        for jump in (10 * 86400, -10 * 86400):
+            self.cloud.volumes[fakes.VOLUME] = 'available'
+            _progress, order = self.go(self.order(), 'submitted')
+            self.clock.epoch += jump
+            progress, order = self.call(order)
+            self.assertEqual('submitted', progress.step.state)
+            self.cloud.finish()
+            progress, _order = self.call(order)
+            self.assertEqual('success', progress.step.state)
+            self.assertGreaterEqual(
+                self.records()[-1].metadata['duration'], 0)
+
+    def test_the_time_limit_of_a_run_taken_over_begins_anew(self):
+        progress, order = self.go(self.order(), 'submitted')
+        self.clock.epoch += 10 * 86400
+        self.engine = self.process()
+        progress, order = self.call(self.order(progress.step))
+        self.assertEqual('submitted', progress.step.state)
+        self.clock.sleep(LIMITS.backup_timeout + 1)
+        progress, _order = self.call(order)
+        self.assertIn('after 3600 seconds', progress.step.reason)
+
+    def test_a_jump_while_it_is_not_known_what_cinder_did(self):
+        self.cloud.fail('POST', '/backups$', ('accept', fakes.lost_answer))
+        _progress, order = self.call(self.order())
+        _progress, order = self.call(order)
+        self.clock.epoch += 10 * 86400
+        progress, _order = self.go(order)
+        self.assertEqual('success', progress.step.state)
+
 
 class TestWaiting(cases.Case):
 

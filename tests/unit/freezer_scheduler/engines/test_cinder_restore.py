@@ -89,6 +89,16 @@ class TestRestore(cases.Case):
         self.assertEqual('fail', progress.step.state)
         self.assertIn('error_restoring', progress.step.reason)
 
+    def test_a_time_limit_that_no_clock_can_shorten(self):
+        self.cloud.add_backup()
+        _progress, order = self.go(self.order(), 'submitted')
+        self.clock.epoch += 10 * 86400
+        progress, order = self.call(order)
+        self.assertEqual('submitted', progress.step.state)
+        self.clock.sleep(cases.LIMITS.backup_timeout + 1)
+        progress, _order = self.call(order)
+        self.assertIn('after 3600 seconds', progress.step.reason)
+
     def test_a_lost_answer(self):
         self.cloud.add_backup()
         self.cloud.fail('POST', '/restore', ('accept', fakes.lost_answer))
