@@ -28,6 +28,7 @@ from typing import Any
 # Texts of a report, in characters; one report holds many of them.
 _REASON = 1000
 _STEP_REASON = 400
+_SHORT_REASON = 40
 
 # The API takes no longer list of actions than 64 KiB.
 _MOST_BYTES = 60 * 1024
@@ -104,7 +105,7 @@ class Step:
                 action_id=_text(document, 'action_id'),
                 position=_number(document, 'position'),
                 state=StepState(_text(document, 'state')),
-                tries=_number(document, 'tries'),
+                tries=_optional_number(document, 'tries') or 0,
                 reason=_optional_text(document, 'reason'),
                 volume_id=_optional_text(document, 'volume_id'),
                 backup_id=_optional_text(document, 'backup_id'),
@@ -162,14 +163,7 @@ class Run:
         credentials = document.get('credentials')
         trust_id = (credentials.get('trust_id')
                     if isinstance(credentials, Mapping) else None)
-        problem: str | None = None
-        steps: tuple[Step, ...] = ()
-        try:
-            steps = tuple(Step.from_document(step)
-                          for step in _list(document, 'actions'))
-        except Malformed as error:
-            # To begin anew could do twice what was done already.
-            problem = f'what was done so far cannot be read: {error}'
+        steps, problem = _stored_steps(document)
         return cls(
             run_id=_text(document, 'run_id'),
             fence=_number(document, 'fence'),
@@ -177,7 +171,7 @@ class Run:
             job_id=_text(document, 'job_id'),
             lease_seconds=_number(document, 'lease_seconds'),
             event=event(document.get('event')),
-            steps=steps, job=document.get('job'),
+            steps=tuple(steps), job=document.get('job'),
             trust_id=trust_id if isinstance(trust_id, str) else None,
             problem=problem)
 
@@ -244,11 +238,53 @@ class Report:
 
 
 def _steps(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
+    """Return the steps as they can be stored.
+
+    Where there are so many that they do not fit, those that have ended are
+    told shortly: nobody has to go on with them.
+    """
     documents = [step.to_document() for step in steps]
-    if len(json.dumps(documents)) > _MOST_BYTES:
-        for document in documents:
-            document['reason'] = shortened(document['reason'], 40)
+    if not _fit(documents):
+        documents = [{key: value for key, value in document.items()
+                      if value is not None} for document in documents]
+        for step, document in zip(steps, documents, strict=True):
+            if step.reason is not None:
+                document['reason'] = shortened(step.reason, _SHORT_REASON)
+            if step.state.final:
+                for key in ('volume_id', 'started_at', 'ended_at'):
+                    document.pop(key, None)
+    for step, document in zip(steps, documents, strict=True):
+        if _fit(documents):
+            break
+        if step.state.final:
+            document.pop('reason', None)
+            document.pop('cinder_backup_id', None)
     return documents
+
+
+def _fit(documents: list[dict[str, Any]]) -> bool:
+    return len(json.dumps(documents)) <= _MOST_BYTES
+
+
+def _stored_steps(document: Mapping[str, Any],
+                  ) -> tuple[list[Step], str | None]:
+    """Return what earlier holders stored, as far as it can be read.
+
+    :returns: the steps, and why the run cannot be gone on with or None
+    """
+    steps, problem = [], None
+    try:
+        for step in _list(document, 'actions'):
+            try:
+                steps.append(Step.from_document(step))
+            except Malformed as error:
+                problem = error
+    except Malformed as error:
+        problem = error
+    if problem is None:
+        return steps, None
+    # To begin anew could do twice what was done already.
+    return steps, f'what was done so far cannot be read: {problem}'
 
 
 def event(value: object) -> Event | None:

@@ -30,11 +30,14 @@ from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import documents
 from freezer_scheduler.engines import base
 from freezer_scheduler import job
+from freezer_scheduler import outcome
 from freezer_scheduler import runs
 
 LOG = logging.getLogger(__name__)
 
 _LONGEST_BACKOFF = 30
+_LOGGED = 400
+_TAKEN_OUT = 'was taken out of the job while it was carried out'
 
 _State = documents.StepState
 _Report = Callable[[str, int, documents.Report], documents.Event | None]
@@ -70,7 +73,8 @@ class Executor:
             if held.unstored is None:
                 return held.after
             return self._deliver(held, held.unstored)
-        # A run must not take others along.
+        # A run must not take others along: without this the worker would end,
+        # and with it the work on every other run.
         except Exception:
             LOG.exception('Run %s of job %s, project %s: an error in the '
                           'scheduler', held.run.run_id, held.run.job_id,
@@ -81,7 +85,7 @@ class Executor:
 
     def release(self, held: runs.HeldRun) -> None:
         """Hand a run back, for another scheduler to go on with."""
-        current = _current(held)
+        current = outcome.current(held.steps)
         if (held.unstored is None and held.after == 0 and current is not None
                 and held.steps[current].state is _State.SUBMITTING
                 and held.event is not documents.Event.ABORT):
@@ -96,6 +100,7 @@ class Executor:
                 backups=report.backups if report else (), release=True)
         try:
             self._deliver(held, report)
+        # Here too: the others have to be handed back as well.
         except Exception:
             LOG.exception('Run %s: an error in the scheduler',
                           held.run.run_id)
@@ -103,18 +108,19 @@ class Executor:
     # -- one move --
 
     def _move(self, held: runs.HeldRun) -> None:
+        held.idle = False
         if not held.actions and not self._prepare(held):
             return
         before = tuple(held.steps)
         self._pass_over(held)
         backups: tuple[documents.Backup, ...] = ()
-        current = _current(held)
+        current = outcome.current(held.steps)
         if current is not None:
             backups = self._work(held, current)
             self._pass_over(held)
         if tuple(held.steps) != before or backups:
             self._keep(held, backups)
-        elif _current(held) is None:
+        elif outcome.current(held.steps) is None:
             # Taken over after the last action, before the run's end.
             self._keep(held)
 
@@ -134,16 +140,17 @@ class Executor:
             stored.pop((position, action.action_id),
                        documents.Step(action.action_id, position))
             for position, action in enumerate(held.actions)]
-        for step in stored.values():
-            if not step.state.final:
-                LOG.warning(
-                    'Run %s: action %s was taken out of the job while it was '
-                    'carried out; Cinder\'s backup %s is not followed',
-                    held.run.run_id, step.action_id, step.cinder_backup_id)
         LOG.info('Run %s of job %s, project %s: %s', held.run.run_id,
                  held.run.job_id, held.run.project_id,
                  'taken over' if held.run.taken_over else 'begins')
-        return True
+        left = [step for step in stored.values() if not step.state.final]
+        for step in left:
+            LOG.warning('Run %s: action %s %s%s', held.run.run_id,
+                        step.action_id, _TAKEN_OUT, outcome.unknown(step))
+        if left:
+            # Their steps go with this report, so it closes their records.
+            self._keep(held, outcome.closed(left, _TAKEN_OUT))
+        return not left
 
     def _pass_over(self, held: runs.HeldRun) -> None:
         """Skip the actions that are not to be begun."""
@@ -226,7 +233,8 @@ class Executor:
                 and held.event is not documents.Event.ABORT):
             LOG.warning('Run %s: action %s, try %d of %d: %s',
                         held.run.run_id, step.action_id, step.tries,
-                        action.max_retries + 1, step.reason)
+                        action.max_retries + 1,
+                        documents.shortened(step.reason, _LOGGED))
             step = dataclasses.replace(
                 step, state=_State.PENDING, ended_at=None,
                 reason=f'try {step.tries} of {action.max_retries + 1}: '
@@ -234,6 +242,7 @@ class Executor:
             held.memory, held.after = None, action.retry_interval
         elif step.state.final:
             held.memory, held.after = None, 0
+        held.idle = step.state is _State.PENDING
         held.steps[current] = step
 
     # -- reports --
@@ -241,20 +250,26 @@ class Executor:
     def _keep(self, held: runs.HeldRun,
               backups: tuple[documents.Backup, ...] = ()) -> None:
         """Keep a report until the API has taken it."""
-        state, reason = _outcome(held.steps)
+        state, reason = outcome.of_run(held.steps)
         held.unstored = documents.Report(state, reason, tuple(held.steps),
                                          backups)
 
     def _break_off(self, held: runs.HeldRun, reason: str) -> None:
-        steps = [step if step.state.final
-                 else self._ended(step, _State.FAIL, reason)
-                 for step in held.steps or held.run.steps]
-        backups = tuple(
-            documents.Backup(step.backup_id, 'error', {'fail_reason': reason})
-            for step in held.steps
-            if step.backup_id and not step.state.final)
+        steps = held.steps or held.run.steps
+        backups = outcome.closed(
+            [step for step in steps if not step.state.final], reason)
+        known = {backup.backup_id for backup in backups}
+        # What a refused report would have told of records, at its shortest.
+        backups += tuple(
+            documents.Backup(backup.backup_id, backup.status, {})
+            for backup in (held.unstored.backups if held.unstored else ())
+            if backup.backup_id not in known)
         held.unstored = documents.Report(
-            documents.RunState.FAIL, reason, tuple(steps), backups)
+            documents.RunState.FAIL, reason,
+            tuple(step if step.state.final else self._ended(
+                step, _State.FAIL, reason + outcome.unknown(step))
+                for step in steps),
+            backups)
 
     def _deliver(self, held: runs.HeldRun,
                  report: documents.Report) -> float | None:
@@ -293,7 +308,8 @@ class Executor:
             return held.after
         LOG.info('Run %s of job %s, project %s: %s%s', run.run_id,
                  run.job_id, run.project_id, report.state,
-                 f': {report.reason}' if report.reason else '')
+                 f': {documents.shortened(report.reason, _LOGGED)}'
+                 if report.reason else '')
         return None
 
     def _report_refused(self, held: runs.HeldRun,
@@ -316,27 +332,3 @@ class Executor:
                reason: str) -> documents.Step:
         return dataclasses.replace(step, state=state, reason=reason,
                                    ended_at=int(self._clock.wall()))
-
-
-def _current(held: runs.HeldRun) -> int | None:
-    """Return the position of the action to go on with."""
-    return next((position for position, step in enumerate(held.steps)
-                 if not step.state.final), None)
-
-
-def _outcome(steps: list[documents.Step],
-             ) -> tuple[documents.RunState, str | None]:
-    """Return a run's state and the reason for it, from those of its actions.
-
-    The last that failed or was aborted says how the run ended.
-    """
-    if any(not step.state.final for step in steps):
-        return documents.RunState.RUNNING, None
-    for step in reversed(steps):
-        if step.state in (_State.FAIL, _State.ABORTED):
-            reason = step.reason
-            if len(steps) > 1:
-                reason = f'action {step.position + 1} of {len(steps)}: ' \
-                         f'{reason}'
-            return documents.RunState(str(step.state)), reason
-    return documents.RunState.SUCCESS, None

@@ -22,10 +22,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 
-# What a run stores about its actions has to fit into 64 KiB.
-_MOST_ACTIONS = 64
+# What the API takes: a job that could be saved is not refused for its size.
+_MOST_ACTIONS = 256
+_LARGEST = 2 ** 31 - 1
+
+# More tries than that are not made. Nobody waits for the last one.
 _MOST_RETRIES = 1000
-_LONGEST_RETRY_INTERVAL = 7 * 86400
 
 DEFAULT_RETRIES = 0
 DEFAULT_RETRY_INTERVAL = 60
@@ -77,20 +79,20 @@ def _read_action(number: int, document: object) -> JobAction:
     return JobAction(
         action_id=action_id,
         freezer_action=freezer_action,
-        max_retries=_number(document, 'max_retries', where, DEFAULT_RETRIES,
-                            _MOST_RETRIES),
+        max_retries=min(_MOST_RETRIES, _number(
+            document, 'max_retries', where, DEFAULT_RETRIES)),
         retry_interval=_number(document, 'max_retries_interval', where,
-                               DEFAULT_RETRY_INTERVAL,
-                               _LONGEST_RETRY_INTERVAL),
+                               DEFAULT_RETRY_INTERVAL),
         mandatory=document.get('mandatory') is True)
 
 
 def _number(document: Mapping[str, object], key: str, where: str,
-            default: int, most: int) -> int:
+            default: int) -> int:
     value = document.get(key)
     if value is None:
         return default
     if (isinstance(value, bool) or not isinstance(value, int)
-            or not 0 <= value <= most):
-        raise Unusable(f'{where}: {key} must be a number from 0 to {most}')
+            or not 0 <= value <= _LARGEST):
+        raise Unusable(f'{where}: {key} must be a number from 0 to '
+                       f'{_LARGEST}')
     return value

@@ -13,8 +13,11 @@
 """The runs this process holds: which may go on, when, and never two at once.
 
 A run waits in a heap until it is due, so that thousands of unfinished backups
-hold no thread. Runs over the limits wait in a queue for each project, and the
-projects take turns.
+hold no thread. To be worked on it needs one of a limited number of places,
+which it keeps through the short waits between its moves. Where it only waits,
+for another try, for a busy volume, or for long, it gives the place up and
+lines up again when it is due. So what one project waits for costs the others
+nothing. Each project has a line of its own, and the projects take turns.
 """
 
 from __future__ import annotations
@@ -30,14 +33,16 @@ from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import documents
 from freezer_scheduler import job
 
-# Runs that only wait for their project's turn may be held beside those that
-# are worked on, up to this many times as many.
-_QUEUE = 3
+# A run that is not due for longer than that, in seconds, has no place.
+_LONGEST_HOLD = 30
+
+# Entries left behind in the heap that are not worth a cleaning.
+_STALE = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How many runs are worked on at one time."""
+    """How many runs may have a place at one time."""
 
     total: int
     per_project: int
@@ -53,6 +58,7 @@ class HeldRun:
     :ivar lease_until: by the monotonic clock
     :ivar unstored: a report the API has not taken yet
     :ivar after: seconds to wait once the report is stored
+    :ivar idle: whether nothing of it is under way while it waits
     """
 
     run: documents.Run
@@ -65,12 +71,14 @@ class HeldRun:
     memory: object = None
     unstored: documents.Report | None = None
     after: float = 0
+    idle: bool = False
     bad_end: bool = False
     failures: int = 0
 
     # Kept by the table.
     busy: bool = False
-    started: bool = False
+    placed: bool = False
+    lined_up: bool = False
     again: bool = False
     due: int = 0
     successor: HeldRun | None = None
@@ -89,7 +97,7 @@ class Runs:
         self._numbers = itertools.count(1)
         self._waiting: collections.OrderedDict[
             str, collections.deque[HeldRun]] = collections.OrderedDict()
-        self._started: collections.Counter[str] = collections.Counter()
+        self._placed: collections.Counter[str] = collections.Counter()
         self._stopping = False
 
     # -- for the claimer --
@@ -97,10 +105,9 @@ class Runs:
     def room(self) -> int:
         """Return how many more runs may be claimed."""
         with self._changed:
-            total = self._limits().total
-            if self._stopping or len(self._table) >= total * (1 + _QUEUE):
+            if self._stopping:
                 return 0
-            return max(0, total - self._started.total())
+            return max(0, self._limits().total - self._placed.total())
 
     def held(self) -> list[tuple[str, int]]:
         """Return (run id, fence) of every held run."""
@@ -195,8 +202,16 @@ class Runs:
             held.busy = False
             if held.lost or after is None:
                 self._finish(held)
-            elif not self._stopping:
-                self._push(held, 0 if held.again else after)
+            elif self._stopping:
+                pass
+            elif held.again:
+                self._push(held, 0)
+            elif held.idle or after > _LONGEST_HOLD:
+                self._leave_place(held)
+                self._push(held, after)
+                self._admit()
+            else:
+                self._push(held, after)
             self._changed.notify_all()
 
     # -- inside the lock --
@@ -212,19 +227,28 @@ class Runs:
         """Forget a run that is not in the table any more."""
         project_id = held.run.project_id
         held.due = 0
-        if held.started:
-            held.started = False
-            self._started[project_id] -= 1
-            if not self._started[project_id]:
-                del self._started[project_id]
-        queue = self._waiting.get(project_id)
-        if queue is not None and held in queue:
+        self._leave_place(held)
+        if held.lined_up:
+            held.lined_up = False
+            queue = self._waiting[project_id]
             queue.remove(held)
             if not queue:
                 del self._waiting[project_id]
         self._admit()
 
+    def _leave_place(self, held: HeldRun) -> None:
+        if not held.placed:
+            return
+        project_id = held.run.project_id
+        held.placed = False
+        self._placed[project_id] -= 1
+        if not self._placed[project_id]:
+            del self._placed[project_id]
+
     def _enqueue(self, held: HeldRun) -> None:
+        """Line up for a place."""
+        held.due = 0
+        held.lined_up = True
         self._waiting.setdefault(
             held.run.project_id, collections.deque()).append(held)
         self._admit()
@@ -236,21 +260,26 @@ class Runs:
         while let_in:
             let_in = False
             for project_id in list(self._waiting):
-                if self._started.total() >= limits.total:
+                if self._placed.total() >= limits.total:
                     return
-                if self._started[project_id] >= limits.per_project:
+                if self._placed[project_id] >= limits.per_project:
                     continue
                 queue = self._waiting.pop(project_id)
                 held = queue.popleft()
                 if queue:
                     # To the end of the line.
                     self._waiting[project_id] = queue
-                held.started = True
-                self._started[project_id] += 1
+                held.lined_up, held.placed = False, True
+                self._placed[project_id] += 1
                 self._push(held, 0)
                 let_in = True
 
     def _push(self, held: HeldRun, after: float) -> None:
+        if len(self._heap) > 2 * len(self._table) + _STALE:
+            # A run that ended would be kept until it would have been due.
+            self._heap = [entry for entry in self._heap
+                          if entry[2].due == entry[1]]
+            heapq.heapify(self._heap)
         held.due = next(self._numbers)
         heapq.heappush(self._heap, (self._clock.monotonic() + after,
                                     held.due, held))
@@ -259,8 +288,10 @@ class Runs:
     def _hurry(self, held: HeldRun) -> None:
         if held.busy:
             held.again = True
-        elif held.started:
+        elif held.placed:
             self._push(held, 0)
+        elif not held.lined_up:
+            self._enqueue(held)
 
     def _next_due(self) -> HeldRun | None:
         while self._heap:
@@ -268,11 +299,13 @@ class Runs:
             # Entries of runs that ended or were put forward are left behind.
             if held.due != number or held.busy:
                 heapq.heappop(self._heap)
-            elif due_at <= self._clock.monotonic():
-                heapq.heappop(self._heap)
-                return held
-            else:
+            elif due_at > self._clock.monotonic():
                 return None
+            else:
+                heapq.heappop(self._heap)
+                if held.placed:
+                    return held
+                self._enqueue(held)
         return None
 
     def _until_due(self) -> float | None:

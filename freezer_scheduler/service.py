@@ -170,6 +170,7 @@ class Service:
                 task()
             except freezer_api.ApiError as error:
                 problem = str(error)
+            # The runs go on without it, and it may work the next time.
             except Exception:
                 LOG.exception('An error in the scheduler: cannot %s', what)
             # Once is enough: the claims remind of what is away.

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import hypothesis
@@ -56,6 +57,33 @@ class TestSteps(testtools.TestCase):
     def test_reasons_are_one_line_of_text(self):
         self.assertEqual('a b c', documents.shortened('a\nb\udc80c', 10))
 
+    def test_as_many_steps_as_a_job_has_actions_fit(self):
+        full = documents.Step(
+            'a' * 36, 0, documents.StepState.SUBMITTED, 1000, 'why ' * 200,
+            'b' * 36, 'c' * 32, 'd' * 36, 1_800_000_000, 1_800_000_000)
+        # One is under way at a time. Those before it have ended.
+        for state in documents.StepState:
+            if not state.final:
+                continue
+            steps = tuple(
+                dataclasses.replace(full, position=position,
+                                    state=state if position < 255
+                                    else full.state)
+                for position in range(256))
+            sent = documents.Report(
+                documents.RunState.RUNNING, None, steps).to_document(
+                    'me', 1)['actions']
+            self.assertLess(len(json.dumps(sent)), 65536, state)
+            read = [documents.Step.from_document(step) for step in sent]
+            self.assertEqual(
+                [(step.action_id, step.position, step.state, step.tries,
+                  step.backup_id) for step in steps],
+                [(step.action_id, step.position, step.state, step.tries,
+                  step.backup_id) for step in read])
+            # What is under way is told whole but for its reason.
+            self.assertEqual('d' * 36, read[-1].cinder_backup_id)
+            self.assertEqual('b' * 36, read[-1].volume_id)
+
 
 class TestTicks(testtools.TestCase):
 
@@ -86,6 +114,13 @@ class TestTicks(testtools.TestCase):
         [run] = self.tick(runs=[fakes.run_document() | {
             'actions': [{'action_id': 'x'}]}]).runs
         self.assertIn('cannot be read', run.problem)
+
+    def test_what_can_be_read_of_the_steps_is_kept(self):
+        step = documents.Step('a', 1, documents.StepState.SUBMITTED)
+        [run] = self.tick(runs=[fakes.run_document() | {
+            'actions': [7, step.to_document()]}]).runs
+        self.assertIn('cannot be read', run.problem)
+        self.assertEqual((step,), run.steps)
 
     def test_events(self):
         found = self.tick(held=[{'run_id': 'a', 'event': 'abort'},

@@ -180,6 +180,50 @@ class TestTries(Case):
         self.assertEqual(3, report.steps[0].tries)
         self.assertEqual(2, waits.count(300))
 
+    def test_between_two_tries_nothing_is_under_way(self):
+        held = self.held('error,ok', extra=[{'max_retries': 1}])
+        idle = []
+        while self.executor.advance(held) is not None:
+            idle.append(held.idle)
+        self.assertEqual([False, False, True, False, False], idle)
+
+    def test_a_busy_volume_leaves_nothing_under_way(self):
+        def busy(order):
+            return base.Progress(
+                dataclasses.replace(order.step, state=State.PENDING),
+                after=10, memory='busy')
+
+        held = self.held('ok')
+        self.executor.advance(held)
+        poll = self.engine.poll
+        self.patch(self.engine, 'poll', busy)
+        self.executor.advance(held)
+        self.assertTrue(held.idle)
+        self.patch(self.engine, 'poll', poll)
+        self.executor.advance(held)
+        self.go(held)
+        self.assertFalse(held.idle)
+
+    def test_reasons_are_logged_on_one_line(self):
+        self.tries('error', max_retries=1)
+        reason = 'disk\n2026-01-01 CRITICAL forged\x1b[2J' + 'x' * 9999
+        poll = self.engine.poll
+
+        def loud(order):
+            progress = poll(order)
+            if progress.step.state is State.FAIL:
+                return dataclasses.replace(progress, step=dataclasses.replace(
+                    progress.step, reason=reason))
+            return progress
+
+        self.patch(self.engine, 'poll', loud)
+        self.tries('error', max_retries=1)
+        self.assertIn('disk', self.log.output)
+        for line in self.log.output.splitlines():
+            self.assertTrue(line.isprintable(), line)
+            self.assertFalse(line.startswith('2026'), line)
+            self.assertLess(len(line), 1000)
+
     def test_as_often_as_said(self):
         _waits, report = self.tries('error', max_retries=2)
         self.assertEqual('fail', report.state)
@@ -324,6 +368,23 @@ class TestReports(Case):
         self.faults = [api.ApiRefused(400, 'bad', 'invalid')] * 9
         self.assertEqual([0], self.go(held))
 
+    def test_a_record_is_not_lost_with_a_refused_report(self):
+        made = documents.Backup('f' * 32, 'available', {'size': 'bad'})
+        poll = self.engine.poll
+
+        def with_record(order):
+            progress = poll(order)
+            if not progress.step.state.final:
+                return progress
+            self.faults = [api.ApiRefused(400, 'bad', 'invalid')]
+            return dataclasses.replace(progress, backups=(made,))
+
+        self.patch(self.engine, 'poll', with_record)
+        report = self.ended('ok')
+        self.assertEqual('fail', report.state)
+        self.assertEqual(
+            (documents.Backup('f' * 32, 'available', {}),), report.backups)
+
     def test_a_role_or_a_client_that_is_gone_for_a_while(self):
         held = self.held('ok')
         self.faults = [api.ApiRefused(403, 'no', 'forbidden')] * 5 + [
@@ -368,10 +429,54 @@ class TestTakenOver(Case):
         self.assertEqual('success', self.reports[-1].state)
 
     def test_a_job_that_was_changed_meanwhile(self):
-        other = documents.Step('other', 0, State.SUBMITTED, 1)
+        other = documents.Step('other', 0, State.SUBMITTED, 1,
+                               backup_id='e' * 32, cinder_backup_id='c-1')
         report = self.ended('ok', fence=2, steps=[other])
         self.assertEqual('success', report.state)
-        self.assertIn('not followed', self.log.output)
+        # The record ends with the first report, whatever comes later.
+        [record] = self.reports[0].backups
+        self.assertEqual(('e' * 32, 'error'),
+                         (record.backup_id, record.status))
+        self.assertIn('taken out', record.metadata['fail_reason'])
+        self.assertIn('c-1', record.metadata['fail_reason'])
+        self.assertIn('c-1', self.log.output)
+
+    def test_an_action_that_had_ended_and_is_gone(self):
+        other = documents.Step('other', 0, State.SUCCESS, 1,
+                               backup_id='e' * 32, cinder_backup_id='c-1')
+        self.ended('ok', fence=2, steps=[other])
+        self.assertEqual([], [backup for report in self.reports
+                              for backup in report.backups])
+
+    def broken_off(self, **keys):
+        steps = [dataclasses.replace(self.step(0, State.SUCCESS),
+                                     backup_id='d' * 32),
+                 dataclasses.replace(self.step(1, State.SUBMITTED),
+                                     cinder_backup_id='c-1')]
+        held = self.held('ok', 'ok', fence=2, steps=steps, **keys)
+        self.go(held)
+        return self.reports[-1]
+
+    def test_records_are_closed_where_it_cannot_go_on(self):
+        report = self.broken_off(job={'job_actions': []})
+        self.assertEqual('fail', report.state)
+        self.assertEqual(['success', 'fail'], self.states(report))
+        [record] = report.backups
+        self.assertEqual(('f' * 32, 'error'),
+                         (record.backup_id, record.status))
+        self.assertIn('c-1 is not known', record.metadata['fail_reason'])
+        self.assertIn('c-1 is not known', report.steps[1].reason)
+
+    def test_records_are_closed_where_one_step_cannot_be_read(self):
+        document = fakes.run_document(fence=2)
+        document['actions'] = [
+            7, self.step(1, State.SUBMITTED).to_document()]
+        run = documents.Run.from_document(document)
+        self.go(runs.HeldRun(run, 0, None))
+        self.assertEqual('fail', self.reports[-1].state)
+        self.assertIn('cannot be read', self.reports[-1].reason)
+        self.assertEqual(['f' * 32], [
+            backup.backup_id for backup in self.reports[-1].backups])
 
 
 class TestRelease(Case):

@@ -69,7 +69,17 @@ class TestJob(testtools.TestCase):
                 with testtools.ExpectedException(job.Unusable, f'.*{key}.*'):
                     job.read_actions(document(**{key: value}))
 
-    def test_too_many_actions(self):
-        with testtools.ExpectedException(job.Unusable, '.*65 actions.*'):
-            job.read_actions(
-                {'job_actions': document()['job_actions'] * 65})
+    def test_numbers_that_the_api_takes(self):
+        [action] = job.read_actions(document(
+            max_retries=2 ** 31 - 1, max_retries_interval=2 ** 31 - 1))
+        self.assertEqual(1000, action.max_retries)
+        self.assertEqual(2 ** 31 - 1, action.retry_interval)
+        with testtools.ExpectedException(job.Unusable, '.*max_retries.*'):
+            job.read_actions(document(max_retries=2 ** 31))
+
+    def test_as_many_actions_as_the_api_takes(self):
+        one = document()['job_actions']
+        self.assertEqual(256, len(job.read_actions(
+            {'job_actions': one * 256})))
+        with testtools.ExpectedException(job.Unusable, '.*257 actions.*'):
+            job.read_actions({'job_actions': one * 257})

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 
 import testtools
 
@@ -86,9 +87,110 @@ class TestRuns(testtools.TestCase):
         self.add('b1', project_id='pb')
         self.assertEqual(['a0', 'a1', 'b1'], self.ids(self.take_all()))
 
-    def test_what_is_held_has_an_end_too(self):
-        self.add(*(f'a{number}' for number in range(16)), project_id='pa')
-        self.assertEqual(0, self.runs.room())
+    def wait_idly(self, held, after):
+        held.idle = True
+        self.runs.done(held, after)
+        held.idle = False
+
+    def test_what_is_held_takes_no_room(self):
+        self.add(*(f'a{number}' for number in range(99)), project_id='pa')
+        self.assertEqual(2, self.runs.room())
+
+    def test_a_run_that_only_waits_has_no_place(self):
+        self.add('a', 'b')
+        first, second = self.take_all()
+        self.assertEqual(2, self.runs.room())
+        self.wait_idly(first, 10)
+        self.assertEqual(3, self.runs.room())
+        self.runs.done(second, 31)
+        self.assertEqual(4, self.runs.room())
+        self.assertEqual([('a', 1), ('b', 1)], self.runs.held())
+
+    def test_a_run_under_way_keeps_its_place_between_its_moves(self):
+        self.add('a', 'b', 'c')
+        for held in self.take_all():
+            self.runs.done(held, 30)
+        self.assertEqual(2, self.runs.room())
+        self.assertEqual([], self.take_all())
+
+    def test_a_place_that_was_given_up_is_somebody_elses(self):
+        self.add('a', 'b', 'c')
+        first, _second = self.take_all()
+        self.wait_idly(first, 604800)
+        [third] = self.take_all()
+        self.assertEqual('c', third.run.run_id)
+        self.clock.sleep(604800)
+        # Due, but the project has its two.
+        self.assertEqual([], self.take_all())
+        self.runs.done(third, None)
+        self.assertEqual([first], self.take_all())
+
+    def test_runs_that_are_due_again_take_turns_too(self):
+        self.add('a1', 'a2', project_id='pa')
+        self.add('b1', 'b2', project_id='pb')
+        taken = self.take_all()
+        self.add('a3', project_id='pa')
+        self.add('c1', project_id='pc')
+        for held in taken[:2]:
+            self.wait_idly(held, 0)
+        self.assertEqual(['a3', 'c1'], self.ids(self.take_all()))
+
+    def test_an_event_wakes_a_run_without_a_place(self):
+        self.add('a')
+        [held] = self.take_all()
+        self.wait_idly(held, 604800)
+        self.runs.renewed('a', 2000, documents.Event.ABORT)
+        self.assertEqual([held], self.take_all())
+        self.assertEqual(3, self.runs.room())
+        # The wait that was cut short does not come back.
+        self.runs.done(held, 20)
+        self.clock.sleep(604800)
+        self.assertEqual([held], self.take_all())
+        self.assertEqual([], self.take_all())
+
+    def test_a_run_without_a_place_can_be_lost(self):
+        self.add('a')
+        [held] = self.take_all()
+        self.wait_idly(held, 60)
+        self.assertTrue(self.runs.lost('a'))
+        self.clock.sleep(60)
+        self.assertEqual([], self.take_all())
+        self.assertEqual(4, self.runs.room())
+
+    def test_runs_that_are_gone_leave_nothing_behind(self):
+        # As long as it is the next one, it hides what is behind it.
+        self.add('next')
+        [first] = self.take_all()
+        self.wait_idly(first, 3600)
+        gone = []
+        for number in range(1000):
+            self.add(f'r{number}')
+            [held] = self.take_all()
+            self.wait_idly(held, 2 ** 31)
+            self.runs.lost(f'r{number}')
+            gone.append(weakref.ref(held))
+            del held
+        self.assertLess(len([ref for ref in gone if ref()]), 200)
+
+    def test_cleaning_up_loses_no_run(self):
+        self.limits = runs.Limits(500, 500)
+        self.add('kept')
+        [kept] = self.take_all()
+        self.runs.done(kept, 20)
+        for number in range(300):
+            self.add(f'r{number}')
+            [held] = self.take_all()
+            self.wait_idly(held, 60)
+            self.runs.lost(f'r{number}')
+        self.clock.sleep(60)
+        self.assertEqual([kept], self.take_all())
+
+    def test_a_run_without_a_place_is_handed_back_too(self):
+        self.add('a')
+        [held] = self.take_all()
+        self.wait_idly(held, 60)
+        self.runs.stop()
+        self.assertEqual([held], self.take_all())
 
     def test_limits_that_grow(self):
         self.add('a', 'b', 'c')

@@ -1,0 +1,70 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How a run ends, from the states of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+
+from freezer_scheduler import documents
+
+_State = documents.StepState
+
+
+def current(steps: Sequence[documents.Step]) -> int | None:
+    """Return the position of the action to go on with."""
+    return next((position for position, step in enumerate(steps)
+                 if not step.state.final), None)
+
+
+def of_run(steps: Sequence[documents.Step],
+           ) -> tuple[documents.RunState, str | None]:
+    """Return a run's state and the reason for it.
+
+    The last action that failed or was aborted says how the run ended.
+    """
+    if any(not step.state.final for step in steps):
+        return documents.RunState.RUNNING, None
+    for step in reversed(steps):
+        if step.state in (_State.FAIL, _State.ABORTED):
+            reason = step.reason
+            if len(steps) > 1:
+                reason = f'action {step.position + 1} of {len(steps)}: ' \
+                         f'{reason}'
+            return documents.RunState(str(step.state)), reason
+    return documents.RunState.SUCCESS, None
+
+
+def unknown(step: documents.Step) -> str:
+    """Return what is not known of a step that nobody follows any more.
+
+    :returns: words to be put behind a reason; empty where all is known
+    """
+    if step.state is _State.SUBMITTED:
+        if step.backup_id is None:
+            return '; how the restore ended is not known'
+        return (f'; what became of Cinder\'s backup {step.cinder_backup_id} '
+                f'is not known')
+    if step.state is _State.SUBMITTING and step.backup_id is not None:
+        return '; whether Cinder made a backup is not known'
+    return ''
+
+
+def closed(steps: Iterable[documents.Step],
+           reason: str) -> tuple[documents.Backup, ...]:
+    """Return the ends of the records of steps that nobody follows."""
+    return tuple(
+        documents.Backup(step.backup_id, 'error',
+                         {'fail_reason': reason + unknown(step)})
+        for step in steps if step.backup_id)
