@@ -113,15 +113,18 @@ class Api:
             'supported_engines': list(offered.engines), 'claims': True})
 
     def claim(self, client_id: str, limit: int, lease_seconds: int,
-              held: Sequence[tuple[str, int]]) -> documents.Tick:
+              held: Sequence[tuple[str, int]],
+              per_project: int) -> documents.Tick:
         """Renew the leases of held runs and ask for up to limit new ones.
 
         :param held: (run id, fence) pairs
+        :param per_project: no new run of a project that has this many going
+            on, at whichever scheduler of the client
         """
         answer = self._request(
             'POST', f'{self._base()}/clients/{client_id}/claims', 200,
             {'scheduler_id': self._scheduler_id, 'limit': limit,
-             'lease_seconds': lease_seconds,
+             'lease_seconds': lease_seconds, 'per_project': per_project,
              'held': [{'run_id': run_id, 'fence': fence}
                       for run_id, fence in held]})
         try:
@@ -200,7 +203,7 @@ class Api:
 def _plain(error: ks_exceptions.ClientException) -> str:
     # What the HTTP library says after that repeats it at length.
     text = str(error).partition(': HTTP')[0]
-    return f'{type(error).__name__}: {text}'
+    return f'{type(error).__name__}: {documents.shortened(text, _TITLE)}'
 
 
 def _refuse(answer: requests.Response, request: str) -> NoReturn:
@@ -212,7 +215,8 @@ def _refuse(answer: requests.Response, request: str) -> NoReturn:
     if isinstance(document, dict):
         text = str(document.get('description') or document.get('title') or '')
         code = document.get('code')
-    text = documents.shortened(text, _TITLE) or answer.reason or 'no reason'
+    text = (documents.shortened(text, _TITLE)
+            or documents.shortened(answer.reason, _TITLE) or 'no reason')
     status = answer.status_code
     if status == 409 and code == 'run_fence_stale':
         raise StaleFence(status, text, code)

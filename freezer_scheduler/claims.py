@@ -29,9 +29,12 @@ LOG = logging.getLogger(__name__)
 
 _REMIND = 300
 
+# Leases renewed with one question: the API refuses long ones whole.
+_HELD = 500
+
 
 class Claimer:
-    """One question to the API for everything: leases, events, new runs."""
+    """Asks the API for everything: leases, events, new runs."""
 
     def __init__(self, api: freezer_api.Api,
                  registered: registration.Registration, table: runs.Runs,
@@ -50,25 +53,47 @@ class Claimer:
 
         :returns: whether there may be more to claim at once
         """
-        settings = self._settings()
-        limit = min(settings.claim_batch, self._runs.room())
         held = self._runs.held()
-        # A lease counts from before the question, whatever it takes.
-        asked = self._clock.monotonic()
-        try:
-            tick = self._api.claim(self._registration.client_id, limit,
-                                   settings.lease_seconds, held)
-        except freezer_api.ApiError as error:
-            problem: freezer_api.ApiError = error
-        else:
+        limit = min(self._settings().claim_batch, self._runs.room())
+        problem = None
+        # What is held comes first: where its leases have just ended, a claim
+        # would hand it out to us as new.
+        while len(held) > _HELD:
+            _none, refused = self._ask(0, held[:_HELD])
+            problem = problem or refused
+            if isinstance(refused, freezer_api.ApiUnreachable):
+                # To go on asking would take a timeout each.
+                self._away(str(refused))
+                return False
+            held = held[_HELD:]
+        claimed, refused = self._ask(limit, held)
+        problem = problem or refused
+        if problem is None:
             self._back()
-            self._take(tick, asked, settings.lease_seconds)
-            return 0 < limit <= len(tick.runs)
+            return 0 < limit <= claimed
         self._away(str(problem))
         if (isinstance(problem, freezer_api.ApiRefused)
                 and problem.status == 404):
             self._register_again()
         return False
+
+    def _ask(self, limit: int, held: list[tuple[str, int]],
+             ) -> tuple[int, freezer_api.ApiError | None]:
+        """Renew some leases and claim up to limit new runs.
+
+        :returns: how many runs were claimed, and what went wrong
+        """
+        settings = self._settings()
+        # A lease counts from before the question, whatever it takes.
+        asked = self._clock.monotonic()
+        try:
+            tick = self._api.claim(
+                self._registration.client_id, limit, settings.lease_seconds,
+                held, settings.max_in_flight_per_project)
+        except freezer_api.ApiError as error:
+            return 0, error
+        self._take(tick, asked, settings.lease_seconds)
+        return len(tick.runs), None
 
     def _take(self, tick: documents.Tick, asked: float,
               lease_seconds: int) -> None:
@@ -80,7 +105,8 @@ class Claimer:
                             run_id)
         for unreadable in tick.unreadable:
             LOG.error('Run %s: the API handed it out in a form that cannot '
-                      'be read; it is left alone', unreadable)
+                      'be read; it is left alone',
+                      documents.shortened(unreadable, 64))
         for run in tick.runs:
             self._runs.add(run, asked + run.lease_seconds)
 

@@ -237,6 +237,10 @@ def _notices(conf: cfg.ConfigOpts,
         if _explicit(conf, name):
             notices.append(f'[scheduler] {name} has no effect in service '
                            f'mode.')
+    group = conf.scheduler
+    if 1 < group.max_in_flight <= group.max_in_flight_per_project:
+        notices.append('[scheduler] max_in_flight_per_project is not below '
+                       'max_in_flight: one project can keep out the others.')
     if _explicit(conf, 'interval') and _explicit(conf, 'claim_interval'):
         notices.append('[scheduler] interval has no effect beside '
                        'claim_interval.')

@@ -65,10 +65,14 @@ OPTS = [
              'holds none of them.'),
     cfg.IntOpt(
         'max-in-flight', default=50, mutable=True,
-        help='Most runs worked on at one time.'),
+        help='Most runs worked on at one time. One that waits for another '
+             'try, for a busy volume, or for longer than 30 seconds does not '
+             'count.'),
     cfg.IntOpt(
         'max-in-flight-per-project', default=10, mutable=True,
-        help='Most runs of one project worked on at one time.'),
+        help='Most runs of one project going on at one time, waiting ones '
+             'included, over all schedulers of this client. To be smaller '
+             'than max_in_flight, so that no project keeps out the others.'),
     cfg.IntOpt(
         'heartbeat-interval', default=60,
         help='Seconds between two registrations of this client.'),
@@ -79,7 +83,7 @@ OPTS = [
     cfg.IntOpt(
         'backup-timeout', default=86400, mutable=True,
         help='Seconds after which an unfinished backup or restore counts as '
-             'failed.'),
+             'failed. A scheduler that takes a run over counts anew.'),
     cfg.IntOpt(
         'busy-timeout', default=3600, mutable=True,
         help='Seconds to wait for a volume that Cinder is busy with.'),

@@ -57,12 +57,13 @@ class TestApi(testtools.TestCase):
         self.freezer.due = [fakes.run_document('r1')]
         self.freezer.events['r0'] = 'abort'
         self.freezer.lose = {'r9'}
-        tick = self.api.claim('central', 5, 60, [('r0', 1), ('r9', 2)])
+        tick = self.api.claim('central', 5, 60, [('r0', 1), ('r9', 2)], 7)
         self.assertEqual(['r1'], [run.run_id for run in tick.runs])
         self.assertEqual({'r0': documents.Event.ABORT}, tick.held)
         self.assertEqual(('r9',), tick.lost)
         self.assertEqual([{
             'scheduler_id': 'host:1:abc', 'limit': 5, 'lease_seconds': 60,
+            'per_project': 7,
             'held': [{'run_id': 'r0', 'fence': 1},
                      {'run_id': 'r9', 'fence': 2}]}], self.freezer.claimed)
 
@@ -94,15 +95,15 @@ class TestApi(testtools.TestCase):
         for answer in answers:
             self.freezer.faults['claims'].append(answer)
             with testtools.ExpectedException(api.ApiUnreachable):
-                self.api.claim('central', 1, 60, [])
+                self.api.claim('central', 1, 60, [], 9)
 
     def test_a_token_that_is_refused(self):
         self.freezer.faults['claims'] = [401]
-        self.api.claim('central', 1, 60, [])
+        self.api.claim('central', 1, 60, [], 9)
         self.assertEqual(2, len(self.cloud.logins))
         self.freezer.faults['claims'] = [401, 401]
         with testtools.ExpectedException(api.ApiUnreachable):
-            self.api.claim('central', 1, 60, [])
+            self.api.claim('central', 1, 60, [], 9)
 
     def test_refused(self):
         for status in (400, 403, 404, 409, 413, 422):
@@ -113,6 +114,19 @@ class TestApi(testtools.TestCase):
             self.assertEqual(status, error.status)
             self.assertIn('because', str(error))
             self.assertNotIsInstance(error, api.StaleFence)
+
+    def test_texts_of_servers_are_one_line(self):
+        self.freezer.faults['runs'].append(
+            (400, {'title': 'no\n2026-01-01 CRITICAL forged' + 'x' * 9999}))
+        self.freezer.faults['claims'].append(
+            (503, {'description': 'away\r\nforged\x1b[2J'}))
+        refused = self.assertRaises(api.ApiRefused, self.api.report,
+                                    'central', 'r1', 1, PENDING)
+        away = self.assertRaises(api.ApiUnreachable, self.api.claim,
+                                 'central', 1, 60, [], 9)
+        for error in (refused, away):
+            self.assertTrue(str(error).isprintable(), str(error))
+            self.assertLess(len(str(error)), 500)
 
     def test_a_stale_fence(self):
         self.freezer.faults['runs'].append(
@@ -150,7 +164,7 @@ class TestApi(testtools.TestCase):
     def test_answers_with_trusts_are_not_logged(self):
         log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
         self.freezer.due = [fakes.run_document()]
-        tick = self.api.claim('central', 1, 60, [])
+        tick = self.api.claim('central', 1, 60, [], 9)
         self.assertEqual(fakes.TRUST, tick.runs[0].trust_id)
         self.assertNotIn(fakes.TRUST, log.output)
         self.assertNotIn('secret', log.output)

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import fixtures
@@ -46,7 +47,8 @@ class TestClaims(testtools.TestCase):
             None)
         self.registration = registration.Registration(
             connection, None, 'node', self.settings.capabilities)
-        self.runs = runs.Runs(self.clock, lambda: runs.Limits(5, 5))
+        self.limits = runs.Limits(5, 5)
+        self.runs = runs.Runs(self.clock, lambda: self.limits)
         self.claimer = claims.Claimer(
             connection, self.registration, self.runs, lambda: self.settings,
             self.clock)
@@ -71,6 +73,48 @@ class TestClaims(testtools.TestCase):
         self.assertFalse(self.claimer.tick())
         self.assertEqual([3, 2, 0], [claim['limit']
                                      for claim in self.freezer.claimed])
+
+    def test_the_limit_of_a_project_is_sent(self):
+        self.claimer.tick()
+        self.assertEqual(self.settings.max_in_flight_per_project,
+                         self.freezer.claimed[0]['per_project'])
+
+    def hold(self, count):
+        self.limits = runs.Limits(9, 5)
+        for number in range(count):
+            self.runs.add(documents.Run.from_document(
+                fakes.run_document(f'r{number}')), self.clock.now + 60)
+        self.clock.sleep(50)
+
+    def test_many_leases_are_renewed_with_several_questions(self):
+        self.hold(1200)
+        self.due('new')
+        self.claimer.tick()
+        claimed = self.freezer.claimed
+        self.assertEqual([500, 500, 200],
+                         [len(claim['held']) for claim in claimed])
+        # New runs last, so that none of ours can be among them.
+        self.assertEqual([0, 0, 3], [claim['limit'] for claim in claimed])
+        self.assertEqual(1200, len({held['run_id'] for claim in claimed
+                                    for held in claim['held']}))
+        self.assertIn(('new', 1), self.runs.held())
+        # What the API takes for a request. Run ids have 36 characters at
+        # the most, and a fence may be long.
+        for claim in claimed:
+            self.assertLess(len(json.dumps(claim)) + 42 * 500, 114688)
+
+    def test_one_refused_question_costs_no_other_lease(self):
+        self.hold(600)
+        self.freezer.faults['claims'] = [400]
+        self.claimer.tick()
+        self.assertEqual(100, len(self.freezer.claimed[0]['held']))
+        self.assertIn('No runs can be claimed', self.log.output)
+
+    def test_an_api_that_is_away_is_asked_once(self):
+        self.hold(1200)
+        self.freezer.faults['claims'] = [503]
+        self.claimer.tick()
+        self.assertEqual([], self.freezer.claimed)
 
     def test_a_lease_counts_from_before_the_question(self):
         def slow(request):

@@ -127,6 +127,18 @@ class TestFile(testtools.TestCase):
         self.assertEqual(9, conf.scheduler.interval)
 
 
+class TestGroups(testtools.TestCase):
+
+    def test_one_configuration_is_nothing_to_the_next(self):
+        first = fakes.parsed('--client-id', 'one', '--os-username', 'alice')
+        second = fakes.parsed('--client-id', 'two')
+        self.assertEqual('one', first.scheduler.client_id)
+        self.assertEqual('two', second.scheduler.client_id)
+        self.assertEqual('alice', first.service_auth.os_username)
+        self.assertIsNone(second.service_auth.os_username)
+        self.assertIsNone(fakes.parsed().scheduler.client_id)
+
+
 class TestEnvironment(testtools.TestCase):
 
     def test_it_stands_in_for_what_is_not_given(self):

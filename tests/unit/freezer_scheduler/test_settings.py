@@ -121,6 +121,13 @@ class TestSettings(testtools.TestCase):
         for name in ('jobs_dir', 'concurrent_jobs', 'backend_url'):
             self.assertIn(name, told)
 
+    def test_one_project_must_not_be_able_to_fill_it(self):
+        found = fakes.settings('--scheduler-max-in-flight', '8')
+        self.assertIn('max_in_flight_per_project', found.notices[0])
+        for count in ('1', '11'):
+            found = fakes.settings('--scheduler-max-in-flight', count)
+            self.assertEqual((), found.notices)
+
     def test_a_host_name_that_no_client_id_can_be_made_of(self):
         for hostname in ('my_host_', '', 'a b'):
             problems = self.refused(hostname=hostname)

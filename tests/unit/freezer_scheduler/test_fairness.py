@@ -1,0 +1,152 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whatever one project does, the runs of another are begun."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+
+import hypothesis
+from hypothesis import strategies as st
+import testtools
+
+from freezer_scheduler import claims
+from freezer_scheduler import documents
+from freezer_scheduler import runs
+from tests.unit.freezer_scheduler import fakes
+
+TICK = 5
+GREEDY = 'greedy'
+MODEST = 'modest'
+
+# What becomes of a run after a move: seconds until the next one (None for
+# the end), and whether nothing is under way meanwhile.
+BEHAVIOURS = {
+    'ends': (None, False),
+    'made by Cinder for ever': (10, False),
+    'looked at rarely': (3600, False),
+    'busy volume': (10, True),
+    'tried again in a week': (7 * 86400, True),
+    'tried again at once': (0, True),
+    'report not taken': (30, False),
+}
+
+
+class Api:
+    """Hands out runs as the API does; the greedy project has no end of them.
+
+    :ivar going_on: number of runs by project
+    """
+
+    def __init__(self):
+        self.going_on: collections.Counter[str] = collections.Counter()
+        self.due = []
+        self.expired = []
+        self.numbers = itertools.count()
+
+    def claim(self, client_id, limit, lease_seconds, held, per_project):
+        taken = self.expired[:limit]
+        del self.expired[:limit]
+        # The greedy one's are always the oldest.
+        for project_id in [GREEDY] * limit + self.due:
+            if len(taken) == limit:
+                break
+            if self.going_on[project_id] >= per_project:
+                continue
+            if project_id in self.due:
+                self.due.remove(project_id)
+            self.going_on[project_id] += 1
+            taken.append(self.run(project_id))
+        return documents.Tick(
+            tuple(taken), {run_id: None for run_id, _fence in held}, ())
+
+    def run(self, project_id, fence=1):
+        return documents.Run.from_document(fakes.run_document(
+            f'r{next(self.numbers)}', project_id=project_id, fence=fence))
+
+
+class Client:
+    client_id = 'central'
+
+
+class TestFairness(testtools.TestCase):
+
+    def ticks_until_begun(self, total, per_project, moves, behaviours,
+                          expired=0, most=200):
+        """Return after how many ticks the modest project's run is begun.
+
+        :param moves: most moves that the workers manage between two ticks
+        :param behaviours: of the greedy project's runs, in turns
+        """
+        settings = fakes.settings(
+            '--scheduler-max-in-flight', str(total),
+            '--scheduler-max-in-flight-per-project', str(per_project))
+        clock = fakes.FakeClock()
+        table = runs.Runs(clock, lambda: runs.Limits(total, per_project))
+        api = Api()
+        claimer = claims.Claimer(
+            api, Client(),  # type: ignore[arg-type]
+            table, lambda: settings, clock)
+        api.expired = [api.run(GREEDY, 2) for _number in range(expired)]
+        api.going_on[GREEDY] += expired
+        does = itertools.cycle(behaviours)
+        for tick in range(most):
+            if tick == 20:
+                api.due.append(MODEST)
+            while claimer.tick():
+                pass
+            for _move in range(moves):
+                held = table.take(wait=False)
+                if held is None:
+                    break
+                if held.run.project_id == MODEST:
+                    return tick - 20
+                after, held.idle = BEHAVIOURS[next(does)]
+                if after is None:
+                    api.going_on[GREEDY] -= 1
+                table.done(held, after)
+            clock.sleep(TICK)
+        return None
+
+    @hypothesis.settings(deadline=None, max_examples=60)
+    @hypothesis.given(
+        total=st.integers(2, 12), data=st.data(), moves=st.integers(1, 30),
+        behaviours=st.lists(st.sampled_from(sorted(BEHAVIOURS)), min_size=1,
+                            max_size=5),
+        expired=st.integers(0, 60))
+    def test_another_projects_run_is_begun(self, total, data, moves,
+                                           behaviours, expired):
+        per_project = data.draw(st.integers(1, total - 1))
+        self.assertIsNotNone(self.ticks_until_begun(
+            total, per_project, moves, behaviours, expired))
+
+    def test_it_is_begun_soon(self):
+        for behaviour in BEHAVIOURS:
+            ticks = self.ticks_until_begun(50, 10, 100, [behaviour])
+            self.assertEqual(0, ticks, behaviour)
+
+    def test_waiting_projects_cost_the_others_nothing(self):
+        """A hundred projects that only wait, and one more."""
+        clock = fakes.FakeClock()
+        table = runs.Runs(clock, lambda: runs.Limits(5, 4))
+        for number in range(100):
+            api_run = documents.Run.from_document(fakes.run_document(
+                f'w{number}', project_id=f'p{number}'))
+            table.add(api_run, 1e9)
+            held = table.take(wait=False)
+            self.assertIsNotNone(held)
+            assert held is not None
+            held.idle = True
+            table.done(held, 7 * 86400)
+        self.assertEqual(5, table.room())
