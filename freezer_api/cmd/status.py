@@ -17,15 +17,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 import sys
 
+from keystoneauth1 import exceptions as ks_exceptions
 from oslo_config import cfg
-from oslo_db import exception as db_exception
 from oslo_upgradecheck import common_checks
 from oslo_upgradecheck import upgradecheck
+import sqlalchemy as sa
 
+from freezer_api.cmd import manage
 from freezer_api import conf as configuration
 from freezer_api import crypt
-from freezer_api.db import engine
 from freezer_api.db import migration
+from freezer_api import service_account
+
+
+def _failure(text: str) -> upgradecheck.Result:
+    return upgradecheck.Result(upgradecheck.Code.FAILURE, text)
 
 
 class Checks(upgradecheck.UpgradeCommands):
@@ -33,16 +39,17 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _database(self) -> upgradecheck.Result:
         """The schema is that of this release."""
+        url = self._conf.database.connection
+        if not url:
+            return _failure('[database] connection is not set')
         try:
-            current = migration.current(engine.Database(self._conf).engine)
-        except (db_exception.DBError, cfg.Error) as error:
-            return upgradecheck.Result(
-                upgradecheck.Code.FAILURE,
-                f'The database cannot be read: {type(error).__name__}')
+            current = migration.current(url)
+        except (sa.exc.SQLAlchemyError, migration.MigrationError) as error:
+            return _failure('The database cannot be read: '
+                            + manage.describe(error))
         if current == migration.head():
             return upgradecheck.Result(upgradecheck.Code.SUCCESS)
-        return upgradecheck.Result(
-            upgradecheck.Code.FAILURE,
+        return _failure(
             'The database is not up to date: run freezer-manage db sync')
 
     def _keys(self) -> upgradecheck.Result:
@@ -50,15 +57,28 @@ class Checks(upgradecheck.UpgradeCommands):
         try:
             box = crypt.Crypt(self._conf.user_credentials['keys'])
         except crypt.CryptError as error:
-            return upgradecheck.Result(
-                upgradecheck.Code.FAILURE, str(error))
+            return _failure(str(error))
         if box.usable or not self._conf.service_mode.enabled:
             return upgradecheck.Result(upgradecheck.Code.SUCCESS)
-        return upgradecheck.Result(
-            upgradecheck.Code.FAILURE,
+        return _failure(
             '[user_credentials] keys is not set, so no job for a central '
             'client can be created: run freezer-manage credential '
             'generate-key')
+
+    def _account(self) -> upgradecheck.Result:
+        """The service can log in to Keystone."""
+        section = self._conf.service_mode.auth_section
+        try:
+            service_account.ServiceAccount(self._conf, section).check()
+        except ks_exceptions.Unauthorized:
+            return _failure(f'Keystone refuses the user name or the password '
+                            f'of [{section}]')
+        except ks_exceptions.ClientException as error:
+            return _failure(f'No login with [{section}]: '
+                            + manage.describe(error))
+        except cfg.Error as error:
+            return _failure(str(error))
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
     def _policy(self) -> upgradecheck.Result:
         """The policy file is no JSON."""
@@ -68,6 +88,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     _upgrade_checks = (('Database schema', _database),
                        ('Keys for trusts', _keys),
+                       ('Service account', _account),
                        ('Policy file', _policy))
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
@@ -80,8 +101,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: 0 when all is well, else the code of the worst result
     """
     conf = configuration.new()
-    return int(upgradecheck.main(
-        conf, project='freezer', upgrade_command=Checks(conf),
-        argv=list(sys.argv[1:] if argv is None else argv),
-        default_config_files=cfg.find_config_files(
-            'freezer', 'freezer-api')))
+    try:
+        return int(upgradecheck.main(
+            conf, project='freezer', upgrade_command=Checks(conf),
+            argv=list(sys.argv[1:] if argv is None else argv),
+            default_config_files=cfg.find_config_files(
+                'freezer', 'freezer-api')))
+    except cfg.Error as error:
+        print(f'freezer-status: {error}', file=sys.stderr)
+        return 255

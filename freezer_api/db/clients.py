@@ -166,13 +166,15 @@ def _add(session: orm.Session, project_id: str, user_id: str,
     return client
 
 
-def drop_duplicate(session: orm.Session, client: models.Client,
-                   now: int) -> None:
-    """Take back a client that was added beside another of the same name.
+def drop_duplicates(session: orm.Session, client: models.Client,
+                    now: int) -> None:
+    """Leave one of several clients of the same name.
 
-    Two schedulers that start at once may each find none and add one. Called
-    in a transaction after that of :func:`register`, each sees both, and the
-    younger goes.
+    Schedulers that start at once may each find none and add one. Called in a
+    transaction after that of :func:`register`, the last of them sees all, and
+    whoever sees more than one keeps the same.
+
+    :raises Taken: when that is another project's
     """
     condition: list[sa.ColumnElement[bool]] = [
         rows.live(models.Client),
@@ -180,14 +182,13 @@ def drop_duplicate(session: orm.Session, client: models.Client,
     condition.append(
         models.Client.is_central == sa.true() if client.is_central
         else models.Client.project_id == client.project_id)
-    first = session.scalars(rows.ordered(
-        sa.select(models.Client).where(*condition),
-        models.Client)).first()
-    if first is not None and first.id != client.id:
-        rows.delete(session.get_one(models.Client, client.id), now)
-        if first.project_id != client.project_id:
-            raise Taken(f'Client {client.client_id} is already registered '
-                        'by another project')
+    found = session.scalars(rows.ordered(
+        sa.select(models.Client).where(*condition), models.Client)).all()
+    for other in found[1:]:
+        rows.delete(other, now)
+    if found and found[0].project_id != client.project_id:
+        raise Taken(f'Client {client.client_id} is already registered by '
+                    'another project')
 
 
 def delete(session: orm.Session, client: models.Client, now: int) -> None:

@@ -159,7 +159,7 @@ class Cloud:
             if running:
                 raise errors.QuickstartError(
                     f"--{changed[0].replace('_', '-')} can be changed only "
-                    f"while the cloud is down ({', '.join(running)} runs)")
+                    f"while the cloud is down (up: {', '.join(running)})")
         settings.save(self.layout)
         return settings
 

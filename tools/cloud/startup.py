@@ -135,8 +135,8 @@ class Startup:
         if not lacking:
             return
         with self._tell.step(
-                f"making {', '.join(lacking)} with {settings.volumes} "
-                "volumes each"):
+                f"making {', '.join(lacking)}; volumes in each: "
+                f"{settings.volumes}"):
             accounts = identity.Identity(settings, self._keep)
             for number in lacking.values():
                 if number > there:

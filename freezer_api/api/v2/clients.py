@@ -97,7 +97,7 @@ class Clients(services.Resource):
         try:
             client = self._database.write(lambda session: clients.register(
                 session, project_id, caller.user_id, registration))
-            self._database.write(lambda session: clients.drop_duplicate(
+            self._database.write(lambda session: clients.drop_duplicates(
                 session, client, self._now()))
         except clients.Taken as error:
             raise errors.conflict(str(error)) from None

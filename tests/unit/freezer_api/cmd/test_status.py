@@ -1,0 +1,126 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``freezer-status upgrade check`` says what is missing, and no more."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+import unittest
+
+from cryptography import fernet
+import requests_mock
+
+from freezer_api.cmd import status
+from freezer_api.db import migration
+
+KEYSTONE = 'http://keystone.example/v3'
+
+
+class StatusTests(unittest.TestCase):
+
+    def setUp(self) -> None:
+        super().setUp()
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.path = os.path.join(holder.name, 'freezer-api.conf')
+        self.url = f'sqlite:///{holder.name}/freezer.db'
+        migration.sync(self.url)
+        self.key = fernet.Fernet.generate_key().decode()
+        self.keystone = self.enterContext(requests_mock.Mocker())
+        self.keystone.get(KEYSTONE, json={'version': {
+            'id': 'v3.14', 'status': 'stable',
+            'links': [{'rel': 'self', 'href': KEYSTONE}]}})
+        self.login(201)
+
+    def login(self, code: int) -> None:
+        self.keystone.post(
+            f'{KEYSTONE}/auth/tokens', status_code=code,
+            headers={'X-Subject-Token': 't'}, json={'token': {
+                'methods': ['password'], 'user': {
+                    'id': 'u', 'name': 'u', 'domain': {'id': 'd'}},
+                'expires_at': '2099-01-01T00:00:00Z',
+                'issued_at': '2026-01-01T00:00:00Z'}})
+
+    def check(self, url: str | None = None, key: str | None = None,
+              auth: bool = True) -> tuple[int, str]:
+        """Run the checks; return the exit status and what was printed."""
+        lines = ['[database]', f'connection = {url or self.url}',
+                 '[user_credentials]',
+                 f'keys = {self.key if key is None else key}']
+        if auth:
+            lines += ['[keystone_authtoken]', 'auth_type = password',
+                      f'auth_url = {KEYSTONE}', 'username = freezer',
+                      'password = SECRET', 'user_domain_name = Default',
+                      'project_name = service',
+                      'project_domain_name = Default']
+        with open(self.path, 'w', encoding='utf-8') as file:
+            file.write('\n'.join(lines))
+        return self.run_with('--config-file', self.path)
+
+    def run_with(self, *options: str) -> tuple[int, str]:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), \
+                contextlib.redirect_stderr(printed):
+            code = status.main([*options, 'upgrade', 'check'])
+        text = ' '.join(printed.getvalue().replace('|', ' ').split())
+        self.assertNotIn('Traceback', text)
+        self.assertNotIn('SECRET', text)
+        return code, text
+
+    def test_all_is_well(self) -> None:
+        code, text = self.check()
+        self.assertEqual(0, code, text)
+        self.assertEqual(4, text.count('Result: Success'))
+
+    def test_a_database_that_was_not_upgraded(self) -> None:
+        code, text = self.check(url=f'{self.url}.new')
+        self.assertEqual(2, code)
+        self.assertIn('run freezer-manage db sync', text)
+
+    def test_a_database_that_cannot_be_read(self) -> None:
+        code, text = self.check(
+            url='mysql+pymysql://u:SECRET@127.0.0.1:1/freezer')
+        self.assertEqual(2, code)
+        self.assertIn('The database cannot be read', text)
+
+    def test_keys(self) -> None:
+        for key, words in (('', 'is not set'), ('SECRET', 'not a Fernet')):
+            code, text = self.check(key=key)
+            self.assertEqual(2, code)
+            self.assertIn(words, text)
+
+    def test_a_wrong_password(self) -> None:
+        self.login(401)
+        code, text = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('[keystone_authtoken]', text)
+
+    def test_no_account(self) -> None:
+        code, text = self.check(auth=False)
+        self.assertEqual(2, code)
+        self.assertIn('auth_type is not set', text)
+
+    def test_nothing_is_configured(self) -> None:
+        with open(self.path, 'w', encoding='utf-8'):
+            pass
+        code, text = self.run_with('--config-file', self.path)
+        self.assertEqual(2, code)
+        self.assertIn('[database] connection is not set', text)
+
+    def test_a_file_that_is_not_there(self) -> None:
+        code, text = self.run_with('--config-file', '/nonexistent')
+        self.assertEqual(255, code)
+        self.assertIn('/nonexistent', text)
