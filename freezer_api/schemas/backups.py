@@ -43,7 +43,7 @@ _CREATE = common.compiled({
 
 _UPDATE = common.compiled({
     'type': 'object',
-    # Any other key is let pass, and nothing is done with it.
+    # Any other key is metadata, as stock schedulers send it.
     'properties': {
         'status': {'enum': list(STATUSES)},
         'backup_metadata': {

@@ -46,34 +46,6 @@ from freezer_api import schemas
 _PLAIN = {'description': '', 'session_id': '', 'session_tag': 0}
 
 
-def with_defaults(sent: Any) -> Any:
-    """Fill ``action_defaults`` into each action of a document.
-
-    :raises freezer_api.api.errors.ApiError: 400 when they are no object
-    """
-    if not isinstance(sent, dict) or 'action_defaults' not in sent:
-        return sent
-    sent = dict(sent)
-    defaults = sent.pop('action_defaults')
-    if not isinstance(defaults, dict):
-        raise errors.bad_request('action_defaults must be an object')
-    entries = sent.get('job_actions')
-    if isinstance(entries, list):
-        sent['job_actions'] = [_filled(entry, defaults) for entry in entries]
-    return sent
-
-
-def _filled(entry: Any, defaults: dict[str, Any]) -> Any:
-    if not isinstance(entry, dict) or not isinstance(
-            entry.get('freezer_action', {}), dict):
-        return entry
-    if entry.get('action_id') and 'freezer_action' not in entry:
-        return entry  # it names an action, and says nothing of its own
-    given = {key: value for key, value in entry.get(
-        'freezer_action', {}).items() if value is not None}
-    return {**entry, 'freezer_action': {**defaults, **given}}
-
-
 class JobChange:
     """One caller's changes to the jobs of one project."""
 
@@ -250,7 +222,7 @@ class JobChange:
                 self._conf.scheduling.autostart_delay, client.claims))
         else:
             self._reschedule(job, user, runtime, client, moved)
-        self._assign(session, job, client, sent['job_actions'], True)
+        self._assign(session, job, client, sent['job_actions'])
 
     def _update(self, session: orm.Session, job: models.Job,
                 sent: Mapping[str, Any]) -> None:
@@ -273,7 +245,7 @@ class JobChange:
                 sent.get('job_schedule', jobs.schedule(job)))
             self._reschedule(job, user, runtime, client, moved)
         if says_what:
-            self._assign(session, job, client, sent.get('job_actions'), True)
+            self._assign(session, job, client, sent.get('job_actions'))
 
     def _reschedule(self, job: models.Job, user: dict[str, Any],
                     runtime: Mapping[str, Any], client: models.Client,
@@ -294,7 +266,7 @@ class JobChange:
         jobs.set_runtime(job, state)
 
     def _assign(self, session: orm.Session, job: models.Job,
-                client: models.Client, entries: Any, new: bool) -> None:
+                client: models.Client, entries: Any) -> None:
         """Check a job's actions against its client, and who is trusted."""
         if entries is not None:
             wanted = actions.set_of_job(

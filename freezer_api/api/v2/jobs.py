@@ -23,6 +23,7 @@ from sqlalchemy import orm
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
+from freezer_api.api.v2 import action_defaults
 from freezer_api.api.v2 import job_change
 from freezer_api.api.v2 import job_documents
 from freezer_api.db import clients
@@ -80,7 +81,7 @@ class Jobs(_Reader):
                 project_id: str) -> None:
         caller = self._caller(req)
         caller.must('jobs:create', project_id)
-        sent = job_change.with_defaults(request.body(req))
+        sent = action_defaults.filled_in(request.body(req))
         schema.validate_create(sent)
         job = job_change.JobChange(self._services, caller, project_id).create(
             sent, sent.get('job_id') or None)
@@ -108,7 +109,7 @@ class Job(_Reader):
                  project_id: str, job_id: str) -> None:
         caller = self._caller(req)
         caller.must('jobs:update', project_id)
-        sent = job_change.with_defaults(request.body(req))
+        sent = action_defaults.filled_in(request.body(req))
         schema.validate_update(sent)
         job_change.JobChange(self._services, caller, project_id).update(
             job_id, sent)
@@ -118,7 +119,7 @@ class Job(_Reader):
                 project_id: str, job_id: str) -> None:
         caller = self._caller(req)
         caller.must('jobs:create', project_id)
-        sent = job_change.with_defaults(request.body(req))
+        sent = action_defaults.filled_in(request.body(req))
         schema.validate_create({**sent, 'job_id': job_id}
                                if isinstance(sent, dict) else sent)
         job_change.JobChange(self._services, caller, project_id).replace(
