@@ -34,6 +34,10 @@ _CODES = {400: 'bad_request', 401: 'unauthorized', 403: 'forbidden',
           500: 'internal_error', 503: 'unavailable'}
 
 
+# MySQL's number for a text that the character set of a column lacks.
+_NO_SUCH_CHARACTERS = 1267
+
+
 class ApiError(falcon.HTTPError):
     """An answer that is no success.
 
@@ -143,6 +147,17 @@ def _on_unstorable(req: falcon.Request, resp: falcon.Response,
                       'has no form for.', 'invalid_value')
 
 
+def _on_operational(req: falcon.Request, resp: falcon.Response,
+                    error: exc.OperationalError, params: object) -> None:
+    # oslo.db lets through what it has no name for.
+    arguments = getattr(error.orig, 'args', None) or (None,)
+    if arguments[0] == _NO_SUCH_CHARACTERS:
+        _on_unstorable(req, resp, error, params)
+    LOG.exception('A database operation failed')
+    raise ApiError(falcon.HTTP_500, 'Internal Storage Error',
+                   'Database operation failed.', 'storage_error')
+
+
 def _on_anything(req: falcon.Request, resp: falcon.Response,
                  error: Exception, params: object) -> None:
     LOG.exception('An unexpected error')
@@ -157,6 +172,7 @@ def install(app: falcon.App[Any, Any]) -> None:
     # Falcon asks the handler of the closest class, its own for HTTPError.
     app.add_error_handler(Exception, _on_anything)
     app.add_error_handler(db_exception.DBError, _on_database)
+    app.add_error_handler(exc.OperationalError, _on_operational)
     app.add_error_handler(
         db_exception.DBInvalidUnicodeParameter, _on_unstorable)
     app.add_error_handler(schemas.InvalidDocument, _on_invalid_document)

@@ -19,6 +19,7 @@ from typing import Any
 
 import hypothesis
 from hypothesis import strategies as st
+import sqlalchemy as sa
 
 from freezer_api.domain import search
 from tests.functional import base
@@ -227,6 +228,29 @@ class SearchTests(base.ApiTestCase):
 
 class SearchTestsOnMySQL(base.MySQL, SearchTests):
     pass
+
+
+class OldCharacterSetTests(base.MySQL, base.ApiTestCase):
+    """Tables as old deployments have them, of three-byte characters."""
+
+    def url(self) -> str:
+        url = super().url()
+        engine = sa.create_engine(url)
+        with engine.begin() as connection:
+            connection.execute(sa.text(
+                f'ALTER DATABASE `{engine.url.database}` '
+                'CHARACTER SET utf8mb3'))
+        engine.dispose()
+        return url
+
+    def test_a_character_that_no_cell_can_hold(self) -> None:
+        for asked in ({'match': [{'description': '\U0001f600'}]},
+                      {'match': [{'_all': '\U0001f600'}]}):
+            for what in ('jobs', 'clients', 'actions', 'backups',
+                         'sessions'):
+                answer = self.call(base.MEMBER, 'GET', what, asked)
+                self.assertIn(answer.get('code', 'found'),
+                              ('found', 'invalid_value'), (what, asked))
 
 
 class SearchTestsOnPostgreSQL(base.PostgreSQL, SearchTests):
