@@ -359,6 +359,36 @@ class ClaimTests(base.ApiTestCase):
         self.assertEqual('1 days',
                          shown['job_schedule']['schedule_interval'])
 
+    def test_edits_and_reports_at_one_moment_both_survive(self) -> None:
+        """Invariant 8, with two requests under way at once."""
+        job_id = self.create_job()
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            for n in range(10):
+                self.clock.now += 5
+                self.start(job_id)
+                run = self.one_run()
+                list(pool.map(lambda do: do(), [
+                    lambda n=n: self.call(
+                        base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                        {'description': f'edit {n}'}, 200),
+                    lambda n=n: self.call(
+                        base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                        {'job_schedule': {
+                            'schedule_interval': f'{n + 1} days'}}, 200),
+                    lambda run=run, n=n: self.report(
+                        run, 'fail', reason=f'reason {n}')]))
+                shown = self.job(job_id)
+                self.assertEqual(
+                    (f'edit {n}', f'{n + 1} days', 'fail', self.clock.now),
+                    (shown['description'],
+                     shown['job_schedule']['schedule_interval'],
+                     shown['job_schedule']['result'],
+                     shown['job_schedule']['time_ended']))
+                self.assertEqual('scheduled',
+                                 shown['job_schedule']['status'])
+                self.assertEqual(f'reason {n}',
+                                 self.runs(job_id)[0]['reason'])
+
     def test_a_job_whose_schedule_is_poisoned_hurts_no_other(self) -> None:
         """Invariant 4, with a row that no validation would let in."""
         poisoned, sound = self.create_job(), self.create_job()
