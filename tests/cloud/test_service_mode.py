@@ -19,7 +19,6 @@ there is a middle to be killed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import contextlib
 import dataclasses
 import os
@@ -32,26 +31,13 @@ from typing import Any
 from typing import ClassVar
 import unittest
 
+from tests.cloud import waiting
 from tools.cloud import cloud
 from tools.cloud import daemons
 from tools.cloud import rest
 
 # Until a run of a scheduler that died is taken over.
 LEASE = 20
-# Enough for a lease, a claim, a backup and its polls on a busy machine.
-PATIENCE = 180
-
-
-def eventually(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Return the first true answer of ``what``."""
-    end = time.monotonic() + seconds
-    while True:
-        answer = what()
-        if answer:
-            return answer
-        if time.monotonic() > end:
-            raise AssertionError(f'never came true: {what}')
-        time.sleep(0.1)
 
 
 class ServiceModeTests(unittest.TestCase):
@@ -133,7 +119,7 @@ class ServiceModeTests(unittest.TestCase):
             result: str = shown['job_schedule'].get('result', '')
             return result
 
-        got: str = eventually(ended)
+        got: str = waiting.eventually(ended)
         return got
 
     def runs(self, job_id: str,
@@ -146,6 +132,12 @@ class ServiceModeTests(unittest.TestCase):
                 project: str = 'project-1') -> list[dict[str, Any]]:
         return [backup for backup in self.made.backups(project)
                 if backup['volume_id'] == volume]
+
+    def said(self, *words: str) -> bool:
+        """Whether the first scheduler logged a line with all the words."""
+        path = self.made.layout.log / 'freezer-scheduler.log'
+        return any(all(word in line for word in words)
+                   for line in path.read_text().splitlines())
 
     @property
     def scheduler(self) -> daemons.Daemon:
@@ -185,7 +177,7 @@ class ServiceModeTests(unittest.TestCase):
         """Invariant 1: kill -9 once Cinder is at work, then a restart."""
         volume = self.volume()
         job_id = self.job(volume)
-        [backup] = eventually(lambda: self.backups(volume))
+        [backup] = waiting.eventually(lambda: self.backups(volume))
         self.assertEqual('creating', backup['status'],
                          'the volume is too small to have a middle')
         self.scheduler.kill()
@@ -199,11 +191,11 @@ class ServiceModeTests(unittest.TestCase):
         volume = self.volume()
         with self.frozen('cinder'):
             job_id = self.job(volume)
-            eventually(lambda: [
+            waiting.eventually(lambda: [
                 step for run in self.runs(job_id) for step in run['actions']
                 if step['state'] == 'submitting'])
-            # The request goes out right after that was stored.
-            time.sleep(0.5)
+            waiting.eventually(
+                lambda: waiting.unread(self.made.settings.cinder_port))
             self.scheduler.kill()
         self.made.up()
         self.assertEqual('success', self.result(job_id))
@@ -214,18 +206,17 @@ class ServiceModeTests(unittest.TestCase):
         volume = self.volume()
         with self.frozen('cinder'):
             job_id = self.job(volume)
-            eventually(lambda: [
+            waiting.eventually(lambda: [
                 step for run in self.runs(job_id) for step in run['actions']
                 if step['state'] == 'submitting'])
-            # request_timeout is 5 here.
-            time.sleep(8)
+            waiting.eventually(lambda: self.said('looking for it', volume))
         self.assertEqual('success', self.result(job_id))
         self.assert_one_good_backup(volume, job_id)
 
     def test_a_stopped_scheduler_hands_back_what_it_holds(self) -> None:
         volume = self.volume()
         job_id = self.job(volume)
-        eventually(lambda: self.backups(volume))
+        waiting.eventually(lambda: self.backups(volume))
         before = time.monotonic()
         self.scheduler.stop()
         self.assertLess(time.monotonic() - before, 10)
@@ -237,10 +228,14 @@ class ServiceModeTests(unittest.TestCase):
         """SIGSTOP for longer than the lease, another goes on, SIGCONT."""
         volume = self.volume()
         job_id = self.job(volume)
-        eventually(lambda: self.backups(volume))
+        waiting.eventually(lambda: self.backups(volume))
         with self.second_scheduler(), self.frozen('freezer-scheduler'):
             self.assertEqual('success', self.result(job_id))
-        time.sleep(5)
+        [run] = self.runs(job_id)
+        # It woke up, and learned that the run is not its own any more.
+        waiting.eventually(
+            lambda: self.said('is not ours any more', run['run_id'])
+            or self.said('belongs to another scheduler', run['run_id']))
         self.assert_one_good_backup(volume, job_id)
 
     @contextlib.contextmanager
@@ -250,7 +245,10 @@ class ServiceModeTests(unittest.TestCase):
         etc = self.made.layout.etc
         # The first holds the pid file.
         config = etc / 'second.conf'
-        config.write_text((etc / 'scheduler.conf').read_text())
+        own_log = self.made.layout.log / 'second.log'
+        own_log.unlink(missing_ok=True)
+        config.write_text((etc / 'scheduler.conf').read_text().replace(
+            'freezer-scheduler.log', own_log.name))
         config.chmod(0o600)
         with log.open('ab') as output:
             child = subprocess.Popen(
@@ -263,6 +261,9 @@ class ServiceModeTests(unittest.TestCase):
                 env={'PATH': os.environ['PATH'], 'HOME': os.environ.get(
                     'HOME', '/')})
         try:
+            waiting.eventually(
+                lambda: own_log.exists()
+                and 'Registered as client' in own_log.read_text())
             yield
         finally:
             child.terminate()
@@ -272,7 +273,6 @@ class ServiceModeTests(unittest.TestCase):
         """At most one backup per firing, whoever makes it."""
         work = {}
         with self.second_scheduler():
-            time.sleep(3)
             for project in ('project-1', 'project-2'):
                 session = self.made.session(project)
                 for _ in range(2):

@@ -19,7 +19,6 @@ way, in both of its modes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -34,25 +33,12 @@ from typing import ClassVar
 import testtools
 from testtools import content
 
+from tests.cloud import waiting
 from tests.stock_scheduler import stock
 from tools.cloud import cloud
 from tools.cloud import rest
 
-PATIENCE = 150
-
 State = tuple[str | None, str | None, str | None]
-
-
-def eventually(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Return the first true answer of ``what``."""
-    end = time.monotonic() + seconds
-    while True:
-        answer = what()
-        if answer:
-            return answer
-        if time.monotonic() > end:
-            raise AssertionError(f'never came true: {what}')
-        time.sleep(0.2)
 
 
 class StockCase(testtools.TestCase):
@@ -91,7 +77,7 @@ class StockCase(testtools.TestCase):
         self.addOnException(lambda info: self.addDetail(
             'scheduler', content.text_content(
                 self.scheduler.log.read_text(errors='replace')[-8000:])))
-        eventually(lambda: self.client in [
+        waiting.eventually(lambda: self.client in [
             one['client']['client_id']
             for one in self.api('GET', 'clients')['clients']])
 
@@ -135,7 +121,7 @@ class StockCase(testtools.TestCase):
             state = self.state(job_id)
             return state if state in wanted else None
 
-        state: State = eventually(reached)
+        state: State = waiting.eventually(reached)
         return state
 
     @contextlib.contextmanager
@@ -221,7 +207,7 @@ class ClassicTests(StockCase):
         self.assertIn(backup['backup_id'], self.freezer('backup-list'))
         # It ran once: a completed job is not listed to its scheduler.
         self.freezer('job-start', job_id)
-        eventually(lambda: len(self.backups_of(job_id)) == 2)
+        waiting.eventually(lambda: len(self.backups_of(job_id)) == 2)
 
     def test_a_new_job_starts_by_itself(self) -> None:
         job_id = self.create(self.files(), stopped=False)
@@ -250,7 +236,7 @@ class ClassicTests(StockCase):
         job_id = self.create(self.failing())
         self.reaches(job_id, ('', 'stop', None))
         self.freezer('job-start', job_id)
-        eventually(lambda: self.job(job_id)['job_schedule'].get(
+        waiting.eventually(lambda: self.job(job_id)['job_schedule'].get(
             'current_pid'))
         self.freezer('job-abort', job_id)
         self.assertEqual('abort', self.state(job_id)[0])
@@ -272,7 +258,7 @@ class ClassicTests(StockCase):
         job_id = self.create(self.files('again'), stopped=False, schedule={
             'schedule_interval': '5 seconds'})
         with self.recorded(job_id) as life:
-            eventually(lambda: len(self.backups_of(job_id)) >= 2)
+            waiting.eventually(lambda: len(self.backups_of(job_id)) >= 2)
         between = life.index(('', 'running', ''))
         self.assertIn(('', 'scheduled', 'success'), life[between:])
         # A user's new schedule reaches it, and what happened is kept.
@@ -311,7 +297,7 @@ class ClassicTests(StockCase):
             self.assertEqual(('', 'stop', None), self.state(job_id))
         for job_id in jobs:
             self.freezer('job-start', job_id)
-        shown = eventually(lambda: (
+        shown = waiting.eventually(lambda: (
             found := self.api('GET', f'sessions/{session_id}'))[
                 'status'] == 'completed' and found)
         self.assertEqual(('success', 1),

@@ -1,0 +1,50 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Waiting for what real processes do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import pathlib
+import time
+from typing import Any
+
+# Enough for a lease, a claim, a backup and its polls on a busy machine.
+PATIENCE = 180
+
+_ESTABLISHED = '01'
+
+
+def eventually(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """Return the first true answer of ``what``."""
+    end = time.monotonic() + seconds
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f'never came true: {what}')
+        time.sleep(0.1)
+
+
+def unread(port: int) -> int:
+    """Return how many bytes wait for the process that serves a port.
+
+    Those of connections that it has not accepted yet count too.
+    """
+    waiting = 0
+    for line in pathlib.Path('/proc/net/tcp').read_text().splitlines()[1:]:
+        _, local, _, state, queues, *_ = line.split()
+        if state == _ESTABLISHED and int(local.split(':')[1], 16) == port:
+            waiting += int(queues.split(':')[1], 16)
+    return waiting
