@@ -128,6 +128,11 @@ def _on_keystone_away(req: falcon.Request, resp: falcon.Response,
         'Nothing was changed; try again later.', 'keystone_unavailable')
 
 
+def _storage_error() -> ApiError:
+    return ApiError(falcon.HTTP_500, 'Internal Storage Error',
+                    'Database operation failed.', 'storage_error')
+
+
 def _on_database(req: falcon.Request, resp: falcon.Response,
                  error: db_exception.DBError, params: object) -> None:
     if isinstance(getattr(error, 'inner_exception', None), exc.DataError):
@@ -136,8 +141,7 @@ def _on_database(req: falcon.Request, resp: falcon.Response,
     if isinstance(error, db_exception.DBConnectionError):
         raise unavailable('The database cannot be reached.',
                           'database_unavailable')
-    raise ApiError(falcon.HTTP_500, 'Internal Storage Error',
-                   'Database operation failed.', 'storage_error')
+    raise _storage_error()
 
 
 def _on_unstorable(req: falcon.Request, resp: falcon.Response,
@@ -154,8 +158,7 @@ def _on_operational(req: falcon.Request, resp: falcon.Response,
     if arguments[0] == _NO_SUCH_CHARACTERS:
         _on_unstorable(req, resp, error, params)
     LOG.exception('A database operation failed')
-    raise ApiError(falcon.HTTP_500, 'Internal Storage Error',
-                   'Database operation failed.', 'storage_error')
+    raise _storage_error()
 
 
 def _on_anything(req: falcon.Request, resp: falcon.Response,
