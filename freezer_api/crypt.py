@@ -73,3 +73,23 @@ class Crypt:
         except fernet.InvalidToken:
             raise CryptError(
                 'none of [user_credentials] keys fits') from None
+
+    def key_number(self, text: str, method: str | None) -> int | None:
+        """Return which of the keys a stored text needs; the first is 1.
+
+        :returns: None for plain text
+        :raises CryptError: see :meth:`decrypt`
+        """
+        self.decrypt(text, method)
+        for number, key in enumerate(self._keys, start=1):
+            if method is not None and _fits(key, text):
+                return number
+        return None
+
+
+def _fits(key: fernet.Fernet, text: str) -> bool:
+    try:
+        key.decrypt(text.encode())
+    except fernet.InvalidToken:
+        return False
+    return True

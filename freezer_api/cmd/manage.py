@@ -18,18 +18,24 @@ Exit status: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import re
 import sys
 from typing import Any
 
 from cryptography import fernet
 from oslo_config import cfg
+from oslo_db import exception as db_exception
 from oslo_log import log
 import sqlalchemy as sa
 
 from freezer_api import conf as freezer_conf
+from freezer_api import crypt
+from freezer_api.db import engine
 from freezer_api.db import migration
+from freezer_api import key_rotation
 from freezer_api import version
 
 Command = Callable[[cfg.ConfigOpts], None]
@@ -76,6 +82,37 @@ def credential_generate_key(conf: cfg.ConfigOpts) -> None:
     print(fernet.Fernet.generate_key().decode())
 
 
+@contextlib.contextmanager
+def _key_rotation(
+        conf: cfg.ConfigOpts) -> Iterator[key_rotation.KeyRotation]:
+    _connection(conf)
+    database = engine.Database(conf)
+    try:
+        yield key_rotation.KeyRotation(
+            database, crypt.Crypt(conf.user_credentials['keys']))
+    finally:
+        database.engine.dispose()
+
+
+def credential_rotate(conf: cfg.ConfigOpts) -> None:
+    """Encrypt all trusts with the first of [user_credentials] keys."""
+    with _key_rotation(conf) as rotation:
+        print(f're-encrypted: {rotation.rotate()}')
+    credential_check(conf)
+
+
+def credential_check(conf: cfg.ConfigOpts) -> None:
+    """Print which keys the trusts need; fail unless it is the first only."""
+    with _key_rotation(conf) as rotation:
+        counts = rotation.counts()
+    for name, count in counts.items():
+        print(f'{name}: {count}')
+    others = sum(counts.values()) - counts[key_rotation.key_name(1)]
+    if others:
+        raise CommandError(
+            f'{others} trusts are not encrypted with the first key')
+
+
 # Category -> verb -> command. db update and db show are upstream's words.
 COMMANDS: dict[str, dict[str, Command]] = {
     'db': {
@@ -86,6 +123,8 @@ COMMANDS: dict[str, dict[str, Command]] = {
     },
     'credential': {
         'generate-key': credential_generate_key,
+        'rotate': credential_rotate,
+        'check': credential_check,
     },
 }
 
@@ -134,8 +173,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         conf = _load(sys.argv[1:] if argv is None else argv)
         log.setup(conf, 'freezer-manage')
         conf.category.run(conf)
-    except (CommandError, migration.MigrationError, cfg.Error,
-            log.LogConfigError, sa.exc.SQLAlchemyError) as error:
+    except (CommandError, crypt.CryptError, migration.MigrationError,
+            cfg.Error, log.LogConfigError, db_exception.DBError,
+            sa.exc.SQLAlchemyError) as error:
         print(f'freezer-manage: {describe(error)}', file=sys.stderr)
         return 1
     return 0
