@@ -32,6 +32,7 @@ from oslo_middleware import http_proxy_to_wsgi
 
 from freezer_api.api import context
 from freezer_api.api import errors
+from freezer_api.api.openapi import document
 from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.api.v2 import actions
@@ -47,6 +48,7 @@ from freezer_api.api import versions
 from freezer_api import crypt
 from freezer_api.db import engine
 from freezer_api import delegations
+from freezer_api import policies
 from freezer_api import policy
 from freezer_api import service_account
 from freezer_api import trusts
@@ -79,6 +81,12 @@ def utc_clock() -> int:
     return int(datetime.datetime.now(datetime.UTC).timestamp())
 
 
+def openapi() -> document.Document:
+    """Return the OpenAPI document of the API."""
+    return document.build(
+        [path for path, _ in _ROUTES], policies.list_rules())
+
+
 def make_services(conf: cfg.ConfigOpts,
                   clock: Callable[[], int] = utc_clock) -> services.Services:
     """Return what the resources work with.
@@ -108,6 +116,7 @@ def make_resources(made: services.Services) -> falcon.App[Any, Any]:
     errors.install(app)
     app.add_route('/', versions.Versions())
     app.add_route('/v2', versions.Home())
+    app.add_route(versions.OPENAPI, versions.OpenApi(openapi()))
     for path, resource in _ROUTES:
         app.add_route(f'/v2/{{project_id}}{path}', resource(made))
     return app
@@ -122,9 +131,9 @@ def make_app(conf: cfg.ConfigOpts) -> Wsgi:
     authenticated = auth_token.AuthProtocol(
         resources, {'oslo_config_config': conf})
 
-    # For everybody: the version list, and whether this process answers.
+    # For everybody: what the API is, and whether this process answers.
     open_to_all: dict[str, Any] = {
-        '': resources, '/': resources,
+        '': resources, '/': resources, versions.OPENAPI: resources,
         '/healthcheck': healthcheck.Healthcheck(None, conf)}
 
     def root(environ: dict[str, Any],

@@ -194,7 +194,8 @@ ROWS = (
 
 #: What needs no role: the whole path, and the answers without a token and
 #: with one of any kind.
-OPEN = (('GET', '/', 300, 300), ('GET', '/v2', 401, 200))
+OPEN = (('GET', '/', 300, 300), ('GET', '/v2', 401, 200),
+        ('GET', '/v2/openapi.json', 200, 200))
 
 _TITLES = {'clients': 'Clients', 'jobs': 'Jobs', 'runs': 'Runs',
            'actions': 'Actions', 'sessions': 'Sessions',
@@ -234,8 +235,9 @@ service, member
 
 A token of a project with none of these roles is refused everything, and so is
 one that is scoped to a domain or to the system, whatever its roles. The list
-of versions (``GET /``) and the health check need no token, the home document
-(``GET /v2``) needs one of any kind.
+of versions (``GET /``), the description of the API
+(``GET /v2/openapi.json``) and the health check need no token, the home
+document (``GET /v2``) needs one of any kind.
 
 Trusts are shown to their trustor, to ``admin`` and to ``service``; process ids
 of agents to the project that the client belongs to, and to those two.

@@ -25,9 +25,13 @@ from oslo_log import log
 from oslo_policy import policy
 
 from freezer_api.api import errors
+from freezer_api.api import versions
 from freezer_api import trusts
 
 LOG = log.getLogger(__name__)
+
+# What anybody may read.
+OPEN = ('/', versions.OPENAPI)
 
 _REQUEST_ID = 'HTTP_X_OPENSTACK_REQUEST_ID'
 # An id from outside ends up in logs.
@@ -91,7 +95,7 @@ class ContextMiddleware:
         request_id = _request_id(req.env)
         resp.set_header('x-openstack-request-id', request_id)
         req.context.caller = None
-        if req.path == '/':
+        if req.path in OPEN:
             return
         if req.env.get('HTTP_X_IDENTITY_STATUS') != 'Confirmed':
             raise errors.ApiError(

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The version list, and the home document of version 2."""
+"""The version list, and the documents that tell of version 2."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ import json
 from typing import Any
 
 import falcon
+
+OPENAPI = '/v2/openapi.json'
 
 
 class Versions:
@@ -58,6 +60,9 @@ _HOME = {'resources': {
     'rel/claims': _resource(
         '/v2/{project_id}/clients/{client_id}/claims',
         ['project_id', 'client_id'], ['POST']),
+    'rel/openapi': {
+        'href': OPENAPI,
+        'hints': {'allow': ['GET'], 'formats': {'application/json': {}}}},
 }}
 
 
@@ -67,3 +72,16 @@ class Home:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = 'application/json-home'
         resp.text = json.dumps(_HOME)
+
+
+class OpenApi:
+    """``GET /v2/openapi.json``, for anybody.
+
+    :param document: as :mod:`freezer_api.api.openapi.document` makes it
+    """
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._text = json.dumps(document)
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        resp.text = self._text

@@ -56,7 +56,7 @@ _PROPERTIES: common.Schema = {
     'mandatory': {'type': ['boolean', 'null']},
 }
 
-_CREATE = common.compiled({
+CREATE = common.Compiled({
     'type': 'object',
     'required': ['freezer_action'],
     'properties': {
@@ -65,7 +65,7 @@ _CREATE = common.compiled({
     },
 })
 
-_UPDATE = common.compiled({'type': 'object', 'properties': _PROPERTIES})
+UPDATE = common.Compiled({'type': 'object', 'properties': _PROPERTIES})
 
 
 def validate_create(document: Any) -> None:
@@ -73,7 +73,7 @@ def validate_create(document: Any) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _CREATE(document)
+    CREATE(document)
     check_content('freezer_action', document['freezer_action'])
 
 
@@ -82,7 +82,7 @@ def validate_update(document: Any) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _UPDATE(document)
+    UPDATE(document)
     check_content('freezer_action', document.get('freezer_action', {}))
 
 

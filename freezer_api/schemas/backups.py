@@ -23,7 +23,7 @@ STATUSES = ('creating', 'available', 'error', 'deleting', 'deleted')
 _NAME = common.text(minLength=1)
 _JOB_ID = common.nullable(common.text(36))
 
-_CREATE = common.compiled({
+CREATE = common.Compiled({
     'type': 'object',
     'required': ['backup_name'],
     'properties': {
@@ -41,7 +41,7 @@ _CREATE = common.compiled({
              'properties': {'container': _NAME, 'hostname': _NAME}},
 })
 
-_UPDATE = common.compiled({
+UPDATE = common.Compiled({
     'type': 'object',
     # Any other key is metadata, as stock schedulers send it.
     'properties': {
@@ -59,7 +59,7 @@ def validate_create(document: Any) -> None:
         know, ``Bad Data Format``, and then what is wrong
     """
     try:
-        _CREATE(document)
+        CREATE(document)
         common.check_stored_size('backup_metadata', document)
     except common.InvalidDocument as error:
         raise common.InvalidDocument(
@@ -71,7 +71,7 @@ def validate_update(document: Any) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _UPDATE(document)
+    UPDATE(document)
     if not document:
         raise common.InvalidDocument('', 'Missing request body')
     common.check_stored_size(

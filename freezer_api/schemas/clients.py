@@ -26,7 +26,7 @@ def _list_of(values: Iterable[str]) -> common.Schema:
             'maxItems': len(known)}
 
 
-_CREATE = common.compiled({
+CREATE = common.Compiled({
     'type': 'object',
     'required': ['client_id'],
     # Other keys are let pass and dropped: known clients send them.
@@ -52,4 +52,4 @@ def validate_create(document: object) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _CREATE(document)
+    CREATE(document)

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -84,23 +83,26 @@ ID = text(36, pattern=r'^[\w-]+$')
 _LABEL = r'([a-zA-Z\d]|[a-zA-Z\d][a-zA-Z\d\-]{0,61}[a-zA-Z\d])'
 # A host name, after a project id and an underscore or not.
 CLIENT_ID = text(
-    255, pattern=rf'^(?:([\w\-]+)\_)?{_LABEL}(\.{_LABEL})*$')
+    255, pattern=rf'^(?:([\w\-]+)_)?{_LABEL}(\.{_LABEL})*$')
 
 
-def compiled(schema: Schema) -> Callable[[object], None]:
-    """Return a function that checks documents against a schema.
+class Compiled:
+    """A schema that documents are checked against by calling it.
 
-    :returns: it raises InvalidDocument and nothing else
+    The call raises InvalidDocument and nothing else.
+
+    :ivar schema: for who wants to tell others of it; not to be changed
     """
-    validator = _Validator(schema)
 
-    def check(document: object) -> None:
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self._validator = _Validator(schema)
+
+    def __call__(self, document: object) -> None:
         check_values(document)
-        error = exceptions.best_match(validator.iter_errors(document))
+        error = exceptions.best_match(self._validator.iter_errors(document))
         if error is not None:
             raise InvalidDocument(_field(error), error.message)
-
-    return check
 
 
 def check_values(document: object) -> None:

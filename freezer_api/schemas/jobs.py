@@ -93,14 +93,14 @@ _PROPERTIES: common.Schema = {
          'next_run_at'), _ANYTHING),
 }
 
-_CREATE = common.compiled({
+CREATE = common.Compiled({
     'type': 'object',
     'required': ['job_actions', 'client_id'],
     'additionalProperties': False,
     'properties': _PROPERTIES,
 })
 
-_UPDATE = common.compiled({
+UPDATE = common.Compiled({
     'type': 'object',
     'additionalProperties': False,
     'properties': _PROPERTIES,
@@ -112,7 +112,7 @@ def validate_create(document: Any) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _CREATE(document)
+    CREATE(document)
     _check_meaning(document)
 
 
@@ -121,7 +121,7 @@ def validate_update(document: Any) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _UPDATE(document)
+    UPDATE(document)
     _check_meaning(document)
 
 

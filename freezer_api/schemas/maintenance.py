@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from freezer_api.schemas import common
 
-_RUN = common.compiled({'type': 'object'})
+RUN = common.Compiled({'type': 'object'})
 
 
 def validate_run(document: object) -> None:
@@ -24,4 +24,4 @@ def validate_run(document: object) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: on anything else
     """
-    _RUN(document)
+    RUN(document)

@@ -32,7 +32,7 @@ _REFERENCE = common.nullable(common.text(255))
 _EPOCH = {'type': ['integer', 'null']}
 
 # Unknown keys are let pass everywhere: a scheduler may be newer than its API.
-_CLAIM = common.compiled({
+CLAIM = common.Compiled({
     'type': 'object',
     'required': ['scheduler_id', 'limit', 'lease_seconds'],
     'properties': {
@@ -52,7 +52,7 @@ _CLAIM = common.compiled({
     },
 })
 
-_STEP: common.Schema = {
+STEP: common.Schema = {
     'type': 'object',
     'required': ['action_id', 'position', 'state'],
     'properties': {
@@ -79,7 +79,7 @@ _BACKUP: common.Schema = {
     },
 }
 
-_REPORT = common.compiled({
+REPORT = common.Compiled({
     'type': 'object',
     'required': ['scheduler_id', 'fence', 'state'],
     'properties': {
@@ -87,7 +87,7 @@ _REPORT = common.compiled({
         'fence': _FENCE,
         'state': {'enum': list(REPORTED_STATES)},
         'reason': _REASON,
-        'actions': {'type': 'array', 'items': _STEP, 'maxItems': 256},
+        'actions': {'type': 'array', 'items': STEP, 'maxItems': 256},
         'backups': {'type': 'array', 'items': _BACKUP, 'maxItems': 256},
         'release': {'type': 'boolean'},
     },
@@ -99,7 +99,7 @@ def validate_claim(document: Any) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _CLAIM(document)
+    CLAIM(document)
 
 
 def validate_report(document: Any) -> None:
@@ -107,7 +107,7 @@ def validate_report(document: Any) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _REPORT(document)
+    REPORT(document)
     if document.get('release') and document['state'] != 'running':
         raise common.InvalidDocument(
             'release', 'release needs the state running')

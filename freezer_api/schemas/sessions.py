@@ -33,33 +33,31 @@ _PROPERTIES: common.Schema = {
 }
 
 # Any other key is let pass, and nothing is done with it.
-_CREATE = common.compiled({
+CREATE = common.Compiled({
     'type': 'object', 'required': ['schedule'], 'properties': _PROPERTIES})
 
-_UPDATE = common.compiled({
+UPDATE = common.Compiled({
     'type': 'object', 'properties': {
         **_PROPERTIES,
         'jobs': {'type': ['object', 'array', 'null']}}})
 
-_ID = common.compiled({
+_ID = common.Compiled({
     'type': 'object', 'properties': {'session_id': common.ID}})
 
 # Clients send the tag as they got it on a command line: as text.
 _TAG: common.Schema = {'anyOf': [
     common.integer(0), common.text(10, pattern=r'^\d+$')]}
 
-_ACTIONS = {
-    'start': common.compiled({
+ACTIONS = {
+    'start': common.Compiled({
         'type': 'object', 'required': ['job_id', 'current_tag'],
         'properties': {'job_id': _JOB_ID, 'current_tag': _TAG}}),
-    'end': common.compiled({
+    'end': common.Compiled({
         'type': 'object', 'required': ['job_id', 'result'],
         'properties': {
             'job_id': _JOB_ID, 'current_tag': _TAG,
             'result': common.text(255)}}),
 }
-
-ACTIONS = tuple(_ACTIONS)
 
 
 def validate_create(document: Any) -> None:
@@ -67,7 +65,7 @@ def validate_create(document: Any) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _CREATE(document)
+    CREATE(document)
     jobs.check_schedule('schedule', document['schedule'])
 
 
@@ -84,7 +82,7 @@ def validate_update(document: Any) -> None:
 
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _UPDATE(document)
+    UPDATE(document)
     jobs.check_schedule('schedule', document.get('schedule', {}))
     common.check_stored_size('jobs', document.get('jobs'))
 
@@ -95,4 +93,4 @@ def validate_action(action: str, parameters: Any) -> None:
     :param action: start or end
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    _ACTIONS[action](parameters)
+    ACTIONS[action](parameters)

@@ -164,7 +164,8 @@ class DeployedTests(base.ApiTestCase):
 
     def test_what_is_open_and_what_is_not(self) -> None:
         for path, status in (
-                ('/', 300), ('/healthcheck', 200), ('/v2', 401),
+                ('/', 300), ('/healthcheck', 200),
+                ('/v2/openapi.json', 200), ('/v2', 401),
                 ('/v2/p1/jobs', 401), ('/v1', 401), ('//', 401)):
             result = self.client.simulate_get(path)
             self.assertEqual(status, result.status_code, path)

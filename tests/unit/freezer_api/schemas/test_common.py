@@ -18,7 +18,7 @@ from freezer_api import schemas
 from freezer_api.schemas import common
 from tests.unit.freezer_api.schemas import base
 
-ANY = common.compiled({'type': 'object'})
+ANY = common.Compiled({'type': 'object'})
 
 
 def nested(depth: int) -> Any:
@@ -76,7 +76,7 @@ class TestValues(base.SchemaTestCase):
                      '\u00e9' * 11000, 'f', 'f is too large')
 
     def test_message_has_an_end(self) -> None:
-        check = common.compiled(
+        check = common.Compiled(
             {'type': 'object', 'properties': {'a': {'type': 'integer'}}})
         error = self.assertRaises(
             schemas.InvalidDocument, check, {'a': ['x' * 10000]})
@@ -84,7 +84,7 @@ class TestValues(base.SchemaTestCase):
         self.assertIn('(a)', error.message)
 
     def test_an_integer_is_neither_a_float_nor_a_boolean(self) -> None:
-        check = common.compiled(
+        check = common.Compiled(
             {'type': 'object', 'properties': {'a': common.integer()}})
         for wrong in (1.0, True, '1', None, 2 ** 31, -2 ** 31 - 1):
             self.refused(check, {'a': wrong}, 'a')
@@ -92,7 +92,7 @@ class TestValues(base.SchemaTestCase):
             check({'a': right})
 
     def test_patterns_match_whole_ascii_texts(self) -> None:
-        check = common.compiled(
+        check = common.Compiled(
             {'type': 'object', 'properties': {'a': common.ID}})
         check({'a': 'Az09_-'})
         for wrong in ('a\n', '\na', 'a b', '', '\u00e9', '\u0663', 'x' * 37):

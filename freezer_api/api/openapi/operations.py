@@ -1,0 +1,213 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What belongs to each request: its body, its answer, its errors.
+
+Methods and paths are those of the routes, who may send them is the policies'
+affair; a test holds the three together. Bodies are the very schemas that the
+API checks them with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+
+from freezer_api.api.openapi import answers
+from freezer_api.domain import events
+from freezer_api.domain import search
+from freezer_api.schemas import actions
+from freezer_api.schemas import backups
+from freezer_api.schemas import clients
+from freezer_api.schemas import common
+from freezer_api.schemas import jobs
+from freezer_api.schemas import maintenance
+from freezer_api.schemas import runs
+from freezer_api.schemas import sessions
+
+Schema = common.Schema
+
+_OBJECTS: Schema = {
+    'type': ['array', 'null'], 'items': {'type': 'object'}}
+
+SEARCH: Schema = {
+    'type': 'object',
+    'properties': {
+        'match': {
+            **_OBJECTS,
+            'prefixItems': [{
+                'type': 'object',
+                'properties': {search.ALL: common.text()}}]},
+        'match_not': _OBJECTS}}
+
+
+def _with_defaults(schema: Schema) -> Schema:
+    # They are filled into the actions before those are checked.
+    return {**schema, 'properties': {
+        **schema['properties'], 'action_defaults': {'type': 'object'}}}
+
+
+JOB_CREATE = _with_defaults(jobs.CREATE.schema)
+JOB_UPDATE = _with_defaults(jobs.UPDATE.schema)
+
+EVENT: Schema = {
+    'type': 'object', 'minProperties': 1, 'maxProperties': 1,
+    'propertyNames': {'enum': list(events.EVENTS)}}
+
+SESSION_ACTION: Schema = {
+    'type': 'object', 'minProperties': 1, 'maxProperties': 1,
+    'additionalProperties': False,
+    'properties': {name: check.schema
+                   for name, check in sessions.ACTIONS.items()}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """What a method does on a path.
+
+    :ivar status: of success
+    :ivar answer: the body of success, None where there is none
+    :ivar request: the body of the request, None where none is read
+    :ivar optional: whether a request without a body means ``{}``
+    :ivar query: the names of its query parameters
+    :ivar errors: what can go wrong besides what can with every request
+    :ivar new_id: what the last id of the path must look like, where the
+        caller chooses it
+    """
+
+    status: int
+    answer: Schema | None = None
+    request: Schema | None = None
+    optional: bool = False
+    query: tuple[str, ...] = ()
+    errors: tuple[int, ...] = ()
+    new_id: Schema | None = None
+
+
+PAGE = ('limit', 'offset')
+_LIST = (*PAGE, 'marker')
+
+
+def _list(name: str, item: Schema, *query: str) -> Operation:
+    return Operation(200, answers.list_of(name, item), SEARCH, True,
+                     (*_LIST, *query))
+
+
+def _show(document: Schema) -> Operation:
+    return Operation(200, document, errors=(404,))
+
+
+_VERSION_0: Schema = {'const': 0}
+_JOB_ERRORS = (409, 422)
+
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ('GET', '/clients'): _list('clients', answers.CLIENT),
+    ('POST', '/clients'): Operation(
+        201, answers.id_of('client_id'), clients.CREATE.schema,
+        errors=(409, 422)),
+    ('GET', '/clients/{client_id}'): _show(answers.CLIENT),
+    ('DELETE', '/clients/{client_id}'): Operation(204, errors=(409,)),
+    ('POST', '/clients/{client_id}/claims'): Operation(
+        200, answers.CLAIMED, runs.CLAIM.schema, errors=(404,)),
+    ('PATCH', '/clients/{client_id}/runs/{run_id}'): Operation(
+        200, answers.REPORTED, runs.REPORT.schema, errors=(404, 409)),
+
+    ('GET', '/jobs'): _list('jobs', answers.JOB, 'all_projects'),
+    ('POST', '/jobs'): Operation(
+        201, answers.id_of('job_id'), JOB_CREATE, errors=_JOB_ERRORS),
+    ('GET', '/jobs/{job_id}'): _show(answers.JOB),
+    ('PATCH', '/jobs/{job_id}'): Operation(
+        200, answers.changed('job_id', _VERSION_0), JOB_UPDATE, True,
+        errors=(404, *_JOB_ERRORS)),
+    ('POST', '/jobs/{job_id}'): Operation(
+        201, answers.changed('job_id'), JOB_CREATE, errors=_JOB_ERRORS,
+        new_id=common.ID),
+    ('DELETE', '/jobs/{job_id}'): Operation(204),
+    ('POST', '/jobs/{job_id}/event'): Operation(
+        202, answers.RESULT, EVENT, errors=(404, 422)),
+    ('GET', '/jobs/{job_id}/runs'): Operation(
+        200, answers.list_of('runs', answers.RUN), query=PAGE,
+        errors=(404,)),
+
+    ('GET', '/actions'): _list('actions', answers.LISTED_ACTION),
+    ('POST', '/actions'): Operation(
+        201, answers.id_of('action_id'), actions.CREATE.schema,
+        errors=(409,)),
+    ('GET', '/actions/{action_id}'): _show(answers.ACTION),
+    ('PATCH', '/actions/{action_id}'): Operation(
+        200, answers.changed('action_id'), actions.UPDATE.schema, True,
+        errors=(404, *_JOB_ERRORS)),
+    ('POST', '/actions/{action_id}'): Operation(
+        201, answers.changed('action_id'), actions.CREATE.schema,
+        errors=_JOB_ERRORS,
+        new_id=actions.CREATE.schema['properties']['action_id']),
+    ('DELETE', '/actions/{action_id}'): Operation(204),
+
+    ('GET', '/sessions'): _list('sessions', answers.SESSION),
+    ('POST', '/sessions'): Operation(
+        201, answers.id_of('session_id'), sessions.CREATE.schema),
+    ('GET', '/sessions/{session_id}'): _show(answers.SESSION),
+    ('PATCH', '/sessions/{session_id}'): Operation(
+        200, answers.changed('session_id', _VERSION_0),
+        sessions.UPDATE.schema, True, errors=(404,)),
+    ('POST', '/sessions/{session_id}'): Operation(
+        201, answers.changed('session_id'), sessions.CREATE.schema,
+        errors=(409,), new_id=common.ID),
+    ('DELETE', '/sessions/{session_id}'): Operation(204),
+    ('POST', '/sessions/{session_id}/action'): Operation(
+        202, answers.SESSION_ACTION, SESSION_ACTION, errors=(404, 405)),
+    ('PUT', '/sessions/{session_id}/jobs/{job_id}'): Operation(
+        204, errors=(404, *_JOB_ERRORS)),
+    ('DELETE', '/sessions/{session_id}/jobs/{job_id}'): Operation(
+        204, errors=(404,)),
+
+    ('GET', '/backups'): _list('backups', answers.BACKUP),
+    ('POST', '/backups'): Operation(
+        201, answers.id_of('backup_id'), backups.CREATE.schema),
+    ('GET', '/backups/{backup_id}'): _show(answers.BACKUP),
+    ('PATCH', '/backups/{backup_id}'): Operation(
+        200, answers.BACKUP, backups.UPDATE.schema, errors=(404,)),
+    ('DELETE', '/backups/{backup_id}'): Operation(204, errors=(404,)),
+
+    ('POST', '/maintenance'): Operation(
+        200, answers.MAINTENANCE, maintenance.RUN.schema, True),
+}
+
+#: What is called by name in the document, wherever it occurs.
+SCHEMAS: Mapping[str, Schema] = {
+    'Action': answers.ACTION,
+    'ActionCreate': actions.CREATE.schema,
+    'ActionUpdate': actions.UPDATE.schema,
+    'Backup': answers.BACKUP,
+    'BackupCreate': backups.CREATE.schema,
+    'BackupUpdate': backups.UPDATE.schema,
+    'Claim': runs.CLAIM.schema,
+    'Claimed': answers.CLAIMED,
+    'ClaimedRun': answers.CLAIMED_RUN,
+    'Client': answers.CLIENT,
+    'ClientCreate': clients.CREATE.schema,
+    'Error': answers.ERROR,
+    'Event': EVENT,
+    'FreezerAction': actions.FREEZER_ACTION,
+    'Job': answers.JOB,
+    'JobCreate': JOB_CREATE,
+    'JobSchedule': jobs.JOB_SCHEDULE,
+    'JobUpdate': JOB_UPDATE,
+    'Report': runs.REPORT.schema,
+    'Run': answers.RUN,
+    'Search': SEARCH,
+    'Session': answers.SESSION,
+    'SessionAction': SESSION_ACTION,
+    'SessionCreate': sessions.CREATE.schema,
+    'SessionUpdate': sessions.UPDATE.schema,
+    'Step': runs.STEP,
+}
