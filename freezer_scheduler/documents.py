@@ -22,16 +22,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import enum
-import json
 from typing import Any
+
+from freezer_scheduler import fitting
 
 # Texts of a report, in characters; one report holds many of them.
 _REASON = 1000
 _STEP_REASON = 400
-_SHORT_REASON = 40
 
-# The API takes no longer list of actions than 64 KiB.
-_MOST_BYTES = 60 * 1024
+# As many parts as fit, each told whole but for its reason. Actions and parts
+# together are no more than a job may have actions.
+MOST_PARTS = 200
+MOST_STEPS = 256
 
 
 class Event(enum.StrEnum):
@@ -58,6 +60,9 @@ class StepState(enum.StrEnum):
                         StepState.SKIPPED, StepState.ABORTED)
 
 
+_FINAL = frozenset(str(state) for state in StepState if state.final)
+
+
 class RunState(enum.StrEnum):
     """What a report says of the whole run."""
 
@@ -71,9 +76,20 @@ class Malformed(Exception):
     """A document that the API sent cannot be read."""
 
 
+# Of a step: what a part has of its action, and what is only stored where it
+# says something.
+_OF_ACTION = ('action_id', 'position')
+_ADDED = ('retry_at', 'parts')
+
+
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One action of a run as it is stored; times are epoch seconds."""
+    """One action of a run as it is stored; times are epoch seconds.
+
+    :ivar retry_at: when the next try is due, while it waits for one
+    :ivar parts: the steps of an action of several volumes, a volume each;
+        they have the action's id and position
+    """
 
     action_id: str
     position: int
@@ -85,12 +101,46 @@ class Step:
     cinder_backup_id: str | None = None
     started_at: int | None = None
     ended_at: int | None = None
+    retry_at: int | None = None
+    parts: tuple[Step, ...] = ()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether Cinder may be at work for it."""
+        return not self.state.final and self.state is not StepState.PENDING
+
+    def begun(self) -> Step:
+        """Return it with a try begun.
+
+        One that waited for something else, such as a busy volume, goes on
+        with the try that it was at.
+        """
+        if self.tries and self.retry_at is None:
+            return self
+        return dataclasses.replace(self, tries=self.tries + 1, retry_at=None)
+
+    @property
+    def leaves(self) -> tuple[Step, ...]:
+        """The steps of single volumes: the parts, or the step itself."""
+        return self.parts or (self,)
 
     def to_document(self) -> dict[str, Any]:
-        document = dataclasses.asdict(self)
+        document = {field.name: getattr(self, field.name)
+                    for field in dataclasses.fields(self)}
         document['state'] = str(self.state)
-        document['reason'] = shortened(self.reason, _STEP_REASON)
+        # Where there are parts, it holds the reasons of several.
+        document['reason'] = shortened(
+            self.reason, _REASON if self.parts else _STEP_REASON)
+        document['parts'] = [part.to_part() for part in self.parts]
+        for key in _ADDED:
+            if not document[key]:
+                del document[key]
         return document
+
+    def to_part(self) -> dict[str, Any]:
+        """Return it as one of the parts of an action."""
+        return {key: value for key, value in self.to_document().items()
+                if value is not None and key not in _OF_ACTION}
 
     @classmethod
     def from_document(cls, document: object) -> Step:
@@ -100,6 +150,16 @@ class Step:
         """
         if not isinstance(document, Mapping):
             raise Malformed('a step is not an object')
+        of_action = {key: document.get(key) for key in _OF_ACTION}
+        parts = _list(document, 'parts') if 'parts' in document else []
+        return dataclasses.replace(
+            cls._read(document),
+            parts=tuple(cls._read({**part, **of_action})
+                        if isinstance(part, Mapping) else cls._read({})
+                        for part in parts))
+
+    @classmethod
+    def _read(cls, document: Mapping[str, Any]) -> Step:
         try:
             return cls(
                 action_id=_text(document, 'action_id'),
@@ -111,7 +171,8 @@ class Step:
                 backup_id=_optional_text(document, 'backup_id'),
                 cinder_backup_id=_optional_text(document, 'cinder_backup_id'),
                 started_at=_optional_number(document, 'started_at'),
-                ended_at=_optional_number(document, 'ended_at'))
+                ended_at=_optional_number(document, 'ended_at'),
+                retry_at=_optional_number(document, 'retry_at'))
         except ValueError:
             raise Malformed('a step has an unknown state') from None
 
@@ -230,40 +291,12 @@ class Report:
             'scheduler_id': scheduler_id, 'fence': fence,
             'state': str(self.state),
             'reason': shortened(self.reason, _REASON),
-            'actions': _steps(self.steps),
+            'actions': fitting.fitted(
+                [step.to_document() for step in self.steps], _FINAL),
             'backups': [backup.to_document() for backup in self.backups]}
         if self.release:
             document['release'] = True
         return document
-
-
-def _steps(steps: tuple[Step, ...]) -> list[dict[str, Any]]:
-    """Return the steps as they can be stored.
-
-    Where there are so many that they do not fit, those that have ended are
-    told shortly: nobody has to go on with them.
-    """
-    documents = [step.to_document() for step in steps]
-    if not _fit(documents):
-        documents = [{key: value for key, value in document.items()
-                      if value is not None} for document in documents]
-        for step, document in zip(steps, documents, strict=True):
-            if step.reason is not None:
-                document['reason'] = shortened(step.reason, _SHORT_REASON)
-            if step.state.final:
-                for key in ('volume_id', 'started_at', 'ended_at'):
-                    document.pop(key, None)
-    for step, document in zip(steps, documents, strict=True):
-        if _fit(documents):
-            break
-        if step.state.final:
-            document.pop('reason', None)
-            document.pop('cinder_backup_id', None)
-    return documents
-
-
-def _fit(documents: list[dict[str, Any]]) -> bool:
-    return len(json.dumps(documents)) <= _MOST_BYTES
 
 
 def _stored_steps(document: Mapping[str, Any],

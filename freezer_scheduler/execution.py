@@ -49,17 +49,20 @@ class Executor:
     :param report: stores a report with the API; raises ApiError
     :param engines: by the mode they work in
     :param offered: what this scheduler may do, asked before each action
+    :param one_more: asks for a place for another volume of a run
     """
 
     def __init__(self, report: _Report, engines: Mapping[str, base.Engine],
                  offered: Callable[[], domain_capabilities.Capabilities],
                  clock: scheduler_clock.Clock,
-                 lease_left: Callable[[runs.HeldRun], float]) -> None:
+                 lease_left: Callable[[runs.HeldRun], float],
+                 one_more: Callable[[runs.HeldRun], bool]) -> None:
         self._report = report
         self._engines = engines
         self._offered = offered
         self._clock = clock
         self._lease_left = lease_left
+        self._one_more = one_more
 
     def advance(self, held: runs.HeldRun) -> float | None:
         """Make one move.
@@ -150,7 +153,19 @@ class Executor:
         if left:
             # Their steps go with this report, so it closes their records.
             self._keep(held, outcome.closed(left, _TAKEN_OUT))
-        return not left
+            return False
+        return not self._wait_for_try(held)
+
+    def _wait_for_try(self, held: runs.HeldRun) -> bool:
+        """Wait on for a try that an earlier holder was waiting for."""
+        current = outcome.current(held.steps)
+        if (current is None or held.event is documents.Event.ABORT
+                or held.steps[current].state is not _State.PENDING):
+            return False
+        held.after = held.actions[current].retries.left(
+            held.steps[current], self._clock.wall())
+        held.idle = held.after > 0
+        return held.idle
 
     def _pass_over(self, held: runs.HeldRun) -> None:
         """Skip the actions that are not to be begun."""
@@ -185,17 +200,21 @@ class Executor:
         begins = step.state is _State.PENDING and held.memory is None
         aborting = held.event is documents.Event.ABORT
         if begins and not aborting:
-            step = dataclasses.replace(step, tries=step.tries + 1)
+            step = step.begun()
         engine, refusal = self._engine(held, action, step)
         if engine is None or held.run.trust_id is None:
-            held.steps[current] = self._ended(step, _State.FAIL, refusal)
-            held.memory, held.after = None, 0
-            return ()
+            held.steps[current] = outcome.broken_off(
+                step, refusal, int(self._clock.wall()))
+            held.memory, held.after, held.under_way = None, 0, 0
+            return outcome.closed([step], refusal)
         order = base.Order(
             run_id=held.run.run_id, job_id=held.run.job_id,
             project_id=held.run.project_id, trust_id=held.run.trust_id,
             freezer_action=action.freezer_action, step=step,
-            memory=held.memory, lease_left=lambda: self._lease_left(held))
+            memory=held.memory,
+            lease_left=lambda: self._lease_left(held),
+            retries=action.retries, room=self._room(held),
+            place=lambda: self._one_more(held))
         if aborting:
             progress = engine.abort(order)
         elif begins:
@@ -223,26 +242,35 @@ class Executor:
         engine = self._engines.get(mode) if isinstance(mode, str) else None
         return engine, f'mode {mode}: this release has no engine for it'
 
+    @staticmethod
+    def _room(held: runs.HeldRun) -> int:
+        """Return how many volumes one more action may be of.
+
+        All that is stored of a run has to fit into one cell.
+        """
+        parts = sum(len(step.parts) for step in held.steps)
+        return min(documents.MOST_PARTS,
+                   documents.MOST_STEPS - len(held.steps)) - parts
+
     def _take(self, held: runs.HeldRun, current: int, action: job.JobAction,
               progress: base.Progress) -> None:
         """Note an engine's answer, and whether there is another try."""
         step = progress.step
         held.memory, held.after = progress.memory, progress.after
+        again = None
         if (step.state is _State.FAIL and progress.retry
-                and step.tries <= action.max_retries
                 and held.event is not documents.Event.ABORT):
-            LOG.warning('Run %s: action %s, try %d of %d: %s',
-                        held.run.run_id, step.action_id, step.tries,
-                        action.max_retries + 1,
-                        documents.shortened(step.reason, _LOGGED))
-            step = dataclasses.replace(
-                step, state=_State.PENDING, ended_at=None,
-                reason=f'try {step.tries} of {action.max_retries + 1}: '
-                       f'{step.reason}')
-            held.memory, held.after = None, action.retry_interval
+            again = action.retries.after(step, self._clock.wall())
+        if again is not None:
+            LOG.warning('Run %s: action %s, %s', held.run.run_id,
+                        step.action_id,
+                        documents.shortened(again.reason, _LOGGED))
+            step = again
+            held.memory, held.after = None, action.retries.interval
         elif step.state.final:
             held.memory, held.after = None, 0
         held.idle = step.state is _State.PENDING
+        held.under_way = len([leaf for leaf in step.leaves if leaf.under_way])
         held.steps[current] = step
 
     # -- reports --
@@ -256,8 +284,7 @@ class Executor:
 
     def _break_off(self, held: runs.HeldRun, reason: str) -> None:
         steps = held.steps or held.run.steps
-        backups = outcome.closed(
-            [step for step in steps if not step.state.final], reason)
+        backups = outcome.closed(steps, reason)
         known = {backup.backup_id for backup in backups}
         # What a refused report would have told of records, at its shortest.
         backups += tuple(
@@ -266,9 +293,8 @@ class Executor:
             if backup.backup_id not in known)
         held.unstored = documents.Report(
             documents.RunState.FAIL, reason,
-            tuple(step if step.state.final else self._ended(
-                step, _State.FAIL, reason + outcome.unknown(step))
-                for step in steps),
+            tuple(outcome.broken_off(step, reason, int(self._clock.wall()))
+                  for step in steps),
             backups)
 
     def _deliver(self, held: runs.HeldRun,

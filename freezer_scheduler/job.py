@@ -22,15 +22,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 
+from freezer_scheduler import retries
+
 # What the API takes: a job that could be saved is not refused for its size.
 _MOST_ACTIONS = 256
 _LARGEST = 2 ** 31 - 1
 
 # More tries than that are not made. Nobody waits for the last one.
 _MOST_RETRIES = 1000
-
-DEFAULT_RETRIES = 0
-DEFAULT_RETRY_INTERVAL = 60
 
 
 class Unusable(Exception):
@@ -43,8 +42,7 @@ class JobAction:
 
     action_id: str
     freezer_action: Mapping[str, object]
-    max_retries: int
-    retry_interval: int
+    retries: retries.Retries
     mandatory: bool
 
 
@@ -79,10 +77,11 @@ def _read_action(number: int, document: object) -> JobAction:
     return JobAction(
         action_id=action_id,
         freezer_action=freezer_action,
-        max_retries=min(_MOST_RETRIES, _number(
-            document, 'max_retries', where, DEFAULT_RETRIES)),
-        retry_interval=_number(document, 'max_retries_interval', where,
-                               DEFAULT_RETRY_INTERVAL),
+        retries=retries.Retries(
+            most=min(_MOST_RETRIES, _number(
+                document, 'max_retries', where, retries.NONE)),
+            interval=_number(document, 'max_retries_interval', where,
+                             retries.INTERVAL)),
         mandatory=document.get('mandatory') is True)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Sequence
+import dataclasses
 
 from freezer_scheduler import documents
 
@@ -49,8 +50,11 @@ def of_run(steps: Sequence[documents.Step],
 def unknown(step: documents.Step) -> str:
     """Return what is not known of a step that nobody follows any more.
 
-    :returns: words to be put behind a reason; empty where all is known
+    :returns: words to be put behind a reason; empty where all is known, and
+        where it is the parts that say so
     """
+    if step.parts:
+        return ''
     if step.state is _State.SUBMITTED:
         if step.backup_id is None:
             return '; how the restore ended is not known'
@@ -67,4 +71,16 @@ def closed(steps: Iterable[documents.Step],
     return tuple(
         documents.Backup(step.backup_id, 'error',
                          {'fail_reason': reason + unknown(step)})
-        for step in steps if step.backup_id)
+        for parent in steps for step in parent.leaves
+        if step.backup_id and not step.state.final)
+
+
+def broken_off(step: documents.Step, reason: str,
+               now: int) -> documents.Step:
+    """Return a step as failed, with all of its parts that had not ended."""
+    if step.state.final:
+        return step
+    return dataclasses.replace(
+        step, state=_State.FAIL, reason=reason + unknown(step), ended_at=now,
+        retry_at=None, parts=tuple(broken_off(part, reason, now)
+                                   for part in step.parts))

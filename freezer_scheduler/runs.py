@@ -18,6 +18,10 @@ which it keeps through the short waits between its moves. Where it only waits,
 for another try, for a busy volume, or for long, it gives the place up and
 lines up again when it is due. So what one project waits for costs the others
 nothing. Each project has a line of its own, and the projects take turns.
+
+A run of several volumes has a place for each that is under way. The first is
+the run's own; another is given only while one is free, which is when nobody
+in line may have it.
 """
 
 from __future__ import annotations
@@ -42,7 +46,7 @@ _STALE = 100
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How many runs may have a place at one time."""
+    """How many places there are."""
 
     total: int
     per_project: int
@@ -59,6 +63,8 @@ class HeldRun:
     :ivar unstored: a report the API has not taken yet
     :ivar after: seconds to wait once the report is stored
     :ivar idle: whether nothing of it is under way while it waits
+    :ivar under_way: how many of its volumes are
+    :ivar places: how many the table counts for it
     """
 
     run: documents.Run
@@ -72,12 +78,13 @@ class HeldRun:
     unstored: documents.Report | None = None
     after: float = 0
     idle: bool = False
+    under_way: int = 0
     bad_end: bool = False
     failures: int = 0
 
     # Kept by the table.
     busy: bool = False
-    placed: bool = False
+    places: int = 0
     lined_up: bool = False
     again: bool = False
     due: int = 0
@@ -117,7 +124,8 @@ class Runs:
 
     def add(self, run: documents.Run, lease_until: float) -> None:
         """Hold a run that was claimed."""
-        held = HeldRun(run, lease_until, run.event)
+        held = HeldRun(run, lease_until, run.event, under_way=sum(
+            leaf.under_way for step in run.steps for leaf in step.leaves))
         with self._changed:
             before = self._table.get(run.run_id)
             self._table[run.run_id] = held
@@ -193,6 +201,20 @@ class Runs:
                     return None
                 self._changed.wait(self._until_due())
 
+    def one_more(self, held: HeldRun) -> bool:
+        """Give a run that was taken a place for one more volume.
+
+        What it has no volume for, it loses when it is given back.
+
+        :returns: whether one was free
+        """
+        with self._changed:
+            if not held.places or not self._free(held.run.project_id,
+                                                 self._limits()):
+                return False
+            self._give_places(held, held.places + 1)
+            return True
+
     def done(self, held: HeldRun, after: float | None) -> None:
         """Give a run back.
 
@@ -204,14 +226,15 @@ class Runs:
                 self._finish(held)
             elif self._stopping:
                 pass
-            elif held.again:
-                self._push(held, 0)
-            elif held.idle or after > _LONGEST_HOLD:
-                self._leave_place(held)
+            elif not held.again and (held.idle or after > _LONGEST_HOLD):
+                self._give_places(held, 0)
                 self._push(held, after)
                 self._admit()
             else:
-                self._push(held, after)
+                if held.places:
+                    self._give_places(held, max(1, held.under_way))
+                self._push(held, 0 if held.again else after)
+                self._admit()
             self._changed.notify_all()
 
     # -- inside the lock --
@@ -227,7 +250,7 @@ class Runs:
         """Forget a run that is not in the table any more."""
         project_id = held.run.project_id
         held.due = 0
-        self._leave_place(held)
+        self._give_places(held, 0)
         if held.lined_up:
             held.lined_up = False
             queue = self._waiting[project_id]
@@ -236,14 +259,17 @@ class Runs:
                 del self._waiting[project_id]
         self._admit()
 
-    def _leave_place(self, held: HeldRun) -> None:
-        if not held.placed:
-            return
+    def _give_places(self, held: HeldRun, places: int) -> None:
+        """Have a run count as so many, whatever the limits."""
         project_id = held.run.project_id
-        held.placed = False
-        self._placed[project_id] -= 1
+        self._placed[project_id] += places - held.places
+        held.places = places
         if not self._placed[project_id]:
             del self._placed[project_id]
+
+    def _free(self, project_id: str, limits: Limits) -> bool:
+        return (self._placed.total() < limits.total
+                and self._placed[project_id] < limits.per_project)
 
     def _enqueue(self, held: HeldRun) -> None:
         """Line up for a place."""
@@ -262,15 +288,16 @@ class Runs:
             for project_id in list(self._waiting):
                 if self._placed.total() >= limits.total:
                     return
-                if self._placed[project_id] >= limits.per_project:
+                if not self._free(project_id, limits):
                     continue
                 queue = self._waiting.pop(project_id)
                 held = queue.popleft()
                 if queue:
                     # To the end of the line.
                     self._waiting[project_id] = queue
-                held.lined_up, held.placed = False, True
-                self._placed[project_id] += 1
+                held.lined_up = False
+                # Of one that was taken over, more may be under way.
+                self._give_places(held, max(1, held.under_way))
                 self._push(held, 0)
                 let_in = True
 
@@ -288,7 +315,7 @@ class Runs:
     def _hurry(self, held: HeldRun) -> None:
         if held.busy:
             held.again = True
-        elif held.placed:
+        elif held.places:
             self._push(held, 0)
         elif not held.lined_up:
             self._enqueue(held)
@@ -303,7 +330,7 @@ class Runs:
                 return None
             else:
                 heapq.heappop(self._heap)
-                if held.placed:
+                if held.places:
                     return held
                 self._enqueue(held)
         return None

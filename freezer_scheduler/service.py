@@ -84,7 +84,7 @@ class Service:
                 self._registration.client_id, run_id, fence, report),
             engines={'cindernative': engine},
             offered=lambda: self._registration.offered, clock=clock,
-            lease_left=self._runs.lease_left)
+            lease_left=self._runs.lease_left, one_more=self._runs.one_more)
         self._claimer = claims.Claimer(
             self._api, self._registration, self._runs,
             lambda: self._settings, clock)

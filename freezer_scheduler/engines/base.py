@@ -26,6 +26,7 @@ import dataclasses
 from typing import Protocol
 
 from freezer_scheduler import documents
+from freezer_scheduler import retries
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Order:
         new try, and after a restart or a take-over: then only ``step`` is
         known, and what became of a request that was under way is not
     :ivar lease_left: seconds for which the run is certainly ours
+    :ivar retries: for an action of several volumes, each of which has tries
+        of its own; all others are tried again by who calls
+    :ivar room: of how many volumes the action may be
+    :ivar place: asks for a place for one more volume beside those under way;
+        the first one has the run's own
     """
 
     run_id: str
@@ -47,6 +53,10 @@ class Order:
     step: documents.Step
     memory: object
     lease_left: Callable[[], float]
+    retries: retries.Retries = dataclasses.field(
+        default_factory=retries.Retries)
+    room: int = documents.MOST_PARTS
+    place: Callable[[], bool] = lambda: True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,3 +91,11 @@ class Engine(Protocol):
 
     def abort(self, order: Order) -> Progress:
         """Go on towards the end that leaves the least behind."""
+
+    def forsaken(self, order: Order) -> Progress | None:
+        """Clear away what was begun for a run that is another's now.
+
+        Its step is not stored any more.
+
+        :returns: when to be called again; None when nothing is left to do
+        """

@@ -124,7 +124,7 @@ def ended(step: documents.Step, state: documents.StepState,
           ) -> documents.Step:
     """Return a step that has come to an end now."""
     return dataclasses.replace(step, state=state, reason=reason,
-                               ended_at=int(clock.wall()))
+                               ended_at=int(clock.wall()), retry_at=None)
 
 
 def not_used(now: int, hostname: str) -> dict[str, typing.Any]:

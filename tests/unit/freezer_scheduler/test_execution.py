@@ -83,7 +83,8 @@ class Case(testtools.TestCase):
         self.offered = capabilities.CINDER_NATIVE
         self.executor = execution.Executor(
             self.report, {'cindernative': self.engine},
-            lambda: self.offered, self.clock, lambda held: 60)
+            lambda: self.offered, self.clock, lambda held: 60,
+            lambda held: True)
 
     def report(self, run_id, fence, report):
         if self.faults:

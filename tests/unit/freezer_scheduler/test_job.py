@@ -55,13 +55,14 @@ class TestJob(testtools.TestCase):
         for keys in ({}, {'max_retries': None, 'max_retries_interval': None}):
             [action] = job.read_actions(document(**keys))
             self.assertEqual((0, 60, False), (
-                action.max_retries, action.retry_interval, action.mandatory))
+                action.retries.most, action.retries.interval,
+                action.mandatory))
 
     def test_given_numbers(self):
         [action] = job.read_actions(document(
             max_retries=3, max_retries_interval=0, mandatory=True))
         self.assertEqual((3, 0, True), (
-            action.max_retries, action.retry_interval, action.mandatory))
+            action.retries.most, action.retries.interval, action.mandatory))
 
     def test_numbers_that_are_none(self):
         for key in ('max_retries', 'max_retries_interval'):
@@ -72,8 +73,8 @@ class TestJob(testtools.TestCase):
     def test_numbers_that_the_api_takes(self):
         [action] = job.read_actions(document(
             max_retries=2 ** 31 - 1, max_retries_interval=2 ** 31 - 1))
-        self.assertEqual(1000, action.max_retries)
-        self.assertEqual(2 ** 31 - 1, action.retry_interval)
+        self.assertEqual(1000, action.retries.most)
+        self.assertEqual(2 ** 31 - 1, action.retries.interval)
         with testtools.ExpectedException(job.Unusable, '.*max_retries.*'):
             job.read_actions(document(max_retries=2 ** 31))
 
