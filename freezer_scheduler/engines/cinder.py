@@ -19,6 +19,7 @@ from freezer_scheduler.engines import base
 from freezer_scheduler.engines import cinder_action
 from freezer_scheduler.engines import cinder_backup
 from freezer_scheduler.engines import cinder_follow
+from freezer_scheduler.engines import cinder_forsaken
 from freezer_scheduler.engines import cinder_restore
 from freezer_scheduler.engines import cinder_step
 from freezer_scheduler.engines import cinder_submit
@@ -45,6 +46,13 @@ class CinderEngine:
 
     def abort(self, order: base.Order) -> base.Progress:
         return self._go_on(order, aborting=True)
+
+    def forsaken(self, order: base.Order) -> base.Progress | None:
+        memory = order.memory
+        if not isinstance(memory, cinder_backup.Memory):
+            return None
+        return cinder_forsaken.Forsaken(self._tools, order, memory,
+                                        aborting=False).look()
 
     def _go_on(self, order: base.Order, aborting: bool) -> base.Progress:
         kind = _kind(order)

@@ -34,6 +34,14 @@ LOG = logging.getLogger(__name__)
 
 _State = documents.StepState
 
+# Two backups with the same of these were made for one action of one run.
+MARKS = ('created_by', 'freezer_run_id', 'freezer_action_id',
+         'freezer_backup_id')
+
+# While it is restored from it is as good as available.
+USABLE = frozenset(('available', 'restoring'))
+PROMISING = USABLE | {'creating'}
+
 
 class Phase(enum.Enum):
     """Where a try stands, as only this process knows it.
@@ -166,6 +174,27 @@ class BackupStep(cinder_step.CinderStep):
     def _of_this_try(self, backup: cinder_client.CinderBackup) -> bool:
         return all(backup.metadata.get(key) == value
                    for key, value in self._marks().items())
+
+    def _made(self) -> list[cinder_client.CinderBackup]:
+        """Ask Cinder what it has made for this action, newest first."""
+        return [backup for backup
+                in self._client.backups(self._step.volume_id or '')
+                if self._of_this_step(backup)]
+
+    def _of_this_step(self, backup: cinder_client.CinderBackup) -> bool:
+        marks = self._marks()
+        return all(marks[key] and backup.metadata.get(key) == marks[key]
+                   for key in MARKS)
+
+    def _oldest_promising(self, made: list[cinder_client.CinderBackup],
+                          ) -> cinder_client.CinderBackup | None:
+        """Return the one to go on with, of those made for this action.
+
+        What another try made may come late, but not in error.
+        """
+        return next((backup for backup in reversed(made)
+                     if self._of_this_try(backup)
+                     or backup.status in PROMISING), None)
 
     def _of_this_run(self, backup: cinder_client.CinderBackup) -> bool:
         """Whether it is ours to delete."""

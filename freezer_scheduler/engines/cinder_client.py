@@ -76,6 +76,7 @@ class CinderBackup:
     container: str | None
     availability_zone: str | None
     metadata: Mapping[str, str]
+    has_dependents: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -299,7 +300,8 @@ def _backup(document: Any) -> CinderBackup:
         created_at=_date(document.get('created_at')),
         container=document.get('container'),
         availability_zone=document.get('availability_zone'),
-        metadata=metadata if isinstance(metadata, dict) else {})
+        metadata=metadata if isinstance(metadata, dict) else {},
+        has_dependents=document.get('has_dependent_backups') is True)
 
 
 def _status(document: Mapping[str, Any]) -> str:

@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from oslo_log import log as logging
 
 from freezer_scheduler import documents
@@ -21,6 +23,7 @@ from freezer_scheduler.engines import base
 from freezer_scheduler.engines import cinder_action
 from freezer_scheduler.engines import cinder_backup
 from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines import cinder_duplicates
 from freezer_scheduler.engines import cinder_step
 
 LOG = logging.getLogger(__name__)
@@ -41,8 +44,9 @@ class Follow(cinder_backup.BackupStep):
                 raise
             if self._aborting:
                 return self._leave('its backup is deleted')
-            return self._fail(f'Cinder\'s backup {cinder_id} was deleted '
-                              f'before it was finished')
+            return self._another() or self._fail(
+                f'Cinder\'s backup {cinder_id} was deleted before it was '
+                f'finished')
         if not self._of_this_run(backup):
             return self._fail(f'Cinder\'s backup {cinder_id} is not one of '
                               f'this run')
@@ -51,20 +55,46 @@ class Follow(cinder_backup.BackupStep):
         return self._judge(backup)
 
     def _judge(self, backup: cinder_client.CinderBackup) -> base.Progress:
-        # While it is restored from it is as good as available.
-        if backup.status in ('available', 'restoring'):
-            return self._done(backup)
+        if backup.status in cinder_backup.USABLE:
+            return self._alone(backup)
         if backup.status == 'error':
-            return self._fail(
+            return self._another() or self._fail(
                 f'Cinder\'s backup {backup.id} ended in error: '
                 f'{backup.fail_reason or "no reason given"}', retry=True)
         if backup.status in ('deleting', 'error_deleting'):
-            return self._fail(f'Cinder\'s backup {backup.id} is being '
-                              f'deleted by somebody')
+            return self._another() or self._fail(
+                f'Cinder\'s backup {backup.id} is being deleted by somebody')
         if self._too_long(self._memory.wait):
             return self._fail(
                 f'Cinder\'s backup {backup.id} is still {backup.status} '
                 f'after {self._limits.backup_timeout:.0f} seconds')
+        return self._again()
+
+    def _alone(self, backup: cinder_client.CinderBackup) -> base.Progress:
+        """End with one backup, however many were made for this action."""
+        found = cinder_duplicates.choose(self._made())
+        if found is None:
+            return self._done(backup)
+        self._step = dataclasses.replace(
+            self._step, cinder_backup_id=found.kept.id)
+        waits = found.passing or not self._may_write()
+        if self._may_write():
+            waits |= cinder_duplicates.delete(found, self._client,
+                                              self._order.run_id)
+        if waits and not self._too_long(self._memory.wait):
+            return self._again()
+        return self._done(found.kept)
+
+    def _another(self) -> base.Progress | None:
+        """Go on with another backup of this action, if there is one."""
+        other = self._oldest_promising([
+            backup for backup in self._made()
+            if backup.id != self._step.cinder_backup_id
+            and backup.status in cinder_backup.PROMISING])
+        if other is None:
+            return None
+        self._step = dataclasses.replace(self._step,
+                                         cinder_backup_id=other.id)
         return self._again()
 
     def _done(self, backup: cinder_client.CinderBackup) -> base.Progress:

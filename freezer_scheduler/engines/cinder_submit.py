@@ -31,6 +31,7 @@ from freezer_scheduler.engines import base
 from freezer_scheduler.engines import cinder_action
 from freezer_scheduler.engines import cinder_backup
 from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines import cinder_duplicates
 from freezer_scheduler.engines import cinder_step
 
 LOG = logging.getLogger(__name__)
@@ -63,11 +64,15 @@ class Submit(cinder_backup.BackupStep):
         """Read the action, clear up after the last try, store the intent."""
         action = self._action()
         self._clear_last_try()
-        full = self._memory.full or not action.incremental
-        if not full:
-            available = self._client.backups(action.volume_id or '',
-                                             'available')
-            full = next(available, None) is None
+        there = list(self._client.backups(action.volume_id or ''))
+        made = self._oldest_promising(
+            list(filter(self._of_this_step, there)))
+        if made is not None:
+            # A request of an earlier try came late.
+            return self._submitted(made.id)
+        corrected = self._clear_duplicates(there)
+        full = (self._memory.full or not action.incremental
+                or not any(backup.status == 'available' for backup in there))
         self._step = dataclasses.replace(
             self._step, state=_State.SUBMITTING, reason=None,
             volume_id=action.volume_id,
@@ -78,7 +83,8 @@ class Submit(cinder_backup.BackupStep):
             self._step, memory=dataclasses.replace(
                 self._memory, phase=_Phase.READY, full=full,
                 nothing_since=None, wait=cinder_step.Wait(self._now())),
-            backups=self._record('creating', **self._intent(action)))
+            backups=corrected
+            + self._record('creating', **self._intent(action)))
 
     def _clear_last_try(self) -> None:
         """Delete what an earlier try left in error; it is of no use."""
@@ -92,10 +98,35 @@ class Submit(cinder_backup.BackupStep):
             LOG.info('Run %s: backup %s of an earlier try stays: %s',
                      self._order.run_id, failed, error)
 
+    def _clear_duplicates(self, there: list[cinder_client.CinderBackup],
+                          ) -> tuple[documents.Backup, ...]:
+        """Delete what requests that came late have made beside others.
+
+        :returns: what is to be told of records, where they are this job's
+        """
+        if not self._may_write():
+            return ()
+        corrected = []
+        for found in cinder_duplicates.among(there):
+            marks = found.kept.metadata
+            if (cinder_duplicates.delete(found, self._client,
+                                         self._order.run_id)
+                    and marks.get('freezer_job_id') == self._order.job_id):
+                corrected.append(documents.Backup(
+                    marks['freezer_backup_id'], 'available',
+                    {'cinder_backup_id': found.kept.id}))
+        return tuple(corrected)
+
     def _busy(self) -> base.Progress:
-        """Wait until Cinder is done with the volume."""
+        """Wait until Cinder is done with the volume.
+
+        It may have been busy with what an earlier request of this try made.
+        """
         status = self._client.volume_status(self._step.volume_id or '')
         if status not in cinder_step.BUSY:
+            made = self._oldest_promising(self._made())
+            if made is not None:
+                return self._submitted(made.id)
             return base.Progress(
                 dataclasses.replace(self._step, state=_State.SUBMITTING,
                                     reason=None),
@@ -174,15 +205,9 @@ class Submit(cinder_backup.BackupStep):
         if self._too_long(self._memory.wait):
             return self._give_up('Cinder did not show in time what it did',
                                  retry=False)
-        found = [backup for backup
-                 in self._client.backups(self._step.volume_id or '')
-                 if self._of_this_try(backup)]
-        if found:
-            # Newest first; the oldest is the one that was meant.
-            for late in found[:-1]:
-                LOG.error('Run %s: Cinder made backup %s besides %s',
-                          self._order.run_id, late.id, found[-1].id)
-            return self._submitted(found[-1].id)
+        made = self._oldest_promising(self._made())
+        if made is not None:
+            return self._submitted(made.id)
         nothing_since = self._memory.nothing_since
         if nothing_since is None:
             return self._again(nothing_since=self._now())

@@ -19,6 +19,7 @@ the scheduler does: it calls, stores the answer, lets time pass, calls again.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import logging
 
 import fixtures
@@ -105,3 +106,13 @@ class Case(testtools.TestCase):
     def records(self):
         return [backup for progress in self.stored
                 for backup in progress.backups]
+
+
+def backup(backup_id, status='available', age=0):
+    """Return a backup as the client shows it, so many seconds old."""
+    return cinder_client.CinderBackup(
+        id=backup_id, status=status, volume_id=fakes.VOLUME,
+        fail_reason=None, is_incremental=False, size=1,
+        created_at=datetime.datetime.fromtimestamp(10_000 - age,
+                                                   datetime.UTC),
+        container=None, availability_zone=None, metadata={})

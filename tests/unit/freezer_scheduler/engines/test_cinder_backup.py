@@ -461,6 +461,7 @@ class TestTakenOver(cases.Case):
                  'freezer_step': '0.1',
                  'freezer_backup_id': progress.step.backup_id}
         first = self.cloud.add_backup('creating', metadata=marks)
+        self.clock.sleep(1)
         self.cloud.add_backup('creating', metadata=marks)
         progress, _order = self.take_over(progress.step)
         self.assertEqual(first['id'], progress.step.cinder_backup_id)
