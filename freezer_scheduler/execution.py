@@ -71,6 +71,8 @@ class Executor:
             this scheduler
         """
         try:
+            if held.lost or held.forsaken:
+                return self._forsake(held)
             if held.unstored is None:
                 self._move(held)
             if held.unstored is None:
@@ -207,14 +209,7 @@ class Executor:
                 step, refusal, int(self._clock.wall()))
             held.memory, held.after, held.under_way = None, 0, 0
             return outcome.closed([step], refusal)
-        order = base.Order(
-            run_id=held.run.run_id, job_id=held.run.job_id,
-            project_id=held.run.project_id, trust_id=held.run.trust_id,
-            freezer_action=action.freezer_action, step=step,
-            memory=held.memory,
-            lease_left=lambda: self._lease_left(held),
-            retries=action.retries, room=self._room(held),
-            place=lambda: self._one_more(held))
+        order = self._order(held, action, step, held.run.trust_id)
         if aborting:
             progress = engine.abort(order)
         elif begins:
@@ -223,6 +218,17 @@ class Executor:
             progress = engine.poll(order)
         self._take(held, current, action, progress)
         return progress.backups
+
+    def _order(self, held: runs.HeldRun, action: job.JobAction,
+               step: documents.Step, trust_id: str) -> base.Order:
+        return base.Order(
+            run_id=held.run.run_id, job_id=held.run.job_id,
+            project_id=held.run.project_id, trust_id=trust_id,
+            freezer_action=action.freezer_action, step=step,
+            memory=held.memory,
+            lease_left=lambda: self._lease_left(held),
+            retries=action.retries, room=self._room(held),
+            place=lambda: self._one_more(held))
 
     def _engine(self, held: runs.HeldRun, action: job.JobAction,
                 step: documents.Step) -> tuple[base.Engine | None, str]:
@@ -301,7 +307,7 @@ class Executor:
                  report: documents.Report) -> float | None:
         run = held.run
         if held.lost:
-            return None
+            return self._forsake(held)
         try:
             event = self._report(run.run_id, run.fence, report)
         except freezer_api.ApiError as error:
@@ -311,7 +317,7 @@ class Executor:
         if isinstance(problem, freezer_api.StaleFence):
             LOG.warning('Run %s belongs to another scheduler now',
                         run.run_id)
-            return None
+            return self._forsake(held)
         if isinstance(problem, freezer_api.ApiRefused) and not (
                 problem.status == 403
                 or problem.code == 'client_not_found'):
@@ -323,6 +329,22 @@ class Executor:
             LOG.warning('Run %s: the report is kept: %s', run.run_id,
                         problem)
         return min(2.0 ** min(held.failures - 1, 10), _LONGEST_BACKOFF)
+
+    def _forsake(self, held: runs.HeldRun) -> float | None:
+        """Report nothing more; have the engine clear up behind itself."""
+        held.forsaken = True
+        current = outcome.current(held.steps)
+        if (current is None or held.memory is None
+                or held.run.trust_id is None):
+            return None
+        action, step = held.actions[current], held.steps[current]
+        engine, _refusal = self._engine(held, action, step)
+        progress = None if engine is None else engine.forsaken(
+            self._order(held, action, step, held.run.trust_id))
+        if progress is None:
+            return None
+        held.memory = progress.memory
+        return progress.after
 
     def _stored(self, held: runs.HeldRun, report: documents.Report,
                 event: documents.Event | None) -> float | None:

@@ -63,6 +63,8 @@ class HeldRun:
     :ivar unstored: a report the API has not taken yet
     :ivar after: seconds to wait once the report is stored
     :ivar idle: whether nothing of it is under way while it waits
+    :ivar forsaken: whether it is another scheduler's, and all that is left
+        to do is to clear up
     :ivar under_way: how many of its volumes are
     :ivar places: how many the table counts for it
     """
@@ -80,6 +82,7 @@ class HeldRun:
     idle: bool = False
     under_way: int = 0
     bad_end: bool = False
+    forsaken: bool = False
     failures: int = 0
 
     # Kept by the table.
@@ -157,7 +160,10 @@ class Runs:
             if held is None:
                 return False
             held.lost = True
-            if not held.busy:
+            if held.memory is not None:
+                # The worker sees what this process left behind.
+                self._hurry(held)
+            elif not held.busy:
                 self._drop(held)
             return True
 
@@ -222,7 +228,8 @@ class Runs:
         """
         with self._changed:
             held.busy = False
-            if held.lost or after is None:
+            over = held.lost and held.memory is None
+            if after is None or over or held.successor is not None:
                 self._finish(held)
             elif self._stopping:
                 pass

@@ -69,6 +69,12 @@ class FakeEngine:
         return base.Progress(dataclasses.replace(
             order.step, state=State.ABORTED, reason='aborted'))
 
+    def forsaken(self, order):
+        self.calls.append(('forsaken', order.step.position))
+        if order.memory == 'follow':
+            return base.Progress(order.step, after=3, memory='look')
+        return None
+
 
 class Case(testtools.TestCase):
 
@@ -353,6 +359,26 @@ class TestReports(Case):
         self.faults = [api.StaleFence(409, 'x', 'run_fence_stale')]
         self.assertEqual([], self.go(held))
         self.assertEqual([], self.reports)
+
+    def test_what_was_begun_for_a_run_of_another_is_cleared_up(self):
+        held = self.held('ok')
+        self.executor.advance(held)
+        self.faults = [api.StaleFence(409, 'x', 'run_fence_stale')]
+        self.assertEqual(3, self.executor.advance(held))
+        self.assertEqual('look', held.memory)
+        self.assertIsNone(self.executor.advance(held))
+        self.assertEqual([('start', 0), ('poll', 0), ('forsaken', 0),
+                          ('forsaken', 0)], self.engine.calls)
+        self.assertEqual(1, len(self.reports))
+
+    def test_a_run_lost_while_its_request_was_out(self):
+        held = self.held('ok')
+        self.executor.advance(held)
+        self.faults = [api.ApiUnreachable('away')]
+        self.executor.advance(held)
+        held.lost = True
+        self.assertEqual(3, self.executor.advance(held))
+        self.assertEqual(('forsaken', 0), self.engine.calls[-1])
 
     def test_a_lost_run_is_not_reported(self):
         held = self.held('ok')

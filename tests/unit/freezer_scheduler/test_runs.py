@@ -240,6 +240,27 @@ class TestRuns(testtools.TestCase):
         self.assertEqual(['c'], self.ids(self.take_all()))
         self.runs.lost('c')
 
+    def test_what_a_lost_run_left_is_cleared_up_in_its_place(self):
+        self.add('a', 'b', 'c')
+        [first, second] = self.take_all()
+        first.memory = second.memory = 'asked'
+        self.runs.done(first, 25)
+        self.assertTrue(self.runs.lost('a'))
+        self.assertTrue(self.runs.lost('b'))
+        self.assertEqual([('c', 1)], self.runs.held())
+        # At once, not when it would have been due.
+        self.assertEqual(['a'], self.ids(self.take_all()))
+        self.runs.done(second, 25)
+        self.assertEqual(['b'], self.ids(self.take_all()))
+        self.runs.done(first, 10)
+        self.runs.done(second, None)
+        self.assertEqual(['c'], self.ids(self.take_all()))
+        self.clock.sleep(10)
+        self.assertEqual(['a'], self.ids(self.take_all()))
+        self.runs.done(first, None)
+        self.assertEqual([('c', 1)], self.runs.held())
+        self.runs.lost('c')
+
     def test_a_run_that_is_handed_out_again_waits_for_its_last_move(self):
         self.add('a')
         [old] = self.take_all()
