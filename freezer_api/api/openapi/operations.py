@@ -30,7 +30,6 @@ from freezer_api.schemas import backups
 from freezer_api.schemas import clients
 from freezer_api.schemas import common
 from freezer_api.schemas import jobs
-from freezer_api.schemas import maintenance
 from freezer_api.schemas import runs
 from freezer_api.schemas import sessions
 
@@ -178,8 +177,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         200, answers.BACKUP, backups.UPDATE.schema, errors=(404,)),
     ('DELETE', '/backups/{backup_id}'): Operation(204, errors=(404,)),
 
-    ('POST', '/maintenance'): Operation(
-        200, answers.MAINTENANCE, maintenance.RUN.schema, True),
+    ('POST', '/maintenance'): Operation(200, answers.MAINTENANCE),
 }
 
 #: What is called by name in the document, wherever it occurs.

@@ -14,7 +14,6 @@ from typing import Any
 
 import hypothesis
 
-from freezer_api.schemas import maintenance
 from freezer_api.schemas import runs
 from tests.unit.freezer_api.schemas import base
 
@@ -69,7 +68,6 @@ class TestClaims(base.SchemaTestCase):
     def test_any_json(self, document: Any) -> None:
         self.only_invalid_document(runs.validate_claim, document)
         self.only_invalid_document(runs.validate_report, document)
-        self.only_invalid_document(maintenance.validate_run, document)
 
 
 class TestReports(base.SchemaTestCase):
@@ -120,7 +118,3 @@ class TestReports(base.SchemaTestCase):
                 runs.validate_report,
                 {**REPORT, 'backups': [{**BACKUP, field: value}]},
                 f'backups.0.{field}')
-
-    def test_maintenance(self) -> None:
-        maintenance.validate_run({})
-        self.refused(maintenance.validate_run, [], '')
