@@ -138,8 +138,8 @@ class SampleTests(world.WorldTestCase):
                 if operation.request is None and operation.answer is None:
                     continue
                 wanted: list[str | None] = [*names.requests]
-                for name in wanted or [None]:
-                    status, answer = self.send(method, path, name)
+                for one in wanted or [None]:
+                    status, answer = self.send(method, path, one)
                     self.assertEqual(operation.status, status, answer)
                     for response in names.responses:
                         self.check(said['responses'][str(status)]['content'][
