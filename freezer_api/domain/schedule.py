@@ -15,8 +15,9 @@
 A schedule is the part of a ``job_schedule`` that a user wrote. Of several
 ways to name a time the first counts: ``schedule_date``, then
 ``schedule_interval``, then the cron fields; with none of them the job is run
-once. All times are UTC, and a date without an offset is taken to be UTC. A
-firing is a whole second; a fraction of a second in a document is dropped.
+once. ``schedule_timezone`` names the zone of cron fields and of dates without
+an offset; without it they are UTC. A firing is a whole second; a fraction of
+a second in a document is dropped.
 
 Nothing here depends on when it is asked: the firings of a schedule are fixed
 by the schedule and the creation of its job alone, so a restart neither
@@ -30,9 +31,9 @@ from collections.abc import Mapping
 import dataclasses
 import datetime
 from typing import TypeVar
+import zoneinfo
 
-from apscheduler.triggers import cron
-
+from freezer_api.domain import cron_firing
 from freezer_api.domain import schedule_values as values
 
 T = TypeVar('T')
@@ -42,14 +43,6 @@ ScheduleError = values.ScheduleError
 
 CRON_FIELDS = ('year', 'month', 'day', 'week', 'day_of_week', 'hour',
                'minute', 'second')
-
-# Weekdays and leap days repeat after 28 years. A day that does not come
-# within them (30 February) is taken never to come; to look further would
-# take long for no answer.
-_CRON_YEARS = 28
-
-# APScheduler stumbles over the end of datetime's last year.
-_LAST_YEAR = datetime.MAXYEAR - 1
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SECOND = datetime.timedelta(seconds=1)
@@ -91,12 +84,13 @@ class Cron:
 
     ``fields`` holds name and value of those that were given. One that was not
     is ``*`` when it is more significant than one that was, and otherwise the
-    least value.
+    least value. ``zone`` is whose clock it is, None for UTC.
     """
 
     fields: tuple[tuple[str, str], ...]
     start: datetime.datetime | None = None
     end: datetime.datetime | None = None
+    zone: zoneinfo.ZoneInfo | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +121,13 @@ def parse(schedule: Mapping[str, object]) -> Schedule:
     """
     if not isinstance(schedule, Mapping):
         raise values.ScheduleError('job_schedule', 'is not an object')
-    at = _optional(schedule, 'schedule_date', values.parse_date)
+    zone = _optional(schedule, 'schedule_timezone', values.parse_zone)
+
+    def date(field: str) -> datetime.datetime | None:
+        return _optional(schedule, field, lambda name, value:
+                         values.parse_date(name, value, zone))
+
+    at = date('schedule_date')
     if at is not None:
         return Once(at)
     interval = _optional(schedule, 'schedule_interval', values.parse_interval)
@@ -136,8 +136,7 @@ def parse(schedule: Mapping[str, object]) -> Schedule:
             schedule, f'schedule_{name}', values.as_text)) is not None)
     if interval is None and not fields:
         return OneShot()
-    start = _optional(schedule, 'schedule_start_date', values.parse_date)
-    end = _optional(schedule, 'schedule_end_date', values.parse_date)
+    start, end = date('schedule_start_date'), date('schedule_end_date')
     if start is not None and end is not None and start > end:
         end = None
     if interval is not None:
@@ -147,7 +146,7 @@ def parse(schedule: Mapping[str, object]) -> Schedule:
         if values.is_weekdays_in_day(f'schedule_{name}', text):
             return Never(_WEEKDAYS_IN_DAY)
         values.check_cron_field(f'schedule_{name}', text)
-    return Cron(fields, start, end)
+    return Cron(fields, start, end, zone)
 
 
 def next_firing(schedule: Schedule, anchor: datetime.datetime,
@@ -214,17 +213,13 @@ def _interval_firing(seconds: int, anchor: int,
 
 
 def _cron_firing(schedule: Cron, after: int) -> datetime.datetime | None:
-    # APScheduler's years begin in 1970.
-    earliest = max(0, after + 1)
+    earliest = after + 1
     if schedule.start is not None:
         earliest = max(earliest, _seconds(schedule.start))
     since = _moment(earliest)
-    if since is None or since.year > _LAST_YEAR:
+    if since is None:
         return None
-    fields = dict(schedule.fields)
-    fields.setdefault(
-        'year', f'{since.year}-{min(since.year + _CRON_YEARS, _LAST_YEAR)}')
-    trigger = cron.CronTrigger(
-        **fields, end_date=schedule.end, timezone=datetime.UTC)
-    firing = trigger.get_next_fire_time(None, since)
-    return None if firing is None else firing.astimezone(datetime.UTC)
+    firing = cron_firing.first_firing(schedule.fields, schedule.zone, since)
+    if firing is None or (schedule.end is not None and firing > schedule.end):
+        return None
+    return firing

@@ -14,8 +14,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
+import zoneinfo
 
 from apscheduler.triggers import cron
 
@@ -26,7 +28,8 @@ _UNITS = {'weeks': 7 * 86400, 'days': 86400, 'hours': 3600, 'minutes': 60,
 _INTERVAL = re.compile(r'([0-9]{1,12}) +(weeks|days|hours|minutes|seconds)')
 _DATE = re.compile(
     r'([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})'
-    r'(?:\.[0-9]+)?(?:Z|([+-])([0-9]{2}:[0-9]{2}))?')
+    r'(?:\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})?')
+_ZONE = re.compile('[A-Z][A-Za-z0-9_]*(?:[/+-][A-Za-z0-9_]+)*')
 _WEEKDAY_NAMES = re.compile(
     r'(?:mon|tue|wed|thu|fri|sat|sun)(?:[-, ]+(?:mon|tue|wed|thu|fri|sat|sun)'
     r')*', re.IGNORECASE)
@@ -53,26 +56,55 @@ def as_text(field: str, value: object) -> str:
     return value
 
 
-def parse_date(field: str, value: object) -> datetime.datetime:
-    """Read ``YYYY-MM-DDThh:mm:ss[.f][Z|+hh:mm]``; without offset it is UTC.
+def parse_zone(field: str, value: object) -> zoneinfo.ZoneInfo:
+    """Read the name of a time zone of the IANA database.
 
+    :raises ScheduleError: naming ``field``
+    """
+    name = as_text(field, value)
+    # Others are found as files too, whose meaning is the host's.
+    if _ZONE.fullmatch(name) is not None:
+        with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError, ValueError,
+                                 OSError):
+            return zoneinfo.ZoneInfo(name)
+    raise ScheduleError(
+        field, f'{value!r} is not a time zone like Europe/Berlin')
+
+
+def parse_date(field: str, value: object,
+               zone: zoneinfo.ZoneInfo | None = None) -> datetime.datetime:
+    """Read ``YYYY-MM-DDThh:mm:ss[.f][Z|+hh:mm]`` as a moment in UTC.
+
+    :param zone: of a date without an offset, None for UTC. One that the
+        clocks there show twice is the first of the two; one that they skip
+        is as long after the jump as it would have been without it.
     :raises ScheduleError: naming ``field``
     """
     match = _DATE.fullmatch(as_text(field, value))
     if match is None:
         raise ScheduleError(
             field, f'{value!r} is not a date like 2030-01-31T23:59:59Z')
-    day, sign, offset = match[1], match[2], match[3] or '00:00'
+    day, offset = match[1], match[2]
     try:
+        if offset is None and zone is not None:
+            return datetime.datetime.fromisoformat(day).replace(
+                tzinfo=zone).astimezone(datetime.UTC)
         moment = datetime.datetime.fromisoformat(f'{day}+00:00')
-        hours, minutes = map(int, offset.split(':'))
-        if hours > 23 or minutes > 59:
-            raise ValueError('the offset is out of range')
-        ahead = datetime.timedelta(hours=hours, minutes=minutes)
-        return moment + ahead if sign == '-' else moment - ahead
+        return moment - _ahead(offset or 'Z')
     except (ValueError, OverflowError) as error:
         raise ScheduleError(
             field, f'{value!r} is not a real date: {error}') from error
+
+
+def _ahead(offset: str) -> datetime.timedelta:
+    """What ``Z`` or ``+hh:mm`` is ahead of UTC."""
+    if offset == 'Z':
+        return datetime.timedelta()
+    hours, minutes = map(int, offset[1:].split(':'))
+    if hours > 23 or minutes > 59:
+        raise ValueError('the offset is out of range')
+    ahead = datetime.timedelta(hours=hours, minutes=minutes)
+    return -ahead if offset[0] == '-' else ahead
 
 
 def parse_interval(field: str, value: object) -> int:

@@ -51,7 +51,8 @@ JOB_SCHEDULE: common.Schema = {
             r'^(continuous|(\d+ +(weeks|days|hours|minutes|seconds)))$')),
         'schedule_year': common.text(255, pattern=r'^\d{4}$'),
         **{f'schedule_{name}': common.text(255)
-           for name in schedules.CRON_FIELDS if name != 'year'},
+           for name in (*schedules.CRON_FIELDS, 'timezone')
+           if name != 'year'},
     },
 }
 
@@ -145,16 +146,19 @@ def check_schedule(field: str, schedule: Mapping[str, Any]) -> None:
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
     common.check_stored_size(field, schedule)
-    for name, value in schedule.items():
-        if not name.startswith('schedule_') or value == '':
-            continue
-        try:
+    values = {name: value for name, value in schedule.items()
+              if name.startswith('schedule_') and value != ''}
+    try:
+        name = values.pop('schedule_timezone', None)
+        zone = None if name is None else schedule_values.parse_zone(
+            'schedule_timezone', name)
+        for name, value in values.items():
             if name.endswith('_date'):
-                schedule_values.parse_date(name, value)
+                schedule_values.parse_date(name, value, zone)
             elif name == 'schedule_interval':
                 schedule_values.parse_interval(name, value)
             elif not schedule_values.is_weekdays_in_day(name, value):
                 schedule_values.check_cron_field(name, value)
-        except schedule_values.ScheduleError as error:
-            raise common.InvalidDocument(
-                f'{field}.{name}', error.message) from error
+    except schedule_values.ScheduleError as error:
+        raise common.InvalidDocument(
+            f'{field}.{error.field}', error.message) from error

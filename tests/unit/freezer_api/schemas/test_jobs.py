@@ -154,6 +154,8 @@ class TestJobs(base.SchemaTestCase):
                       schedule_day='last', schedule_week='1-53/2',
                       schedule_day_of_week='mon-fri', schedule_hour='*/5',
                       schedule_minute='0,30', schedule_second='59')
+        self.schedule(schedule_timezone='Europe/Berlin', schedule_hour='2',
+                      schedule_start_date='2026-03-29T02:30:00')
         self.schedule(schedule_hour='', schedule_day='')
         self.schedule(schedule_start_date='2026-02-01T00:00:00',
                       schedule_end_date='2026-01-01T00:00:00')
@@ -164,6 +166,7 @@ class TestJobs(base.SchemaTestCase):
 
     def test_schedules_that_cannot_be_used(self) -> None:
         for name, value in (
+                ('schedule_timezone', 'Mars'), ('schedule_timezone', 5),
                 ('schedule_interval', ''), ('schedule_interval', 'every day'),
                 ('schedule_interval', '5days'),
                 ('schedule_interval', '1 day'),
