@@ -21,8 +21,10 @@ from freezer_scheduler.engines import cinder_backup
 from freezer_scheduler.engines import cinder_follow
 from freezer_scheduler.engines import cinder_forsaken
 from freezer_scheduler.engines import cinder_restore
+from freezer_scheduler.engines import cinder_selection
 from freezer_scheduler.engines import cinder_step
 from freezer_scheduler.engines import cinder_submit
+from freezer_scheduler.engines import cinder_volumes
 
 _State = documents.StepState
 _Phase = cinder_backup.Phase
@@ -55,6 +57,16 @@ class CinderEngine:
                                         aborting=False).look()
 
     def _go_on(self, order: base.Order, aborting: bool) -> base.Progress:
+        if order.step.parts or (
+                order.step.state is _State.PENDING
+                and order.freezer_action.get(cinder_selection.KEY)
+                is not None):
+            return cinder_volumes.Volumes(self._tools, order,
+                                          self._one).go_on(aborting)
+        return self._one(order, aborting)
+
+    def _one(self, order: base.Order, aborting: bool) -> base.Progress:
+        """Go on with a single volume."""
         kind = _kind(order)
         if kind == 'restore':
             return cinder_restore.CinderRestoreStep(

@@ -31,7 +31,7 @@ MODE = 'cindernative'
 _LONGEST = 255
 _MOST_DAYS = 365000
 _MOST_FULLS = 100000
-_UUID = re.compile(r'[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}')
+UUID = re.compile(r'[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}')
 
 
 class Unusable(Exception):
@@ -174,7 +174,7 @@ class _Reader:
 
     def uuid(self, key: str) -> str | None:
         value = self.text(key)
-        if value is not None and not _UUID.fullmatch(value):
+        if value is not None and not UUID.fullmatch(value):
             raise Unusable(f'{key}: not an id')
         return value
 

@@ -34,6 +34,7 @@ from freezer_scheduler import identity as scheduler_identity
 # Metadata on backups came with 3.43, availability zones with 3.51.
 _MICROVERSION = '3.60'
 _PAGE = 100
+_VOLUMES_PAGE = 1000
 _TEXT = 300
 _STATUS = 64
 
@@ -77,6 +78,16 @@ class CinderBackup:
     availability_zone: str | None
     metadata: Mapping[str, str]
     has_dependents: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class CinderVolume:
+    """A volume as Cinder shows it."""
+
+    id: str
+    status: str
+    name: str
+    metadata: Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,6 +177,22 @@ class CinderClient:
     def volume_status(self, volume_id: str) -> str:
         answer = self._request('GET', f'/volumes/{volume_id}')
         return _status(_part(answer, 'volume'))
+
+    def volumes(self) -> Iterator[CinderVolume]:
+        """Yield the volumes of the trust's project, oldest first."""
+        query: dict[str, str | int] = {
+            'limit': _VOLUMES_PAGE, 'sort': 'created_at:asc'}
+        while True:
+            answer = self._request('GET', '/volumes/detail', query=query)
+            page = answer.get('volumes') if isinstance(answer, dict) else None
+            if not isinstance(page, list):
+                raise Unknown('Cinder gave an unusable answer')
+            for document in page:
+                yield _volume(document)
+            # Cinder's own limit may be below the one asked for.
+            if not page or not answer.get('volumes_links'):
+                return
+            query['marker'] = page[-1]['id']
 
     def _request(self, method: str, path: str, body: object = None,
                  query: Mapping[str, str | int] | None = None,
@@ -302,6 +329,17 @@ def _backup(document: Any) -> CinderBackup:
         availability_zone=document.get('availability_zone'),
         metadata=metadata if isinstance(metadata, dict) else {},
         has_dependents=document.get('has_dependent_backups') is True)
+
+
+def _volume(document: Any) -> CinderVolume:
+    if not isinstance(document, dict) or not isinstance(
+            document.get('id'), str):
+        raise Unknown('Cinder gave an unusable answer')
+    metadata = document.get('metadata')
+    return CinderVolume(
+        id=document['id'], status=_status(document),
+        name=str(document.get('name') or ''),
+        metadata=metadata if isinstance(metadata, dict) else {})
 
 
 def _status(document: Mapping[str, Any]) -> str:

@@ -110,6 +110,8 @@ def no_connection(request):
 class FakeCloud:
     """Keystone and Cinder.
 
+    :ivar described: names and metadata of volumes that have some
+    :ivar volumes_page: of how many volumes Cinder shows a page
     :ivar logins: bodies of the logins, in order
     :ivar posts: bodies of the requests for a backup, in order
     :ivar faults: for (method, part of the path): what to do instead, each
@@ -121,6 +123,8 @@ class FakeCloud:
         self.clock = clock
         self.trusts = {TRUST: PROJECT}
         self.volumes = {VOLUME: 'available'}
+        self.described = {}
+        self.volumes_page = 1000
         self.backups = {}
         self.logins = []
         self.posts = []
@@ -247,6 +251,8 @@ class FakeCloud:
                                     {'backup': self.backups[backup_id]})
             case 'DELETE', ['backups', backup_id]:
                 return self._delete(request, backup_id)
+            case 'GET', ['volumes', 'detail']:
+                return self._list_volumes(request)
             case 'GET', ['volumes', volume_id]:
                 if volume_id not in self.volumes:
                     return self._missing(request)
@@ -302,6 +308,21 @@ class FakeCloud:
             found = found[ids.index(query['marker']) + 1:]
         return self._answer(request, 200, {
             'backups': found[:int(query['limit'])]})
+
+    def _list_volumes(self, request):
+        query = dict(urllib.parse.parse_qsl(
+            urllib.parse.urlsplit(request.url).query))
+        ids = list(self.volumes)
+        if 'marker' in query:
+            ids = ids[ids.index(query['marker']) + 1:]
+        size = min(int(query['limit']), self.volumes_page)
+        page = [{'id': volume_id, 'status': self.volumes[volume_id],
+                 'name': None, 'metadata': {},
+                 **self.described.get(volume_id, {})}
+                for volume_id in ids[:size]]
+        links = {'volumes_links': [{'rel': 'next', 'href': '...'}]}
+        return self._answer(request, 200, {
+            'volumes': page, **(links if len(page) == size else {})})
 
     def _delete(self, request, backup_id):
         backup = self.backups.get(backup_id)

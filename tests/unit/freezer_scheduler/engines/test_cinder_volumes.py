@@ -1,0 +1,631 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Actions of several volumes, through the scheduler's own executor.
+
+``World`` is what surrounds a run: a table with limits, an executor, an API
+that keeps what is reported as JSON, and the fake Keystone and Cinder. A
+process can be killed at any move, with its last report stored or not.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import logging
+
+import fixtures
+import hypothesis
+from hypothesis import strategies as st
+import requests_mock
+import testtools
+
+from freezer_api.domain import capabilities
+from freezer_scheduler import documents
+from freezer_scheduler.engines import cinder
+from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines import cinder_step
+from freezer_scheduler import execution
+from freezer_scheduler import identity
+from freezer_scheduler import runs
+from tests.unit.freezer_scheduler.engines import cases
+from tests.unit.freezer_scheduler import fakes
+
+VOLUMES = [f'{number:08x}-1111-4111-8111-111111111111'
+           for number in range(1, 300)]
+MOST_MOVES = 4000
+
+
+class Killed(BaseException):
+    """The process ends here; no bulkhead keeps that."""
+
+
+class World:
+    """A run, whoever carries it out.
+
+    :ivar stored: the report that the API took last, as JSON
+    :ivar ends: what Cinder makes of the backups of a volume, in turns; the
+        last one for ever
+    :ivar most: how many backups were in work at one time
+    :ivar told: called when a report was stored
+    :ivar kill: called with the number of each report, before it is stored;
+        True kills the process, and 'stored' kills it after that
+    """
+
+    def __init__(self, mocker, limits=(50, 10)):
+        self.clock = fakes.FakeClock()
+        self.cloud = fakes.FakeCloud(mocker, self.clock)
+        self.cloud.volumes.clear()
+        self.limits = runs.Limits(*limits)
+        self.stored = None
+        self.records = {}
+        self.sizes = []
+        self.ends = {}
+        self.most = 0
+        self.event = None
+        self.kill = lambda number: False
+        self.told = lambda: None
+        self.reports = 0
+        self.fence = 0
+
+    def volumes(self, count, **described):
+        for volume_id in VOLUMES[:count]:
+            self.cloud.volumes[volume_id] = 'available'
+            self.cloud.described[volume_id] = described
+        return VOLUMES[:count]
+
+    def process(self):
+        known = identity.Identity(fakes.settings())
+        engine = cinder.CinderEngine(cinder_step.Tools(
+            clients=lambda trust_id: cinder_client.CinderClient(
+                known, trust_id, 'public', None),
+            clock=self.clock, limits=lambda: cases.LIMITS, hostname='here'))
+        self.table = runs.Runs(self.clock, lambda: self.limits)
+        self.executor = execution.Executor(
+            self.report, {'cindernative': engine},
+            lambda: capabilities.CINDER_NATIVE, self.clock,
+            self.table.lease_left, self.table.one_more)
+
+    def report(self, run_id, fence, report):
+        self.reports += 1
+        kill = self.kill(self.reports)
+        if kill is True:
+            raise Killed()
+        document = json.loads(json.dumps(report.to_document('me', fence)))
+        self.sizes.append(len(json.dumps(document['actions'])))
+        self.stored = document
+        for backup in document['backups']:
+            self.records.setdefault(backup['backup_id'], []).append(
+                backup['status'])
+        self.told()
+        if kill:
+            raise Killed()
+        return self.event
+
+    def claim(self, actions, **keys):
+        """Have a new process claim the run, or take it over."""
+        self.process()
+        self.fence += 1
+        document = fakes.run_document(actions=actions, fence=self.fence)
+        for action in document['job']['job_actions']:
+            action.update(keys)
+        if self.stored is not None:
+            document['actions'] = self.stored['actions']
+        self.table.add(documents.Run.from_document(document), 1e12)
+
+    def go(self, actions, aborts=None, **keys):
+        """Carry the run out to its end; return the last report.
+
+        :param aborts: the move before which the user aborts it
+        """
+        self.claim(actions, **keys)
+        for move in range(MOST_MOVES):
+            if self.stored and self.stored['state'] != 'running':
+                return self.stored
+            if move == aborts:
+                self.event = documents.Event.ABORT
+            if self.event:
+                self.table.renewed('run-1', 1e12, self.event)
+            held = self.table.take(wait=False)
+            if held is None:
+                self.clock.sleep(1)
+                self.finish()
+                continue
+            try:
+                after = self.executor.advance(held)
+            except Killed:
+                self.claim(actions, **keys)
+                continue
+            self.most = max(self.most, sum(
+                backup['status'] == 'creating'
+                for backup in self.cloud.backups.values()))
+            self.table.done(held, after)
+        raise AssertionError(f'it does not end: {self.stored}')
+
+    def finish(self):
+        """Let Cinder end what it works on, as it is said for the volume."""
+        for backup in list(self.cloud.backups.values()):
+            volume_id = backup['volume_id']
+            if backup['status'] == 'deleting':
+                del self.cloud.backups[backup['id']]
+            if backup['status'] != 'creating':
+                continue
+            ends = self.ends.get(volume_id, ['available'])
+            end = ends.pop(0) if len(ends) > 1 else ends[0]
+            backup.update(status=end, fail_reason=(
+                'disk full' if end == 'error' else None))
+            if volume_id in self.cloud.volumes:
+                self.cloud.volumes[volume_id] = 'available'
+
+    def good(self):
+        """Return how many usable backups each volume has."""
+        return collections.Counter(
+            backup['volume_id'] for backup in self.cloud.backups.values()
+            if backup['status'] in ('available', 'creating'))
+
+
+def several(**selection):
+    action = fakes.action(cindernative_volumes=selection)
+    del action['cindernative_vol_id']
+    return action
+
+
+class Case(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+        mocker = requests_mock.Mocker()
+        mocker.start()
+        self.addCleanup(mocker.stop)
+        self.world = World(mocker)
+        self.cloud = self.world.cloud
+
+    def parts(self, report=None):
+        [step] = (report or self.world.stored or {'actions': [{}]})['actions']
+        return {part['volume_id']: part for part in step.get('parts', ())}
+
+    def states(self, report=None):
+        return [part['state'] for part in self.parts(report).values()]
+
+
+class TestSelection(Case):
+
+    def chosen(self, **selection):
+        self.world.go([several(**selection)])
+        return sorted(self.parts())
+
+    def reason(self, **selection):
+        report = self.world.go([several(**selection)])
+        self.assertEqual('fail', report['state'])
+        self.assertEqual([], self.cloud.posts)
+        return report['reason']
+
+    def test_by_ids(self):
+        ids = self.world.volumes(3)
+        self.assertEqual(ids[:2], self.chosen(ids=ids[:2]))
+
+    def test_a_volume_that_is_named_twice_counts_once(self):
+        ids = self.world.volumes(1)
+        self.assertEqual(ids, self.chosen(ids=[
+            ids[0], ids[0].upper(), ids[0].replace('-', '')]))
+        self.assertEqual(1, len(self.cloud.posts))
+
+    def test_by_metadata(self):
+        ids = self.world.volumes(4)
+        nightly = {'backup': 'nightly', 'tier': 'gold'}
+        for volume_id in ids[:2]:
+            self.cloud.described[volume_id] = {'metadata': nightly}
+        self.cloud.described[ids[2]] = {'metadata': {'backup': 'weekly'}}
+        self.assertEqual(ids[:2], self.chosen(
+            metadata={'backup': 'nightly'}))
+
+    def test_by_name(self):
+        ids = self.world.volumes(4)
+        for volume_id, name in zip(
+                ids, ('db-1', 'db-2', 'DB-3', 'web'), strict=True):
+            self.cloud.described[volume_id] = {'name': name}
+        self.assertEqual(ids[:2], self.chosen(name='db-*'))
+
+    def test_by_name_and_metadata_both_have_to_fit(self):
+        ids = self.world.volumes(3, name='db', metadata={'a': 'b'})
+        self.cloud.described[ids[1]] = {'name': 'db', 'metadata': {}}
+        self.cloud.described[ids[2]] = {'name': 'x', 'metadata': {'a': 'b'}}
+        self.assertEqual(ids[:1], self.chosen(
+            name='d?', metadata={'a': 'b'}))
+
+    def test_every_page_is_looked_at(self):
+        self.cloud.volumes_page = 2
+        ids = self.world.volumes(6, name='db')
+        self.assertEqual(ids, self.chosen(name='db'))
+
+    def test_what_is_being_deleted_is_not_chosen(self):
+        ids = self.world.volumes(2, name='db')
+        self.cloud.volumes[ids[0]] = 'deleting'
+        self.assertEqual(ids[1:], self.chosen(name='*'))
+
+    def test_none_found(self):
+        self.world.volumes(2)
+        self.assertIn('no volume', self.reason(metadata={'a': 'b'}))
+
+    def test_too_many(self):
+        self.world.volumes(201, name='db')
+        self.assertIn('201 volumes; 200 is the most', self.reason(name='*'))
+
+    def test_they_are_looked_for_in_each_run_anew(self):
+        ids = self.world.volumes(3, name='db')
+        extra = self.cloud.volumes.pop(ids[2])
+        self.assertEqual(ids[:2], self.chosen(name='db'))
+        self.cloud.volumes[ids[2]] = extra
+        self.world.stored = None
+        self.assertEqual(ids, self.chosen(name='db'))
+
+    def test_cinder_away_for_a_while(self):
+        self.world.volumes(2, name='db')
+        self.cloud.fail('GET', '/volumes/detail', fakes.no_connection, 503,
+                        fakes.lost_answer)
+        self.assertEqual(2, len(self.chosen(name='db')))
+
+    def test_cinder_away_for_long(self):
+        self.cloud.fail('GET', '/volumes/detail', *[503] * 500)
+        self.assertIn('503', self.reason(name='db'))
+
+    def test_a_trust_that_is_gone(self):
+        self.cloud.trusts.clear()
+        self.assertIn('delegated', self.reason(name='db'))
+
+    def test_documents_that_cannot_be_used(self):
+        ids = self.world.volumes(1)
+        for selection, words in (
+                ({}, 'either ids, or name'), ({'ids': []}, 'list of ids'),
+                ({'ids': ids, 'name': 'x'}, 'either ids, or name'),
+                ({'ids': [ids[0], 7]}, 'number 2 is not an id'),
+                ({'ids': ids[0]}, 'list of ids'),
+                ({'ids': [None]}, 'number 1'), ({'ids': None}, 'either'),
+                ({'name': ''}, 'name: must be a text'),
+                ({'name': ['x']}, 'name: must be a text'),
+                ({'name': 'x' * 256}, 'name: longer'),
+                ({'metadata': {}}, 'metadata: must be an object'),
+                ({'metadata': []}, 'metadata: must be an object'),
+                ({'metadata': {'a': 1}}, 'metadata: must be a text'),
+                ({'metadata': {'': 'x'}}, 'metadata: must be a text'),
+                ({'metadata': {str(n): '' for n in range(33)}}, 'more than'),
+                ({'metdata': {'a': 'b'}, 'name': '*'}, 'no other key')):
+            self.world.stored = None
+            self.assertIn(words, self.reason(**selection))
+        for value in (7, 'x', [ids[0]], True):
+            self.world.stored = None
+            report = self.world.go([
+                {**several(), 'cindernative_volumes': value}])
+            self.assertIn('must be an object', report['reason'])
+
+    def test_one_volume_or_several(self):
+        report = self.world.go([fakes.action(
+            cindernative_volumes={'name': '*'})])
+        self.assertIn('only one of them', report['reason'])
+
+    def test_a_restore_is_of_one_volume(self):
+        self.world.volumes(2, name='db')
+        report = self.world.go([{**several(name='*'), 'action': 'restore'}])
+        self.assertIn('a restore is of one volume', report['reason'])
+
+    def test_what_is_wrong_for_each_is_said_once(self):
+        self.world.volumes(3, name='db')
+        report = self.world.go([{**several(name='*'), 'incremental': 7}])
+        self.assertIn('incremental: must be', report['reason'])
+        self.assertEqual({}, self.parts())
+
+
+class TestTheWhole(Case):
+
+    def test_each_volume_has_a_backup_and_a_record(self):
+        ids = self.world.volumes(3, name='db')
+        report = self.world.go([several(name='db')])
+        self.assertEqual('success', report['state'])
+        self.assertEqual(ids, list(self.parts()))
+        self.assertEqual(dict.fromkeys(ids, 1), self.world.good())
+        for volume_id, part in self.parts().items():
+            [backup] = [backup for backup in self.cloud.backups.values()
+                        if backup['volume_id'] == volume_id]
+            self.assertEqual(backup['id'], part['cinder_backup_id'])
+            self.assertEqual(part['backup_id'],
+                             backup['metadata']['freezer_backup_id'])
+            self.assertEqual('available',
+                             self.world.records[part['backup_id']][-1])
+        self.assertEqual(3, len(self.world.records))
+
+    def test_the_marks_of_each_are_its_own(self):
+        self.world.volumes(5, name='db')
+        self.world.go([several(name='db')])
+        marks = {json.dumps(post['metadata'], sort_keys=True)
+                 for post in self.cloud.posts}
+        self.assertEqual(5, len(marks))
+        self.assertEqual({f'freezer_cindernative_{volume_id}'
+                          for volume_id in VOLUMES[:5]},
+                         {post['name'] for post in self.cloud.posts})
+
+    def test_what_is_posted_was_stored_before(self):
+        self.world.volumes(5, name='db')
+        create = self.cloud._create
+
+        def watched(request):
+            volume_id = request.json()['backup']['volume_id']
+            part = self.parts()[volume_id]
+            self.assertEqual('submitting', part['state'])
+            self.assertEqual(
+                request.json()['backup']['metadata']['freezer_backup_id'],
+                part['backup_id'])
+            return create(request)
+
+        self.patch(self.cloud, '_create', watched)
+        self.assertEqual('success',
+                         self.world.go([several(name='db')])['state'])
+
+    def test_one_that_fails_fails_the_run_and_no_other_volume(self):
+        ids = self.world.volumes(4, name='db')
+        self.world.ends[ids[1]] = ['error']
+        del self.cloud.volumes[ids[2]]
+        report = self.world.go([several(ids=ids)])
+        self.assertEqual('fail', report['state'])
+        self.assertEqual(['success', 'fail', 'fail', 'success'],
+                         self.states())
+        self.assertIn('2 of 4 volumes failed', report['reason'])
+        self.assertIn(f'{ids[1]}: Cinder\'s backup', report['reason'])
+        self.assertIn('disk full', report['reason'])
+        self.assertIn(f'{ids[2]}: ', report['reason'])
+        self.assertIn('disk full', self.parts()[ids[1]]['reason'])
+
+    def test_only_the_failed_ones_are_tried_again(self):
+        ids = self.world.volumes(4, name='db')
+        self.world.ends[ids[2]] = ['error', 'error', 'available']
+        report = self.world.go([several(name='db')], max_retries=2,
+                               max_retries_interval=30)
+        self.assertEqual('success', report['state'])
+        self.assertEqual([1, 1, 3, 1], [
+            part['tries'] for part in self.parts().values()])
+        self.assertEqual(6, len(self.cloud.posts))
+
+    def test_as_often_as_said(self):
+        ids = self.world.volumes(2, name='db')
+        self.world.ends[ids[0]] = ['error']
+        report = self.world.go([several(name='db')], max_retries=2,
+                               max_retries_interval=1)
+        self.assertEqual('fail', report['state'])
+        self.assertEqual([3, 1], [
+            part['tries'] for part in self.parts().values()])
+
+    def test_a_busy_volume_is_waited_for_and_holds_up_no_other(self):
+        ids = self.world.volumes(3, name='db')
+        self.cloud.volumes[ids[0]] = 'attaching'
+
+        def free():
+            if self.states().count('success') == 2:
+                self.cloud.volumes[ids[0]] = 'available'
+
+        self.world.told = free
+        report = self.world.go([several(name='db')])
+        self.assertEqual('success', report['state'])
+        self.assertEqual(1, self.parts()[ids[0]]['tries'])
+
+    def test_a_volume_that_stays_busy_fails_alone(self):
+        ids = self.world.volumes(3, name='db')
+        self.cloud.volumes[ids[0]] = 'attaching'
+        report = self.world.go([several(name='db')])
+        self.assertEqual(['fail', 'success', 'success'], self.states())
+        self.assertIn('1 of 3', report['reason'])
+        self.assertIn('stayed attaching', report['reason'])
+
+    def test_an_abort_reaches_every_volume(self):
+        self.world.limits = runs.Limits(3, 3)
+        self.world.volumes(8, name='db')
+        for aborts in range(0, 40, 3):
+            self.world.stored, self.world.event = None, None
+            self.cloud.backups.clear()
+            self.world.finish()
+            for volume_id in self.cloud.volumes:
+                self.cloud.volumes[volume_id] = 'available'
+            report = self.world.go([several(name='db')], aborts=aborts)
+            if report['state'] == 'success':
+                continue
+            self.assertEqual('aborted', report['state'])
+            self.assertNotIn('pending', self.states())
+            self.assertEqual([], [
+                backup for backup in self.cloud.backups.values()
+                if backup['status'] == 'creating'])
+            if self.parts():
+                self.assertIn('volumes aborted', report['reason'])
+                for state, part in zip(self.states(),
+                                       self.parts().values(), strict=True):
+                    self.assertIn(state, ('success', 'aborted'), part)
+
+    def test_an_action_that_was_changed_begins_no_other_volume(self):
+        ids = self.world.volumes(3, name='db')
+        self.world.limits = runs.Limits(1, 1)
+        action = several(ids=ids)
+
+        def changed(number):
+            if 'success' not in self.states() or self.world.fence > 1:
+                return False
+            action.update(action='restore', cindernative_vol_id=ids[0])
+            del action['cindernative_volumes']
+            return True
+
+        self.world.kill = changed
+        report = self.world.go([action])
+        self.assertEqual('fail', report['state'])
+        self.assertEqual(['success', 'fail', 'fail'], self.states())
+        self.assertIn('was changed', report['reason'])
+        self.assertEqual(1, len(self.cloud.posts))
+
+    def test_refused_by_the_capabilities_in_the_middle(self):
+        ids = self.world.volumes(2, name='db')
+        self.world.ends[ids[0]] = ['error', 'available']
+        narrow = capabilities.Capabilities((), (), (), ())
+
+        def narrowed():
+            if self.states() == ['pending', 'success']:
+                self.patch(self.world.executor, '_offered', lambda: narrow)
+
+        self.world.told = narrowed
+        report = self.world.go([several(name='db')], max_retries=1)
+        self.assertEqual('fail', report['state'])
+        self.assertEqual(['fail', 'success'], self.states())
+        self.assertEqual(
+            {'error', 'available'},
+            {told[-1] for told in self.world.records.values()})
+
+
+class TestPlaces(Case):
+
+    def test_no_more_in_work_than_the_project_has_places(self):
+        self.world.limits = runs.Limits(50, 4)
+        self.world.volumes(30, name='db')
+        self.assertEqual('success',
+                         self.world.go([several(name='db')])['state'])
+        self.assertEqual(4, self.world.most)
+
+    def test_no_more_in_work_than_there_are_places(self):
+        self.world.limits = runs.Limits(3, 10)
+        self.world.volumes(20, name='db')
+        self.world.go([several(name='db')])
+        self.assertEqual(3, self.world.most)
+
+    def test_places_are_given_back(self):
+        self.world.volumes(5, name='db')
+        self.world.go([several(name='db')])
+        while (held := self.world.table.take(wait=False)) is not None:
+            self.world.table.done(held, self.world.executor.advance(held))
+        self.assertEqual(50, self.world.table.room())
+
+
+class TestSize(Case):
+
+    def test_as_many_as_may_be_fit(self):
+        ids = self.world.volumes(200, name='db')
+        for volume_id in ids[::2]:
+            self.world.ends[volume_id] = ['error']
+        report = self.world.go([several(name='db')], max_retries=1,
+                               max_retries_interval=600)
+        self.assertEqual('fail', report['state'])
+        self.assertIn('100 of 200', report['reason'])
+        self.assertLess(max(self.world.sizes), 65536)
+        self.assertEqual(200, len([
+            part for part in self.parts().values()
+            if part['cinder_backup_id'] and part['backup_id']]))
+
+    def test_all_actions_of_a_job_share_the_room(self):
+        ids = self.world.volumes(250, name='db')
+        report = self.world.go([several(ids=ids[:150]),
+                                several(ids=ids[150:])], mandatory=True)
+        self.assertEqual('fail', report['state'])
+        self.assertEqual(['success', 'fail'], [
+            step['state'] for step in report['actions']])
+        self.assertIn('action 2 of 2', report['reason'])
+        self.assertIn('100 volumes; 50 is the most', report['reason'])
+        self.assertLess(max(self.world.sizes), 65536)
+
+
+class TestTakenOver(Case):
+
+    def test_the_choice_is_kept(self):
+        ids = self.world.volumes(3, name='db')
+
+        def later(number):
+            if number == 3:
+                for volume_id in VOLUMES[3:6]:
+                    self.cloud.volumes[volume_id] = 'available'
+                    self.cloud.described[volume_id] = {'name': 'db'}
+                return True
+            return False
+
+        self.world.kill = later
+        self.world.go([several(name='db')])
+        self.assertEqual(ids, list(self.parts()))
+
+    def test_it_waits_on_for_the_next_try_of_one(self):
+        ids = self.world.volumes(2, name='db')
+        self.world.ends[ids[0]] = ['error', 'available']
+        began = {}
+
+        def killed(number):
+            part = self.parts()[ids[0]] if number > 1 else {}
+            if part.get('retry_at') and 'at' not in began:
+                began['at'] = part['retry_at']
+                return 'stored'
+            return False
+
+        self.world.kill = killed
+        create = self.cloud._create
+
+        def watched(request):
+            if request.json()['backup']['volume_id'] == ids[0]:
+                began['last'] = self.world.clock.epoch
+            return create(request)
+
+        self.patch(self.cloud, '_create', watched)
+        report = self.world.go([several(name='db')], max_retries=1,
+                               max_retries_interval=900)
+        self.assertEqual('success', report['state'])
+        self.assertGreaterEqual(began['last'], began['at'])
+        self.assertLess(began['last'], began['at'] + 120)
+
+
+OUTCOMES = st.sampled_from(['ok', 'error', 'error once', 'gone', 'busy'])
+FAULTS = st.sampled_from([
+    None, fakes.lost_answer, fakes.no_connection, fakes.broken,
+    ('accept', fakes.lost_answer), ('accept', fakes.broken), 503, 429])
+KILLS = st.dictionaries(st.integers(1, 60),
+                        st.sampled_from([True, 'stored']), max_size=6)
+
+
+class TestWhateverHappens(testtools.TestCase):
+
+    @hypothesis.settings(deadline=None, max_examples=120)
+    @hypothesis.given(
+        outcomes=st.lists(OUTCOMES, min_size=1, max_size=5),
+        faults=st.lists(FAULTS, max_size=8), kills=KILLS,
+        per_project=st.integers(1, 4), retries=st.integers(0, 2))
+    def test_one_backup_each_and_success_only_if_all(
+            self, outcomes, faults, kills, per_project, retries):
+        with requests_mock.Mocker() as mocker:
+            world = World(mocker, (10, per_project))
+            ids = world.volumes(len(outcomes), name='db')
+            for volume_id, outcome in zip(ids, outcomes, strict=True):
+                if outcome.startswith('error'):
+                    world.ends[volume_id] = ['error', 'available'][
+                        :1 + (outcome != 'error')]
+                if outcome == 'gone':
+                    del world.cloud.volumes[volume_id]
+                if outcome == 'busy':
+                    world.cloud.volumes[volume_id] = 'uploading'
+            world.cloud.fail('POST', '/backups$', *faults)
+            world.kill = lambda number: kills.get(number, False)
+            report = world.go([several(ids=ids)], max_retries=retries,
+                              max_retries_interval=20)
+        [step] = report['actions']
+        states = {part['volume_id']: part['state']
+                  for part in step['parts']}
+        self.assertEqual(set(ids), set(states))
+        self.assertEqual(
+            report['state'] == 'success',
+            all(state == 'success' for state in states.values()))
+        good = world.good()
+        for volume_id, outcome in zip(ids, outcomes, strict=True):
+            if states[volume_id] == 'success':
+                self.assertEqual(1, good[volume_id])
+            self.assertLessEqual(good[volume_id], 1)
+            if outcome == 'ok' and not faults and not kills:
+                self.assertEqual('success', states[volume_id])
+            if outcome in ('error', 'gone', 'busy'):
+                self.assertEqual('fail', states[volume_id])
+        for told in world.records.values():
+            self.assertIn(told[-1], ('available', 'error'))
