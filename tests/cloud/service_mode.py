@@ -1,0 +1,206 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the tests of service mode on a real Keystone and Cinder stand on."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import signal
+import subprocess
+import tempfile
+from typing import Any
+from typing import ClassVar
+import unittest
+
+from tests.cloud import waiting
+from tools.cloud import cloud
+from tools.cloud import daemons
+from tools.cloud import rest
+
+
+class ServiceModeCase(unittest.TestCase):
+    """A cloud of its own for the tests of a class.
+
+    :cvar OPTIONS: of the cloud
+    :cvar TUNED: options of the scheduler
+    :cvar free: volumes that no test works with yet, by project
+    """
+
+    OPTIONS: ClassVar[dict[str, int]] = {}
+    TUNED: ClassVar[dict[str, int]] = {}
+
+    made: ClassVar[cloud.Cloud]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        holder = tempfile.TemporaryDirectory(prefix='service mode ')
+        cls.addClassCleanup(holder.cleanup)
+        cls.made = cloud.Cloud(holder.name)
+        options = cloud.Options.on_free_ports(projects=2)
+        cls.made.up(dataclasses.replace(options, **cls.OPTIONS))
+        cls.addClassCleanup(cls.made.down, purge=True)
+        cls.free = {name: [volume['id'] for volume in cls.made.volumes(name)]
+                    for name in cls.made.settings.seeded}
+        cls.tune(**cls.TUNED)
+
+    free: ClassVar[dict[str, list[str]]]
+
+    @classmethod
+    def tune(cls, **options: int) -> None:
+        """Restart the scheduler with other options."""
+        path = cls.made.layout.etc / 'scheduler.conf'
+        lines = [line for line in path.read_text().splitlines()
+                 if line.split('=')[0].strip() not in options]
+        at = lines.index('[scheduler]') + 1
+        lines[at:at] = [f'{name} = {value}'
+                        for name, value in options.items()]
+        path.write_text('\n'.join(lines) + '\n')
+        cls.made.processes['freezer-scheduler'].stop()
+        cls.made.up()
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.user = self.made.session('project-1')
+
+    def api(self, method: str, path: str, body: Any = None,
+            session: rest.Session | None = None) -> Any:
+        session = session or self.user
+        return session.call(
+            method, f'{self.made.urls["freezer-api"]}/v2'
+                    f'/{session.project_id}/{path}', body)
+
+    def refused(self, status: int, *args: Any, **kwargs: Any) -> str:
+        with self.assertRaises(rest.HttpError) as caught:
+            self.api(*args, **kwargs)
+        self.assertEqual(status, caught.exception.status, caught.exception)
+        return str(caught.exception)
+
+    def volume(self, project: str = 'project-1') -> str:
+        return self.free[project].pop()
+
+    def document(self, volume: str, **more: Any) -> dict[str, Any]:
+        return {
+            'client_id': 'central',
+            'job_schedule': {'schedule_interval': '1 days'},
+            'job_actions': [{
+                'freezer_action': {
+                    'action': 'backup', 'mode': 'cindernative',
+                    'cindernative_vol_id': volume},
+                'max_retries': 2, 'max_retries_interval': 1}], **more}
+
+    def job(self, volume: str, start: bool = True,
+            session: rest.Session | None = None) -> str:
+        job_id: str = self.api('POST', 'jobs', self.document(volume),
+                               session)['job_id']
+        if start:
+            self.api('POST', f'jobs/{job_id}/event', {'start': None},
+                     session)
+        return job_id
+
+    def result(self, job_id: str,
+               session: rest.Session | None = None) -> str:
+        def ended() -> str | None:
+            shown = self.api('GET', f'jobs/{job_id}', None, session)
+            result: str = shown['job_schedule'].get('result', '')
+            return result
+
+        got: str = waiting.eventually(ended)
+        return got
+
+    def runs(self, job_id: str,
+             session: rest.Session | None = None) -> list[dict[str, Any]]:
+        runs: list[dict[str, Any]] = self.api(
+            'GET', f'jobs/{job_id}/runs', None, session)['runs']
+        return runs
+
+    def backups(self, volume: str,
+                project: str = 'project-1') -> list[dict[str, Any]]:
+        return [backup for backup in self.made.backups(project)
+                if backup['volume_id'] == volume]
+
+    def said(self, *words: str) -> bool:
+        """Whether the first scheduler logged a line with all the words."""
+        path = self.made.layout.log / 'freezer-scheduler.log'
+        return any(all(word in line for word in words)
+                   for line in path.read_text().splitlines())
+
+    @property
+    def scheduler(self) -> daemons.Daemon:
+        return self.made.processes['freezer-scheduler']
+
+    @contextlib.contextmanager
+    def frozen(self, name: str) -> Any:
+        """Stop a process with SIGSTOP for a while."""
+        pid = self.made.processes[name].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def assert_one_good_backup(self, volume: str, job_id: str,
+                               project: str = 'project-1',
+                               session: rest.Session | None = None) -> None:
+        [backup] = self.backups(volume, project)
+        self.assertEqual('available', backup['status'])
+        [run] = self.runs(job_id, session)
+        self.assertEqual('success', run['state'])
+        self.assertEqual(run['run_id'], backup['metadata']['freezer_run_id'])
+        self.assertEqual(job_id, backup['metadata']['freezer_job_id'])
+        [step] = run['actions']
+        self.assertEqual(backup['id'], step['cinder_backup_id'])
+        self.assertEqual(
+            [('available', backup['id'])],
+            [(one['status'], one['backup_metadata']['cinder_backup_id'])
+             for one in self.records(job_id, session)])
+
+    def records(self, job_id: str, session: rest.Session | None = None,
+                ) -> list[dict[str, Any]]:
+        return [one for one in self.api(
+            'GET', 'backups?limit=1000', None, session)['backups']
+            if one['backup_metadata'].get('job_id') == job_id]
+
+    @contextlib.contextmanager
+    def second_scheduler(self) -> Any:
+        """Run another scheduler of the same client beside the first."""
+        log = self.made.layout.log / 'second.out'
+        etc = self.made.layout.etc
+        # The first holds the pid file.
+        config = etc / 'second.conf'
+        own_log = self.made.layout.log / 'second.log'
+        own_log.unlink(missing_ok=True)
+        config.write_text((etc / 'scheduler.conf').read_text().replace(
+            'freezer-scheduler.log', own_log.name))
+        config.chmod(0o600)
+        with log.open('ab') as output:
+            child = subprocess.Popen(
+                [str(self.made.environments.service.script(
+                    'freezer-scheduler')), '--config-file', str(config),
+                 '--scheduler-pid-file',
+                 str(self.made.layout.state / 'second.pid'),
+                 '--scheduler-no-daemon', 'start'],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                env={'PATH': os.environ['PATH'], 'HOME': os.environ.get(
+                    'HOME', '/')})
+        try:
+            waiting.eventually(
+                lambda: own_log.exists()
+                and 'Registered as client' in own_log.read_text())
+            yield
+        finally:
+            child.terminate()
+            self.assertEqual(0, child.wait(30), log.read_text()[-2000:])
