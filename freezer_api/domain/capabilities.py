@@ -36,7 +36,8 @@ DEFAULT_STORAGE = 'swift'
 DEFAULT_ENGINE = 'tar'
 
 _CINDER_KEYS = ('cinder_vol_id', 'cinder_vol_name', 'cinderbrick_vol_id')
-_CINDERNATIVE_KEYS = ('cindernative_vol_id', 'cindernative_backup_id')
+_CINDERNATIVE_KEYS = ('cindernative_vol_id', 'cindernative_backup_id',
+                      'cindernative_volumes')
 _FILE_KEYS = ('restore_abs_path', 'remove_older_than', 'remove_before_date',
               'remove_from_date')
 

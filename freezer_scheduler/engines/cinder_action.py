@@ -59,6 +59,7 @@ class CinderAction:
 
     :ivar name: of the backup in Cinder, template resolved
     :ivar container: in Cinder, template resolved; may be empty
+    :ivar full_every: of how many backups one is to be a full one
     :ivar backup_id: Cinder's backup to restore
     :ivar restore_from: restore the newest backup that is no younger
     """
@@ -69,6 +70,7 @@ class CinderAction:
     container: str
     availability_zone: str | None
     incremental: bool
+    full_every: int | None
     backup_id: str | None
     restore_from: datetime.datetime | None
     removal: Removal
@@ -109,6 +111,7 @@ def read(document: Mapping[str, object], project_id: str) -> CinderAction:
         action=action, volume_id=volume_id, name=name, container=container,
         availability_zone=reader.text('cindernative_backup_az'),
         incremental=reader.flag('incremental', default=False),
+        full_every=reader.whole('full_every'),
         backup_id=backup_id,
         restore_from=(reader.date('restore_from_date')
                       if action == 'restore' else None),
@@ -188,6 +191,15 @@ class _Reader:
         if isinstance(value, str) and value.lower() in ('true', 'false'):
             return value.lower() == 'true'
         raise Unusable(f'{key}: must be true or false')
+
+    def whole(self, key: str) -> int | None:
+        """Read a number where no other release takes a text for one."""
+        value = self._document.get(key)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise Unusable(f'{key}: must be a whole number')
+        return self.count(key)
 
     def count(self, key: str) -> int | None:
         text = self._numeric(key)

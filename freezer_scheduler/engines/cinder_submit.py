@@ -32,6 +32,7 @@ from freezer_scheduler.engines import cinder_action
 from freezer_scheduler.engines import cinder_backup
 from freezer_scheduler.engines import cinder_client
 from freezer_scheduler.engines import cinder_duplicates
+from freezer_scheduler.engines import cinder_increment
 from freezer_scheduler.engines import cinder_step
 
 LOG = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Submit(cinder_backup.BackupStep):
             return self._submitted(made.id)
         corrected = self._clear_duplicates(there)
         full = (self._memory.full or not action.incremental
-                or not any(backup.status == 'available' for backup in there))
+                or cinder_increment.full_is_due(there, action.full_every))
         self._step = dataclasses.replace(
             self._step, state=_State.SUBMITTING, reason=None,
             volume_id=action.volume_id,
