@@ -29,6 +29,7 @@ from freezer_scheduler import api as freezer_api
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import documents
 from freezer_scheduler.engines import base
+from freezer_scheduler.engines import choice
 from freezer_scheduler import job
 from freezer_scheduler import outcome
 from freezer_scheduler import runs
@@ -47,22 +48,25 @@ class Executor:
     """Makes the moves of runs.
 
     :param report: stores a report with the API; raises ApiError
-    :param engines: by the mode they work in
+    :param engines: by name, see :mod:`freezer_scheduler.engines.choice`
     :param offered: what this scheduler may do, asked before each action
     :param one_more: asks for a place for another volume of a run
+    :param delegated: whether a run needs a trust of its user's
     """
 
     def __init__(self, report: _Report, engines: Mapping[str, base.Engine],
                  offered: Callable[[], domain_capabilities.Capabilities],
                  clock: scheduler_clock.Clock,
                  lease_left: Callable[[runs.HeldRun], float],
-                 one_more: Callable[[runs.HeldRun], bool]) -> None:
+                 one_more: Callable[[runs.HeldRun], bool],
+                 delegated: bool = True) -> None:
         self._report = report
         self._engines = engines
         self._offered = offered
         self._clock = clock
         self._lease_left = lease_left
         self._one_more = one_more
+        self._delegated = delegated
 
     def advance(self, held: runs.HeldRun) -> float | None:
         """Make one move.
@@ -91,7 +95,9 @@ class Executor:
     def release(self, held: runs.HeldRun) -> None:
         """Hand a run back, for another scheduler to go on with."""
         current = outcome.current(held.steps)
-        if (held.unstored is None and held.after == 0 and current is not None
+        if held.unstored is None and current is not None and not self._leave(
+                held, current) and (
+                held.after == 0
                 and held.steps[current].state is _State.SUBMITTING
                 and held.event is not documents.Event.ABORT):
             # Between the intent and the request. It is quicker to send it
@@ -204,12 +210,13 @@ class Executor:
         if begins and not aborting:
             step = step.begun()
         engine, refusal = self._engine(held, action, step)
-        if engine is None or held.run.trust_id is None:
+        trust_id = self._authority(held)
+        if engine is None or trust_id is None:
             held.steps[current] = outcome.broken_off(
                 step, refusal, int(self._clock.wall()))
             held.memory, held.after, held.under_way = None, 0, 0
             return outcome.closed([step], refusal)
-        order = self._order(held, action, step, held.run.trust_id)
+        order = self._order(held, action, step, trust_id)
         if aborting:
             progress = engine.abort(order)
         elif begins:
@@ -218,6 +225,18 @@ class Executor:
             progress = engine.poll(order)
         self._take(held, current, action, progress)
         return progress.backups
+
+    def _leave(self, held: runs.HeldRun, current: int) -> bool:
+        """End what does not go on without this process, if it is so."""
+        action, step = held.actions[current], held.steps[current]
+        engine, _refusal = self._engine(held, action, step)
+        progress = None if engine is None else engine.left(self._order(
+            held, action, step, self._authority(held) or ''))
+        if progress is not None:
+            held.steps[current], held.memory = progress.step, None
+            self._pass_over(held)
+            self._keep(held, progress.backups)
+        return progress is not None
 
     def _order(self, held: runs.HeldRun, action: job.JobAction,
                step: documents.Step, trust_id: str) -> base.Order:
@@ -233,20 +252,14 @@ class Executor:
     def _engine(self, held: runs.HeldRun, action: job.JobAction,
                 step: documents.Step) -> tuple[base.Engine | None, str]:
         """Return who does it, or None and the reason."""
-        if held.run.trust_id is None:
-            return None, ('the job carries no delegated authority (trust); '
-                          'saving it again makes one')
-        if step.state is not _State.PENDING:
-            # It was allowed when it was begun; now it must be ended.
-            return self._engines['cindernative'], ''
-        refused = domain_capabilities.unsupported(
-            self._offered(), action.freezer_action)
-        if refused:
-            return None, ('not supported by this scheduler: '
-                          + ', '.join(refused))
-        mode = action.freezer_action.get('mode')
-        engine = self._engines.get(mode) if isinstance(mode, str) else None
-        return engine, f'mode {mode}: this release has no engine for it'
+        if self._authority(held) is None:
+            return None, choice.NO_TRUST
+        return choice.engine_of(self._engines, self._offered(),
+                                action.freezer_action, step)
+
+    def _authority(self, held: runs.HeldRun) -> str | None:
+        """Return the trust to act by; none is needed with one's own jobs."""
+        return held.run.trust_id if self._delegated else ''
 
     @staticmethod
     def _room(held: runs.HeldRun) -> int:
@@ -334,13 +347,13 @@ class Executor:
         """Report nothing more; have the engine clear up behind itself."""
         held.forsaken = True
         current = outcome.current(held.steps)
-        if (current is None or held.memory is None
-                or held.run.trust_id is None):
+        trust_id = self._authority(held)
+        if current is None or held.memory is None or trust_id is None:
             return None
         action, step = held.actions[current], held.steps[current]
         engine, _refusal = self._engine(held, action, step)
         progress = None if engine is None else engine.forsaken(
-            self._order(held, action, step, held.run.trust_id))
+            self._order(held, action, step, trust_id))
         if progress is None:
             return None
         held.memory = progress.memory

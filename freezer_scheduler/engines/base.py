@@ -99,3 +99,10 @@ class Engine(Protocol):
 
         :returns: when to be called again; None when nothing is left to do
         """
+
+    def left(self, order: Order) -> Progress | None:
+        """End what was begun and does not go on without this process.
+
+        :returns: what became of the step; None when whoever is handed the
+            run can go on with it
+        """

@@ -56,6 +56,10 @@ class CinderEngine:
         return cinder_forsaken.Forsaken(self._tools, order, memory,
                                         aborting=False).look()
 
+    def left(self, order: base.Order) -> base.Progress | None:
+        # Cinder goes on, and whoever is handed the run looks after it.
+        return None
+
     def _go_on(self, order: base.Order, aborting: bool) -> base.Progress:
         if order.step.parts or (
                 order.step.state is _State.PENDING

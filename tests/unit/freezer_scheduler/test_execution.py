@@ -75,6 +75,13 @@ class FakeEngine:
             return base.Progress(order.step, after=3, memory='look')
         return None
 
+    def left(self, order):
+        self.calls.append(('left', order.step.position))
+        if order.memory != 'process':
+            return None
+        return base.Progress(dataclasses.replace(
+            order.step, state=State.FAIL, reason='stopped'))
+
 
 class Case(testtools.TestCase):
 
