@@ -49,6 +49,7 @@ class StepState(enum.StrEnum):
     PENDING = 'pending'
     SUBMITTING = 'submitting'
     SUBMITTED = 'submitted'
+    PRUNING = 'pruning'
     SUCCESS = 'success'
     FAIL = 'fail'
     SKIPPED = 'skipped'
@@ -79,7 +80,7 @@ class Malformed(Exception):
 # Of a step: what a part has of its action, and what is only stored where it
 # says something.
 _OF_ACTION = ('action_id', 'position')
-_ADDED = ('retry_at', 'parts')
+_ADDED = ('retry_at', 'removing', 'removing_record', 'removed', 'parts')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +88,9 @@ class Step:
     """One action of a run as it is stored; times are epoch seconds.
 
     :ivar retry_at: when the next try is due, while it waits for one
+    :ivar removing: Cinder's id of an old backup that is being deleted
+    :ivar removing_record: the id of its record, if it has one
+    :ivar removed: how many old backups are deleted so far
     :ivar parts: the steps of an action of several volumes, a volume each;
         they have the action's id and position
     """
@@ -102,6 +106,9 @@ class Step:
     started_at: int | None = None
     ended_at: int | None = None
     retry_at: int | None = None
+    removing: str | None = None
+    removing_record: str | None = None
+    removed: int = 0
     parts: tuple[Step, ...] = ()
 
     @property
@@ -172,7 +179,10 @@ class Step:
                 cinder_backup_id=_optional_text(document, 'cinder_backup_id'),
                 started_at=_optional_number(document, 'started_at'),
                 ended_at=_optional_number(document, 'ended_at'),
-                retry_at=_optional_number(document, 'retry_at'))
+                retry_at=_optional_number(document, 'retry_at'),
+                removing=_optional_text(document, 'removing'),
+                removing_record=_optional_text(document, 'removing_record'),
+                removed=_optional_number(document, 'removed') or 0)
         except ValueError:
             raise Malformed('a step has an unknown state') from None
 

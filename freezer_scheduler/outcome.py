@@ -39,12 +39,20 @@ def of_run(steps: Sequence[documents.Step],
         return documents.RunState.RUNNING, None
     for step in reversed(steps):
         if step.state in (_State.FAIL, _State.ABORTED):
-            reason = step.reason
-            if len(steps) > 1:
-                reason = f'action {step.position + 1} of {len(steps)}: ' \
-                         f'{reason}'
-            return documents.RunState(str(step.state)), reason
-    return documents.RunState.SUCCESS, None
+            return (documents.RunState(str(step.state)),
+                    _placed(step, steps))
+    # What was done or not done besides is worth a word too.
+    noted = [step for step in steps if step.reason
+             and step.state is _State.SUCCESS]
+    return (documents.RunState.SUCCESS,
+            _placed(noted[-1], steps) if noted else None)
+
+
+def _placed(step: documents.Step,
+            steps: Sequence[documents.Step]) -> str | None:
+    if len(steps) == 1:
+        return step.reason
+    return f'action {step.position + 1} of {len(steps)}: {step.reason}'
 
 
 def unknown(step: documents.Step) -> str:
@@ -60,6 +68,8 @@ def unknown(step: documents.Step) -> str:
             return '; how the restore ended is not known'
         return (f'; what became of Cinder\'s backup {step.cinder_backup_id} '
                 f'is not known')
+    if step.state is _State.PRUNING and step.backup_id is not None:
+        return f'; Cinder\'s backup {step.cinder_backup_id} is available'
     if step.state is _State.SUBMITTING and step.backup_id is not None:
         return '; whether Cinder made a backup is not known'
     return ''
@@ -67,12 +77,16 @@ def unknown(step: documents.Step) -> str:
 
 def closed(steps: Iterable[documents.Step],
            reason: str) -> tuple[documents.Backup, ...]:
-    """Return the ends of the records of steps that nobody follows."""
+    """Return the ends of the records of steps that nobody follows.
+
+    A step that removes old backups has told of its own already.
+    """
     return tuple(
         documents.Backup(step.backup_id, 'error',
                          {'fail_reason': reason + unknown(step)})
         for parent in steps for step in parent.leaves
-        if step.backup_id and not step.state.final)
+        if step.backup_id and not step.state.final
+        and step.state is not _State.PRUNING)
 
 
 def broken_off(step: documents.Step, reason: str,

@@ -77,22 +77,28 @@ def update(backup: models.Backup, metadata: Mapping[str, Any],
 
 
 def give_up(session: orm.Session, job: models.Job, run: models.JobRun,
-            reason: str) -> None:
+            reason: str, now: int) -> None:
     """Close the records of backups that nobody will follow any more."""
     for step in run.actions or ():
         backup = session.get(models.Backup, step.get('backup_id') or '')
         if backup is not None and backup.status == 'creating':
-            report(session, job, backup.id, 'error', {'fail_reason': reason})
+            report(session, job, backup.id, 'error', {'fail_reason': reason},
+                   now)
 
 
 def report(session: orm.Session, job: models.Job, backup_id: str,
-           status: str, metadata: Mapping[str, Any]) -> None:
+           status: str, metadata: Mapping[str, Any], now: int) -> None:
     """Write what a run says of a backup: a new record or more of an old.
 
     The record is its job's owner's. An id of another project or job is left
-    alone: a run reports its own backups only. Metadata that users added makes
-    way where the report would not fit beside it, so that a run can end.
+    alone: a run reports its own backups only, but for the end of old ones.
+    Metadata that users added makes way where the report would not fit beside
+    it, so that a run can end.
     """
+    if status == 'deleted':
+        _report_deleted(session, job, backup_id,
+                        metadata.get('cinder_backup_id'), now)
+        return
     metadata = {**metadata, 'job_id': job.id}
     backup = session.get(models.Backup, backup_id)
     if backup is None:
@@ -102,3 +108,23 @@ def report(session: orm.Session, job: models.Job, backup_id: str,
         update(backup, metadata, status)
         if len(json.dumps(backup.backup_metadata)) > models.TEXT_SIZE:
             backup.backup_metadata = metadata
+
+
+def _report_deleted(session: orm.Session, job: models.Job, backup_id: str,
+                    cinder_id: object, now: int) -> None:
+    """Delete the record of a backup that is gone.
+
+    Retention removes what earlier runs made, of other jobs of the project
+    too. There the record has to name Cinder's backup: tries of one action
+    share a record, and what a backup in Cinder says of its record is written
+    by users.
+    """
+    backup = find(session, job.project_id or '', backup_id, lock=True)
+    if backup is None:
+        return
+    stored = backup.backup_metadata
+    known = stored.get('cinder_backup_id') if isinstance(
+        stored, dict) else None
+    if (cinder_id and known == cinder_id) or (
+            backup.job_id == job.id and not (cinder_id and known)):
+        rows.delete(backup, now)

@@ -18,8 +18,8 @@ from typing import Any
 
 from freezer_api.schemas import common
 
-STEP_STATES = ('pending', 'submitting', 'submitted', 'success', 'fail',
-               'skipped', 'aborted')
+STEP_STATES = ('pending', 'submitting', 'submitted', 'pruning', 'success',
+               'fail', 'skipped', 'aborted')
 REPORTED_STATES = ('running', 'success', 'fail', 'aborted')
 BACKUP_STATUSES = ('creating', 'available', 'error', 'deleted')
 

@@ -20,6 +20,7 @@ from freezer_scheduler.engines import cinder_action
 from freezer_scheduler.engines import cinder_backup
 from freezer_scheduler.engines import cinder_follow
 from freezer_scheduler.engines import cinder_forsaken
+from freezer_scheduler.engines import cinder_prune
 from freezer_scheduler.engines import cinder_restore
 from freezer_scheduler.engines import cinder_selection
 from freezer_scheduler.engines import cinder_step
@@ -35,7 +36,7 @@ _TAKEN_OVER = {_State.SUBMITTING: _Phase.RESOLVE,
 
 
 class CinderEngine:
-    """Backups and restores of volumes through Cinder."""
+    """Backups and restores of volumes, and their removal, through Cinder."""
 
     def __init__(self, tools: cinder_step.Tools) -> None:
         self._tools = tools
@@ -76,10 +77,7 @@ class CinderEngine:
             return cinder_restore.CinderRestoreStep(
                 self._tools, order).go_on(aborting)
         if kind == 'admin':
-            return base.Progress(cinder_step.ended(
-                order.step, _State.ABORTED if aborting else _State.FAIL,
-                'action admin: this release does not remove backups in '
-                'service mode yet', self._tools.clock))
+            return cinder_prune.Prune(self._tools, order).go_on(aborting)
         return self._backup(order, aborting)
 
     def _backup(self, order: base.Order, aborting: bool) -> base.Progress:
@@ -101,6 +99,8 @@ def _kind(order: base.Order) -> str:
     What is under way is what it was when it began, however the action was
     changed meanwhile; only backups have a record of ours.
     """
+    if order.step.state is _State.PRUNING:
+        return 'admin'
     if order.step.state is not _State.PENDING:
         return 'backup' if order.step.backup_id else 'restore'
     try:

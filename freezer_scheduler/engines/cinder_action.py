@@ -24,7 +24,10 @@ import datetime
 import re
 import string
 
+from freezer_scheduler.engines import retention
+
 DEFAULT_CONTAINER = 'freezer_backups'
+DEFAULT_ROTATION = 1
 DEFAULT_NAME = 'freezer_{mode}_{resource_id}'
 MODE = 'cindernative'
 
@@ -46,11 +49,21 @@ class Removal:
     remove_older_than: float | None
     remove_before: datetime.datetime | None
     freezer_only: bool
+    last_too: bool
 
-    @property
-    def by_age(self) -> bool:
-        return (self.remove_older_than is not None
-                or self.remove_before is not None)
+    def rule(self, started: datetime.datetime) -> retention.Rule | None:
+        """Return the rule; None where nothing is to be removed.
+
+        :param started: when the action began; days count back from then
+        """
+        cutoff = self.remove_before
+        if self.remove_older_than is not None:
+            cutoff = started - datetime.timedelta(self.remove_older_than)
+        if cutoff is None and self.fullbackup_rotation is None:
+            return None
+        # Age goes before a number.
+        keep = self.fullbackup_rotation if cutoff is None else None
+        return retention.Rule(keep, cutoff, self.freezer_only, self.last_too)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,20 +128,29 @@ def read(document: Mapping[str, object], project_id: str) -> CinderAction:
         backup_id=backup_id,
         restore_from=(reader.date('restore_from_date')
                       if action == 'restore' else None),
-        removal=_removal(reader))
+        removal=_removal(reader, action))
 
 
-def _removal(reader: _Reader) -> Removal:
+def _removal(reader: _Reader, action: str) -> Removal:
     before = reader.date('remove_before_date')
     since = reader.date('remove_from_date')
     older = reader.number('remove_older_than')
     if len([key for key in (before, since, older) if key is not None]) > 1:
         raise Unusable('only one of remove_before_date, remove_from_date and '
                        'remove_older_than can be given')
+    rotation = reader.count('fullbackup_rotation')
+    if action == 'admin' and not (before or since or rotation
+                                  or older is not None):
+        # One who left a field empty did not ask for the default, which
+        # leaves one full backup.
+        reader.not_empty('remove_before_date', 'remove_from_date',
+                         'remove_older_than', 'fullbackup_rotation')
+        rotation = DEFAULT_ROTATION
     return Removal(
-        fullbackup_rotation=reader.count('fullbackup_rotation'),
+        fullbackup_rotation=rotation,
         remove_older_than=older, remove_before=before or since,
-        freezer_only=reader.flag('cindernative_freezer_only', default=True))
+        freezer_only=reader.flag('cindernative_freezer_only', default=True),
+        last_too=reader.flag('remove_last_chain', default=False))
 
 
 def filled(template: str, values: Mapping[str, str]) -> str:
@@ -162,6 +184,11 @@ class _Reader:
 
     def __init__(self, document: Mapping[str, object]) -> None:
         self._document = document
+
+    def not_empty(self, *keys: str) -> None:
+        for key in keys:
+            if self._document.get(key) == '':
+                raise Unusable(f'{key}: is empty')
 
     def text(self, key: str, empty: bool = False) -> str | None:
         value = self._document.get(key)

@@ -65,7 +65,11 @@ class TrustRefused(CinderError):
 
 @dataclasses.dataclass(frozen=True)
 class CinderBackup:
-    """A backup as Cinder shows it."""
+    """A backup as Cinder shows it.
+
+    :ivar data_at: from when its data is: for one of a snapshot that is the
+        snapshot's moment
+    """
 
     id: str
     status: str
@@ -78,6 +82,8 @@ class CinderBackup:
     availability_zone: str | None
     metadata: Mapping[str, str]
     has_dependents: bool = False
+    of_snapshot: bool = False
+    data_at: datetime.datetime | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -328,7 +334,9 @@ def _backup(document: Any) -> CinderBackup:
         container=document.get('container'),
         availability_zone=document.get('availability_zone'),
         metadata=metadata if isinstance(metadata, dict) else {},
-        has_dependents=document.get('has_dependent_backups') is True)
+        has_dependents=document.get('has_dependent_backups') is True,
+        of_snapshot=document.get('snapshot_id') is not None,
+        data_at=_date(document.get('data_timestamp')))
 
 
 def _volume(document: Any) -> CinderVolume:

@@ -98,24 +98,22 @@ class Follow(cinder_backup.BackupStep):
         return self._again()
 
     def _done(self, backup: cinder_client.CinderBackup) -> base.Progress:
-        state, reason = _State.SUCCESS, None
+        step = self._ended(_State.SUCCESS, None)
         if self._removal_wanted():
-            # What was asked for is not all done, and that is no success.
-            state, reason = _State.FAIL, (
-                f'Cinder\'s backup {backup.id} is available, but old backups '
-                'were not removed: this release does not remove backups in '
-                'service mode yet')
-        return base.Progress(self._ended(state, reason),
-                             backups=self._finished(backup))
+            # From here on the backup is good, whatever becomes of old ones.
+            step = dataclasses.replace(self._step, state=_State.PRUNING,
+                                       reason=None)
+        return base.Progress(step, backups=self._finished(backup))
 
     def _removal_wanted(self) -> bool:
         try:
-            return self._action().removal.by_age
+            removal = self._action().removal
         except cinder_action.Unusable:
             # It could be read when the backup was made.
             LOG.warning('Run %s: action %s was changed meanwhile',
                         self._order.run_id, self._step.action_id)
             return False
+        return removal.rule(self._started()) is not None
 
     def _finished(self, backup: cinder_client.CinderBackup,
                   ) -> tuple[documents.Backup, ...]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+import datetime
 import sys
 import typing
 
@@ -93,6 +94,11 @@ class CinderStep:
 
     def _epoch(self) -> int:
         return int(self._tools.clock.wall())
+
+    def _started(self) -> datetime.datetime:
+        started = self._step.started_at
+        return datetime.datetime.fromtimestamp(
+            self._epoch() if started is None else started, datetime.UTC)
 
     def _action(self) -> cinder_action.CinderAction:
         return cinder_action.read(self._order.freezer_action,

@@ -139,7 +139,7 @@ class Claims(_ForSchedulers):
             except _NoTrust as error:
                 runs.end(session, job, run, domain.State.FAIL, str(error),
                          now)
-                backups.give_up(session, job, run, str(error))
+                backups.give_up(session, job, run, str(error), now)
                 continue
             made.append({
                 'run_id': run.id,
@@ -209,7 +209,7 @@ class Run(_ForSchedulers):
             for backup in sent.get('backups', []):
                 backups.report(
                     session, job, backup['backup_id'], backup['status'],
-                    backup.get('backup_metadata', {}))
+                    backup.get('backup_metadata', {}), now)
             return run.event
 
         try:

@@ -247,8 +247,8 @@ class FakeCloud:
             case 'GET', ['backups', backup_id]:
                 if backup_id not in self.backups:
                     return self._missing(request)
-                return self._answer(request, 200,
-                                    {'backup': self.backups[backup_id]})
+                return self._answer(request, 200, {
+                    'backup': self._shown(self.backups[backup_id])})
             case 'DELETE', ['backups', backup_id]:
                 return self._delete(request, backup_id)
             case 'GET', ['volumes', 'detail']:
@@ -277,15 +277,17 @@ class FakeCloud:
             return self._missing(request)
         if status not in ('available', 'in-use'):
             return self._refuse(request, f'Invalid volume: "{status}"')
-        base = any(backup['volume_id'] == body['volume_id']
-                   and backup['status'] == 'available'
-                   for backup in self.backups.values())
-        if body['incremental'] and not base:
+        base = next((backup['id'] for backup in reversed(
+            self.backups.values())
+            if backup['volume_id'] == body['volume_id']
+            and backup['status'] == 'available'), None)
+        if body['incremental'] and base is None:
             return self._refuse(request, 'No backups available')
         self.volumes[body['volume_id']] = 'backing-up'
         backup = self.add_backup(
             'creating', body['volume_id'], container=body['container'],
-            metadata=body['metadata'], is_incremental=body['incremental'])
+            metadata=body['metadata'], is_incremental=body['incremental'],
+            parent=base if body['incremental'] else None)
         return self._answer(request, 202, {'backup': {'id': backup['id']}})
 
     def _restore(self, request, backup_id):
@@ -307,7 +309,14 @@ class FakeCloud:
             ids = [backup['id'] for backup in found]
             found = found[ids.index(query['marker']) + 1:]
         return self._answer(request, 200, {
-            'backups': found[:int(query['limit'])]})
+            'backups': [self._shown(backup)
+                        for backup in found[:int(query['limit'])]]})
+
+    def _shown(self, backup):
+        return {**backup, 'has_dependent_backups':
+                backup.get('has_dependent_backups')
+                or any(other.get('parent') == backup['id']
+                       for other in self.backups.values())}
 
     def _list_volumes(self, request):
         query = dict(urllib.parse.parse_qsl(
@@ -330,6 +339,9 @@ class FakeCloud:
             return self._missing(request)
         if backup['status'] not in ('available', 'error'):
             return self._refuse(request, 'Invalid backup')
+        if any(other.get('parent') == backup_id
+               for other in self.backups.values()):
+            return self._refuse(request, 'Incremental backups exist')
         backup['status'] = 'deleting'
         return self._answer(request, 202)
 

@@ -22,13 +22,17 @@ from hypothesis import strategies as st
 import testtools
 
 from freezer_scheduler.engines import cinder_action
+from freezer_scheduler.engines import retention
 from tests.unit.freezer_scheduler import fakes
 
 KEYS = ('action', 'mode', 'cindernative_vol_id', 'cindernative_backup_id',
         'cindernative_backup_az', 'cindernative_backup_container',
         'cindernative_freezer_only', 'container', 'backup_name',
         'incremental', 'fullbackup_rotation', 'remove_older_than',
-        'remove_before_date', 'remove_from_date', 'restore_from_date')
+        'remove_before_date', 'remove_from_date', 'remove_last_chain',
+        'restore_from_date')
+
+NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text()
@@ -93,7 +97,7 @@ class TestKeys(testtools.TestCase):
         self.assertEqual('freezer_backups', action.container)
         self.assertFalse(action.incremental)
         self.assertTrue(action.removal.freezer_only)
-        self.assertFalse(action.removal.by_age)
+        self.assertIsNone(action.removal.rule(NOW))
 
     def test_null_is_absent(self):
         self.assertEqual(read(), read(
@@ -152,6 +156,44 @@ class TestKeys(testtools.TestCase):
                           self.unusable(fullbackup_rotation=value))
         self.assertEqual(3, read(fullbackup_rotation='3')
                          .removal.fullbackup_rotation)
+
+    def test_a_backup_removes_only_what_is_asked_for(self):
+        for keys in ({}, {'remove_older_than': ''},
+                     {'remove_older_than': None}, {'fullbackup_rotation': ''},
+                     {'remove_last_chain': True}):
+            self.assertIsNone(read(**keys).removal.rule(NOW), f'{keys}')
+
+    def test_the_rules(self):
+        rule = read(remove_older_than=1.5, fullbackup_rotation=3,
+                    cindernative_freezer_only=False).removal.rule(NOW)
+        self.assertEqual(retention.Rule(
+            None, NOW - datetime.timedelta(hours=36), False, False), rule)
+        rule = read(fullbackup_rotation='3',
+                    remove_last_chain='true').removal.rule(NOW)
+        self.assertEqual(retention.Rule(3, None, True, True), rule)
+
+    def test_rotation_is_what_an_admin_action_does_by_itself(self):
+        self.assertEqual(retention.Rule(1),
+                         read(action='admin').removal.rule(NOW))
+        self.assertEqual(
+            retention.Rule(cutoff=NOW),
+            read(action='admin', remove_older_than=0).removal.rule(NOW))
+
+    def test_an_empty_field_is_no_wish_for_the_default(self):
+        for key in ('remove_older_than', 'remove_before_date',
+                    'remove_from_date', 'fullbackup_rotation'):
+            self.assertEqual(f'{key}: is empty',
+                             self.unusable(action='admin', **{key: ''}))
+        rule = read(action='admin', remove_older_than='',
+                    fullbackup_rotation=2).removal.rule(NOW)
+        self.assertEqual(retention.Rule(2), rule)
+
+    def test_the_longest_time_is_no_error(self):
+        self.assertLess(read(remove_older_than=365000).removal.rule(NOW)
+                        .cutoff, NOW)
+        for date in ('0001-01-01T00:00:00+14:00', '9999-12-31T23:59-14:00'):
+            cutoff = read(remove_before_date=date).removal.rule(NOW).cutoff
+            self.assertIsInstance(cutoff <= NOW, bool)
 
     def test_dates(self):
         found = read(remove_from_date='2026-01-02T03:04:05').removal

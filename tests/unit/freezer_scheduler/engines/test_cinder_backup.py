@@ -100,18 +100,6 @@ class TestBackup(cases.Case):
         self.assertEqual([False], [post['incremental']
                                    for post in self.cloud.posts])
 
-    def test_removal_is_not_claimed_to_be_done(self):
-        progress, _order = self.go(self.order(remove_older_than=30))
-        self.assertEqual('fail', progress.step.state)
-        self.assertFalse(progress.retry)
-        self.assertIn('is available, but old backups', progress.step.reason)
-        self.assertEqual('available', self.records()[-1].status)
-
-    def test_admin_says_that_it_is_not_there_yet(self):
-        progress, _order = self.go(self.order(action='admin'))
-        self.assertEqual('fail', progress.step.state)
-        self.assertIn('admin', progress.step.reason)
-
 
 class TestFailure(cases.Case):
 
