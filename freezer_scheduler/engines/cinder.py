@@ -52,6 +52,9 @@ class CinderEngine:
 
     def forsaken(self, order: base.Order) -> base.Progress | None:
         memory = order.memory
+        if isinstance(memory, cinder_volumes.Memory):
+            return cinder_volumes.Volumes(self._tools, order,
+                                          self._one).forsaken(self.forsaken)
         if not isinstance(memory, cinder_backup.Memory):
             return None
         return cinder_forsaken.Forsaken(self._tools, order, memory,

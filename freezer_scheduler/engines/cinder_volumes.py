@@ -240,10 +240,12 @@ class Volumes(cinder_step.CinderStep):
                     part, _State.FAIL, changed, self._tools.clock))
             if child.memory is None:
                 part = part.begun()
-        order = dataclasses.replace(
+        return self._one(self._order_of(part, child), aborting)
+
+    def _order_of(self, part: documents.Step, child: Child) -> base.Order:
+        return dataclasses.replace(
             self._order, step=part, memory=child.memory,
             freezer_action=self._document(part.volume_id))
-        return self._one(order, aborting)
 
     def _changed(self) -> str | None:
         """Return why a volume cannot be begun any more.
@@ -287,6 +289,32 @@ class Volumes(cinder_step.CinderStep):
             child.due for number, child in children.items()
             if not blocked or parts[number].under_way or child.due > now)
             - now)
+
+    def forsaken(self, look: Callable[[base.Order], base.Progress | None],
+                 ) -> base.Progress | None:
+        """Clear up for one volume, after the run was lost.
+
+        :param look: does so for a single volume
+        """
+        memory = self._memory()
+        children = {number: child
+                    for number, child in memory.children.items()
+                    if child.memory is not None}
+        if not children:
+            return None
+        number = min(children, key=lambda number: children[number].due)
+        if children[number].due <= self._now():
+            child = children.pop(number)
+            progress = look(self._order_of(self._step.parts[number], child))
+            if progress is not None:
+                children[number] = Child(self._now() + progress.after,
+                                         progress.memory)
+        if not children:
+            return None
+        after = min(child.due for child in children.values()) - self._now()
+        return base.Progress(
+            self._step, after=max(0.0, after),
+            memory=dataclasses.replace(memory, children=children))
 
     # -- the whole --
 

@@ -28,7 +28,14 @@ ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=8)
+PARTS = st.builds(
+    documents.Step, action_id=st.just('a'), position=st.just(0),
+    state=st.sampled_from(documents.StepState), tries=st.integers(0),
+    volume_id=st.text(min_size=1), retry_at=st.none() | st.integers(1))
 STEPS = st.builds(
+    documents.Step, action_id=st.just('a'), position=st.just(0),
+    retry_at=st.none() | st.integers(1),
+    parts=st.lists(PARTS, max_size=3).map(tuple)) | st.builds(
     documents.Step, action_id=st.text(min_size=1), position=st.integers(0),
     state=st.sampled_from(documents.StepState), tries=st.integers(0),
     reason=st.none() | st.text(st.characters(
@@ -83,6 +90,46 @@ class TestSteps(testtools.TestCase):
             # What is under way is told whole but for its reason.
             self.assertEqual('d' * 36, read[-1].cinder_backup_id)
             self.assertEqual('b' * 36, read[-1].volume_id)
+
+
+    @hypothesis.settings(deadline=None, max_examples=20)
+    @hypothesis.given(
+        st.lists(st.sampled_from(documents.StepState),
+                 min_size=documents.MOST_PARTS,
+                 max_size=documents.MOST_PARTS),
+        st.sampled_from(['why ' * 200, '\U0001f600' * 400, None]))
+    def test_as_many_parts_as_an_action_may_have_fit(self, states, reason):
+        parts = tuple(documents.Step(
+            'a' * 36, 0, state, 1000, reason, 'b' * 36, 'c' * 32, 'd' * 36,
+            1_800_000_000, 1_800_000_000 if state.final else None,
+            None if state.final else 4_000_000_000) for state in states)
+        others = tuple(documents.Step(
+            'a' * 36, position, documents.StepState.FAIL, 1000, reason,
+            'b' * 36, 'c' * 32, 'd' * 36, 1_800_000_000, 1_800_000_000)
+            for position in range(1, 256 - documents.MOST_PARTS))
+        whole = documents.Step('a' * 36, 0, documents.StepState.SUBMITTED,
+                               1000, 'why ' * 200, parts=parts)
+        sent = documents.Report(
+            documents.RunState.RUNNING, None, (whole, *others)).to_document(
+                'me', 1)['actions']
+        self.assertLess(len(json.dumps(sent)), 65536)
+        read = documents.Step.from_document(sent[0])
+        for before, after in zip(parts, read.parts, strict=True):
+            self.assertEqual(
+                (before.volume_id, before.state, before.tries,
+                 before.backup_id, before.retry_at),
+                (after.volume_id, after.state, after.tries,
+                 after.backup_id, after.retry_at))
+            if not before.state.final:
+                self.assertEqual(before.cinder_backup_id,
+                                 after.cinder_backup_id)
+
+    def test_unreadable_parts(self):
+        for parts in (7, [7], [{}], [{'state': 'x'}], None):
+            document = documents.Step('a', 0).to_document() | {
+                'parts': parts}
+            self.assertRaises(documents.Malformed,
+                              documents.Step.from_document, document)
 
 
 class TestTicks(testtools.TestCase):

@@ -513,6 +513,123 @@ class TestTakenOver(Case):
             backup.backup_id for backup in self.reports[-1].backups])
 
 
+class TestTriesTakenOver(Case):
+
+    def stored(self):
+        """Return the step as it was last told, and as it is read again."""
+        return documents.Step.from_document(
+            self.reports[-1].steps[0].to_document())
+
+    def waiting(self, **keys):
+        """Carry a run out until it waits for its second try."""
+        held = self.held('error,ok', extra=[keys])
+        while held.steps == [] or not held.steps[0].retry_at:
+            self.executor.advance(held)
+        return held
+
+    def take_over(self, names='error,ok', event=None, **keys):
+        held = self.held(names, extra=[keys], fence=2, event=event,
+                         steps=[self.stored()])
+        self.engine.calls.clear()
+        return held, self.executor.advance(held)
+
+    def test_the_rest_of_the_interval_is_waited_for(self):
+        keys = {'max_retries': 1, 'max_retries_interval': 300}
+        self.waiting(**keys)
+        self.clock.sleep(100)
+        held, after = self.take_over(**keys)
+        self.assertEqual(200, after)
+        self.assertTrue(held.idle)
+        self.assertEqual([], self.engine.calls)
+        self.go(held)
+        self.assertEqual('success', self.reports[-1].state)
+        self.assertEqual(2, self.reports[-1].steps[0].tries)
+        self.assertIsNone(self.reports[-1].steps[0].retry_at)
+
+    def test_a_time_that_has_passed(self):
+        keys = {'max_retries': 1, 'max_retries_interval': 300}
+        self.waiting(**keys)
+        self.clock.sleep(400)
+        self.take_over(**keys)
+        self.assertEqual([('start', 0)], self.engine.calls)
+
+    def test_clocks_of_other_hosts_keep_nobody_waiting_for_ever(self):
+        keys = {'max_retries': 1, 'max_retries_interval': 300}
+        self.waiting(**keys)
+        self.clock.epoch -= 1e6
+        held, after = self.take_over(**keys)
+        self.assertEqual(300, after)
+        self.executor.advance(held)
+        self.assertEqual([('start', 0)], self.engine.calls)
+
+    def test_an_abort_does_not_wait(self):
+        keys = {'max_retries': 1, 'max_retries_interval': 300}
+        self.waiting(**keys)
+        self.take_over(event='abort', **keys)
+        self.assertEqual([('abort', 0)], self.engine.calls)
+        self.assertEqual('aborted', self.reports[-1].state)
+
+    def test_there_are_as_many_tries_as_said_however_often(self):
+        keys = {'max_retries': 2, 'max_retries_interval': 0}
+        held = self.held('error', extra=[keys])
+        for number in range(50):
+            if self.executor.advance(held) is None:
+                break
+            if number % 2:
+                held, _after = self.take_over('error', **keys)
+        self.assertEqual('fail', self.reports[-1].state)
+        self.assertEqual(3, self.reports[-1].steps[0].tries)
+
+    def test_a_wait_for_a_busy_volume_counts_as_no_try(self):
+        step = documents.Step('action-0', 0, State.PENDING, 1,
+                              'waits: the volume is backing-up')
+        report = self.ended('error,ok', fence=2, steps=[step],
+                            extra=[{'max_retries': 1,
+                                    'max_retries_interval': 0}])
+        self.assertEqual('success', report.state)
+        self.assertEqual(2, report.steps[0].tries)
+
+    def test_a_mandatory_action_has_its_tries_after_a_failed_one(self):
+        report = self.ended('bad', 'error,ok', extra=[{}, {
+            'mandatory': True, 'max_retries': 1}])
+        self.assertEqual(['fail', 'success'], self.states(report))
+        self.assertEqual('action 1 of 2: bad', report.reason)
+
+    def test_a_mandatory_action_does_not_outlive_an_abort(self):
+        held = self.held('error', 'ok', extra=[
+            {'max_retries': 5}, {'mandatory': True}])
+        for _move in range(3):
+            self.executor.advance(held)
+        held.event = documents.Event.ABORT
+        self.go(held)
+        self.assertEqual(['aborted', 'skipped'],
+                         self.states(self.reports[-1]))
+
+
+class TestParts(Case):
+
+    def test_parts_end_with_their_action(self):
+        """Records of volumes are closed where nobody goes on with them."""
+        parts = tuple(documents.Step(
+            'action-0', 0, state, 1, volume_id=fakes.VOLUME,
+            backup_id=letter * 32, cinder_backup_id=f'c-{letter}')
+            for state, letter in ((State.SUCCESS, 'a'), (State.PENDING, 'b'),
+                                  (State.SUBMITTED, 'c')))
+        step = documents.Step('action-0', 0, State.SUBMITTED, 1,
+                              parts=parts)
+        report = self.ended('ok', fence=2, steps=[step],
+                            job={'job_actions': []})
+        self.assertEqual('fail', report.state)
+        [whole] = report.steps
+        self.assertEqual([State.SUCCESS, State.FAIL, State.FAIL],
+                         [part.state for part in whole.parts])
+        self.assertIn('c-c is not known', whole.parts[2].reason)
+        self.assertEqual({'b' * 32: 'error', 'c' * 32: 'error'},
+                         {backup.backup_id: backup.status
+                          for backup in report.backups})
+        self.assertNotIn('restore', whole.reason)
+
+
 class TestRelease(Case):
 
     def test_a_run_is_handed_back_as_it_stands(self):

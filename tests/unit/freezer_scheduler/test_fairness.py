@@ -30,6 +30,9 @@ TICK = 5
 GREEDY = 'greedy'
 MODEST = 'modest'
 
+# Of how many volumes each run of the greedy project would like to be.
+MANY = 200
+
 # What becomes of a run after a move: seconds until the next one (None for
 # the end), and whether nothing is under way meanwhile.
 BEHAVIOURS = {
@@ -83,11 +86,12 @@ class Client:
 class TestFairness(testtools.TestCase):
 
     def ticks_until_begun(self, total, per_project, moves, behaviours,
-                          expired=0, most=200):
+                          expired=0, most=200, volumes=1):
         """Return after how many ticks the modest project's run is begun.
 
         :param moves: most moves that the workers manage between two ticks
         :param behaviours: of the greedy project's runs, in turns
+        :param volumes: most volumes of each of them
         """
         settings = fakes.settings(
             '--scheduler-max-in-flight', str(total),
@@ -113,6 +117,11 @@ class TestFairness(testtools.TestCase):
                 if held.run.project_id == MODEST:
                     return tick - 20
                 after, held.idle = BEHAVIOURS[next(does)]
+                while held.under_way < volumes and (
+                        not held.under_way or table.one_more(held)):
+                    held.under_way += 1
+                if held.idle or after is None:
+                    held.under_way = 0
                 if after is None:
                     api.going_on[GREEDY] -= 1
                 table.done(held, after)
@@ -124,17 +133,48 @@ class TestFairness(testtools.TestCase):
         total=st.integers(2, 12), data=st.data(), moves=st.integers(1, 30),
         behaviours=st.lists(st.sampled_from(sorted(BEHAVIOURS)), min_size=1,
                             max_size=5),
-        expired=st.integers(0, 60))
+        expired=st.integers(0, 60), volumes=st.sampled_from([1, 3, MANY]))
     def test_another_projects_run_is_begun(self, total, data, moves,
-                                           behaviours, expired):
+                                           behaviours, expired, volumes):
         per_project = data.draw(st.integers(1, total - 1))
         self.assertIsNotNone(self.ticks_until_begun(
-            total, per_project, moves, behaviours, expired))
+            total, per_project, moves, behaviours, expired,
+            volumes=volumes))
 
     def test_it_is_begun_soon(self):
         for behaviour in BEHAVIOURS:
-            ticks = self.ticks_until_begun(50, 10, 100, [behaviour])
-            self.assertEqual(0, ticks, behaviour)
+            for volumes in (1, MANY):
+                ticks = self.ticks_until_begun(50, 10, 100, [behaviour],
+                                               volumes=volumes)
+                self.assertEqual(0, ticks, behaviour)
+
+    def test_volumes_of_one_run_leave_room_for_runs_of_its_project(self):
+        """A run of many volumes, and another one of the same project."""
+        clock = fakes.FakeClock()
+        table = runs.Runs(clock, lambda: runs.Limits(50, 10))
+        for run_id in ('many', 'one'):
+            table.add(documents.Run.from_document(
+                fakes.run_document(run_id)), 1e9)
+            if run_id == 'one':
+                break
+            held = table.take(wait=False)
+            assert held is not None
+            held.under_way = 1
+            while table.one_more(held):
+                held.under_way += 1
+            self.assertEqual(10, held.under_way)
+            table.done(held, 10)
+        self.assertIsNone(table.take(wait=False))
+        clock.sleep(10)
+        held = table.take(wait=False)
+        assert held is not None
+        # One of its volumes has ended. It wants the next one, but is later.
+        held.under_way -= 1
+        table.done(held, 0)
+        other = {taken.run.run_id for taken in (
+            table.take(wait=False), table.take(wait=False)) if taken}
+        self.assertEqual({'one', 'many'}, other)
+        self.assertFalse(table.one_more(held))
 
     def test_waiting_projects_cost_the_others_nothing(self):
         """A hundred projects that only wait, and one more."""

@@ -192,6 +192,70 @@ class TestRuns(testtools.TestCase):
         self.runs.stop()
         self.assertEqual([held], self.take_all())
 
+    def under_way(self, held, count, after=10):
+        """Give a run back with so many volumes under way."""
+        while held.places < count and self.runs.one_more(held):
+            pass
+        held.under_way = count
+        self.runs.done(held, after)
+
+    def test_each_volume_under_way_takes_a_place(self):
+        self.limits = runs.Limits(5, 3)
+        self.add('a')
+        [held] = self.take_all()
+        self.assertTrue(self.runs.one_more(held))
+        self.assertTrue(self.runs.one_more(held))
+        self.assertFalse(self.runs.one_more(held))
+        held.under_way = 3
+        self.runs.done(held, 10)
+        self.assertEqual(2, self.runs.room())
+        self.add('b', project_id='pb')
+        self.add('c', project_id='pc')
+        self.add('d', project_id='pd')
+        self.assertEqual(['b', 'c'], self.ids(self.take_all()))
+
+    def test_a_place_that_was_not_used_is_given_back(self):
+        self.add('a')
+        [held] = self.take_all()
+        self.assertTrue(self.runs.one_more(held))
+        held.under_way = 0
+        self.runs.done(held, 10)
+        self.assertEqual(3, self.runs.room())
+
+    def test_what_a_volume_leaves_goes_to_who_is_in_line(self):
+        self.add('a')
+        [held] = self.take_all()
+        self.under_way(held, 2)
+        self.add('b')
+        self.assertEqual([], self.take_all())
+        self.clock.sleep(10)
+        [again] = self.take_all()
+        self.under_way(again, 1)
+        self.assertEqual(['b'], self.ids(self.take_all()))
+        self.clock.sleep(10)
+        [again] = self.take_all()
+        self.assertFalse(self.runs.one_more(again))
+
+    def test_places_of_a_run_that_ends_are_free(self):
+        self.add('a')
+        [held] = self.take_all()
+        self.under_way(held, 2, None)
+        self.assertEqual(4, self.runs.room())
+        self.assertFalse(self.runs.one_more(held))
+
+    def test_a_run_that_is_taken_over_counts_what_is_under_way(self):
+        part = documents.Step('x', 0, documents.StepState.SUBMITTED, 1,
+                              volume_id=fakes.VOLUME)
+        step = documents.Step('x', 0, documents.StepState.SUBMITTED, 1,
+                              parts=(part, part, part))
+        document = fakes.run_document('a', project_id='p1')
+        document['actions'] = [step.to_document()]
+        self.runs.add(documents.Run.from_document(document),
+                      self.clock.now + 60)
+        self.assertEqual(1, self.runs.room())
+        self.add('b')
+        self.assertEqual(['a'], self.ids(self.take_all()))
+
     def test_limits_that_grow(self):
         self.add('a', 'b', 'c')
         self.assertEqual(['a', 'b'], self.ids(self.take_all()))

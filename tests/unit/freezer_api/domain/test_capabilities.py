@@ -141,6 +141,15 @@ class TestUnsupported(testtools.TestCase):
         self.check([], {**document, 'cindernative_vol_id': 'v'})
         self.check([], {'action': 'restore', 'mode': 'cindernative'})
 
+    def test_several_volumes_are_not_files(self) -> None:
+        self.check([], {'action': 'admin', 'mode': 'cindernative',
+                        'remove_older_than': 30,
+                        'cindernative_volumes': {'name': '*'}})
+        self.check(['mode: cindernative'],
+                   {'mode': 'fs', 'cindernative_volumes': {'name': '*'}},
+                   capabilities.Capabilities(
+                       ('backup',), ('fs',), ('swift',), ('tar',)))
+
     def test_nested_documents_cost_no_recursion(self) -> None:
         deep: list[Any] = []
         for _ in range(100000):

@@ -357,14 +357,14 @@ class TestTheWhole(Case):
         self.world.volumes(5, name='db')
         create = self.cloud._create
 
-        def watched(request):
-            volume_id = request.json()['backup']['volume_id']
+        def watched(body):
+            volume_id = body['volume_id']
             part = self.parts()[volume_id]
             self.assertEqual('submitting', part['state'])
             self.assertEqual(
-                request.json()['backup']['metadata']['freezer_backup_id'],
+                body['metadata']['freezer_backup_id'],
                 part['backup_id'])
-            return create(request)
+            return create(body)
 
         self.patch(self.cloud, '_create', watched)
         self.assertEqual('success',
@@ -565,10 +565,10 @@ class TestTakenOver(Case):
         self.world.kill = killed
         create = self.cloud._create
 
-        def watched(request):
-            if request.json()['backup']['volume_id'] == ids[0]:
+        def watched(body):
+            if body['volume_id'] == ids[0]:
                 began['last'] = self.world.clock.epoch
-            return create(request)
+            return create(body)
 
         self.patch(self.cloud, '_create', watched)
         report = self.world.go([several(name='db')], max_retries=1,
@@ -576,6 +576,44 @@ class TestTakenOver(Case):
         self.assertEqual('success', report['state'])
         self.assertGreaterEqual(began['last'], began['at'])
         self.assertLess(began['last'], began['at'] + 120)
+
+
+class TestForsaken(Case):
+
+    def test_duplicates_of_each_volume_are_cleared_up(self):
+        """The run went to another scheduler, which made older backups."""
+        world = self.world
+        ids = world.volumes(3, name='db')
+        world.claim([several(name='db')])
+        while self.states().count('submitted') < 2:
+            held = world.table.take(wait=False)
+            if held is None:
+                world.clock.sleep(1)
+            else:
+                world.table.done(held, world.executor.advance(held))
+        ours = [backup for backup in self.cloud.backups.values()
+                if backup['status'] == 'creating']
+        self.assertLessEqual(2, len(ours))
+        for backup in ours:
+            self.cloud.add_backup(
+                volume_id=backup['volume_id'], created_at='2020-01-01',
+                metadata=backup['metadata'])
+        world.table.lost('run-1')
+        waits = 0
+        while (after := world.executor.advance(held)) is not None:
+            self.assertLess(waits, 200)
+            waits += 1
+            world.clock.sleep(max(1, after))
+            world.finish()
+        world.finish()
+        self.assertEqual(
+            {backup['volume_id'] for backup in ours},
+            {backup['volume_id'] for backup in self.cloud.backups.values()})
+        self.assertEqual(
+            len(ours), len(self.cloud.backups), self.cloud.backups)
+        for backup in self.cloud.backups.values():
+            self.assertEqual('2020-01-01', backup['created_at'])
+        self.assertLessEqual(set(ids[:2]), set(world.good()))
 
 
 OUTCOMES = st.sampled_from(['ok', 'error', 'error once', 'gone', 'busy'])
