@@ -20,6 +20,7 @@ from freezer_scheduler.engines import cinder_action
 from freezer_scheduler.engines import cinder_backup
 from freezer_scheduler.engines import cinder_follow
 from freezer_scheduler.engines import cinder_forsaken
+from freezer_scheduler.engines import cinder_new_volume
 from freezer_scheduler.engines import cinder_prune
 from freezer_scheduler.engines import cinder_restore
 from freezer_scheduler.engines import cinder_selection
@@ -77,8 +78,10 @@ class CinderEngine:
         """Go on with a single volume."""
         kind = _kind(order)
         if kind == 'restore':
-            return cinder_restore.CinderRestoreStep(
-                self._tools, order).go_on(aborting)
+            into = (cinder_new_volume.CinderNewVolumeStep
+                    if _into_new_volume(order)
+                    else cinder_restore.CinderRestoreStep)
+            return into(self._tools, order, aborting).go_on()
         if kind == 'admin':
             return cinder_prune.Prune(self._tools, order).go_on(aborting)
         return self._backup(order, aborting)
@@ -112,3 +115,19 @@ def _kind(order: base.Order) -> str:
     except cinder_action.Unusable:
         # The way of a backup says so, and ends what there is of a record.
         return 'backup'
+
+
+def _into_new_volume(order: base.Order) -> bool:
+    """Return whether a restore makes a volume.
+
+    One that has none although it was begun makes one, however the action was
+    changed meanwhile.
+    """
+    step = order.step
+    if step.state is not _State.PENDING and step.volume_id is None:
+        return True
+    try:
+        return cinder_action.read(order.freezer_action,
+                                  order.project_id).new_volume
+    except cinder_action.Unusable:
+        return False

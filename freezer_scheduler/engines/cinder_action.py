@@ -29,6 +29,7 @@ from freezer_scheduler.engines import retention
 DEFAULT_CONTAINER = 'freezer_backups'
 DEFAULT_ROTATION = 1
 DEFAULT_NAME = 'freezer_{mode}_{resource_id}'
+DEFAULT_NEW_VOLUME = 'freezer_restore_{backup_id}'
 MODE = 'cindernative'
 
 _LONGEST = 255
@@ -75,6 +76,8 @@ class CinderAction:
     :ivar full_every: of how many backups one is to be a full one
     :ivar backup_id: Cinder's backup to restore
     :ivar restore_from: restore the newest backup that is no younger
+    :ivar new_volume: restore into a new volume
+    :ivar new_volume_name: of that one, a template
     """
 
     action: str
@@ -87,6 +90,18 @@ class CinderAction:
     backup_id: str | None
     restore_from: datetime.datetime | None
     removal: Removal
+    project_id: str
+    new_volume: bool
+    new_volume_name: str
+
+    def name_of_new_volume(self, volume_id: str, backup_id: str) -> str:
+        """Return the name of the volume that a backup is restored into.
+
+        :raises Unusable: when it is too long
+        """
+        return filled(self.new_volume_name, {
+            'project_id': self.project_id, 'volume_id': volume_id,
+            'backup_id': backup_id})
 
 
 def read(document: Mapping[str, object], project_id: str) -> CinderAction:
@@ -128,6 +143,11 @@ def read(document: Mapping[str, object], project_id: str) -> CinderAction:
         backup_id=backup_id,
         restore_from=(reader.date('restore_from_date')
                       if action == 'restore' else None),
+        project_id=project_id,
+        new_volume=(action == 'restore' and reader.flag(
+            'cindernative_new_volume', default=False)),
+        new_volume_name=(reader.text('cindernative_new_volume_name')
+                         or DEFAULT_NEW_VOLUME),
         removal=_removal(reader, action))
 
 

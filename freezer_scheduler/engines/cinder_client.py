@@ -94,6 +94,17 @@ class CinderVolume:
     status: str
     name: str
     metadata: Mapping[str, str]
+    volume_type: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class NewVolume:
+    """What a new volume is asked for with; its size is in GiB."""
+
+    name: str
+    size: int
+    volume_type: str | None
+    metadata: Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,13 +149,24 @@ class CinderClient:
             'metadata': dict(new.metadata)}
         if new.availability_zone:
             body['availability_zone'] = new.availability_zone
-        answer = self._request('POST', '/backups', {'backup': body},
+        return self._create('backup', body)
+
+    def create_volume(self, new: NewVolume) -> str:
+        """Ask for an empty volume and return its id."""
+        body: dict[str, Any] = {
+            'name': new.name, 'size': new.size,
+            'metadata': dict(new.metadata)}
+        if new.volume_type:
+            body['volume_type'] = new.volume_type
+        return self._create('volume', body)
+
+    def _create(self, noun: str, body: Mapping[str, Any]) -> str:
+        answer = self._request('POST', f'/{noun}s', {noun: body},
                                again=False)
-        backup = answer.get('backup') if isinstance(answer, dict) else None
-        if not isinstance(backup, dict) or not isinstance(
-                backup.get('id'), str):
+        made = answer.get(noun) if isinstance(answer, dict) else None
+        if not isinstance(made, dict) or not isinstance(made.get('id'), str):
             raise Unknown('Cinder gave an unusable answer')
-        return str(backup['id'])
+        return str(made['id'])
 
     def backup(self, backup_id: str) -> CinderBackup:
         answer = self._request('GET', f'/backups/{backup_id}')
@@ -168,7 +190,8 @@ class CinderClient:
                 raise Unknown('Cinder gave an unusable answer')
             for document in page:
                 yield _backup(document)
-            if len(page) < _PAGE:
+            # Cinder's own limit may be below the one asked for.
+            if not page or not answer.get('backups_links'):
                 return
             marker = page[-1]['id']
 
@@ -181,13 +204,25 @@ class CinderClient:
                       {'restore': {'volume_id': volume_id}}, again=False)
 
     def volume_status(self, volume_id: str) -> str:
-        answer = self._request('GET', f'/volumes/{volume_id}')
-        return _status(_part(answer, 'volume'))
+        return self.volume(volume_id).status
 
-    def volumes(self) -> Iterator[CinderVolume]:
-        """Yield the volumes of the trust's project, oldest first."""
+    def volume(self, volume_id: str) -> CinderVolume:
+        answer = self._request('GET', f'/volumes/{volume_id}')
+        return _volume(_part(answer, 'volume'))
+
+    def delete_volume(self, volume_id: str) -> None:
+        self._request('DELETE', f'/volumes/{volume_id}')
+
+    def volumes(self, metadata: Mapping[str, str] | None = None,
+                ) -> Iterator[CinderVolume]:
+        """Yield the volumes of the trust's project, oldest first.
+
+        :param metadata: only those that have this
+        """
         query: dict[str, str | int] = {
             'limit': _VOLUMES_PAGE, 'sort': 'created_at:asc'}
+        if metadata:
+            query['metadata'] = str(dict(metadata))
         while True:
             answer = self._request('GET', '/volumes/detail', query=query)
             page = answer.get('volumes') if isinstance(answer, dict) else None
@@ -347,7 +382,8 @@ def _volume(document: Any) -> CinderVolume:
     return CinderVolume(
         id=document['id'], status=_status(document),
         name=str(document.get('name') or ''),
-        metadata=metadata if isinstance(metadata, dict) else {})
+        metadata=metadata if isinstance(metadata, dict) else {},
+        volume_type=document.get('volume_type'))
 
 
 def _status(document: Mapping[str, Any]) -> str:

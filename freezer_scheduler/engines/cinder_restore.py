@@ -10,16 +10,19 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One cinder-native restore, into the volume itself.
+"""One cinder-native restore, into the volume itself or into a new one.
 
 A restore leaves no mark of its run in Cinder. So where nobody knows whether
-one was begun, it is looked for as long as it could still arrive, and then the
-action fails and says so: to begin another one is the user's decision.
+one into the volume itself was begun, it is looked for as long as it could
+still arrive, and then the action fails and says so: to begin another one is
+the user's decision. A new volume does bear marks, and nobody else uses it; to
+restore into it again does no harm.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import typing
 
 from oslo_log import log as logging
 
@@ -33,81 +36,105 @@ LOG = logging.getLogger(__name__)
 
 _State = documents.StepState
 _RESTORING = 'restoring-backup'
+_BUSY_BACKUP = frozenset(('creating', 'restoring'))
 
 
 @dataclasses.dataclass(frozen=True)
 class Memory:
     """What this process knows beyond the stored step.
 
-    :ivar ready: nothing was sent yet
-    :ivar idle_since: when the volume was first seen not being restored,
-        after a request whose outcome is not known
+    :ivar ready: what is asked for next was not asked for yet
+    :ivar idle_since: when a request whose outcome is not known was first
+        seen to have done nothing
+    :ivar volumes: how often a new volume was asked for
     :ivar away: whether Keystone or Cinder could not be reached last time
     """
 
     wait: cinder_step.Wait
     ready: bool = False
     idle_since: float | None = None
+    volumes: int = 0
     away: bool = False
 
 
 class CinderRestoreStep(cinder_step.CinderStep):
-    """One call about a restore."""
+    """One call about a restore into the volume itself."""
 
-    def go_on(self, aborting: bool) -> base.Progress:
+    def __init__(self, tools: cinder_step.Tools, order: base.Order,
+                 aborting: bool) -> None:
+        super().__init__(tools, order)
+        memory = order.memory
+        self._memory = memory if isinstance(memory, Memory) else Memory(
+            cinder_step.Wait(self._now()))
+        self._aborting = aborting
+
+    def go_on(self) -> base.Progress:
         """Do the next thing, towards the end of the restore."""
-        memory = self._order.memory
-        if not isinstance(memory, Memory):
-            memory = Memory(cinder_step.Wait(self._now()))
-        state = self._step.state
-        if aborting and (state is _State.PENDING or memory.ready):
-            return self._end(_State.ABORTED,
-                             'aborted: nothing was restored')
         try:
-            if state is _State.PENDING:
-                return self._begin(memory)
-            if memory.ready:
-                return self._post(memory)
-            if state is _State.SUBMITTING:
-                return self._resolve(memory)
-            return self._follow(memory, aborting)
+            return self._next()
         except cinder_action.Unusable as error:
             return self._end(_State.FAIL, str(error))
         except (cinder_client.NotSent, cinder_client.Unknown) as error:
             away = str(error)
         except cinder_client.CinderError as error:
             return self._end(_State.FAIL, f'{error}{self._unknown_end()}')
-        if self._over(memory):
+        if self._over():
             return self._end(_State.FAIL, f'{away}{self._unknown_end()}')
-        if not memory.away:
+        if not self._memory.away:
             LOG.warning('Run %s: %s; trying again', self._order.run_id, away)
-        return self._again(dataclasses.replace(memory, away=True))
+        return self._again(away=True)
 
-    def _begin(self, memory: Memory) -> base.Progress:
+    def _next(self) -> base.Progress:
+        state = self._step.state
+        if self._aborting and (state is _State.PENDING
+                               or self._memory.ready):
+            return self._leave()
+        if state is _State.PENDING:
+            return self._begin()
+        if state is _State.SUBMITTED:
+            return self._follow()
+        if self._memory.ready:
+            return self._ask()
+        return self._resolve()
+
+    def _leave(self) -> base.Progress:
+        return self._end(_State.ABORTED, 'aborted: nothing was restored')
+
+    # -- the beginning --
+
+    def _begin(self) -> base.Progress:
         """Choose the backup, look at the volume, store the intent."""
         action = self._action()
         backup = self._choose(action)
-        volume_id = action.volume_id or backup.volume_id
-        status = self._client.volume_status(volume_id)
-        if status != 'available':
-            return self._end(
-                _State.FAIL, f'the volume is {status}: it must be available '
-                '(detached) to be restored into')
-        step = dataclasses.replace(
+        if backup.status in _BUSY_BACKUP:
+            return self._busy(f'backup {backup.id} is {backup.status}')
+        if backup.status != 'available':
+            raise cinder_action.Unusable(
+                f'cindernative_backup_id: the backup is {backup.status}')
+        volume_id = self._target(action, backup)
+        if volume_id is not None:
+            status = self._client.volume_status(volume_id)
+            if status in cinder_step.BUSY:
+                return self._busy(f'the volume is {status}')
+            if status != 'available':
+                return self._end(
+                    _State.FAIL, f'the volume is {status}: it must be '
+                    'available (detached) to be restored into')
+        self._step = dataclasses.replace(
             self._step, state=_State.SUBMITTING, reason=None,
             volume_id=volume_id, backup_id=None, cinder_backup_id=backup.id,
             started_at=self._step.started_at or self._epoch())
-        return base.Progress(step, memory=dataclasses.replace(
-            memory, ready=True))
+        return base.Progress(self._step, memory=Memory(
+            cinder_step.Wait(self._now()), ready=True))
+
+    def _target(self, action: cinder_action.CinderAction,
+                backup: cinder_client.CinderBackup) -> str | None:
+        return action.volume_id or backup.volume_id
 
     def _choose(self, action: cinder_action.CinderAction,
                 ) -> cinder_client.CinderBackup:
         if action.backup_id is not None:
-            backup = self._client.backup(action.backup_id)
-            if backup.status != 'available':
-                raise cinder_action.Unusable(
-                    f'cindernative_backup_id: the backup is {backup.status}')
-            return backup
+            return self._client.backup(action.backup_id)
         for backup in self._client.backups(action.volume_id or '',
                                            'available'):
             if action.restore_from is None or (
@@ -121,22 +148,49 @@ class CinderRestoreStep(cinder_step.CinderStep):
         raise cinder_action.Unusable(
             f'volume {action.volume_id} has no available backup')
 
-    def _post(self, memory: Memory) -> base.Progress:
+    def _busy(self, what: str) -> base.Progress:
+        """Wait until Cinder is done with what it works on."""
+        waited = self._waited(self._memory.wait)
+        if waited > self._limits.busy_timeout:
+            return self._end(_State.FAIL, f'{what} for {waited:.0f} seconds',
+                             retry=True)
+        self._step = dataclasses.replace(
+            self._step, state=_State.PENDING, reason=f'waits: {what}')
+        return self._again(ready=False)
+
+    # -- the request --
+
+    def _ask(self) -> base.Progress:
+        """Ask for the restore. The intent is stored by now."""
         self._client.login()
         if not self._may_write():
-            return self._again(memory)
+            return self._again()
         step = self._step
+        refused = None
         try:
             self._client.restore(step.cinder_backup_id or '',
                                  step.volume_id or '')
         except cinder_client.Unknown:
-            return base.Progress(step, after=1, memory=Memory(
-                cinder_step.Wait(self._now(), after=1)))
+            return self._resolve_soon()
         except cinder_client.Refused as error:
-            # Busy volumes and quotas pass; that is what retries are for.
-            return self._end(_State.FAIL, str(error),
-                             retry=error.status not in (404, 406))
-        return self._submitted()
+            refused = error
+        return self._submitted() if refused is None else self._refused(
+            refused)
+
+    def _resolve_soon(self) -> base.Progress:
+        return self._again(ready=False, idle_since=None,
+                           wait=cinder_step.Wait(self._now(), after=1))
+
+    def _refused(self, error: cinder_client.Refused) -> base.Progress:
+        """Cinder said no. That is certain, so that asking again is safe."""
+        if error.status == 429:
+            raise cinder_client.NotSent('Cinder asks to wait')
+        if error.status == 400:
+            status = self._client.volume_status(self._step.volume_id or '')
+            if status in cinder_step.BUSY:
+                return self._busy(f'the volume is {status}')
+        return self._end(_State.FAIL, str(error),
+                         retry=error.status not in (404, 406))
 
     def _submitted(self) -> base.Progress:
         step = self._step
@@ -147,46 +201,55 @@ class CinderRestoreStep(cinder_step.CinderStep):
             dataclasses.replace(step, state=_State.SUBMITTED), after=1,
             memory=Memory(cinder_step.Wait(self._now())))
 
-    def _resolve(self, memory: Memory) -> base.Progress:
+    def _resolve(self) -> base.Progress:
         """Find out whether Cinder began to restore."""
         status = self._client.volume_status(self._step.volume_id or '')
         if status == _RESTORING:
             return self._submitted()
-        now = self._now()
-        if memory.idle_since is None:
-            return self._again(dataclasses.replace(memory, idle_since=now))
-        if now - memory.idle_since < self._limits.settle:
-            return self._again(memory)
+        if not self._settled():
+            return self._again()
         return self._end(
             _State.FAIL, f'whether backup {self._step.cinder_backup_id} was '
             f'restored is not known; the volume is {status}')
 
-    def _follow(self, memory: Memory, aborting: bool) -> base.Progress:
+    def _settled(self) -> bool:
+        """Whether a request that did nothing so far will never do it."""
+        now = self._now()
+        if self._memory.idle_since is None:
+            self._memory = dataclasses.replace(self._memory, idle_since=now)
+        return now - (self._memory.idle_since or now) >= self._limits.settle
+
+    # -- the restore --
+
+    def _follow(self) -> base.Progress:
         step = self._step
         status = self._client.volume_status(step.volume_id or '')
         if status == _RESTORING:
-            if self._too_long(memory.wait):
+            if self._too_long(self._memory.wait):
                 return self._end(
                     _State.FAIL, 'the volume is still being restored after '
                     f'{self._limits.backup_timeout:.0f} seconds')
-            return self._again(memory)
+            return self._again()
         if status.startswith('error'):
             return self._end(
                 _State.FAIL, f'restoring backup {step.cinder_backup_id} left '
-                f'the volume in status {status}', retry=False)
+                f'the volume in status {status}')
         backup = self._client.backup(step.cinder_backup_id or '')
         if backup.status == 'restoring':
-            return self._again(memory)
-        if aborting:
+            return self._again()
+        return self._done(status)
+
+    def _done(self, status: str) -> base.Progress:
+        if self._aborting:
             return self._end(
                 _State.ABORTED, 'aborted: Cinder does not stop a restore; '
                 f'it ended and the volume is {status}')
         return self._end(_State.SUCCESS, None)
 
-    def _over(self, memory: Memory) -> bool:
-        if self._step.state is _State.PENDING or memory.ready:
-            return self._waited(memory.wait) > self._limits.busy_timeout
-        return self._too_long(memory.wait)
+    def _over(self) -> bool:
+        if self._step.state is _State.PENDING or self._memory.ready:
+            return self._waited(self._memory.wait) > self._limits.busy_timeout
+        return self._too_long(self._memory.wait)
 
     def _unknown_end(self) -> str:
         if self._step.state is _State.SUBMITTED:
@@ -197,8 +260,11 @@ class CinderRestoreStep(cinder_step.CinderStep):
              retry: bool = False) -> base.Progress:
         return base.Progress(self._ended(state, reason), retry=retry)
 
-    def _again(self, memory: Memory) -> base.Progress:
-        wait = memory.wait
+    def _again(self, **changes: typing.Any) -> base.Progress:
+        wait = self._memory.wait
+        memory = dataclasses.replace(
+            self._memory, wait=wait.longer(self._limits.poll_interval),
+            away=False)
         return base.Progress(
-            self._step, after=wait.after, memory=dataclasses.replace(
-                memory, wait=wait.longer(self._limits.poll_interval)))
+            self._step, after=wait.after,
+            memory=dataclasses.replace(memory, **changes))

@@ -23,7 +23,6 @@ import datetime
 import json
 import re
 import urllib.parse
-import uuid
 
 import requests
 import requests_mock
@@ -31,6 +30,7 @@ import urllib3
 
 from freezer_scheduler import conf as scheduler_conf
 from freezer_scheduler import settings as scheduler_settings
+from tests.unit.freezer_scheduler import fake_cinder
 
 KEYSTONE = 'http://keystone:5000/v3'
 CINDER = 'http://cinder:8776/v3'
@@ -40,7 +40,7 @@ FREEZER = 'http://freezer:9090'
 TRUST = 'trust-0123456789abcdef'
 PROJECT = 'a' * 32
 SERVICE_PROJECT = 'b' * 32
-VOLUME = '11111111-1111-4111-8111-111111111111'
+VOLUME = fake_cinder.VOLUME
 
 ACCOUNT = [
     '--os-auth-url', 'http://keystone:5000', '--os-username', 'freezer',
@@ -107,27 +107,19 @@ def no_connection(request):
                 connection, 'refused')))
 
 
-class FakeCloud:
+class FakeCloud(fake_cinder.FakeCinder):
     """Keystone and Cinder.
 
-    :ivar described: names and metadata of volumes that have some
-    :ivar volumes_page: of how many volumes Cinder shows a page
     :ivar logins: bodies of the logins, in order
-    :ivar posts: bodies of the requests for a backup, in order
     :ivar faults: for (method, part of the path): what to do instead, each
         once. A status or a (status, text) is answered; a callable is called;
         'accept-' before the name of a fault here does the work first
     """
 
     def __init__(self, mocker, clock):
-        self.clock = clock
+        super().__init__(clock.wall)
         self.trusts = {TRUST: PROJECT}
-        self.volumes = {VOLUME: 'available'}
-        self.described = {}
-        self.volumes_page = 1000
-        self.backups = {}
         self.logins = []
-        self.posts = []
         self.requests = []
         self.faults = collections.defaultdict(list)
         self.tokens = {}
@@ -136,32 +128,6 @@ class FakeCloud:
 
     def fail(self, method, part, *faults):
         self.faults[method, part].extend(faults)
-
-    def add_backup(self, status='available', volume_id=VOLUME, **keys):
-        """Put a backup into Cinder that somebody made before."""
-        backup = {
-            'id': str(uuid.uuid4()), 'status': status,
-            'volume_id': volume_id, 'fail_reason': None,
-            'is_incremental': False, 'size': 1, 'container': 'c',
-            'availability_zone': 'nova', 'metadata': {},
-            'created_at': self._now(), **keys}
-        self.backups[backup['id']] = backup
-        return backup
-
-    def finish(self, status='available', fail_reason=None):
-        """Let Cinder end what it works on."""
-        for backup in list(self.backups.values()):
-            if backup['status'] == 'deleting':
-                del self.backups[backup['id']]
-            if backup['status'] == 'creating':
-                backup.update(status=status, fail_reason=fail_reason)
-        for volume_id, state in self.volumes.items():
-            if state in ('backing-up', 'restoring-backup'):
-                self.volumes[volume_id] = 'available'
-
-    def _now(self):
-        return datetime.datetime.fromtimestamp(
-            self.clock.epoch, datetime.UTC).replace(tzinfo=None).isoformat()
 
     def _answer(self, request, status, document=None, **headers):
         return _json(request, status, document, **headers)
@@ -232,118 +198,19 @@ class FakeCloud:
         trust = self.tokens.get(request.headers.get('X-Auth-Token'))
         if trust is None or trust not in self.trusts:
             return self._answer(request, 401, {'error': {}})
-        return self._faulty(request, lambda: self._work(request))
+        return self._faulty(request, lambda: self._served(request))
 
-    def _work(self, request):
-        path = urllib.parse.urlsplit(request.url).path
-        parts = path.removeprefix(f'/v3/{PROJECT}/').split('/')
-        match request.method, parts:
-            case 'POST', ['backups']:
-                return self._create(request)
-            case 'POST', ['backups', backup_id, 'restore']:
-                return self._restore(request, backup_id)
-            case 'GET', ['backups', 'detail']:
-                return self._list(request)
-            case 'GET', ['backups', backup_id]:
-                if backup_id not in self.backups:
-                    return self._missing(request)
-                return self._answer(request, 200, {
-                    'backup': self._shown(self.backups[backup_id])})
-            case 'DELETE', ['backups', backup_id]:
-                return self._delete(request, backup_id)
-            case 'GET', ['volumes', 'detail']:
-                return self._list_volumes(request)
-            case 'GET', ['volumes', volume_id]:
-                if volume_id not in self.volumes:
-                    return self._missing(request)
-                return self._answer(request, 200, {'volume': {
-                    'id': volume_id, 'status': self.volumes[volume_id]}})
-        raise AssertionError(f'{request.method} {path}')
-
-    def _missing(self, request):
-        return self._answer(request, 404, {'itemNotFound': {
-            'message': 'could not be found.', 'code': 404}})
-
-    def _refuse(self, request, text):
-        return self._answer(request, 400, {'badRequest': {
-            'message': text, 'code': 400}})
-
-    def _create(self, request):
-        assert request.headers['OpenStack-API-Version'] >= 'volume 3.51'
-        body = request.json()['backup']
-        self.posts.append(body)
-        status = self.volumes.get(body['volume_id'])
-        if status is None:
-            return self._missing(request)
-        if status not in ('available', 'in-use'):
-            return self._refuse(request, f'Invalid volume: "{status}"')
-        base = next((backup['id'] for backup in reversed(
-            self.backups.values())
-            if backup['volume_id'] == body['volume_id']
-            and backup['status'] == 'available'), None)
-        if body['incremental'] and base is None:
-            return self._refuse(request, 'No backups available')
-        self.volumes[body['volume_id']] = 'backing-up'
-        backup = self.add_backup(
-            'creating', body['volume_id'], container=body['container'],
-            metadata=body['metadata'], is_incremental=body['incremental'],
-            parent=base if body['incremental'] else None)
-        return self._answer(request, 202, {'backup': {'id': backup['id']}})
-
-    def _restore(self, request, backup_id):
-        volume_id = request.json()['restore']['volume_id']
-        if self.volumes.get(volume_id) != 'available':
-            return self._refuse(request, 'Invalid volume')
-        self.volumes[volume_id] = 'restoring-backup'
-        return self._answer(request, 202, {'restore': {}})
-
-    def _list(self, request):
+    def _served(self, request):
+        url = urllib.parse.urlsplit(request.url)
+        if request.method == 'POST':
+            assert request.headers[
+                'OpenStack-API-Version'] >= 'volume 3.51'
         # requests_mock lowers the case of queries.
-        query = dict(urllib.parse.parse_qsl(
-            urllib.parse.urlsplit(request.url).query))
-        found = [backup for backup in reversed(self.backups.values())
-                 if backup['volume_id'] == query['volume_id']
-                 and query.get('status', backup['status'])
-                 == backup['status']]
-        if 'marker' in query:
-            ids = [backup['id'] for backup in found]
-            found = found[ids.index(query['marker']) + 1:]
-        return self._answer(request, 200, {
-            'backups': [self._shown(backup)
-                        for backup in found[:int(query['limit'])]]})
-
-    def _shown(self, backup):
-        return {**backup, 'has_dependent_backups':
-                backup.get('has_dependent_backups')
-                or any(other.get('parent') == backup['id']
-                       for other in self.backups.values())}
-
-    def _list_volumes(self, request):
-        query = dict(urllib.parse.parse_qsl(
-            urllib.parse.urlsplit(request.url).query))
-        ids = list(self.volumes)
-        if 'marker' in query:
-            ids = ids[ids.index(query['marker']) + 1:]
-        size = min(int(query['limit']), self.volumes_page)
-        page = [{'id': volume_id, 'status': self.volumes[volume_id],
-                 'name': None, 'metadata': {},
-                 **self.described.get(volume_id, {})}
-                for volume_id in ids[:size]]
-        links = {'volumes_links': [{'rel': 'next', 'href': '...'}]}
-        return self._answer(request, 200, {
-            'volumes': page, **(links if len(page) == size else {})})
-
-    def _delete(self, request, backup_id):
-        backup = self.backups.get(backup_id)
-        if backup is None:
-            return self._missing(request)
-        if backup['status'] not in ('available', 'error'):
-            return self._refuse(request, 'Invalid backup')
-        if any(other.get('parent') == backup_id
-               for other in self.backups.values()):
-            return self._refuse(request, 'Incremental backups exist')
-        backup['status'] = 'deleting'
-        return self._answer(request, 202)
+        status, document = self.work(fake_cinder.Request(
+            request.method, url.path.removeprefix(f'/v3/{PROJECT}'),
+            dict(urllib.parse.parse_qsl(url.query)),
+            request.json() if request.body else None))
+        return self._answer(request, status, document)
 
 
 def _json(request, status, document, **headers):

@@ -203,6 +203,7 @@ class TestForsaken(DuplicatesCase):
 
     def test_the_younger_one_is_deleted_once_cinder_lets_it(self):
         first = self.add(marks={'freezer_backup_id': 'x'})
+        self.clock.sleep(1)
         progress, order = self.go(self.order(), 'submitted')
         self.cloud.backups[first]['metadata'] = marks(
             freezer_backup_id=progress.step.backup_id)

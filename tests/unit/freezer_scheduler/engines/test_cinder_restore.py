@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Restores into the volume itself."""
+"""Restores, into the volume itself and into a new one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.freezer_scheduler.engines import cases
 from tests.unit.freezer_scheduler import fakes
 
 
-class TestRestore(cases.Case):
+class RestoreCase(cases.Case):
 
     def order(self, step=None, memory=None, trust=fakes.TRUST, **keys):
         return super().order(step, memory, trust,
@@ -27,7 +27,10 @@ class TestRestore(cases.Case):
 
     def restored(self):
         return [path for method, path in self.cloud.requests
-                if method == 'POST']
+                if method == 'POST' and path.endswith('/restore')]
+
+
+class TestRestore(RestoreCase):
 
     def failed(self, **keys):
         progress, _order = self.go(self.order(**keys))
@@ -152,7 +155,244 @@ class TestRestore(cases.Case):
         step = documents.Step(
             'action-1', 0, documents.StepState.SUBMITTED, 1,
             volume_id=fakes.VOLUME, cinder_backup_id=source['id'])
-        order = super().order(step)
+        order = cases.Case.order(self, step)
         progress, _order = self.go(order, aborting=True)
         self.assertTrue(progress.step.state.final)
         self.assertEqual('error', source['status'])
+
+
+class TestBusy(RestoreCase):
+
+    def test_a_busy_volume_is_waited_for(self):
+        self.cloud.add_backup()
+        for busy in ('backing-up', 'restoring-backup', 'detaching'):
+            self.cloud.volumes[fakes.VOLUME] = busy
+            progress, order = self.call(self.order())
+            for _call in range(5):
+                self.assertEqual('pending', progress.step.state)
+                self.assertIn(f'waits: the volume is {busy}',
+                              progress.step.reason)
+                self.clock.sleep(progress.after)
+                progress, order = self.call(order)
+            self.cloud.volumes[fakes.VOLUME] = 'available'
+            progress, _order = self.go(order)
+            self.assertEqual('success', progress.step.state)
+        self.assertEqual(3, len(self.restored()))
+
+    def test_but_not_for_ever(self):
+        self.cloud.add_backup()
+        self.cloud.volumes[fakes.VOLUME] = 'backing-up'
+        progress, _order = self.go(self.order(), finish=None)
+        self.assertEqual('fail', progress.step.state)
+        self.assertIn('the volume is backing-up for', progress.step.reason)
+        self.assertTrue(progress.retry)
+        self.assertEqual([], self.restored())
+
+    def test_a_volume_that_became_busy_in_between(self):
+        self.cloud.add_backup()
+        _progress, order = self.call(self.order())
+        self.cloud.volumes[fakes.VOLUME] = 'backing-up'
+        progress, order = self.call(order)
+        self.assertEqual('pending', progress.step.state)
+        progress, _order = self.go(order)
+        self.assertEqual('success', progress.step.state)
+
+    def test_a_backup_that_is_restored_elsewhere_is_waited_for(self):
+        backup = self.cloud.add_backup('restoring')
+        progress, order = self.call(self.order(
+            cindernative_backup_id=backup['id']))
+        self.assertEqual('pending', progress.step.state)
+        self.assertIn('is restoring', progress.step.reason)
+        progress, _order = self.go(order)
+        self.assertEqual('success', progress.step.state)
+
+    def test_an_abort_while_it_waits(self):
+        self.cloud.add_backup()
+        self.cloud.volumes[fakes.VOLUME] = 'backing-up'
+        _progress, order = self.call(self.order())
+        progress, _order = self.call(order, aborting=True)
+        self.assertEqual('aborted', progress.step.state)
+        self.assertEqual([], self.restored())
+
+
+class TestNewVolume(RestoreCase):
+
+    def setUp(self):
+        super().setUp()
+        self.backup = self.cloud.add_backup(size=7)
+        self.cloud.described[fakes.VOLUME] = {
+            'volume_type': 'fast', 'metadata': {'of': 'the source'}}
+
+    def order(self, step=None, memory=None, trust=fakes.TRUST, **keys):
+        return super().order(step, memory, trust,
+                             **{'cindernative_new_volume': True, **keys})
+
+    def new(self):
+        """Return ids of the volumes but the first."""
+        return [volume for volume in self.cloud.volumes
+                if volume != fakes.VOLUME]
+
+    def ended(self, order=None, state='success'):
+        progress, _order = self.go(order or self.order())
+        self.assertEqual(state, progress.step.state)
+        return progress
+
+    def taken_over(self, step):
+        self.engine = self.process()
+        return self.ended(self.order(step))
+
+    def test_it_is_made_and_restored_into(self):
+        progress = self.ended()
+        [made] = self.new()
+        self.assertEqual(made, progress.step.volume_id)
+        self.assertIn(made, progress.step.reason)
+        described = self.cloud.described[made]
+        self.assertEqual(
+            ('freezer_restore_' + self.backup['id'], 7, 'fast'),
+            (described['name'], described['size'],
+             described['volume_type']))
+        self.assertEqual({'of': 'the source',
+                          'src_backup_id': self.backup['id']},
+                         described['metadata'])
+        self.assertEqual('available', self.cloud.volumes[fakes.VOLUME])
+
+    def test_its_name(self):
+        progress = self.ended(self.order(
+            cindernative_new_volume_name='{volume_id} {backup_id}'))
+        self.assertEqual(
+            f'{fakes.VOLUME} {self.backup["id"]}',
+            self.cloud.described[progress.step.volume_id]['name'])
+
+    def test_a_name_that_is_too_long_makes_nothing(self):
+        progress = self.ended(self.order(
+            cindernative_new_volume_name='{volume_id}' * 9), 'fail')
+        self.assertIn('longer than', progress.step.reason)
+        self.assertEqual([], self.new())
+
+    def test_the_volume_that_was_backed_up_is_gone(self):
+        self.cloud.volumes.clear()
+        self.cloud.described.clear()
+        progress = self.ended(self.order(
+            cindernative_backup_id=self.backup['id']))
+        self.assertEqual([progress.step.volume_id], self.new())
+
+    def test_a_volume_in_use_does_not_matter(self):
+        self.cloud.volumes[fakes.VOLUME] = 'in-use'
+        self.ended()
+
+    def test_answers_that_never_came(self):
+        for fault in (fakes.lost_answer, fakes.broken, 500, 503):
+            for part in ('/volumes$', '/restore$'):
+                self.cloud.fail('POST', part, ('accept', fault))
+                before = len(self.new())
+                self.ended()
+                self.assertEqual(before + 1, len(self.new()))
+
+    def test_requests_that_never_arrived(self):
+        for fault in (fakes.lost_answer, 500):
+            for part in ('/volumes$', '/restore$'):
+                self.cloud.fail('POST', part, fault)
+                before = len(self.new())
+                self.ended()
+                self.assertEqual(before + 1, len(self.new()))
+
+    def test_a_request_that_came_late_made_no_second_one(self):
+        _progress, order = self.call(self.order())
+        progress, order = self.call(order)
+        self.cloud.volumes['late'] = 'available'
+        self.cloud.described['late'] = dict(
+            self.cloud.described[progress.step.volume_id])
+        progress = self.ended(order)
+        self.cloud.finish()
+        self.assertEqual([progress.step.volume_id], self.new())
+        self.assertIn('it is a duplicate of', self.log.output)
+
+    def test_taken_over_at_any_point(self):
+        order, calls = self.order(), 0
+        while True:
+            progress, order = self.call(order)
+            if progress.step.state.final:
+                break
+            calls += 1
+            self.clock.sleep(progress.after)
+            if calls > 5:
+                self.cloud.finish()
+        self.assertGreater(calls, 5)
+        for number in range(1, calls):
+            self.cloud.volumes = {fakes.VOLUME: 'available'}
+            self.backup['status'] = 'available'
+            order = self.order()
+            for call in range(number):
+                progress, order = self.call(order)
+                self.clock.sleep(progress.after)
+                if call > 5:
+                    self.cloud.finish()
+            progress = self.taken_over(progress.step)
+            self.assertEqual([progress.step.volume_id], self.new())
+
+    def test_a_restore_that_fails_leaves_no_volume(self):
+        _progress, order = self.go(self.order(), 'submitted')
+        [made] = self.new()
+        self.cloud.volumes[made] = 'error_restoring'
+        progress = self.ended(order, 'fail')
+        self.assertIn('error_restoring', progress.step.reason)
+        self.assertIn(f'{made} is deleted', progress.step.reason)
+        self.cloud.finish()
+        self.assertEqual([], self.new())
+
+    def test_a_volume_that_cannot_be_made(self):
+        self.cloud.fail('POST', '/volumes$', (413, 'over quota'))
+        progress = self.ended(state='fail')
+        self.assertIn('over quota', progress.step.reason)
+        self.assertTrue(progress.retry)
+        _progress, order = self.call(self.order())
+        progress, order = self.call(order)
+        self.cloud.volumes[progress.step.volume_id] = 'error'
+        progress = self.ended(order, 'fail')
+        self.assertIn('could not make', progress.step.reason)
+        self.assertTrue(progress.retry)
+        self.cloud.finish()
+        self.assertEqual([], self.new())
+
+    def test_a_volume_that_cinder_does_not_delete_is_named(self):
+        _progress, order = self.go(self.order(), 'submitted')
+        [made] = self.new()
+        self.cloud.volumes[made] = 'error_restoring'
+        self.cloud.fail('DELETE', '/volumes/', (400, 'no'))
+        progress = self.ended(order, 'fail')
+        self.assertIn(f'{made} stays', progress.step.reason)
+
+    def test_an_abort_before_the_restore_leaves_nothing(self):
+        order = self.order()
+        for _call in range(4):
+            progress, order = self.call(order)
+            self.engine = self.process()
+        self.cloud.finish()
+        progress, order = self.call(order, aborting=True)
+        self.assertEqual('aborted', progress.step.state)
+        self.cloud.finish()
+        self.assertEqual([], self.new())
+
+    def test_an_abort_during_the_restore_names_the_volume(self):
+        _progress, order = self.go(self.order(), 'submitted')
+        progress, _order = self.go(order, aborting=True)
+        self.assertEqual('aborted', progress.step.state)
+        self.assertIn(self.new()[0], progress.step.reason)
+
+    def test_the_volume_of_another_is_never_deleted(self):
+        for state in ('submitting', 'submitted'):
+            self.cloud.volumes[fakes.VOLUME] = 'error'
+            step = documents.Step(
+                'action-1', 0, documents.StepState(state), 1,
+                volume_id=fakes.VOLUME, cinder_backup_id=self.backup['id'])
+            progress, _order = self.go(self.order(step), aborting=True)
+            self.assertTrue(progress.step.state.final)
+            self.assertEqual('error', self.cloud.volumes[fakes.VOLUME])
+
+    def test_nothing_is_sent_without_lease_enough(self):
+        _progress, order = self.call(self.order())
+        self.lease = 0
+        for _call in range(5):
+            progress, order = self.call(order)
+        self.assertEqual([], self.new())
+        self.assertFalse(progress.step.state.final)
