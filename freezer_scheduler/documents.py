@@ -80,7 +80,8 @@ class Malformed(Exception):
 # Of a step: what a part has of its action, and what is only stored where it
 # says something.
 _OF_ACTION = ('action_id', 'position')
-_ADDED = ('retry_at', 'removing', 'removing_record', 'removed', 'parts')
+_ADDED = ('retry_at', 'removing', 'removing_record', 'removed', 'chosen_by',
+          'parts')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Step:
     :ivar removing: Cinder's id of an old backup that is being deleted
     :ivar removing_record: the id of its record, if it has one
     :ivar removed: how many old backups are deleted so far
+    :ivar chosen_by: a digest of what the volumes of ``parts`` were chosen by
     :ivar parts: the steps of an action of several volumes, a volume each;
         they have the action's id and position
     """
@@ -109,6 +111,7 @@ class Step:
     removing: str | None = None
     removing_record: str | None = None
     removed: int = 0
+    chosen_by: str | None = None
     parts: tuple[Step, ...] = ()
 
     @property
@@ -182,7 +185,8 @@ class Step:
                 retry_at=_optional_number(document, 'retry_at'),
                 removing=_optional_text(document, 'removing'),
                 removing_record=_optional_text(document, 'removing_record'),
-                removed=_optional_number(document, 'removed') or 0)
+                removed=_optional_number(document, 'removed') or 0,
+                chosen_by=_optional_text(document, 'chosen_by'))
         except ValueError:
             raise Malformed('a step has an unknown state') from None
 

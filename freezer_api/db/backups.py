@@ -80,10 +80,11 @@ def give_up(session: orm.Session, job: models.Job, run: models.JobRun,
             reason: str, now: int) -> None:
     """Close the records of backups that nobody will follow any more."""
     for step in run.actions or ():
-        backup = session.get(models.Backup, step.get('backup_id') or '')
-        if backup is not None and backup.status == 'creating':
-            report(session, job, backup.id, 'error', {'fail_reason': reason},
-                   now)
+        for part in (step, *step.get('parts', ())):
+            backup = session.get(models.Backup, part.get('backup_id') or '')
+            if backup is not None and backup.status == 'creating':
+                report(session, job, backup.id, 'error',
+                       {'fail_reason': reason}, now)
 
 
 def report(session: orm.Session, job: models.Job, backup_id: str,

@@ -52,20 +52,33 @@ CLAIM = common.Compiled({
     },
 })
 
+_PROGRESS: common.Schema = {
+    'state': {'enum': list(STEP_STATES)},
+    'tries': common.integer(0),
+    'reason': _REASON,
+    'volume_id': _REFERENCE,
+    'backup_id': _REFERENCE,
+    'cinder_backup_id': _REFERENCE,
+    'started_at': _EPOCH,
+    'ended_at': _EPOCH,
+    'retry_at': _EPOCH,
+}
+
+# One volume of an action of several.
+_PART: common.Schema = {
+    'type': 'object',
+    'required': ['state', 'volume_id'],
+    'properties': _PROGRESS,
+}
+
 STEP: common.Schema = {
     'type': 'object',
     'required': ['action_id', 'position', 'state'],
     'properties': {
         'action_id': common.ID,
         'position': common.integer(0),
-        'state': {'enum': list(STEP_STATES)},
-        'tries': common.integer(0),
-        'reason': _REASON,
-        'volume_id': _REFERENCE,
-        'backup_id': _REFERENCE,
-        'cinder_backup_id': _REFERENCE,
-        'started_at': _EPOCH,
-        'ended_at': _EPOCH,
+        **_PROGRESS,
+        'parts': {'type': 'array', 'items': _PART, 'maxItems': 256},
     },
 }
 

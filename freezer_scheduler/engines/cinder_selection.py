@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import fnmatch
+import hashlib
+import json
 import uuid
 
 from freezer_scheduler.engines import cinder_action
@@ -27,6 +29,7 @@ KEY = 'cindernative_volumes'
 
 _LONGEST = 255
 _MOST_PAIRS = 32
+_DIGEST = 16
 
 # Nobody wants a backup of what he is deleting.
 _GOING = frozenset(('deleting', 'error_deleting'))
@@ -53,6 +56,13 @@ class Selection:
                 and (self.name is None
                      or fnmatch.fnmatchcase(volume.name, self.name))
                 and self.metadata.items() <= volume.metadata.items()]
+
+
+def digest(document: Mapping[str, object]) -> str:
+    """Return what tells this choice, and what it is for, from another."""
+    chosen_by = [document.get(key) for key in ('mode', 'action', KEY)]
+    text = json.dumps(chosen_by, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
 
 
 def read(document: Mapping[str, object]) -> Selection | None:

@@ -26,7 +26,6 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
-import itertools
 
 from oslo_log import log as logging
 
@@ -42,6 +41,9 @@ LOG = logging.getLogger(__name__)
 # Failures whose reasons are told with the whole.
 _TOLD = 4
 _REASON = 180
+
+# What is under way takes more room in what is stored.
+_MOST_UNDER_WAY = 50
 
 _State = documents.StepState
 
@@ -118,7 +120,8 @@ class Volumes(cinder_step.CinderStep):
                  self._order.project_id, self._order.job_id)
         step = dataclasses.replace(
             self._step, parts=parts, reason=None, volume_id=None,
-            backup_id=None, cinder_backup_id=None, started_at=self._epoch())
+            backup_id=None, cinder_backup_id=None, started_at=self._epoch(),
+            chosen_by=cinder_selection.digest(self._order.freezer_action))
         return base.Progress(step, memory=Memory(
             wait, {number: Child(0) for number in range(len(parts))}))
 
@@ -225,19 +228,22 @@ class Volumes(cinder_step.CinderStep):
                                          children[number].due, number))
         if not due:
             return None
-        if (aborting or parts[due[0]].under_way
-                or not any(part.under_way for part in parts)
-                or self._order.place()):
+        if aborting or parts[due[0]].under_way:
+            return due[0]
+        others = len([part for part in parts if part.under_way])
+        if not others or (others < _MOST_UNDER_WAY and self._order.place()):
             return due[0]
         return None
 
     def _part_of_its_own(self, part: documents.Step, child: Child,
                          aborting: bool) -> base.Progress:
         if part.state is _State.PENDING and not aborting:
-            changed = self._changed()
-            if changed:
+            # What the action says now need not be meant for these volumes.
+            if self._step.chosen_by != cinder_selection.digest(
+                    self._order.freezer_action):
                 return base.Progress(cinder_step.ended(
-                    part, _State.FAIL, changed, self._tools.clock))
+                    part, _State.FAIL, 'the action was changed while it was '
+                    'carried out', self._tools.clock))
             if child.memory is None:
                 part = part.begun()
         return self._one(self._order_of(part, child), aborting)
@@ -246,20 +252,6 @@ class Volumes(cinder_step.CinderStep):
         return dataclasses.replace(
             self._order, step=part, memory=child.memory,
             freezer_action=self._document(part.volume_id))
-
-    def _changed(self) -> str | None:
-        """Return why a volume cannot be begun any more.
-
-        The action may have been changed since the volumes were chosen, and
-        what it says now need not be meant for these.
-        """
-        try:
-            selection = cinder_selection.read(self._order.freezer_action)
-        except cinder_action.Unusable as error:
-            return str(error)
-        if selection is None:
-            return 'the action was changed while it was carried out'
-        return None
 
     def _taken(self, progress: base.Progress,
                aborting: bool) -> tuple[documents.Step, Child]:
@@ -338,14 +330,18 @@ class Volumes(cinder_step.CinderStep):
 
 def _reason(parts: Sequence[documents.Step],
             state: documents.StepState) -> str | None:
-    """Return how many did not succeed, and the first of the reasons."""
+    """Return how many did not succeed, and the first of the reasons.
+
+    Where all did, there may be notes on some.
+    """
     bad = [part for part in parts if part.state is not _State.SUCCESS]
     if not bad:
-        return None
+        return _told([part for part in parts if part.reason]) or None
     words = 'aborted' if state is _State.ABORTED else 'failed'
-    told = [f'{part.volume_id}: '
-            f'{documents.shortened(part.reason, _REASON)}'
-            for part in itertools.islice(bad, _TOLD)]
-    more = ['...'] if len(bad) > _TOLD else []
-    return (f'{len(bad)} of {len(parts)} volumes {words}: '
-            + '; '.join(told + more))
+    return f'{len(bad)} of {len(parts)} volumes {words}: {_told(bad)}'
+
+
+def _told(parts: Sequence[documents.Step]) -> str:
+    told = [f'{part.volume_id}: {documents.shortened(part.reason, _REASON)}'
+            for part in parts[:_TOLD]]
+    return '; '.join(told + ['...'] * (len(parts) > _TOLD))

@@ -103,12 +103,18 @@ class TestSteps(testtools.TestCase):
             'a' * 36, 0, state, 1000, reason, 'b' * 36, 'c' * 32, 'd' * 36,
             1_800_000_000, 1_800_000_000 if state.final else None,
             None if state.final else 4_000_000_000) for state in states)
+        # As many at one time as the engine begins.
+        parts = tuple(dataclasses.replace(
+            part, state=documents.StepState.PRUNING, retry_at=None,
+            removing='e' * 36, removing_record='f' * 32, removed=100)
+            for part in parts[:50]) + parts[50:]
         others = tuple(documents.Step(
             'a' * 36, position, documents.StepState.FAIL, 1000, reason,
             'b' * 36, 'c' * 32, 'd' * 36, 1_800_000_000, 1_800_000_000)
             for position in range(1, 256 - documents.MOST_PARTS))
         whole = documents.Step('a' * 36, 0, documents.StepState.SUBMITTED,
-                               1000, 'why ' * 200, parts=parts)
+                               1000, 'why ' * 200, parts=parts,
+                               chosen_by='0' * 16)
         sent = documents.Report(
             documents.RunState.RUNNING, None, (whole, *others)).to_document(
                 'me', 1)['actions']
@@ -121,8 +127,11 @@ class TestSteps(testtools.TestCase):
                 (after.volume_id, after.state, after.tries,
                  after.backup_id, after.retry_at))
             if not before.state.final:
-                self.assertEqual(before.cinder_backup_id,
-                                 after.cinder_backup_id)
+                self.assertEqual(
+                    (before.cinder_backup_id, before.removing,
+                     before.removing_record, before.removed),
+                    (after.cinder_backup_id, after.removing,
+                     after.removing_record, after.removed))
 
     def test_unreadable_parts(self):
         for parts in (7, [7], [{}], [{'state': 'x'}], None):

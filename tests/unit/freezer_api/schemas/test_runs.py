@@ -108,6 +108,19 @@ class TestReports(base.SchemaTestCase):
                 runs.validate_report,
                 {**REPORT, 'actions': [{**STEP, field: value}]},
                 f'actions.0.{field}')
+        part = {'state': 'pending', 'volume_id': 'v', 'retry_at': 1}
+        runs.validate_report({**REPORT, 'actions': [
+            {**STEP, 'retry_at': 1, 'parts': [part] * 256}]})
+        parts: list[tuple[str, Any]] = [
+            ('', None), ('', {}), ('', [part] * 257), ('.0', [7]),
+            ('.0.state', [{'volume_id': 'v'}]),
+            ('.0.volume_id', [{'state': 'fail'}]),
+            ('.0.retry_at', [{**part, 'retry_at': 'soon'}])]
+        for place, value in parts:
+            self.refused(
+                runs.validate_report,
+                {**REPORT, 'actions': [{**STEP, 'parts': value}]},
+                f'actions.0.parts{place}')
         backups: list[tuple[str, Any]] = [
             ('backup_id', 'A' * 32), ('backup_id', 'a' * 31),
             ('backup_id', 'a' * 32 + '\n'), ('status', 'deleting'),

@@ -466,6 +466,44 @@ class TestTheWhole(Case):
         self.assertIn('was changed', report['reason'])
         self.assertEqual(1, len(self.cloud.posts))
 
+    def test_other_volumes_in_the_action_begin_none_of_the_old_ones(self):
+        """What would be removed now was never meant for these."""
+        ids = self.world.volumes(3, name='db')
+        self.world.limits = runs.Limits(1, 1)
+        action = several(ids=ids[:2])
+
+        def changed(number):
+            if 'success' not in self.states() or self.world.fence > 1:
+                return False
+            action.update(action='admin', remove_older_than=0,
+                          cindernative_volumes={'ids': ids[2:]})
+            return True
+
+        self.cloud.add_backup(volume_id=ids[1],
+                              metadata={'created_by': 'freezer'})
+        self.world.kill = changed
+        self.world.go([action])
+        self.assertEqual(['success', 'fail'], self.states())
+        self.assertEqual(1, self.world.good()[ids[1]])
+
+    def test_old_backups_of_each_are_removed(self):
+        ids = self.world.volumes(3, name='db')
+        for volume_id in ids:
+            for _number in range(4):
+                self.world.clock.sleep(60)
+                self.cloud.add_backup(volume_id=volume_id,
+                                      metadata={'created_by': 'freezer'})
+        report = self.world.go([several(name='db') | {
+            'action': 'admin', 'fullbackup_rotation': 2}])
+        self.assertEqual('success', report['state'])
+        self.assertEqual(dict.fromkeys(ids, 2), self.world.good())
+        self.assertIn('old backups removed: 2', report['reason'])
+        self.world.stored = None
+        report = self.world.go([several(name='db') | {
+            'fullbackup_rotation': 1}])
+        self.assertEqual('success', report['state'])
+        self.assertEqual(dict.fromkeys(ids, 1), self.world.good())
+
     def test_refused_by_the_capabilities_in_the_middle(self):
         ids = self.world.volumes(2, name='db')
         self.world.ends[ids[0]] = ['error', 'available']
