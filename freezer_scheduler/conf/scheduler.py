@@ -67,11 +67,13 @@ OPTS = [
         'max-in-flight', default=50, mutable=True,
         help='Most runs worked on at one time. One that waits for another '
              'try, for a busy volume, or for longer than 30 seconds does not '
-             'count.'),
+             'count. One of several volumes counts once for each that is '
+             'being backed up.'),
     cfg.IntOpt(
         'max-in-flight-per-project', default=10, mutable=True,
         help='Most runs of one project going on at one time, waiting ones '
-             'included, over all schedulers of this client. To be smaller '
+             'included, over all schedulers of this client, and most volumes '
+             'of one project being backed up by this one. To be smaller '
              'than max_in_flight, so that no project keeps out the others.'),
     cfg.IntOpt(
         'heartbeat-interval', default=60,
