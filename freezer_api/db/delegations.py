@@ -192,9 +192,18 @@ def postpone(session: orm.Session, delegation_id: str, when: int) -> None:
 
 
 def forget(session: orm.Session, delegation_id: str, now: int) -> None:
-    """Note that a trust is gone from Keystone; its id is not kept."""
-    delegation = session.get(models.Delegation, delegation_id)
-    if delegation is not None:
-        delegation.trust_id = ''
-        delegation.delete_after = None
-        rows.delete(delegation, now)
+    """Note that a trust is gone from Keystone; its id is not kept.
+
+    Of an intent that came to nothing no row stays: there are as many of them
+    as there are refused requests.
+    """
+    delegation = session.get(models.Delegation, delegation_id,
+                             with_for_update=True)
+    if delegation is None or delegation.deleted:
+        return
+    if not delegation.trust_id:
+        session.delete(delegation)
+        return
+    delegation.trust_id = ''
+    delegation.delete_after = None
+    rows.delete(delegation, now)

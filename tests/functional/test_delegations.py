@@ -20,6 +20,7 @@ from unittest import mock
 import sqlalchemy as sa
 
 from freezer_api.db import jobs as db_jobs
+from freezer_api.db import models
 from tests.functional import base
 
 APP_CRED = base.Persona(
@@ -193,6 +194,20 @@ class DelegationTests(base.ApiTestCase):
             'job_actions': [{'freezer_action': base.BACKUP}]}, 422)
         self.assertEqual('Missing required credentials', answer['title'])
         self.assertIn("['member']", answer['description'])
+
+    def test_a_refused_job_leaves_nothing_behind(self) -> None:
+        """Or whoever asks often enough fills the table."""
+        taken = self.create_job()
+        for persona in (base.STRANGER, base.MATE):
+            self.call(persona, 'POST', f'jobs/{taken}', {
+                'client_id': 'central', 'job_actions': [
+                    {'action_id': 'nope'}]},
+                409 if persona is base.STRANGER else 422)
+
+        with self.database.read() as session:
+            rows = session.scalars(sa.select(models.Delegation)).all()
+        self.assertEqual(['alice'], [row.trustor_user_id for row in rows])
+        self.assertEqual(1, len(self.trusts.live))
 
     def test_no_trust_without_a_job(self) -> None:
         """Nothing is left behind when a later step fails."""
