@@ -129,9 +129,10 @@ class TreeTest(testtools.TestCase):
 class TestLicence(TreeTest):
 
     def test_every_source_file_starts_with_the_header(self) -> None:
-        paths = python_files(*PACKAGES, 'tests', 'tools', 'doc', 'api-ref',
-                             'releasenotes')
-        paths += [ROOT / 'setup.py', *scripts('tools'), *scripts('.ci')]
+        paths = python_files(*PACKAGES, 'benchmarks', 'tests', 'tools', 'doc',
+                             'api-ref', 'releasenotes')
+        paths += [ROOT / 'setup.py', *scripts('tools'), *scripts('.ci'),
+                  *scripts('benchmarks')]
         without = []
         for path in paths:
             text = path.read_text(encoding='utf-8')
@@ -232,7 +233,8 @@ class TestModules(TreeTest):
                     yield handler.lineno, 'catches everything'
 
         self.assert_none(
-            [path for path in python_files(*PACKAGES, 'tests', 'tools')
+            [path for path in python_files(
+                *PACKAGES, 'benchmarks', 'tests', 'tools')
              if str(path.relative_to(ROOT)) not in BULKHEADS], catch_all)
 
     def test_a_bulkhead_logs_what_it_catches(self) -> None:
