@@ -99,14 +99,19 @@ class Api:
                      if isinstance(document, dict) else None)
         if not isinstance(resources, dict) or 'rel/claims' not in resources:
             raise NoClaims(
-                f'the Freezer API at {home} knows no claims, which service '
-                f'mode needs: it is older than this scheduler')
+                f'the Freezer API at {home} knows no claims: it is older '
+                f'than this scheduler')
 
     def register(self, client_id: str, hostname: str,
-                 offered: domain_capabilities.Capabilities) -> None:
-        """Register this client, or update what it offers."""
+                 offered: domain_capabilities.Capabilities,
+                 central: bool) -> None:
+        """Register this client, or update what it offers.
+
+        :param central: whether every project may use it
+        """
         self._request('POST', self._base() + '/clients', 201, {
-            'client_id': client_id, 'hostname': hostname, 'is_central': True,
+            'client_id': client_id, 'hostname': hostname,
+            'is_central': central,
             'supported_actions': list(offered.actions),
             'supported_modes': list(offered.modes),
             'supported_storages': list(offered.storages),

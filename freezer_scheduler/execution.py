@@ -259,7 +259,7 @@ class Executor:
 
     def _authority(self, held: runs.HeldRun) -> str | None:
         """Return the trust to act by; none is needed with one's own jobs."""
-        return held.run.trust_id if self._delegated else ''
+        return (held.run.trust_id or None) if self._delegated else ''
 
     @staticmethod
     def _room(held: runs.HeldRun) -> int:

@@ -66,7 +66,11 @@ class Identity:
         """Return the session that acts by a trust, in its project.
 
         The least lately used ones are forgotten.
+
+        :param trust_id: empty in classic mode, where the own account acts
         """
+        if not trust_id and not self._settings.service_mode:
+            return self.service()
         with self._lock:
             session = self._trusts.pop(trust_id, None)
             if session is None:

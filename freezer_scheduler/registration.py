@@ -34,11 +34,12 @@ class Registration:
     """
 
     def __init__(self, api: freezer_api.Api, client_id: str | None,
-                 hostname: str,
-                 offered: domain_capabilities.Capabilities) -> None:
+                 hostname: str, offered: domain_capabilities.Capabilities,
+                 central: bool) -> None:
         self._api = api
         self._hostname = hostname
         self._client_id = client_id
+        self._central = central
         self.offered = offered
 
     @property
@@ -69,7 +70,8 @@ class Registration:
         :raises freezer_scheduler.api.ApiError: when the API is not there or
             refuses
         """
-        self._api.register(self.client_id, self._hostname, self.offered)
+        self._api.register(self.client_id, self._hostname, self.offered,
+                           self._central)
 
 
 def described(offered: domain_capabilities.Capabilities) -> str:

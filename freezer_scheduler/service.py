@@ -16,25 +16,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
-import os
-import secrets
+import functools
 import threading
 
 from oslo_config import cfg
 from oslo_log import log as logging
 
 from freezer_scheduler import api as freezer_api
-from freezer_scheduler import claims
+from freezer_scheduler import assembly
 from freezer_scheduler import clock as scheduler_clock
-from freezer_scheduler.engines import cinder
-from freezer_scheduler.engines import cinder_client
-from freezer_scheduler.engines import cinder_step
-from freezer_scheduler import execution
-from freezer_scheduler import identity as scheduler_identity
+from freezer_scheduler.engines import agent_files
+from freezer_scheduler import notify
 from freezer_scheduler import registration
 from freezer_scheduler import runs
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler import signals
+from freezer_scheduler import sources
 
 LOG = logging.getLogger(__name__)
 
@@ -46,7 +43,7 @@ _LONGEST_BACKOFF = 30.0
 
 
 class Service:
-    """A service-mode scheduler.
+    """A scheduler, of either mode.
 
     :param environ: where parts of the account may come from
     :param hostname: of this machine, to tell users where a backup was made
@@ -64,43 +61,38 @@ class Service:
         self._wishes = wishes
         self._settings = settings
         self._environ = environ
+        self._notify = notify.Notifier(environ)
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
-        auth = settings.auth
-        self._identity = scheduler_identity.Identity(settings)
-        self._api = freezer_api.Api(
-            self._identity.service(), scheduler_id(hostname),
-            auth.endpoint_type, auth.region_name, auth.backup_url)
-        self._registration = registration.Registration(
-            self._api, settings.client_id, hostname, settings.capabilities)
         self._runs = runs.Runs(clock, self._run_limits)
-        engine = cinder.CinderEngine(cinder_step.Tools(
-            clients=lambda trust_id: cinder_client.CinderClient(
-                self._identity, trust_id, auth.endpoint_type,
-                auth.region_name),
-            clock=clock, limits=self._cinder_limits, hostname=hostname))
-        self._executor = execution.Executor(
-            report=lambda run_id, fence, report: self._api.report(
-                self._registration.client_id, run_id, fence, report),
-            engines={'cindernative': engine},
-            offered=lambda: self._registration.offered, clock=clock,
-            lease_left=self._runs.lease_left, one_more=self._runs.one_more)
-        self._claimer = claims.Claimer(
-            self._api, self._registration, self._runs,
-            lambda: self._settings, clock)
+        parts = assembly.Assembly(
+            lambda: self._settings, environ, hostname, clock, self._runs)
+        self._source = parts.source()
+        self._files = parts.files
+        self._agent = parts.agent()
+        self._executor = parts.executor(self._source, self._agent)
 
     def run(self) -> int:
         """Work until it is to stop; return the exit status."""
         for notice in self._settings.notices:
             LOG.warning('%s', notice)
+        try:
+            self._files.open()
+        except agent_files.Unsafe as error:
+            LOG.critical('Cannot start: [scheduler] agent_dir: %s', error)
+            return 1
         status = self._begin()
-        if status is not None:
-            return status
-        self._spawn()
-        while self._wishes.wait() is not signals.Wish.STOP:
-            self._reload()
-        self._end()
-        return 0
+        if status is None:
+            self._spawn()
+            self._notify.ready()
+            while self._wishes.wait() is not signals.Wish.STOP:
+                self._notify.reloading()
+                self._reload()
+                self._notify.ready()
+            self._notify.stopping()
+            self._end()
+        self._agent.close(threading.Event().wait)
+        return status or 0
 
     def _begin(self) -> int | None:
         """Register, however long the API and Keystone are away.
@@ -110,7 +102,7 @@ class Service:
         backoff = _FIRST_BACKOFF
         while True:
             try:
-                self._registration.begin()
+                self._source.begin()
                 return None
             except freezer_api.ApiError as error:
                 problem: freezer_api.ApiError = error
@@ -119,6 +111,7 @@ class Service:
                 return 1
             LOG.warning('Cannot register yet, next try in %d seconds: %s',
                         backoff, problem)
+            self._notify.status(f'cannot register yet: {problem}')
             if self._wishes.wait(backoff) is signals.Wish.STOP:
                 return 0
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
@@ -128,12 +121,8 @@ class Service:
         for number in range(settings.workers):
             self._thread(f'worker-{number}', self._work)
         self._thread('claims', self._claim)
-        self._thread('heartbeat', lambda: self._repeat(
-            settings.heartbeat_interval, self._registration.renew,
-            'register'))
-        self._thread('maintenance', lambda: self._repeat(
-            settings.maintenance_interval, self._api.maintenance,
-            'have pending trusts deleted'))
+        for chore in self._source.chores:
+            self._thread(chore.name, functools.partial(self._repeat, chore))
 
     def _thread(self, name: str, target: Callable[[], None]) -> None:
         # They must not hold up an end that has waited long enough.
@@ -154,28 +143,28 @@ class Service:
         while not self._ending.is_set():
             more = False
             try:
-                more = self._claimer.tick()
+                more = self._source.tick()
             # Whatever it is, the leases must go on being renewed.
             except Exception:
                 LOG.exception('An error in the scheduler while claiming')
             if not more:
-                self._ending.wait(self._settings.claim_interval)
+                self._ending.wait(self._source.interval)
 
-    def _repeat(self, interval: float, task: Callable[[], None],
-                what: str) -> None:
+    def _repeat(self, chore: sources.Chore) -> None:
         failed = False
-        while not self._ending.wait(interval):
+        while not self._ending.wait(chore.interval):
             problem = None
             try:
-                task()
+                chore.task()
             except freezer_api.ApiError as error:
                 problem = str(error)
             # The runs go on without it, and it may work the next time.
             except Exception:
-                LOG.exception('An error in the scheduler: cannot %s', what)
+                LOG.exception('An error in the scheduler: cannot %s',
+                              chore.what)
             # Once is enough: the claims remind of what is away.
             if problem and not failed:
-                LOG.warning('Cannot %s: %s', what, problem)
+                LOG.warning('Cannot %s: %s', chore.what, problem)
             failed = problem is not None
 
     def _reload(self) -> None:
@@ -195,11 +184,10 @@ class Service:
         self._settings = settings
         for notice in settings.notices:
             LOG.warning('%s', notice)
-        self._registration.offered = settings.capabilities
         self._runs.limits_changed()
         problem = None
         try:
-            self._registration.renew()
+            self._source.take_over(settings)
         except freezer_api.ApiError as error:
             problem = str(error)
         if problem:
@@ -230,17 +218,3 @@ class Service:
     def _run_limits(self) -> runs.Limits:
         return runs.Limits(self._settings.max_in_flight,
                            self._settings.max_in_flight_per_project)
-
-    def _cinder_limits(self) -> cinder_step.Limits:
-        settings = self._settings
-        return cinder_step.Limits(
-            backup_timeout=settings.backup_timeout,
-            busy_timeout=settings.busy_timeout,
-            poll_interval=settings.poll_interval,
-            request_timeout=settings.request_timeout,
-            lease_needed=settings.lease_needed)
-
-
-def scheduler_id(hostname: str) -> str:
-    """Return a name for this process that no other one ever has."""
-    return f'{hostname[:200]}:{os.getpid()}:{secrets.token_hex(4)}'

@@ -20,12 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import pathlib
 import re
 
 from oslo_config import cfg
 
 from freezer_api.domain import capabilities
 from freezer_scheduler.conf import service_auth
+from freezer_scheduler import pidfile
 
 # A submit is only begun while the lease outlasts the request by this much.
 LEASE_MARGIN = 5
@@ -44,6 +46,7 @@ _LIMITS = {
     'max_in_flight_per_project': (1, 2500),
     'heartbeat_interval': (5, 86400), 'maintenance_interval': (5, 86400),
     'backup_timeout': (60, 30 * 86400), 'busy_timeout': (0, 30 * 86400),
+    'concurrent_jobs': (1, 2500), 'agent_grace': (0, 3600),
 }
 
 
@@ -57,8 +60,13 @@ class Refused(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the scheduler goes by; times in seconds."""
+    """What the scheduler goes by; times in seconds.
 
+    :ivar jobs_dir: where the jobs are, or None where the API has them
+    """
+
+    service_mode: bool
+    jobs_dir: pathlib.Path | None
     client_id: str | None
     auth: service_auth.ServiceAuth
     capabilities: capabilities.Capabilities
@@ -75,6 +83,10 @@ class Settings:
     maintenance_interval: int
     backup_timeout: int
     busy_timeout: int
+    concurrent_jobs: int
+    agent_command: str
+    agent_dir: pathlib.Path
+    agent_grace: int
     notices: tuple[str, ...]
 
     @property
@@ -85,7 +97,7 @@ class Settings:
 
 def load(conf: cfg.ConfigOpts, environ: Mapping[str, str],
          hostname: str) -> Settings:
-    """Read and check the configuration of service mode.
+    """Read and check the configuration.
 
     :param hostname: what a client id is made of that is not set
     :raises Refused: naming every option that cannot be used
@@ -94,7 +106,8 @@ def load(conf: cfg.ConfigOpts, environ: Mapping[str, str],
     group = conf.scheduler
     values = {name: group[name] for name in _LIMITS}
     if not _explicit(conf, 'claim_interval') and _explicit(conf, 'interval'):
-        values['claim_interval'] = group.interval
+        values['claim_interval'] = min(
+            group.interval, _LIMITS['claim_interval'][1])
     for name, (least, most) in _LIMITS.items():
         if not least <= values[name] <= most:
             shown = name
@@ -104,6 +117,9 @@ def load(conf: cfg.ConfigOpts, environ: Mapping[str, str],
                             f'between {least} and {most}')
     auth, auth_problems = _auth(conf, environ)
     problems += auth_problems
+    if not group.service_mode:
+        # There is one project, which may have it all.
+        values['max_in_flight_per_project'] = values['max_in_flight']
     offered, capability_problems = _capabilities(conf)
     problems += capability_problems + _modes(conf)
     lease = _lease(group.lease_seconds, values, problems)
@@ -111,6 +127,11 @@ def load(conf: cfg.ConfigOpts, environ: Mapping[str, str],
     if problems or auth is None:
         raise Refused(problems)
     return Settings(
+        service_mode=group.service_mode,
+        jobs_dir=_jobs_dir(conf, environ) if group.no_api else None,
+        agent_command=group.agent_command,
+        agent_dir=pathlib.Path(
+            group.agent_dir or pidfile.default_path().parent / 'agents'),
         client_id=group.client_id or None, auth=auth, capabilities=offered,
         insecure=group.insecure, lease_seconds=lease,
         notices=tuple(_notices(conf, offered)), **values)
@@ -138,7 +159,10 @@ def _auth(conf: cfg.ConfigOpts, environ: Mapping[str, str],
         auth = service_auth.read(conf, environ)
     except ValueError as error:
         return None, [str(error)]
-    problems = []
+    problems: list[str] = []
+    if conf.scheduler.no_api:
+        # Agents that need one say so.
+        return auth, problems
     needed = [('auth_url', auth.auth_url), ('username', auth.username),
               ('password', auth.password),
               ('user_domain_name', auth.user_domain_name
@@ -152,7 +176,7 @@ def _auth(conf: cfg.ConfigOpts, environ: Mapping[str, str],
             problems.append(f'[service_auth] os_{name}: missing')
     if auth.token and not auth.password:
         problems.append('[service_auth] os_token: a token ends too soon for '
-                        'service mode; give os_username and os_password')
+                        'a scheduler; give os_username and os_password')
     for name, url in (('auth_url', auth.auth_url),
                       ('backup_url', auth.backup_url)):
         if url and not re.match(r'https?://[^/\s]+', url):
@@ -162,7 +186,9 @@ def _auth(conf: cfg.ConfigOpts, environ: Mapping[str, str],
 
 def _capabilities(conf: cfg.ConfigOpts,
                   ) -> tuple[capabilities.Capabilities, list[str]]:
-    """Read the lists; what is not set is cinder-native."""
+    """Read the lists; what is not set is all, or what is safe for all."""
+    default = (capabilities.CINDER_NATIVE if conf.scheduler.service_mode
+               else capabilities.EVERYTHING)
     known = {'actions': capabilities.ACTIONS, 'modes': capabilities.MODES,
              'storages': capabilities.STORAGES,
              'engines': capabilities.ENGINES}
@@ -170,7 +196,7 @@ def _capabilities(conf: cfg.ConfigOpts,
     for noun, words in known.items():
         given = conf.capabilities[f'supported_{noun}']
         if given is None:
-            lists[noun] = getattr(capabilities.CINDER_NATIVE, noun)
+            lists[noun] = getattr(default, noun)
             continue
         given = [word.strip() for word in given]
         for word in given:
@@ -191,7 +217,7 @@ def _capabilities(conf: cfg.ConfigOpts,
 
 def _modes(conf: cfg.ConfigOpts) -> list[str]:
     problems = []
-    if conf.scheduler.no_api:
+    if conf.scheduler.no_api and conf.scheduler.service_mode:
         problems.append('[scheduler] no_api: service mode works through the '
                         'API')
     if conf.scheduler.enable_v1_api:
@@ -225,20 +251,17 @@ def _notices(conf: cfg.ConfigOpts,
                 ('storages', _beyond(offered.storages, narrow.storages)),
                 ('engines', _beyond(offered.engines, narrow.engines)))
             if extra]
-    if more:
+    group = conf.scheduler
+    if more and group.service_mode:
         notices.append(
             'RISK: [capabilities] offers more than cinder-native work to '
             'every project: ' + '; '.join(more) + '. Users of any project '
             'could have it done on this host.')
-        notices.append(
-            'This release has no engine for it in service mode yet: such '
-            'runs end as failed.')
-    for name in ('jobs_dir', 'concurrent_jobs'):
-        if _explicit(conf, name):
-            notices.append(f'[scheduler] {name} has no effect in service '
-                           f'mode.')
-    group = conf.scheduler
-    if 1 < group.max_in_flight <= group.max_in_flight_per_project:
+    if _explicit(conf, 'jobs_dir') and not group.no_api:
+        notices.append('[scheduler] jobs_dir has no effect without no_api: '
+                       'no job is ever written to a file.')
+    if group.service_mode and (
+            1 < group.max_in_flight <= group.max_in_flight_per_project):
         notices.append('[scheduler] max_in_flight_per_project is not below '
                        'max_in_flight: one project can keep out the others.')
     if _explicit(conf, 'interval') and _explicit(conf, 'claim_interval'):
@@ -254,6 +277,14 @@ def _notices(conf: cfg.ConfigOpts,
         notices.append('[scheduler] insecure: the certificates of servers '
                        'are not checked.')
     return notices
+
+
+def _jobs_dir(conf: cfg.ConfigOpts,
+              environ: Mapping[str, str]) -> pathlib.Path:
+    given = conf.scheduler.jobs_dir
+    if not _explicit(conf, 'jobs_dir'):
+        given = environ.get('FREEZER_SCHEDULER_CONF_D') or given
+    return pathlib.Path(given)
 
 
 def _beyond(given: tuple[str, ...], narrow: tuple[str, ...]) -> list[str]:

@@ -33,7 +33,7 @@ from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler import signals
 from freezer_scheduler import version
 
-_STOP_WITHIN = 90
+_STOP_WITHIN = 120
 _NAME = 'freezer-scheduler'
 
 
@@ -80,10 +80,6 @@ def _run(conf: cfg.ConfigOpts) -> int:
 
 
 def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
-    if not conf.scheduler.service_mode:
-        raise _Failed(
-            'only service mode is available in this release yet: start with '
-            '--service-mode, or set service_mode = true in [scheduler]')
     hostname = socket.gethostname()
     settings = scheduler_settings.load(conf, os.environ, hostname)
     background = not conf.scheduler.no_daemon

@@ -24,8 +24,6 @@ def _old(name: str) -> cfg.DeprecatedOpt:
     return cfg.DeprecatedOpt(name, group='DEFAULT')
 
 
-_CLASSIC = ' Without effect in service mode.'
-
 OPTS = [
     cfg.BoolOpt(
         'service-mode', default=False,
@@ -33,7 +31,9 @@ OPTS = [
             _old('service-mode'),
             cfg.DeprecatedOpt('centralized-scheduler', group='scheduler')],
         help='Back up every project that gives its jobs to this client, each '
-             'with its own authority through a Keystone trust.'),
+             'with its own authority through a Keystone trust. Otherwise, in '
+             'classic mode, the client is that of one project, and acts '
+             'with the account of [service_auth].'),
     cfg.StrOpt(
         'client-id', short='c', deprecated_opts=[_old('client-id')],
         help='Name under which users find this scheduler. Schedulers with '
@@ -62,7 +62,7 @@ OPTS = [
     cfg.IntOpt(
         'workers', default=8,
         help='Threads that talk to Cinder. A backup that is being made '
-             'holds none of them.'),
+             'and an agent that runs hold none of them.'),
     cfg.IntOpt(
         'max-in-flight', default=50, mutable=True,
         help='Most runs worked on at one time. One that waits for another '
@@ -85,7 +85,8 @@ OPTS = [
     cfg.IntOpt(
         'backup-timeout', default=86400, mutable=True,
         help='Seconds after which an unfinished backup or restore counts as '
-             'failed. A scheduler that takes a run over counts anew.'),
+             'failed. A scheduler that takes a run over counts anew. An '
+             'agent is ended after them.'),
     cfg.IntOpt(
         'busy-timeout', default=3600, mutable=True,
         help='Seconds to wait for a volume that Cinder is busy with.'),
@@ -106,20 +107,32 @@ OPTS = [
         help='Take "exec" out of the supported actions.'),
     cfg.IntOpt(
         'interval', short='i', default=60, deprecated_opts=[_old('interval')],
-        help='Seconds between two polls. In service mode it stands in for '
-             'claim_interval where it alone is set.'),
+        help='Stands in for claim_interval where it alone is set.'),
     cfg.BoolOpt(
         'no-api', short='n', default=False, deprecated_opts=[_old('no-api')],
-        help='Run jobs from files, without the Freezer API. Refused in '
-             'service mode.'),
+        help='Run jobs from the files in jobs_dir, without the Freezer API. '
+             'Refused in service mode.'),
     cfg.StrOpt(
         'jobs-dir', short='f', default='/etc/freezer/scheduler/conf.d',
         deprecated_opts=[_old('conf')],
-        help='Job files, or a folder of them.' + _CLASSIC),
+        help='With no_api: a job file, or a folder of files *.conf. The '
+             'variable FREEZER_SCHEDULER_CONF_D sets another default.'),
     cfg.IntOpt(
-        'concurrent-jobs', default=1,
+        'concurrent-jobs', default=1, mutable=True,
         deprecated_opts=[_old('concurrent_jobs')],
-        help='Jobs run at one time.' + _CLASSIC + ' See max_in_flight.'),
+        help='Most agents that run at one time. Further runs wait.'),
+    cfg.StrOpt(
+        'agent-command', default='freezer-agent',
+        help='The freezer-agent of release 19.0.0: a name to be found on '
+             'PATH, or a path. It lives in an environment of its own.'),
+    cfg.StrOpt(
+        'agent-dir',
+        help='Folder for what agents are told, which is removed with each '
+             'agent. Default: "agents", beside the default of pid_file.'),
+    cfg.IntOpt(
+        'agent-grace', default=30, mutable=True,
+        help='Seconds between asking an agent to end and killing it, with '
+             'all that it started.'),
     cfg.BoolOpt(
         'enable-v1-api', default=False,
         deprecated_opts=[_old('enable-v1-api')],

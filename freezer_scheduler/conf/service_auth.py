@@ -109,3 +109,10 @@ def read(conf: cfg.ConfigOpts, environ: Mapping[str, str]) -> ServiceAuth:
         raise ValueError('OS_ENDPOINT_TYPE: must be one of '
                          + ', '.join(_ENDPOINT_TYPES))
     return ServiceAuth(endpoint_type=interface.removesuffix('URL'), **values)
+
+
+def variables(auth: ServiceAuth) -> dict[str, str]:
+    """Return the account as the OS_* variables of other programs."""
+    return {f'OS_{field.name.upper()}': value
+            for field in dataclasses.fields(auth)
+            if (value := getattr(auth, field.name))}

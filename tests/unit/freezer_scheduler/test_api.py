@@ -45,7 +45,7 @@ class TestApi(testtools.TestCase):
 
     def test_registration(self):
         offered = fakes.settings().capabilities
-        self.api.register('central', 'host', offered)
+        self.api.register('central', 'host', offered, True)
         self.assertEqual([{
             'client_id': 'central', 'hostname': 'host', 'is_central': True,
             'supported_actions': ['backup', 'restore', 'admin'],

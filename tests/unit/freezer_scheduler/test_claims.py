@@ -46,7 +46,7 @@ class TestClaims(testtools.TestCase):
             identity.Identity(self.settings).service(), 'me', 'public', None,
             None)
         self.registration = registration.Registration(
-            connection, None, 'node', self.settings.capabilities)
+            connection, None, 'node', self.settings.capabilities, True)
         self.limits = runs.Limits(5, 5)
         self.runs = runs.Runs(self.clock, lambda: self.limits)
         self.claimer = claims.Claimer(

@@ -80,10 +80,10 @@ class TestCommand(testtools.TestCase):
         self.assertEqual(1, status)
         self.assertIn('dance', said)
 
-    def test_classic_mode_says_that_it_is_not_there_yet(self):
+    def test_classic_mode_needs_an_account(self):
         status, said = self.run_command('start')
         self.assertEqual(1, status)
-        self.assertIn('--service-mode', said)
+        self.assertIn('[service_auth] os_username: missing', said)
 
     def test_mistakes_are_named(self):
         status, said = self.run_command(

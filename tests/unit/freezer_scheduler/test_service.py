@@ -23,6 +23,7 @@ import fixtures
 import requests_mock
 import testtools
 
+from freezer_scheduler import assembly
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import service
 from freezer_scheduler import settings as scheduler_settings
@@ -65,7 +66,8 @@ class TestService(testtools.TestCase):
     def start(self, *argv):
         conf = fakes.parsed(
             '--service-mode', *fakes.ACCOUNT, '-c', 'central',
-            '--scheduler-claim-interval', '1', *argv)
+            '--scheduler-claim-interval', '1', '--scheduler-agent-dir',
+            self.useFixture(fixtures.TempDir()).path, *argv)
         self.conf = conf
         made = service.Service(
             conf, scheduler_settings.load(conf, {}, 'node'), {}, 'node',
@@ -204,7 +206,7 @@ class TestService(testtools.TestCase):
 class TestNames(testtools.TestCase):
 
     def test_each_process_has_its_own(self):
-        names = {service.scheduler_id('h' * 400) for _number in range(9)}
+        names = {assembly.scheduler_id('h' * 400) for _number in range(9)}
         self.assertEqual(9, len(names))
         for name in names:
             self.assertLessEqual(len(name), 255)

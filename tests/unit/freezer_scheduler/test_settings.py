@@ -115,10 +115,10 @@ class TestSettings(testtools.TestCase):
 
     def test_options_without_effect_say_so(self):
         found = fakes.settings(
-            '-f', '/d', '--concurrent_jobs', '2',
+            '-f', '/d',
             '--coordination-backend-url', 'etcd3://x')
         told = '\n'.join(found.notices)
-        for name in ('jobs_dir', 'concurrent_jobs', 'backend_url'):
+        for name in ('jobs_dir', 'backend_url'):
             self.assertIn(name, told)
 
     def test_one_project_must_not_be_able_to_fill_it(self):

@@ -1,0 +1,117 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a scheduler is put together from, by its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import os
+import secrets
+
+from freezer_scheduler import api as freezer_api
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import directory
+from freezer_scheduler.engines import agent as agent_engine
+from freezer_scheduler.engines import agent_environment
+from freezer_scheduler.engines import agent_files
+from freezer_scheduler.engines import choice
+from freezer_scheduler.engines import cinder
+from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines import cinder_step
+from freezer_scheduler import execution
+from freezer_scheduler import identity as scheduler_identity
+from freezer_scheduler import runs
+from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler import sources
+
+
+class Assembly:
+    """The parts of one scheduler.
+
+    :param settings: asked for again after each reload
+    :param environ: handed on to agents, but for accounts in it
+    """
+
+    def __init__(self, settings: Callable[[], scheduler_settings.Settings],
+                 environ: Mapping[str, str], hostname: str,
+                 clock: scheduler_clock.Clock, table: runs.Runs) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._hostname = hostname
+        self._clock = clock
+        self._runs = table
+        self._first = settings()
+        self._identity = scheduler_identity.Identity(self._first)
+        self.files = agent_files.AgentFiles(self._first.agent_dir)
+
+    def source(self) -> sources.Source:
+        """Return where the runs come from."""
+        settings, auth = self._first, self._first.auth
+        if settings.jobs_dir is not None:
+            return directory.DirectorySource(settings.jobs_dir, self._runs,
+                                             self._clock)
+        api = freezer_api.Api(
+            self._identity.service(), scheduler_id(self._hostname),
+            auth.endpoint_type, auth.region_name, auth.backup_url)
+        return sources.ApiSource(api, self._hostname, self._runs, settings,
+                                 self._clock)
+
+    def agent(self) -> agent_engine.AgentEngine:
+        """Return the engine of freezer-agent."""
+        settings, auth = self._first, self._first.auth
+        return agent_engine.AgentEngine(agent_engine.Tools(
+            command=settings.agent_command,
+            environment=lambda trust_id: agent_environment.of_agent(
+                self._environ, auth, settings.insecure, trust_id),
+            secrets=tuple(filter(None, (auth.password, auth.token))),
+            shared=settings.service_mode, files=self.files,
+            clock=self._clock, limits=self._agent_limits))
+
+    def executor(self, source: sources.Source,
+                 agents: agent_engine.AgentEngine) -> execution.Executor:
+        """Return what makes the moves of runs."""
+        auth = self._first.auth
+        native = cinder.CinderEngine(cinder_step.Tools(
+            clients=lambda trust_id: cinder_client.CinderClient(
+                self._identity, trust_id, auth.endpoint_type,
+                auth.region_name),
+            clock=self._clock, limits=self._cinder_limits,
+            hostname=self._hostname))
+        return execution.Executor(
+            report=source.report,
+            engines={choice.NATIVE: native, choice.AGENT: agents},
+            offered=lambda: self._settings().capabilities,
+            clock=self._clock, lease_left=self._runs.lease_left,
+            one_more=self._runs.one_more,
+            delegated=self._first.service_mode)
+
+    def _agent_limits(self) -> agent_engine.Limits:
+        settings = self._settings()
+        return agent_engine.Limits(
+            at_once=settings.concurrent_jobs,
+            timeout=settings.backup_timeout, grace=settings.agent_grace)
+
+    def _cinder_limits(self) -> cinder_step.Limits:
+        settings = self._settings()
+        return cinder_step.Limits(
+            backup_timeout=settings.backup_timeout,
+            busy_timeout=settings.busy_timeout,
+            poll_interval=settings.poll_interval,
+            request_timeout=settings.request_timeout,
+            lease_needed=settings.lease_needed)
+
+
+def scheduler_id(hostname: str) -> str:
+    """Return a name for this process that no other one ever has."""
+    return f'{hostname[:200]}:{os.getpid()}:{secrets.token_hex(4)}'

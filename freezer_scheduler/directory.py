@@ -1,0 +1,203 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Jobs from files, for a scheduler without the Freezer API.
+
+A file holds a job document as JSON, the way a user would send it to the API.
+When it is due says the same rule as there. What became of a run is in the log
+alone: whoever starts anew knows nothing of what was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import json
+import os
+import pathlib
+import stat
+import threading
+from typing import Any
+import uuid
+
+from oslo_log import log as logging
+
+from freezer_api.domain import jobs
+from freezer_api.domain import schedule as schedules
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import documents
+from freezer_scheduler import runs
+from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler import sources
+
+LOG = logging.getLogger(__name__)
+
+_SUFFIX = '.conf'
+_LARGEST = 1024 * 1024
+
+# The project of runs that are nobody's but this host's.
+_PROJECT = 'files'
+
+# Seconds until a job without any time is run, as elsewhere.
+_DELAY = 2
+
+
+class Unusable(Exception):
+    """A file is no job; the text says why."""
+
+
+@dataclasses.dataclass
+class _Job:
+    """A job, and where it stands."""
+
+    job_id: str
+    document: Mapping[str, Any]
+    schedule: Mapping[str, Any]
+    runtime: jobs.Runtime
+
+
+class DirectorySource:
+    """The files hand out the runs.
+
+    :param place: a file, or a folder of which the files ``*.conf`` count
+    """
+
+    interval = 1.0
+    chores: tuple[sources.Chore, ...] = ()
+
+    def __init__(self, place: pathlib.Path, table: runs.Runs,
+                 clock: scheduler_clock.Clock) -> None:
+        self._place = place
+        self._runs = table
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._jobs: dict[str, _Job] = {}
+        self._of_run: dict[str, _Job] = {}
+
+    def begin(self) -> None:
+        found: dict[str, _Job] = {}
+        for file in self._files():
+            try:
+                made = self._read(file)
+            except Unusable as error:
+                LOG.error('%s is left out: %s', file, error)
+                continue
+            if made.job_id in found:
+                LOG.error('%s is left out: another file has its job_id',
+                          file)
+                continue
+            found[made.job_id] = made
+        with self._lock:
+            for job_id, made in found.items():
+                known = self._jobs.get(job_id)
+                if known and known.document == made.document:
+                    found[job_id] = known
+            self._jobs = found
+        LOG.info('%d jobs of %s', len(found), self._place)
+
+    def take_over(self, settings: scheduler_settings.Settings) -> None:
+        self.begin()
+
+    def tick(self) -> bool:
+        now = int(self._clock.wall())
+        with self._lock:
+            due = [one for one in self._jobs.values()
+                   if one.runtime.run_id is None
+                   and one.runtime.next_run_at is not None
+                   and one.runtime.next_run_at <= now]
+            due.sort(key=lambda one: one.runtime.next_run_at or 0)
+            due = due[:self._runs.room()]
+            for one in due:
+                run_id = uuid.uuid4().hex
+                one.runtime = jobs.claim(one.schedule, one.runtime, run_id,
+                                         now)
+                self._of_run[run_id] = one
+        for one in due:
+            self._runs.add(documents.Run(
+                run_id=one.runtime.run_id or '', fence=1,
+                project_id=_PROJECT, job_id=one.job_id, lease_seconds=0,
+                event=None, steps=(), job=one.document, trust_id=None),
+                lease_until=float('inf'))
+        return False
+
+    def report(self, run_id: str, fence: int,
+               report: documents.Report) -> documents.Event | None:
+        if report.state is not documents.RunState.RUNNING:
+            with self._lock:
+                one = self._of_run.pop(run_id)
+                one.runtime = jobs.finish(
+                    one.schedule, one.runtime, str(report.state),
+                    report.reason, int(self._clock.wall()))
+        for backup in report.backups:
+            LOG.info('Run %s: backup %s', run_id,
+                     json.dumps(backup.to_document()))
+        return None
+
+    def _files(self) -> Iterator[pathlib.Path]:
+        if self._place.is_dir():
+            for file in sorted(self._place.iterdir()):
+                if file.suffix.lower() == _SUFFIX:
+                    yield file
+        elif self._place.exists():
+            yield self._place
+        else:
+            LOG.error('There is no %s to read jobs from', self._place)
+
+    def _read(self, file: pathlib.Path) -> _Job:
+        """Read one file.
+
+        :raises Unusable: when it is no job, or anybody's to write
+        """
+        document = _document(file)
+        schedule = document.get('job_schedule') or {}
+        job_actions = document.get('job_actions')
+        if not isinstance(schedule, dict) or not isinstance(job_actions,
+                                                            list):
+            raise Unusable('it needs a list job_actions, and job_schedule is '
+                           'an object')
+        job_id = document.get('job_id') or uuid.uuid4().hex
+        if not isinstance(job_id, str) or not job_id.isprintable():
+            raise Unusable('job_id is not a text')
+        user, runtime = jobs.split_schedule(schedule)
+        try:
+            made = jobs.create(user, runtime, int(self._clock.wall()),
+                               _DELAY, claims=True)
+        except schedules.ScheduleError as error:
+            raise Unusable(str(error)) from None
+        named = [{'action_id': f'action-{number}', **action}
+                 if isinstance(action, dict) else action
+                 for number, action in enumerate(job_actions, start=1)]
+        return _Job(job_id, {**document, 'job_actions': named}, user, made)
+
+
+def _document(file: pathlib.Path) -> dict[str, Any]:
+    try:
+        with file.open('rb') as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise Unusable('it is not a file')
+            if status.st_mode & 0o002:
+                raise Unusable('everybody may write to it, and it says what '
+                               'is run here')
+            text = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise Unusable(str(error.strerror)) from None
+    if len(text) > _LARGEST:
+        raise Unusable(f'it is longer than {_LARGEST} bytes')
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f'it is no JSON: {error}') from None
+    if not isinstance(document, dict):
+        raise Unusable('it is not an object')
+    return document

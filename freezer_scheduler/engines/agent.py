@@ -1,0 +1,337 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Actions that freezer-agent carries out, each in a process of its own.
+
+What an agent does cannot be gone on with by anybody else, nor is it known
+whether to do it again does harm. So the way is: begin, store ``submitting``,
+start the process, store ``submitted``, look after it until it ends. A run
+whose scheduler died after ``submitting`` fails; its agent was ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+import shutil
+import signal
+import threading
+import weakref
+
+from oslo_log import log as logging
+
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import documents
+from freezer_scheduler.engines import agent_action
+from freezer_scheduler.engines import agent_files
+from freezer_scheduler.engines import agent_process
+from freezer_scheduler.engines import agent_report
+from freezer_scheduler.engines import base
+
+LOG = logging.getLogger(__name__)
+
+_State = documents.StepState
+
+_FIRST_LOOK = 0.1
+_LONGEST_LOOK = 2.0
+_GROWTH = 1.5
+_LEASE_NEEDED = 5
+
+_FILE = 'action.conf'
+
+_STOPPED = ('the scheduler was stopped, which ended freezer-agent; what it '
+            'had done by then is not known')
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """Times in seconds.
+
+    :ivar at_once: how many agents may run at one time
+    :ivar timeout: after which an agent is ended
+    :ivar grace: between SIGTERM and SIGKILL
+    """
+
+    at_once: int
+    timeout: float
+    grace: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Tools:
+    """What the engine works with.
+
+    :ivar command: the agent's, to be found on PATH or a path
+    :ivar environment: the whole one of an agent, by the trust it acts with
+    :ivar secrets: what must not get into a reason
+    :ivar shared: whether jobs of several projects run on this host
+    """
+
+    command: str
+    environment: Callable[[str], Mapping[str, str]]
+    secrets: tuple[str, ...] = dataclasses.field(repr=False)
+    shared: bool
+    files: agent_files.AgentFiles
+    clock: scheduler_clock.Clock
+    limits: Callable[[], Limits]
+
+
+class _Place:
+    """One of the places for agents; free when nobody holds it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Queued:
+    """Waits until there is room for one more agent."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ready:
+    """The intent is stored; nothing was started."""
+
+    action: agent_action.AgentAction
+    place: _Place
+
+
+@dataclasses.dataclass(frozen=True)
+class _Running:
+    """The process is there.
+
+    :ivar until: when it is ended, by the monotonic clock
+    :ivar why: what it is being ended for, or None
+    """
+
+    process: agent_process.AgentProcess
+    place: _Place
+    until: float
+    after: float = _FIRST_LOOK
+    why: str | None = None
+
+
+class AgentEngine:
+    """Runs agents, a limited number at one time."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._lock = threading.Lock()
+        self._places: weakref.WeakSet[_Place] = weakref.WeakSet()
+        self._going: weakref.WeakSet[agent_process.AgentProcess] = (
+            weakref.WeakSet())
+        self._told_of: set[str] = set()
+
+    def close(self, wait: Callable[[float], object]) -> None:
+        """End every agent.
+
+        :param wait: passes a number of seconds
+        """
+        with self._lock:
+            going = list(self._going)
+        for process in going:
+            process.end()
+        until = self._tools.clock.monotonic() + self._tools.limits().grace + 5
+        while (any(process.result() is None for process in going)
+                and self._tools.clock.monotonic() < until):
+            wait(_FIRST_LOOK)
+        self._tools.files.close()
+
+    def start(self, order: base.Order) -> base.Progress:
+        try:
+            action = agent_action.read(
+                order.freezer_action, self._tools.shared, order.project_id)
+            action.text()
+        except agent_action.Unusable as error:
+            return self._ended(order, _State.FAIL, str(error))
+        self._tell_dropped(action)
+        place = self._take_place()
+        if place is None:
+            return base.Progress(order.step, after=_LONGEST_LOOK,
+                                 memory=_Queued())
+        return base.Progress(
+            dataclasses.replace(
+                order.step, state=_State.SUBMITTING, reason=None,
+                started_at=order.step.started_at
+                or int(self._tools.clock.wall())),
+            memory=_Ready(action, place))
+
+    def poll(self, order: base.Order) -> base.Progress:
+        match order.memory:
+            case _Queued():
+                return self.start(order)
+            case _Ready() as ready:
+                return self._spawn(order, ready)
+            case _Running() as running:
+                return self._look(order, running)
+        return self._ended(order, _State.FAIL, _unknown(order.step))
+
+    def abort(self, order: base.Order) -> base.Progress:
+        match order.memory:
+            case _Ready(place=place):
+                self._leave(place)
+            case _Running() as running:
+                return self._look(order, self._end(running, 'aborted'))
+            case _ if order.step.under_way:
+                return self._ended(order, _State.ABORTED,
+                                   _unknown(order.step))
+        return self._ended(order, _State.ABORTED,
+                           'aborted: freezer-agent was not started')
+
+    def forsaken(self, order: base.Order) -> base.Progress | None:
+        match order.memory:
+            case _Ready(place=place):
+                self._leave(place)
+            case _Running() as running:
+                progress = self._look(order, self._end(
+                    running, 'the run is another scheduler\'s'))
+                return None if progress.step.state.final else progress
+        return None
+
+    def left(self, order: base.Order) -> base.Progress | None:
+        match order.memory:
+            case _Ready(place=place):
+                self._leave(place)
+                # Nothing was started: whoever gets it may begin this try.
+                return base.Progress(dataclasses.replace(
+                    order.step, state=_State.PENDING,
+                    tries=order.step.tries - 1))
+            case _Running() as running:
+                self._end(running, 'left')
+                return self._ended(order, _State.FAIL, _STOPPED)
+        return None
+
+    # -- one process --
+
+    def _spawn(self, order: base.Order, ready: _Ready) -> base.Progress:
+        """Start it. The intent is stored by now."""
+        if order.lease_left() < _LEASE_NEEDED:
+            return base.Progress(order.step, after=_FIRST_LOOK * 10,
+                                 memory=ready)
+        tools, limits = self._tools, self._tools.limits()
+        environment = tools.environment(order.trust_id)
+        more = {'os_trust_id': order.trust_id} if order.trust_id else {}
+        command = shutil.which(tools.command, path=environment.get('PATH'))
+        problem = None
+        if command is None:
+            problem = f'{tools.command} is not on the scheduler\'s host'
+        else:
+            try:
+                file = tools.files.add(_FILE, ready.action.text(**more))
+                process = agent_process.AgentProcess(
+                    [command, '--metadata-out', '-', '--config', str(file)],
+                    environment, file.parent, limits.grace)
+            except agent_action.Unusable as error:
+                problem = str(error)
+            except OSError as error:
+                problem = f'freezer-agent cannot be run: {error.strerror}'
+        if problem is not None:
+            LOG.error('Run %s: %s', order.run_id, problem)
+            self._leave(ready.place)
+            return self._ended(order, _State.FAIL, problem, retry=True)
+        with self._lock:
+            self._going.add(process)
+        LOG.info('Run %s: freezer-agent runs, watched over by process %d',
+                 order.run_id, process.pid)
+        return base.Progress(
+            dataclasses.replace(order.step, state=_State.SUBMITTED),
+            after=_FIRST_LOOK, memory=_Running(
+                process, ready.place,
+                tools.clock.monotonic() + limits.timeout))
+
+    def _look(self, order: base.Order, running: _Running) -> base.Progress:
+        result = running.process.result()
+        if result is None:
+            if self._tools.clock.monotonic() >= running.until:
+                running = self._end(
+                    running, f'freezer-agent was ended after '
+                             f'{self._tools.limits().timeout:.0f} seconds')
+            return base.Progress(
+                order.step, after=running.after, memory=dataclasses.replace(
+                    running, after=min(running.after * _GROWTH,
+                                       _LONGEST_LOOK)))
+        with self._lock:
+            self._going.discard(running.process)
+        self._leave(running.place)
+        self._tools.files.remove(running.process.folder)
+        return self._over(order, running, result)
+
+    def _end(self, running: _Running, why: str) -> _Running:
+        if running.why is None:
+            running.process.end()
+            running = dataclasses.replace(running, why=why,
+                                          after=_FIRST_LOOK)
+        return running
+
+    def _over(self, order: base.Order, running: _Running,
+              result: agent_process.Result) -> base.Progress:
+        said = agent_report.reason(result.errors, (
+            *self._tools.secrets, *filter(None, (order.trust_id,))))
+        document = None if result.cut else agent_report.metadata(
+            result.output)
+        if result.cut or (document is None and result.output.strip()):
+            LOG.warning('Run %s: freezer-agent said what cannot be read as '
+                        'metadata', order.run_id)
+        if said:
+            LOG.log(logging.WARNING if result.status else logging.INFO,
+                    'Run %s: freezer-agent: %s', order.run_id, said)
+        backups = agent_report.backups(document or {}, result.status == 0)
+        if result.status == 0:
+            return self._ended(order, _State.SUCCESS, None, backups=backups)
+        if running.why == 'aborted' or (
+                running.why is None and result.status == -signal.SIGTERM):
+            return self._ended(
+                order, _State.ABORTED, 'aborted: freezer-agent was ended',
+                backups=backups)
+        reason = (running.why or result.problem
+                  or f'freezer-agent ended with status {result.status}'
+                  + (f': {said}' if said else ''))
+        return self._ended(order, _State.FAIL, reason,
+                           retry=running.why is None, backups=backups)
+
+    # -- ends, places --
+
+    def _ended(self, order: base.Order, state: _State, reason: str | None,
+               retry: bool = False,
+               backups: tuple[documents.Backup, ...] = ()) -> base.Progress:
+        step = dataclasses.replace(
+            order.step, state=state, reason=reason, retry_at=None,
+            backup_id=next((backup.backup_id for backup in backups
+                            if backup.status != 'deleted'), None),
+            ended_at=int(self._tools.clock.wall()))
+        return base.Progress(step, retry=retry, backups=backups)
+
+    def _take_place(self) -> _Place | None:
+        with self._lock:
+            if len(self._places) >= self._tools.limits().at_once:
+                return None
+            place = _Place()
+            self._places.add(place)
+            return place
+
+    def _leave(self, place: _Place) -> None:
+        with self._lock:
+            self._places.discard(place)
+
+    def _tell_dropped(self, action: agent_action.AgentAction) -> None:
+        for key in action.dropped:
+            shown = documents.shortened(key, 64) or ''
+            if shown not in self._told_of and len(self._told_of) < 1000:
+                self._told_of.add(shown)
+                LOG.warning('freezer-agent knows no %r: it is left out of '
+                            'what it is told, in each job', shown)
+
+
+def _unknown(step: documents.Step) -> str:
+    if step.state is _State.SUBMITTING:
+        return ('the scheduler that was about to run freezer-agent went '
+                'away; whether it did is not known')
+    return ('the scheduler that ran freezer-agent went away, which ended the '
+            'agent; what it had done by then is not known')

@@ -1,0 +1,106 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What an agent said, as what the API is told of its action."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import json
+import re
+from typing import Any
+import uuid
+
+from freezer_scheduler import documents
+
+_RECORD_ID = re.compile(r'[0-9a-f]{32}')
+_STATUSES = ('creating', 'available', 'error', 'deleted')
+
+# Said beside it.
+_NOT_OF_RECORD = ('status', 'backup_id', 'deleted_freezer_backup_ids')
+
+# Of a record. The API takes 64 KiB for all of it.
+_MOST_KEYS = 100
+_LONGEST_TEXT = 1000
+_MOST_CHARACTERS = 30_000
+
+# Ids of records that one report may say are gone.
+_MOST_DELETED = 200
+
+_LONGEST_REASON = 350
+_CRITICAL = 'Critical Error: '
+
+
+def metadata(output: str) -> dict[str, Any] | None:
+    """Return the JSON document on an agent's standard output.
+
+    :returns: None where there is none of use
+    """
+    try:
+        document = json.loads(output)
+    # What is nested too deeply is none of ours.
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def backups(document: Mapping[str, Any],
+            succeeded: bool) -> tuple[documents.Backup, ...]:
+    """Return the records that an agent's document tells of.
+
+    One of the backup that it made, under an id of ours, and the ends of
+    those that it removed.
+    """
+    gone = document.get('deleted_freezer_backup_ids')
+    told = [documents.Backup(backup_id, 'deleted', {})
+            for backup_id in (gone if isinstance(gone, list) else ())
+            if isinstance(backup_id, str) and _RECORD_ID.fullmatch(backup_id)]
+    if document.get('action'):
+        status = document.get('status')
+        if not succeeded:
+            status = 'error'
+        elif status not in _STATUSES:
+            status = 'available'
+        told.insert(0, documents.Backup(uuid.uuid4().hex, str(status),
+                                        _record(document)))
+    return tuple(told[:_MOST_DELETED])
+
+
+def _record(document: Mapping[str, Any]) -> dict[str, Any]:
+    record: dict[str, Any] = {}
+    left = _MOST_CHARACTERS
+    for key, said in list(document.items())[:_MOST_KEYS]:
+        if key in _NOT_OF_RECORD or not isinstance(
+                said, str | bool | int | float | None):
+            continue
+        value = (documents.shortened(said, _LONGEST_TEXT)
+                 if isinstance(said, str) else said)
+        left -= len(json.dumps({key: value}))
+        if left < 0:
+            break
+        record[key] = value
+    return record
+
+
+def reason(errors: str, secrets: Sequence[str]) -> str:
+    """Return what an agent said last, for its user.
+
+    :param errors: the end of its standard error
+    :param secrets: what must not be told
+    """
+    for secret in secrets:
+        errors = errors.replace(secret, '***')
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    critical = [line for line in lines if line.startswith(_CRITICAL)]
+    said = (critical or lines or [''])[-1].removeprefix(_CRITICAL)
+    return documents.shortened(said, _LONGEST_REASON) or ''
