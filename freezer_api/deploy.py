@@ -108,7 +108,8 @@ def make_resources(made: services.Services) -> falcon.App[Any, Any]:
     middleware: list[Any] = [
         context.ContextMiddleware(policy.make_enforcer(made.conf)),
         context.AcceptMiddleware(),
-        request.BodyLimit(made.conf.oslo_middleware.max_request_body_size)]
+        request.BodyLimit(made.conf.oslo_middleware.max_request_body_size),
+        request.Ids()]
     app: falcon.App[Any, Any] = falcon.App(middleware=middleware)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_qs_csv = True

@@ -24,6 +24,7 @@ from oslo_config import cfg
 from freezer_api.api import errors
 from freezer_api.db import search as db_search
 from freezer_api.domain import search
+from freezer_api import schemas
 
 
 class BodyLimit:
@@ -46,6 +47,22 @@ class BodyLimit:
                 falcon.HTTP_413, 'Content Too Large',
                 f'A request may have {self._most} bytes at the most.',
                 'too_large')
+
+
+class Ids:
+    """Refuses ids in the path that no document can have."""
+
+    def process_resource(self, req: falcon.Request, resp: falcon.Response,
+                         resource: object, params: dict[str, str]) -> None:
+        for name, value in params.items():
+            _check_storable(name, value)
+
+
+def _check_storable(name: str, value: str) -> None:
+    # Engines differ in what they make of it.
+    if not schemas.storable(value):
+        raise errors.invalid_parameter(
+            name, 'It has a character that cannot be stored.')
 
 
 def body(req: falcon.Request) -> Any:
@@ -84,16 +101,18 @@ def wanted(req: falcon.Request, conf: cfg.ConfigOpts) -> Wanted:
     maximum.
 
     :raises freezer_api.api.errors.ApiError: 400 on a limit or offset that is
-        no integer of 0 or more, and on an unusable search
+        no integer of 0 or more, and on an unusable marker or search
     """
     limit = _integer(req, 'limit') or conf.api.default_limit
+    marker = req.get_param('marker')
+    _check_storable('marker', marker or '')
     try:
         asked = search.parse(body(req))
     except search.SearchError as error:
         raise errors.bad_request(str(error), 'invalid_search') from None
     return Wanted(db_search.Page(
-        min(limit, conf.api.max_limit), _integer(req, 'offset'),
-        req.get_param('marker')), asked)
+        min(limit, conf.api.max_limit), _integer(req, 'offset'), marker),
+        asked)
 
 
 def _integer(req: falcon.Request, name: str) -> int:

@@ -23,3 +23,4 @@ from freezer_api.schemas import common
 
 InvalidDocument = common.InvalidDocument
 check_stored_size = common.check_stored_size
+storable = common.storable

@@ -128,6 +128,11 @@ def check_values(document: object) -> None:
         _dotted(level[0][0]), 'The document is nested too deeply')
 
 
+def storable(text: str) -> bool:
+    """Return whether every database engine has a form for a text."""
+    return '\0' not in text and not _SURROGATE.search(text)
+
+
 def check_stored_size(field: str, value: object) -> None:
     """Refuse a value whose JSON is too long for one cell.
 
@@ -169,7 +174,7 @@ def _children(place: _Place, value: object,
 
 def _check_text(place: _Place, value: str, budget: list[int]) -> None:
     _spend(place, budget, 1, len(value))
-    if '\0' in value or _SURROGATE.search(value):
+    if not storable(value):
         raise InvalidDocument(
             _dotted(place), 'Text with a character that cannot be stored')
 

@@ -48,16 +48,18 @@ _ID = common.Compiled({
 _TAG: common.Schema = {'anyOf': [
     common.integer(0), common.text(10, pattern=r'^\d+$')]}
 
-ACTIONS = {
-    'start': common.Compiled({
+ACTIONS: common.Schema = {
+    'start': {
         'type': 'object', 'required': ['job_id', 'current_tag'],
-        'properties': {'job_id': _JOB_ID, 'current_tag': _TAG}}),
-    'end': common.Compiled({
+        'properties': {'job_id': _JOB_ID, 'current_tag': _TAG}},
+    'end': {
         'type': 'object', 'required': ['job_id', 'result'],
         'properties': {
             'job_id': _JOB_ID, 'current_tag': _TAG,
-            'result': common.text(255)}}),
+            'result': common.text(255)}},
 }
+
+_ACTION = common.Compiled({'type': 'object', 'properties': ACTIONS})
 
 
 def validate_create(document: Any) -> None:
@@ -93,4 +95,4 @@ def validate_action(action: str, parameters: Any) -> None:
     :param action: start or end
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
-    ACTIONS[action](parameters)
+    _ACTION({action: parameters})

@@ -98,9 +98,7 @@ class SampleTests(world.WorldTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.document = deploy.openapi()
-        self.snapshot = world.Snapshot(
-            self.database.engine.url.database or '')
-        self.addCleanup(self.snapshot.close)
+        self.snapshot = world.Snapshot(self.database.engine)
 
     def check(self, schema: Any, value: Any, name: str) -> None:
         error = jsonschema.exceptions.best_match(

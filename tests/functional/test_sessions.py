@@ -236,6 +236,16 @@ class SessionTests(base.ApiTestCase):
                       body, 400)
         self.assertEqual(before, self.show(session_id))
 
+    def test_a_refused_report_is_told_its_field(self) -> None:
+        session_id = self.create()
+        for said, field in (
+                ({'start': None}, 'start'),
+                ({'start': {'job_id': 1, 'current_tag': 0}}, 'start.job_id'),
+                ({'end': {'job_id': 'j', 'result': 'x\0'}}, 'end.result')):
+            answer = self.call(base.MEMBER, 'POST',
+                               f'sessions/{session_id}/action', said, 400)
+            self.assertIn(field, answer['description'])
+
     def test_bad_documents_change_nothing(self) -> None:
         for name, value in (
                 ('schedule', None), ('schedule', {'bogus': 1}),

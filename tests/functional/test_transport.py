@@ -133,6 +133,18 @@ class TransportTests(base.ApiTestCase):
         self.assertEqual((411, 'length_required'),
                          (result.status_code, result.json['code']))
 
+    def test_an_id_that_cannot_be_stored(self) -> None:
+        """Or each engine answers as it likes."""
+        for method, path, name in (
+                ('GET', '/v2/p1/jobs/a%00b', 'job_id'),
+                ('POST', '/v2/p1/actions/%00', 'action_id'),
+                ('GET', '/v2/%00/jobs', 'project_id'),
+                ('GET', '/v2/p1/backups?marker=%00', 'marker')):
+            result = self.send(method, path)
+            self.assertEqual((400, 'invalid_parameter'),
+                             (result.status_code, result.json['code']), path)
+            self.assertIn(f'"{name}"', result.json['description'])
+
     def test_a_domain_or_system_token_is_refused(self) -> None:
         for persona in (
                 base.Persona('root', None, ('admin',), scope='system'),

@@ -23,7 +23,6 @@ from collections.abc import Mapping
 import json
 import pathlib
 import re
-import sqlite3
 from typing import Any
 
 import sqlalchemy as sa
@@ -55,6 +54,9 @@ SERVICE = base.Persona(SERVICE_USER, SERVICE_PROJECT, ('service',))
 
 # What is asked for in the project of the central client.
 _OF_THE_SERVICE = re.compile(r'/clients/.*/|/clients$|/maintenance')
+
+
+_WRITES = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)')
 
 
 def sample(name: str) -> Any:
@@ -155,30 +157,60 @@ class WorldTestCase(base.ApiTestCase):
 
 
 class Snapshot:
-    """What a SQLite database holds at a moment, and whether it changed.
+    """What a database holds at a moment, and who has changed it since.
 
-    :param path: of its file
+    :ivar written: the tables that something was committed to since
     """
 
-    def __init__(self, path: str) -> None:
-        self._live = sqlite3.connect(path, isolation_level=None)
-        self._kept = sqlite3.connect(':memory:')
-        self._live.backup(self._kept)
-        self._version = self._now()
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._tables = models.Base.metadata.sorted_tables
+        self.written: set[str] = set()
+        self._writing: set[str] = set()
+        sa.event.listen(engine, 'before_cursor_execute', self._execute)
+        sa.event.listen(engine, 'commit', self._commit)
+        sa.event.listen(engine, 'rollback', self._rollback)
+        self._rows = self.rows()
 
-    def _now(self) -> int:
-        version: int = self._live.execute(
-            'PRAGMA data_version').fetchone()[0]
-        return version
+    # One request at a time: there is one transaction that writes.
+    def _execute(self, connection: Any, cursor: Any, statement: str,
+                 *rest: Any) -> None:
+        found = _WRITES.match(statement)
+        if found:
+            self._writing.add(found[1])
 
-    def touched(self) -> bool:
-        """Whether somebody has committed something since."""
-        return self._now() != self._version
+    def _commit(self, connection: Any) -> None:
+        self.written |= self._writing
+        self._writing = set()
+
+    def _rollback(self, connection: Any) -> None:
+        self._writing = set()
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """Return everything, in order."""
+        with self._engine.connect() as connection:
+            return {
+                table.name: [dict(row) for row in connection.execute(
+                    sa.select(table).order_by(*table.primary_key)).mappings()]
+                for table in self._tables}
+
+    def changes(self) -> list[str]:
+        """Return the tables that do not hold what they held."""
+        if not self.written:
+            return []
+        rows = self.rows()
+        return [name for name, before in self._rows.items()
+                if rows[name] != before]
 
     def restore(self) -> None:
-        self._kept.backup(self._live)
-        self._version = self._now()
-
-    def close(self) -> None:
-        self._live.close()
-        self._kept.close()
+        """Bring back what there was."""
+        if not self.written:
+            return
+        with self._engine.begin() as connection:
+            for table in reversed(self._tables):
+                connection.execute(sa.delete(table))
+            for table in self._tables:
+                if self._rows[table.name]:
+                    connection.execute(
+                        sa.insert(table), self._rows[table.name])
+        self.written = set()

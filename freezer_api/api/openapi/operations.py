@@ -65,8 +65,7 @@ EVENT: Schema = {
 SESSION_ACTION: Schema = {
     'type': 'object', 'minProperties': 1, 'maxProperties': 1,
     'additionalProperties': False,
-    'properties': {name: check.schema
-                   for name, check in sessions.ACTIONS.items()}}
+    'properties': sessions.ACTIONS}
 
 
 @dataclasses.dataclass(frozen=True)
