@@ -39,6 +39,14 @@ class same_text(functions.FunctionElement[bool]):
     def __init__(self, left: Any, right: str) -> None:
         super().__init__(left, sa.literal(right, sa.String()))
 
+    def self_group(self, against: Any = None) -> same_text:
+        """Return what stands among other conditions: this, as it is.
+
+        MySQL has no booleans, so SQLAlchemy would compare it with 1 there,
+        and then no index serves: each row would be read, and locked.
+        """
+        return self
+
 
 @compiler.compiles(same_text)
 def _plain(element: same_text, visitor: Any, **kwargs: Any) -> str:

@@ -232,6 +232,8 @@ class Job(Base):
 
     __table_args__ = (
         sa.Index('ix_jobs_client_id_next_run_at', 'client_id', 'next_run_at'),
+        sa.Index('ix_jobs_client_id_created_at',
+                 'client_id', 'created_at', 'id'),
         sa.Index('ix_jobs_project_id', 'project_id', 'created_at', 'id'),
         Base.__table_args__,
     )
