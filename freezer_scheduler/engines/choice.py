@@ -42,8 +42,9 @@ def engine_of(engines: Mapping[str, base.Engine],
     """
     if step.state is not documents.StepState.PENDING:
         # It was allowed when it was begun; now it must be ended. Only the
-        # steps of volumes name any.
-        native = step.parts or step.volume_id is not None
+        # steps of volumes name any, or the backup a volume is made of.
+        native = (step.parts or step.volume_id is not None
+                  or step.cinder_backup_id is not None)
         if native or AGENT not in engines:
             return engines[NATIVE], ''
         return engines[AGENT], ''
