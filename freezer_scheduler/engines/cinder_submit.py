@@ -49,6 +49,7 @@ class Submit(cinder_backup.BackupStep):
     def _next(self) -> base.Progress:
         phase = self._memory.phase
         if self._aborting and phase is not _Phase.RESOLVE:
+            self._clear_last_try()
             return self._leave('nothing was submitted')
         try:
             if phase is _Phase.BEGIN:

@@ -476,6 +476,15 @@ class TestAbort(cases.Case):
         self.assertEqual('aborted', progress.step.state)
         self.assertEqual('deleted', self.records()[-1].status)
 
+    def test_what_the_last_try_left_is_deleted(self):
+        progress, _order = self.go(self.order(), finish='error')
+        step = dataclasses.replace(
+            progress.step, state=documents.StepState.PENDING)
+        progress, _order = self.go(self.order(step), aborting=True)
+        self.assertEqual('aborted', progress.step.state)
+        self.cloud.finish()
+        self.assertEqual({}, self.cloud.backups)
+
     def test_cinder_does_not_let_go_and_finishes(self):
         _progress, order = self.go(self.order(), 'submitted')
         progress, _order = self.go(order, aborting=True)
