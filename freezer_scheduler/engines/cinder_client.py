@@ -65,11 +65,7 @@ class TrustRefused(CinderError):
 
 @dataclasses.dataclass(frozen=True)
 class CinderBackup:
-    """A backup as Cinder shows it.
-
-    :ivar data_at: from when its data is: for one of a snapshot that is the
-        snapshot's moment
-    """
+    """A backup as Cinder shows it; ``data_at`` is when its data was so."""
 
     id: str
     status: str

@@ -256,6 +256,8 @@ def _told(kept: tuple[retention.Kept, ...]) -> str | None:
     """Return why backups stay that the rule names; the first says it."""
     if not kept:
         return None
+    first = kept[0]
+    what = ('all stay' if first.first is None
+            else f'the chain of backup {first.first} stays')
     more = f', and {len(kept) - 1} more' if len(kept) > 1 else ''
-    first = f'the chain of backup {kept[0].first} stays'
-    return f'{first}: {kept[0].reason}{more}'
+    return f'{what}{more}: {first.reason}'

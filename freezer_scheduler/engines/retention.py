@@ -66,11 +66,11 @@ class Rule:
 class Kept:
     """A chain that the rule names and that stays all the same.
 
-    :ivar first: id of its first backup
+    :ivar first: id of its first backup; None where it is about all of them
     :ivar unclear: whether Cinder's own account of it may be about to change
     """
 
-    first: str
+    first: str | None
     reason: str
     unclear: bool = False
 
@@ -114,11 +114,11 @@ def plan(backups: Iterable[cinder_client.CinderBackup], rule: Rule,
     """
     known = list(backups)
     if made is not None and all(backup.id != made for backup in known):
-        return Plan(kept=(Kept(made, 'the new backup is not there any more'),))
+        return Plan(kept=(Kept(None, 'the new backup is not there any more'),))
     undated = next((backup for backup in known
                     if backup.created_at is None), None)
     if undated is not None:
-        return Plan(kept=(Kept(undated.id, f'Cinder does not say when backup '
+        return Plan(kept=(Kept(None, f'Cinder does not say when backup '
                                f'{undated.id} was made'),))
     chains = _chains(known)
     good = [chain for chain in chains if chain.good(rule)]
@@ -172,7 +172,7 @@ def _obstacle(chain: _Chain, rule: Rule, newest: str | None) -> Kept | None:
     if rule.last_too:
         return None
     if first == newest:
-        return Kept(first, f'that of backup {first} is the newest good one')
+        return Kept(first, 'it is the newest good one')
     if newest is None:
         return Kept(first, f'backup {first} is in error, and there is no good '
                     'one in its place')
