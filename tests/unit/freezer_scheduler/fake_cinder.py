@@ -19,6 +19,7 @@ served by requests_mock in unit tests, and by a server in the benchmarks.
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 import dataclasses
 import datetime
 import typing
@@ -64,20 +65,20 @@ class FakeCinder:
     :ivar backup_quota: how many backups there may be; None for any number
     """
 
-    def __init__(self, now):
+    def __init__(self, now: Callable[[], float]) -> None:
         """Make an empty Cinder but for VOLUME.
 
         :param now: gives the time, in epoch seconds
         """
         self._now = now
         self.volumes = {VOLUME: 'available'}
-        self.described = {}
+        self.described: dict[str, dict[str, typing.Any]] = {}
         self.volumes_page = 1000
-        self.backups = {}
-        self.posts = []
-        self.backup_quota = None
-        self._before = {}
-        self._into = {}
+        self.backups: dict[str, dict[str, typing.Any]] = {}
+        self.posts: list[dict[str, typing.Any]] = []
+        self.backup_quota: int | None = None
+        self._before: dict[str, str] = {}
+        self._into: dict[str, str] = {}
 
     # -- by hand --
 
@@ -93,7 +94,8 @@ class FakeCinder:
         self.backups[backup['id']] = backup
         return backup
 
-    def finish(self, status='available', fail_reason=None):
+    def finish(self, status: str = 'available',
+               fail_reason: str | None = None) -> None:
         """Let Cinder end what it works on."""
         for backup in list(self.backups.values()):
             if backup['status'] == 'deleting':
@@ -116,7 +118,7 @@ class FakeCinder:
 
     def _restored(self, volume_id):
         """Have a volume's metadata replaced, as a restore does."""
-        backup = self.backups.get(self._into.pop(volume_id, None))
+        backup = self.backups.get(self._into.pop(volume_id, ''))
         if backup is None or backup['volume_id'] == volume_id:
             return
         source = self.described.get(backup['volume_id'], {})
@@ -130,7 +132,7 @@ class FakeCinder:
 
     # -- by HTTP --
 
-    def work(self, request):
+    def work(self, request: Request) -> tuple[int, typing.Any]:
         """Return (status, document) or (status, None)."""
         try:
             return self._work(request)
