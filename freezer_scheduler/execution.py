@@ -363,10 +363,12 @@ class Executor:
                 event: documents.Event | None) -> float | None:
         run = held.run
         held.unstored, held.failures = None, 0
-        if event is not None:
+        news = event is not None and event is not held.event
+        if news:
             held.event = event
         if report.state is documents.RunState.RUNNING:
-            return held.after
+            # However long it was to wait: that may be over now.
+            return 0 if news else held.after
         LOG.info('Run %s of job %s, project %s: %s%s', run.run_id,
                  run.job_id, run.project_id, report.state,
                  f': {documents.shortened(report.reason, _LOGGED)}'

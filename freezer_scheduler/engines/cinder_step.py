@@ -25,6 +25,7 @@ from freezer_scheduler import documents
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines import cinder_action
 from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines import cinder_requests
 from freezer_scheduler import version
 
 _FIRST_WAIT = 0.5
@@ -61,6 +62,8 @@ class Tools:
     clock: scheduler_clock.Clock
     limits: Callable[[], Limits]
     hostname: str
+    requests: cinder_requests.Requests = dataclasses.field(
+        default_factory=cinder_requests.Requests)
 
 
 @dataclasses.dataclass(frozen=True)

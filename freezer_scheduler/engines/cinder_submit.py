@@ -141,6 +141,10 @@ class Submit(cinder_backup.BackupStep):
 
     def _post(self) -> base.Progress:
         """Ask Cinder for the backup. The intent is stored by now."""
+        with self._tools.requests.alone(self._step.volume_id or '') as alone:
+            return self._request() if alone else self._again()
+
+    def _request(self) -> base.Progress:
         action = self._action()
         self._client.login()
         if not self._may_write():

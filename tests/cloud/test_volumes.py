@@ -147,7 +147,6 @@ class VolumesTests(service_mode.ServiceModeCase):
         self.assertEqual('in-use', self.cinder(
             'GET', f'volumes/{volume}')['volume']['status'])
         first, second = self.backups(volume)
-        # Cinder gives times in whole seconds.
         self.assertLessEqual(first['updated_at'], second['created_at'])
 
     def test_every_second_backup_is_a_full_one(self) -> None:

@@ -321,6 +321,17 @@ class TestAbort(Case):
         self.go(held)
         self.assertEqual([('start', 0), ('abort', 0)], self.engine.calls)
 
+    def test_what_comes_with_an_answer_does_not_wait(self):
+        held = self.held('error,ok', extra=[{
+            'max_retries': 1, 'max_retries_interval': 86400}])
+        while not held.steps or not held.steps[0].retry_at:
+            if held.steps and held.steps[0].state is State.SUBMITTED:
+                self.event = documents.Event.ABORT
+            after = self.executor.advance(held)
+        self.assertEqual(0, after)
+        self.go(held)
+        self.assertEqual('aborted', self.reports[-1].state)
+
     def test_before_anything_began(self):
         report = self.ended('ok', 'ok', event='abort')
         self.assertEqual('aborted', report.state)
@@ -587,6 +598,8 @@ class TestTriesTakenOver(Case):
                             extra=[{'max_retries': 1,
                                     'max_retries_interval': 0}])
         self.assertEqual('success', report.state)
+        self.assertIn('try 1 of 2: error',
+                      [report.steps[0].reason for report in self.reports])
         self.assertEqual(2, report.steps[0].tries)
 
     def test_a_mandatory_action_has_its_tries_after_a_failed_one(self):

@@ -447,6 +447,22 @@ class TestTheWhole(Case):
                                        self.parts().values(), strict=True):
                     self.assertIn(state, ('success', 'aborted'), part)
 
+    def test_an_abort_waits_for_no_try(self):
+        ids = self.world.volumes(2, name='db')
+        self.world.ends[ids[0]] = ['error']
+        began = self.world.clock.now
+
+        def waits():
+            if self.states() == ['pending', 'success']:
+                self.world.event = documents.Event.ABORT
+
+        self.world.told = waits
+        report = self.world.go([several(name='db')], max_retries=1,
+                               max_retries_interval=86400)
+        self.assertEqual('aborted', report['state'])
+        self.assertEqual(['aborted', 'success'], self.states())
+        self.assertLess(self.world.clock.now - began, 600)
+
     def test_an_action_that_was_changed_begins_no_other_volume(self):
         ids = self.world.volumes(3, name='db')
         self.world.limits = runs.Limits(1, 1)
@@ -693,6 +709,8 @@ class TestWhateverHappens(testtools.TestCase):
         self.assertEqual(
             report['state'] == 'success',
             all(state == 'success' for state in states.values()))
+        for part in step['parts']:
+            self.assertLessEqual(part['tries'], 1 + retries)
         good = world.good()
         for volume_id, outcome in zip(ids, outcomes, strict=True):
             if states[volume_id] == 'success':
