@@ -24,10 +24,14 @@ from typing import Any
 from typing import ClassVar
 import unittest
 
+from tests.cloud import faulty_proxy
 from tests.cloud import waiting
 from tools.cloud import cloud
 from tools.cloud import daemons
 from tools.cloud import rest
+
+# Short, so that what is lost is soon known to be lost.
+REQUEST_TIMEOUT = 3
 
 
 class ServiceModeCase(unittest.TestCase):
@@ -204,3 +208,48 @@ class ServiceModeCase(unittest.TestCase):
         finally:
             child.terminate()
             self.assertEqual(0, child.wait(30), log.read_text()[-2000:])
+
+
+class FaultyCinderCase(ServiceModeCase):
+    """Cinder is behind a proxy, for the scheduler."""
+
+    TUNED: ClassVar[dict[str, int]] = {
+        'lease_seconds': 13, 'request_timeout': REQUEST_TIMEOUT,
+        'claim_interval': 1, 'poll_interval': 1,
+        'max_in_flight_per_project': 40}
+    proxy: ClassVar[faulty_proxy.FaultyProxy]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.proxy = faulty_proxy.FaultyProxy(cls.made.settings.cinder_port)
+        cls.proxy.start()
+        cls.addClassCleanup(cls.proxy.stop)
+        cls.move_endpoint('block-storage', cls.made.settings.cinder_port,
+                          cls.proxy.port)
+
+    @classmethod
+    def move_endpoint(cls, kind: str, before: int, after: int) -> None:
+        admin, url = cls.made.session('admin'), cls.made.settings.auth_url
+        [service] = admin.call('GET', f'{url}/services?type={kind}')[
+            'services']
+        for endpoint in admin.call(
+                'GET', f'{url}/endpoints?service_id={service["id"]}')[
+                    'endpoints']:
+            admin.call('PATCH', f'{url}/endpoints/{endpoint["id"]}', {
+                'endpoint': {'url': endpoint['url'].replace(
+                    f':{before}/', f':{after}/')}})
+
+    def cinder(self, method: str, path: str, body: Any = None,
+               project: str = 'project-1') -> Any:
+        session = self.made.session(project)
+        return session.call(
+            method, f'{self.made.settings.cinder_url}/v3'
+                    f'/{session.project_id}{path}', body,
+            OpenStack_API_Version='volume 3.60')
+
+    def again(self, job_id: str) -> None:
+        """Have a job fire once more."""
+        before = len(self.runs(job_id))
+        self.api('POST', f'jobs/{job_id}/event', {'start': None})
+        waiting.eventually(lambda: len(self.runs(job_id)) > before)

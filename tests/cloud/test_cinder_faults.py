@@ -20,15 +20,14 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
 from typing import ClassVar
 
+from tests.cloud import cinder_failures
 from tests.cloud import faulty_proxy
 from tests.cloud import service_mode
 from tests.cloud import waiting
 
-LEASE = 13
-REQUEST_TIMEOUT = 3
+REQUEST_TIMEOUT = service_mode.REQUEST_TIMEOUT
 
 # What happens to the request for a backup, and what its user is told.
 REQUEST_FAULTS = {
@@ -47,55 +46,10 @@ REQUEST_FAULTS = {
 }
 
 
-class FaultyCinderCase(service_mode.ServiceModeCase):
-    """Cinder is behind a proxy."""
-
-    TUNED: ClassVar[dict[str, int]] = {
-        'lease_seconds': LEASE, 'request_timeout': REQUEST_TIMEOUT,
-        'claim_interval': 1, 'poll_interval': 1,
-        'max_in_flight_per_project': 40}
-    proxy: ClassVar[faulty_proxy.FaultyProxy]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        super().setUpClass()
-        cls.proxy = faulty_proxy.FaultyProxy(cls.made.settings.cinder_port)
-        cls.proxy.start()
-        cls.addClassCleanup(cls.proxy.stop)
-        cls.move_endpoint('block-storage', cls.made.settings.cinder_port,
-                          cls.proxy.port)
-
-    @classmethod
-    def move_endpoint(cls, kind: str, before: int, after: int) -> None:
-        admin, url = cls.made.session('admin'), cls.made.settings.auth_url
-        [service] = admin.call('GET', f'{url}/services?type={kind}')[
-            'services']
-        for endpoint in admin.call(
-                'GET', f'{url}/endpoints?service_id={service["id"]}')[
-                    'endpoints']:
-            admin.call('PATCH', f'{url}/endpoints/{endpoint["id"]}', {
-                'endpoint': {'url': endpoint['url'].replace(
-                    f':{before}/', f':{after}/')}})
-
-    def cinder(self, method: str, path: str, body: Any = None,
-               project: str = 'project-1') -> Any:
-        session = self.made.session(project)
-        return session.call(
-            method, f'{self.made.settings.cinder_url}/v3'
-                    f'/{session.project_id}{path}', body,
-            OpenStack_API_Version='volume 3.60')
-
-    def again(self, job_id: str) -> None:
-        """Have a job fire once more."""
-        before = len(self.runs(job_id))
-        self.api('POST', f'jobs/{job_id}/event', {'start': None})
-        waiting.eventually(lambda: len(self.runs(job_id)) > before)
-
-
-class FaultyRequestTests(FaultyCinderCase):
+class FaultyCinderTests(cinder_failures.Failures):
 
     OPTIONS: ClassVar[dict[str, int]] = {
-        'projects': 1, 'volumes': 20, 'mib_per_gb': 4}
+        'projects': 2, 'volumes': 27, 'mib_per_gb': 4}
 
     def test_one_backup_whatever_happens_to_the_request(self) -> None:
         work = {}
