@@ -79,7 +79,8 @@ class DeletedBackupTests(base.ApiTestCase):
         self.assertEqual([], self.ids())
 
     def test_a_record_of_its_own_that_came_to_nothing(self) -> None:
-        for metadata in ({}, {'cinder_backup_id': ''}):
+        known: tuple[dict[str, Any], ...] = ({}, {'cinder_backup_id': ''})
+        for metadata in known:
             record = 'd' * 32
             self.report(self.run_now, backups=[{
                 'backup_id': record, 'status': 'creating',
