@@ -86,15 +86,15 @@ def among(backups: Iterable[cinder_client.CinderBackup],
 def delete(found: Duplicates, client: cinder_client.CinderClient,
            run_id: str,
            only: Callable[[cinder_client.CinderBackup], bool] = lambda _: True,
-           ) -> bool:
+           ) -> list[cinder_client.CinderBackup]:
     """Delete the duplicates that can be deleted.
 
     What another backup builds on stays; Cinder would refuse anyway.
 
     :param only: which of them
-    :returns: whether Cinder took on any deletion
+    :returns: those whose deletion Cinder took on
     """
-    taken = False
+    taken = []
     for backup in filter(only, found.others):
         if backup.status not in _DELETABLE:
             continue
@@ -108,7 +108,7 @@ def delete(found: Duplicates, client: cinder_client.CinderClient,
                         'and stays: %s', run_id, backup.id, backup.volume_id,
                         found.kept.id, error)
         else:
-            taken = True
+            taken.append(backup)
             LOG.warning('Run %s: backup %s of volume %s is deleted: it is a '
                         'duplicate of %s', run_id, backup.id,
                         backup.volume_id, found.kept.id)

@@ -104,16 +104,18 @@ class Submit(cinder_backup.BackupStep):
                           ) -> tuple[documents.Backup, ...]:
         """Delete what requests that came late have made beside others.
 
+        :param there: the volume's backups; what is deleted is taken out
         :returns: what is to be told of records, where they are this job's
         """
         if not self._may_write():
             return ()
         corrected = []
-        for found in cinder_duplicates.among(there):
+        for found in list(cinder_duplicates.among(there)):
             marks = found.kept.metadata
-            if (cinder_duplicates.delete(found, self._client,
-                                         self._order.run_id)
-                    and marks.get('freezer_job_id') == self._order.job_id):
+            gone = cinder_duplicates.delete(found, self._client,
+                                            self._order.run_id)
+            there[:] = [backup for backup in there if backup not in gone]
+            if gone and marks.get('freezer_job_id') == self._order.job_id:
                 corrected.append(documents.Backup(
                     marks['freezer_backup_id'], 'available',
                     {'cinder_backup_id': found.kept.id}))

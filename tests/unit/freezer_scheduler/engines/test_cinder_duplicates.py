@@ -145,6 +145,13 @@ class TestBeforeTheNext(DuplicatesCase):
         self.assertEqual('success', progress.step.state)
         self.assertEqual({first, progress.step.cinder_backup_id}, self.left())
 
+    def test_a_duplicate_is_no_full_one_to_count_from(self):
+        self.add(marks={'run_id': 'run-0'})
+        self.add(marks={'run_id': 'run-9'}, is_incremental=True)
+        self.add(marks={'run_id': 'run-0'})
+        self.go(self.order(incremental=True, full_every=2))
+        self.assertFalse(self.cloud.posts[0]['incremental'])
+
     def test_a_record_of_another_job_is_left_alone(self):
         for _number in range(2):
             self.add(marks={'run_id': 'run-0', 'freezer_job_id': 'job-0'})
