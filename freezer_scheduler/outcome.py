@@ -72,6 +72,8 @@ def unknown(step: documents.Step) -> str:
         return f'; Cinder\'s backup {step.cinder_backup_id} is available'
     if step.state is _State.SUBMITTING and step.backup_id is not None:
         return '; whether Cinder made a backup is not known'
+    if step.state is _State.SUBMITTING and step.cinder_backup_id is not None:
+        return '; whether Cinder began to restore is not known'
     return ''
 
 
