@@ -26,7 +26,8 @@ PLACES = 2
 
 class VolumesTests(service_mode.ServiceModeCase):
 
-    OPTIONS: ClassVar[dict[str, int]] = {'volumes': 9, 'mib_per_gb': 150}
+    OPTIONS: ClassVar[dict[str, int]] = {
+        'projects': 1, 'volumes': 8, 'mib_per_gb': 120}
     TUNED: ClassVar[dict[str, int]] = {
         'lease_seconds': 20, 'request_timeout': 5, 'claim_interval': 1,
         'poll_interval': 1, 'max_in_flight_per_project': PLACES}

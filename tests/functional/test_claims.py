@@ -424,6 +424,28 @@ class ClaimTests(base.ApiTestCase):
         self.assertEqual([], self.claim()['runs'])
         self.assertIn('delegated', self.runs(job_id)[0]['reason'])
 
+    def test_volumes_of_one_action_are_shown_and_closed_with_their_run(
+            self) -> None:
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run()
+        parts = [{'state': 'submitted', 'volume_id': f'v-{letter}',
+                  'tries': 1, 'backup_id': letter * 32} for letter in 'abc']
+        step = {'action_id': 'a', 'position': 0, 'state': 'submitted',
+                'parts': parts}
+        self.report(run, actions=[step], backups=[
+            {'backup_id': part['backup_id'], 'status': 'creating',
+             'backup_metadata': {}} for part in parts])
+        self.assertEqual([step], self.runs(job_id)[0]['actions'])
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.delete(models.UserCredential))
+        self.clock.now += 600
+        self.assertEqual([], self.claim()['runs'])
+        self.assertEqual('fail', self.runs(job_id)[0]['state'])
+        self.assertEqual(['error'] * 3, [
+            backup['status'] for backup in self.call(
+                base.MEMBER, 'GET', 'backups', status=200)['backups']])
+
     def test_who_may_claim(self) -> None:
         self.start(self.create_job())
         # Elsewhere than in its own project there is no client to claim for.

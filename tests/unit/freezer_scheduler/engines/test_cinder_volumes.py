@@ -680,6 +680,10 @@ KILLS = st.dictionaries(st.integers(1, 60),
 
 class TestWhateverHappens(testtools.TestCase):
 
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.FakeLogger(level=logging.INFO))
+
     @hypothesis.settings(deadline=None, max_examples=40)
     @hypothesis.given(
         outcomes=st.lists(OUTCOMES, min_size=1, max_size=5),
