@@ -180,6 +180,7 @@ class Bench:
                 found += [measure.sweep_by_marker(one, operations.PAGE)
                           ] * (one.jobs <= 10_000)
                 found.append(measure.sweep_by_marker(one, 1000))
+                measure.claim_all(one)
                 result = measure.in_turn([one], operations.IDLE,
                                          self._effort)
                 stage.results[operations.IDLE.name] = result
@@ -220,6 +221,8 @@ def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--database', action='append',
                         choices=('SQLite', 'MariaDB'),
                         help='leave the other one out')
+    parser.add_argument('--most', type=int, metavar='JOBS',
+                        help='leave out larger numbers of jobs')
     parser.add_argument('--mysql', default=MYSQL, metavar='URL',
                         help='server of MariaDB (%(default)s)')
     parser.add_argument('--home', type=pathlib.Path,
@@ -237,8 +240,12 @@ def _plans(arguments: argparse.Namespace) -> list[Plan]:
         return [Plan('SQLite', (100,), (), (100,))]
     plans = [Plan('SQLite', (1_000,), (), (1_000,)),
              Plan('MariaDB', _SIZES, _OWN_SIZES, (*_SINGLE, *_OWN_SIZES))]
-    return [plan for plan in plans
-            if plan.database in (arguments.database or (plan.database,))]
+    most = arguments.most or max(_OWN_SIZES)
+    return [dataclasses.replace(
+        plan, sizes=[jobs for jobs in plan.sizes if jobs <= most],
+        own_sizes=[jobs for jobs in plan.own_sizes if jobs <= most])
+        for plan in plans
+        if plan.database in (arguments.database or (plan.database,))]
 
 
 def main(given: Sequence[str] | None = None) -> int:

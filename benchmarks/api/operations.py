@@ -83,11 +83,15 @@ def _patch_job(asked: world.World) -> Iterator[load.Request]:
 
 
 def _job_event(asked: world.World) -> Iterator[load.Request]:
-    # Each changes its job: one is started only when it was stopped before.
-    for event in itertools.cycle(('start', 'stop')):
-        for job_id in list(asked.job_ids):
-            yield asked.member.request(
-                'POST', f'jobs/{job_id}/event', {event: None})
+    # Each changes its job, several clients ask for different ones, and few
+    # jobs are left started.
+    ids = itertools.cycle(list(asked.job_ids))
+    while True:
+        some = list(itertools.islice(ids, 8))
+        for event in ('start', 'stop'):
+            for job_id in some:
+                yield asked.member.request(
+                    'POST', f'jobs/{job_id}/event', {event: None})
 
 
 def _post_job(asked: world.World) -> Iterator[load.Request]:

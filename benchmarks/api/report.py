@@ -114,7 +114,7 @@ def _requests(stage: Stage) -> Iterator[Row]:
             other = getattr(theirs, field) if theirs else None
             cells += [_number(mine), '-' if other is None else _number(other)]
             if field in ('rate', 'rate4'):
-                cells.append('-' if other is None else _times(mine / other))
+                cells.append(_times(mine / other) if other else '-')
         cells += [str(ours.failed), str(theirs.failed) if theirs else '-']
         yield cells
 
