@@ -290,3 +290,6 @@ WRITES: Mapping[tuple[str, str], common.Schema] = {
     route: operation.request
     for route, operation in operations.OPERATIONS.items()
     if operation.request is not None and route[0] != 'GET'}
+
+CHECKS: Mapping[tuple[str, str], common.Compiled] = {
+    route: common.Compiled(schema) for route, schema in WRITES.items()}

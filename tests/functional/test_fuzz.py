@@ -16,15 +16,24 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
+import re
 from typing import Any
 
 import hypothesis
 from hypothesis import strategies as st
 
 from freezer_api.api.openapi import operations
+from freezer_api import schemas
 from tests.functional import base
 from tests.functional import fuzz
 from tests.functional import world
+
+
+# Why a document is refused that its schema lets pass.
+MEANING = re.compile(
+    'schedule|carriage return|too large|job_id not found|requested tag|'
+    'job_actions|release needs|not valid JSON|Missing request body')
 
 
 class FieldTests(fuzz.FuzzTestCase):
@@ -50,6 +59,19 @@ class FieldTests(fuzz.FuzzTestCase):
         answer = self.send(request)
         if answer.status == 400:
             self.check_names(request, answer, document, place)
+            if self.fits(request):
+                self.assertRegex(answer.description, MEANING,
+                                 f'{method} {path} {place}')
+
+    @staticmethod
+    def fits(request: fuzz.Request) -> bool:
+        """Whether a body is all that its schema asks for."""
+        try:
+            fuzz.CHECKS[request.method, request.path](
+                json.loads(request.body or b''))
+        except schemas.InvalidDocument:
+            return False
+        return True
 
 
 class FieldTestsMySQL(base.MySQL, FieldTests):

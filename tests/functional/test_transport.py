@@ -156,6 +156,19 @@ class TransportTests(base.ApiTestCase):
                 self.assertEqual(403, result.status_code)
 
 
+class BodyLimitTests(base.ApiTestCase):
+
+    settings = {'oslo_middleware': {'max_request_body_size': 100}}
+
+    def test_the_limit_is_configured(self) -> None:
+        for length, status in ((101, 413), (100, 201)):
+            body = json.dumps({'schedule': {}, 'x': ''})
+            result = self.client.simulate_post(
+                '/v2/p1/sessions', body=body + ' ' * (length - len(body)),
+                extras=base.MEMBER.environ())
+            self.assertEqual(status, result.status_code)
+
+
 class DeployedTests(base.ApiTestCase):
     """The whole pipeline, with Keystone's own middleware in it."""
 
