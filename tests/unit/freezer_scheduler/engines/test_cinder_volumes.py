@@ -604,6 +604,25 @@ class TestTakenOver(Case):
         self.world.go([several(name='db')])
         self.assertEqual(ids, list(self.parts()))
 
+    def test_a_wait_for_a_busy_volume_counts_as_no_try(self):
+        ids = self.world.volumes(2, name='db')
+        self.cloud.volumes[ids[0]] = 'attaching'
+
+        def killed(number):
+            if self.states().count('submitted') == 1:
+                self.assertIn('waits', self.parts()[ids[0]]['reason'])
+                self.world.kill = lambda number: False
+                self.cloud.volumes[ids[0]] = 'available'
+                return True
+            return False
+
+        self.world.kill = killed
+        report = self.world.go([several(name='db')])
+        self.assertEqual('success', report['state'])
+        self.assertEqual(2, self.world.fence)
+        self.assertEqual([1, 1], [
+            part['tries'] for part in self.parts().values()])
+
     def test_it_waits_on_for_the_next_try_of_one(self):
         ids = self.world.volumes(2, name='db')
         self.world.ends[ids[0]] = ['error', 'available']
