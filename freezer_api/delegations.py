@@ -80,6 +80,7 @@ class Prepared:
     trustor_user_id: str
     roles: str
     made: _Made | None
+    sound: Callable[[models.Delegation], bool] = dataclasses.field(repr=False)
 
     def attach(self, session: orm.Session, job: models.Job,
                now: int) -> None:
@@ -90,6 +91,9 @@ class Prepared:
         live = db_delegations.find_live(
             session, self.project_id, self.trustor_user_id, self.roles,
             lock=True)
+        if live is not None and not self.sound(live):
+            db_delegations.supersede(session, live)
+            live = None
         if live is None and self.made is not None:
             live = db_delegations.fulfil(
                 session, self.made.intent_id, self.made.trust_id,
@@ -103,14 +107,33 @@ class Delegations:
     """The trusts of jobs, in Keystone and in the database.
 
     :param clock: returns now, in epoch seconds
+    :param lifetime: of new trusts, in seconds; 0 for no end
     """
 
     def __init__(self, database: engine.Database, keystone: trusts.Trusts,
-                 box: crypt.Crypt, clock: Callable[[], int]) -> None:
+                 box: crypt.Crypt, clock: Callable[[], int],
+                 lifetime: int = 0) -> None:
         self._database = database
         self._keystone = keystone
         self._box = box
         self._clock = clock
+        self._lifetime = lifetime
+
+    def may_delegate(self, caller: trusts.Caller, project_id: str) -> bool:
+        """Return whether a trust of the caller could be asked for."""
+        with contextlib.suppress(trusts.TrustRefused):
+            self._check(caller, project_id)
+            return True
+        return False
+
+    def _check(self, caller: trusts.Caller, project_id: str) -> None:
+        self._keystone.check(caller, project_id)
+        if not self._box.usable:
+            raise trusts.TrustRefused(
+                'no_encryption_key',
+                'This service has no key to keep a trust with, so it takes '
+                'no job for a central scheduler. Its operator has to set '
+                '[user_credentials] keys.')
 
     @contextlib.contextmanager
     def prepared(self, caller: trusts.Caller,
@@ -123,34 +146,48 @@ class Delegations:
             delegate, or no key is configured to keep a trust with
         :raises freezer_api.trusts.KeystoneAway: when Keystone cannot be asked
         """
-        self._keystone.check(caller, project_id)
-        if not self._box.usable:
-            raise trusts.TrustRefused(
-                'no_encryption_key',
-                'This service has no key to keep a trust with, so it takes '
-                'no job for a central scheduler. Its operator has to set '
-                '[user_credentials] keys.')
+        self._check(caller, project_id)
         roles = ','.join(self._keystone.roles)
         with self._database.read() as session:
             live = db_delegations.find_live(
                 session, project_id, caller.user_id, roles)
-        if live is not None:
-            yield Prepared(project_id, caller.user_id, roles, None)
+        if live is not None and self._sound(live):
+            yield Prepared(project_id, caller.user_id, roles, None,
+                           self._sound)
             return
+        life = self._life()
         intent = self._database.write(lambda session: db_delegations.intend(
             session, project_id, caller.user_id, roles,
-            self._clock() + _INTENT))
-        trust_id = self._make(caller, project_id, intent.id)
+            self._clock() + _INTENT, life))
+        trust_id = self._make(caller, project_id, intent.id, life)
         try:
             yield Prepared(project_id, caller.user_id, roles,
-                           _Made(intent.id, *self._box.encrypt(trust_id)))
+                           _Made(intent.id, *self._box.encrypt(trust_id)),
+                           self._sound)
         finally:
             self._settle(intent.id, trust_id)
 
-    def _make(self, caller: trusts.Caller, project_id: str,
-              intent_id: str) -> str:
+    def _sound(self, delegation: models.Delegation) -> bool:
+        """Whether more jobs may be given a trust."""
+        if db_delegations.to_renew(delegation, self._clock()):
+            return False
         try:
-            return self._keystone.create(caller, project_id)
+            self._box.decrypt(delegation.trust_id, delegation.decrypt_method)
+        except crypt.CryptError:
+            return False
+        return True
+
+    def _life(self) -> db_delegations.Life:
+        if not self._lifetime:
+            return db_delegations.Life()
+        now = self._clock()
+        return db_delegations.Life(now + self._lifetime,
+                                   now + self._lifetime // 2)
+
+    def _make(self, caller: trusts.Caller, project_id: str,
+              intent_id: str, life: db_delegations.Life) -> str:
+        try:
+            return self._keystone.create(caller, project_id, life.expires_at)
         except trusts.TrustRefused:
             self._forget(intent_id)
             raise

@@ -100,7 +100,8 @@ def make_services(conf: cfg.ConfigOpts,
         account, conf.service_mode.trusts_delegated_roles)
     box = crypt.Crypt(conf.user_credentials['keys'])
     return services.Services(conf, database, delegations.Delegations(
-        database, keystone, box, clock), clock)
+        database, keystone, box, clock, conf.service_mode.trust_lifetime),
+        clock)
 
 
 def make_resources(made: services.Services) -> falcon.App[Any, Any]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import datetime
 from typing import Any
 
 from keystoneauth1 import exceptions as ks_exceptions
@@ -125,9 +126,11 @@ class Trusts:
                 'central scheduler, so the user must hold them in the '
                 'project.')
 
-    def create(self, caller: Caller, project_id: str) -> str:
+    def create(self, caller: Caller, project_id: str,
+               expires_at: int | None = None) -> str:
         """Make a trust from the caller to the service account.
 
+        :param expires_at: when Keystone ends it, in epoch seconds
         :returns: its id, a secret
         :raises TrustRefused: when Keystone refuses
         :raises KeystoneAway: when Keystone cannot be asked
@@ -138,7 +141,9 @@ class Trusts:
                 trustee_user=self.trustee_user_id(),
                 trustor_user=caller.user_id, project=project_id,
                 role_names=list(self.roles), impersonation=True,
-                allow_redelegation=False)
+                allow_redelegation=False, expires_at=None
+                if expires_at is None else datetime.datetime.fromtimestamp(
+                    expires_at, datetime.UTC))
         except ks_exceptions.NotFound as error:
             raise TrustRefused(
                 'delegation_missing_roles',

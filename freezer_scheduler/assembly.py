@@ -94,7 +94,7 @@ class Assembly:
             offered=lambda: self._settings().capabilities,
             clock=self._clock, lease_left=self._runs.lease_left,
             one_more=self._runs.one_more,
-            delegated=self._first.service_mode)
+            delegated=self._first.service_mode, check=self._identity.check)
 
     def _agent_limits(self) -> agent_engine.Limits:
         settings = self._settings()

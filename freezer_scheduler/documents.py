@@ -292,13 +292,17 @@ class Tick:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What is told to the API about a run."""
+    """What is told to the API about a run.
+
+    :ivar cause: what is the matter with its trust, where it failed for that
+    """
 
     state: RunState
     reason: str | None
     steps: tuple[Step, ...]
     backups: tuple[Backup, ...] = ()
     release: bool = False
+    cause: str | None = None
 
     def to_document(self, scheduler_id: str, fence: int) -> dict[str, Any]:
         document: dict[str, Any] = {
@@ -310,6 +314,8 @@ class Report:
             'backups': [backup.to_document() for backup in self.backups]}
         if self.release:
             document['release'] = True
+        if self.cause is not None:
+            document['cause'] = self.cause
         return document
 
 

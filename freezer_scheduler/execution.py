@@ -25,6 +25,7 @@ import dataclasses
 from oslo_log import log as logging
 
 from freezer_api.domain import capabilities as domain_capabilities
+from freezer_api.domain import causes
 from freezer_scheduler import api as freezer_api
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import documents
@@ -52,6 +53,7 @@ class Executor:
     :param offered: what this scheduler may do, asked before each action
     :param one_more: asks for a place for another volume of a run
     :param delegated: whether a run needs a trust of its user's
+    :param check: returns what is the matter with a trust, if anything
     """
 
     def __init__(self, report: _Report, engines: Mapping[str, base.Engine],
@@ -59,14 +61,16 @@ class Executor:
                  clock: scheduler_clock.Clock,
                  lease_left: Callable[[runs.HeldRun], float],
                  one_more: Callable[[runs.HeldRun], bool],
-                 delegated: bool = True) -> None:
+                 delegated: bool = True,
+                 check: Callable[[str | None], causes.Cause | None]
+                 = lambda _: None) -> None:
         self._report = report
         self._engines = engines
         self._offered = offered
         self._clock = clock
         self._lease_left = lease_left
         self._one_more = one_more
-        self._delegated = delegated
+        self._delegated, self._check = delegated, check
 
     def advance(self, held: runs.HeldRun) -> float | None:
         """Make one move.
@@ -161,6 +165,11 @@ class Executor:
         if left:
             # Their steps go with this report, so it closes their records.
             self._keep(held, outcome.closed(left, _TAKEN_OUT))
+            return False
+        cause = None if held.run.steps else self._check(held.run.trust_id)
+        if cause is not None:
+            held.unstored = documents.Report(
+                documents.RunState.FAIL, cause.advice, (), cause=cause)
             return False
         return not self._wait_for_try(held)
 
@@ -298,23 +307,15 @@ class Executor:
               backups: tuple[documents.Backup, ...] = ()) -> None:
         """Keep a report until the API has taken it."""
         state, reason = outcome.of_run(held.steps)
+        cause = (self._check(held.run.trust_id)
+                 if state is documents.RunState.FAIL else None)
         held.unstored = documents.Report(state, reason, tuple(held.steps),
-                                         backups)
+                                         backups, cause=cause)
 
     def _break_off(self, held: runs.HeldRun, reason: str) -> None:
-        steps = held.steps or held.run.steps
-        backups = outcome.closed(steps, reason)
-        known = {backup.backup_id for backup in backups}
-        # What a refused report would have told of records, at its shortest.
-        backups += tuple(
-            documents.Backup(backup.backup_id, backup.status, {})
-            for backup in (held.unstored.backups if held.unstored else ())
-            if backup.backup_id not in known)
-        held.unstored = documents.Report(
-            documents.RunState.FAIL, reason,
-            tuple(outcome.broken_off(step, reason, int(self._clock.wall()))
-                  for step in steps),
-            backups)
+        held.unstored = outcome.report_broken_off(
+            held.steps or held.run.steps, reason, int(self._clock.wall()),
+            held.unstored.backups if held.unstored else ())
 
     def _deliver(self, held: runs.HeldRun,
                  report: documents.Report) -> float | None:

@@ -15,6 +15,10 @@
 One connection pool serves them all. A trust logs in once for each lifetime
 of a token, however many backups wait for it: its session is kept, and
 keystoneauth lets one thread log in while the others wait.
+
+Keystone answers 401 to the login with a trust that is gone, to one in a
+project that is disabled, and to our own password where it is wrong. So the
+service asks by its own login which it was: no job may suffer for that.
 """
 
 from __future__ import annotations
@@ -24,10 +28,13 @@ from http import cookiejar
 import threading
 import typing
 
+from keystoneauth1 import exceptions as ks_exceptions
 from keystoneauth1.identity import v3
 from keystoneauth1 import session as ks_session
 import requests
 
+from freezer_api.domain import causes
+from freezer_scheduler import redaction
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler import version
 
@@ -42,6 +49,7 @@ class Identity:
         self._settings = settings
         self._auth = settings.auth
         self._trusts_kept = trusts_kept
+        redaction.hide_trusts()
         self._http = _pool(settings.workers + 4)
         self._trusts: collections.OrderedDict[str, ks_session.Session] = (
             collections.OrderedDict())
@@ -50,16 +58,9 @@ class Identity:
 
     def service(self) -> ks_session.Session:
         """Return the session of the scheduler's own project."""
-        auth = self._auth
         with self._lock:
             if self._service is None:
-                self._service = self._session(v3.Password(
-                    project_id=auth.project_id,
-                    project_name=None if auth.project_id
-                    else auth.project_name,
-                    project_domain_id=auth.project_domain_id,
-                    project_domain_name=auth.project_domain_name,
-                    **self._account()))
+                self._service = self._own_session()
             return self._service
 
     def trust(self, trust_id: str) -> ks_session.Session:
@@ -85,6 +86,57 @@ class Identity:
         """Drop a trust's session, so that the next one logs in anew."""
         with self._lock:
             self._trusts.pop(trust_id, None)
+
+    def check(self, trust_id: str | None) -> causes.Cause | None:
+        """Log in with a trust, if any, unless a token of it is at hand.
+
+        :returns: what is the matter with it; None where it works, and where
+            nobody can tell now
+        """
+        if trust_id is None:
+            return None
+        try:
+            self.trust(trust_id).get_token()
+        except ks_exceptions.HttpError as error:
+            self.forget(trust_id)
+            return self.judge(trust_id, error)
+        except ks_exceptions.ClientException:
+            pass
+        return None
+
+    def judge(self, trust_id: str,
+              error: ks_exceptions.HttpError) -> causes.Cause | None:
+        """Tell why Keystone did not log us in with a trust.
+
+        :returns: what is the matter with the trust; None where it is not to
+            blame, or nobody can tell now
+        """
+        if error.http_status == 403:
+            return causes.Cause.REFUSED
+        if error.http_status not in (401, 404):
+            return None
+        try:
+            # Not the session of the service: its token may be an old one, of
+            # an account that cannot log in any more.
+            answer = self._own_session().get(
+                f'{identity_url(self._auth.auth_url or "")}/OS-TRUST/trusts'
+                f'/{trust_id}', raise_exc=False, log=False)
+        except ks_exceptions.ClientException:
+            return None
+        if answer.status_code == 404:
+            return causes.Cause.GONE
+        # It is there, and we may see it: then it is the project.
+        return (causes.Cause.PROJECT_DISABLED if answer.status_code == 200
+                else None)
+
+    def _own_session(self) -> ks_session.Session:
+        auth = self._auth
+        return self._session(v3.Password(
+            project_id=auth.project_id,
+            project_name=None if auth.project_id else auth.project_name,
+            project_domain_id=auth.project_domain_id,
+            project_domain_name=auth.project_domain_name,
+            **self._account()))
 
     def _account(self) -> dict[str, typing.Any]:
         auth = self._auth

@@ -100,3 +100,21 @@ def broken_off(step: documents.Step, reason: str,
         step, state=_State.FAIL, reason=reason + unknown(step), ended_at=now,
         retry_at=None, parts=tuple(broken_off(part, reason, now)
                                    for part in step.parts))
+
+
+def report_broken_off(steps: Sequence[documents.Step], reason: str, now: int,
+                      unstored: Iterable[documents.Backup],
+                      ) -> documents.Report:
+    """Return the report of a run that nobody goes on with.
+
+    :param unstored: what a report that was refused told of records; they are
+        told of at their shortest
+    """
+    backups = closed(steps, reason)
+    known = {backup.backup_id for backup in backups}
+    backups += tuple(
+        documents.Backup(backup.backup_id, backup.status, {})
+        for backup in unstored if backup.backup_id not in known)
+    return documents.Report(
+        documents.RunState.FAIL, reason,
+        tuple(broken_off(step, reason, now) for step in steps), backups)

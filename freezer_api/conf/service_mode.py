@@ -36,4 +36,10 @@ OPTS: list[cfg.Opt] = [
         'trusts_delegated_roles', default=['member'], deprecated_group=_OLD,
         help='Names of the roles that a trust delegates. The user must hold '
              'all of them, for as long as the trust is to work.'),
+    cfg.IntOpt(
+        'trust_lifetime', default=0, min=0,
+        help='Seconds after which a trust expires; 0 for never. Its giver '
+             'gets a new one for all jobs with the first change of one of '
+             'them after half of that time. The jobs of a trust that has '
+             'expired are suspended until then.'),
 ]

@@ -31,6 +31,7 @@ from freezer_api.db import rows
 from freezer_api.db import runs as db_runs
 from freezer_api.domain import jobs
 from freezer_api.domain import runs
+from freezer_api.domain import suspension
 
 _CHUNK = 500
 
@@ -136,10 +137,13 @@ def claim(session: orm.Session, holder: db_runs.Holder, limit: int,
     had = db_runs.had(session, due)
     claimed = []
     for job in sorted(due, key=lambda job: wanted.index(job.id)):
-        if (job.id, job.next_run_at) in had:
+        if job.retry_run_id is not None:
+            run = _claim_again(session, holder, job, lease, window, now)
+        elif (job.id, job.next_run_at) in had:
             _rearm(session, job, now)
             continue
-        run = _claim_one(session, holder, job, lease, window, now)
+        else:
+            run = _claim_one(session, holder, job, lease, window, now)
         if run is not None:
             claimed.append((job, run))
     session.flush()
@@ -172,9 +176,32 @@ def _claim_one(session: orm.Session, holder: db_runs.Holder, job: models.Job,
         run.time_ended = now
         db_jobs.set_runtime(job, jobs.miss(schedule, state, now))
         return None
+    run.time_started = now
+    _hand_out(holder, job, run, lease, now)
+    return run
+
+
+def _claim_again(session: orm.Session, holder: db_runs.Holder,
+                 job: models.Job, lease: int, window: int,
+                 now: int) -> models.JobRun | None:
+    """Try a run again that the job's trust did not allow before."""
+    run = session.get(models.JobRun, job.retry_run_id, with_for_update=True)
+    if run is None or not suspension.Firing(
+            run.id, run.nominal_at, window).in_time(now):
+        db_jobs.set_runtime(job, jobs.miss(
+            db_jobs.schedule(job), db_jobs.runtime(job), now))
+        return None
+    run.fence += 1
+    run.client_id = job.client_id
+    run.reason = run.cause = run.time_ended = None
+    _hand_out(holder, job, run, lease, now)
+    return run
+
+
+def _hand_out(holder: db_runs.Holder, job: models.Job, run: models.JobRun,
+              lease: int, now: int) -> None:
     run.state = runs.State.RUNNING
     run.scheduler_id = holder.scheduler_id
     run.lease_expires_at = now + lease
-    run.time_started = now
-    db_jobs.set_runtime(job, jobs.claim(schedule, state, run.id, now))
-    return run
+    db_jobs.set_runtime(job, jobs.claim(
+        db_jobs.schedule(job), db_jobs.runtime(job), run.id, now))

@@ -16,17 +16,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Sequence
+import dataclasses
 import hashlib
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import rows
-
+from freezer_api.domain import causes
+from freezer_api.domain import suspension
 
 # Seconds for which a retired trust waits for the end of a run.
 _LONGEST_RUN = 86_400
+
+
+@dataclasses.dataclass(frozen=True)
+class Life:
+    """When a trust ends, and when to make another; None for never."""
+
+    expires_at: int | None = None
+    renew_at: int | None = None
 
 
 def live_key(project_id: str, trustor_user_id: str, roles: str) -> str:
@@ -58,14 +69,15 @@ def of_jobs(session: orm.Session, job_ids: Iterable[str],
 
 
 def intend(session: orm.Session, project_id: str, trustor_user_id: str,
-           roles: str, until: int) -> models.Delegation:
+           roles: str, until: int, life: Life) -> models.Delegation:
     """Note that a trust is about to be made.
 
     :param until: when to look for what came of it, should no one say
     """
     intent = models.Delegation(
         id=rows.new_id(), project_id=project_id, trust_id='',
-        trustor_user_id=trustor_user_id, roles=roles, delete_after=until)
+        trustor_user_id=trustor_user_id, roles=roles, delete_after=until,
+        expires_at=life.expires_at, renew_at=life.renew_at)
     session.add(intent)
     return intent
 
@@ -90,19 +102,79 @@ def fulfil(session: orm.Session, intent_id: str, trust_id: str,
     return delegation
 
 
+def supersede(session: orm.Session, delegation: models.Delegation) -> None:
+    """Let another trust take the place of one, which still works or not."""
+    delegation.live_key = None
+    session.flush()
+
+
 def attach(session: orm.Session, job: models.Job,
            delegation: models.Delegation, now: int) -> None:
-    """Let a job run with a trust, which the transaction holds locked."""
+    """Let a job run with a trust, which the transaction holds locked.
+
+    So does what runs with an older trust of the same user that is spent.
+    """
+    _give(session, job, delegation, now)
+    spent = sa.select(models.Delegation.id).where(
+        models.Delegation.project_id == delegation.project_id,
+        models.Delegation.trustor_user_id == delegation.trustor_user_id,
+        models.Delegation.live_key.is_(None),
+        models.Delegation.trust_id != '')
+    for other in session.scalars(
+            sa.select(models.Job).where(models.Job.id.in_(
+                sa.select(models.UserCredential.job_id).where(
+                    rows.live(models.UserCredential),
+                    models.UserCredential.delegation_id.in_(spent))))
+            .order_by(models.Job.id).with_for_update()
+            .execution_options(populate_existing=True)).all():
+        _give(session, other, delegation, now)
+
+
+def _give(session: orm.Session, job: models.Job,
+          delegation: models.Delegation, now: int) -> None:
     credential = of_jobs(session, [job.id]).get(job.id)
-    if credential is not None:
-        if credential.delegation_id == delegation.id:
-            return
+    if credential is None or credential.delegation_id != delegation.id:
         release(session, job, now)
-    session.add(models.UserCredential(
-        id=rows.new_id(), job_id=job.id, trust_id=delegation.trust_id,
-        decrypt_method=delegation.decrypt_method,
-        trustor_user_id=delegation.trustor_user_id,
-        delegation_id=delegation.id))
+        session.add(models.UserCredential(
+            id=rows.new_id(), job_id=job.id, trust_id=delegation.trust_id,
+            decrypt_method=delegation.decrypt_method,
+            trustor_user_id=delegation.trustor_user_id,
+            delegation_id=delegation.id))
+    jobs.set_runtime(job, suspension.resume(jobs.runtime(job), now))
+    session.flush()
+
+
+def is_spent(session: orm.Session, credential: models.UserCredential,
+             now: int) -> bool:
+    """Whether a job's trust is to be replaced when its giver can do so."""
+    if credential.delegation_id is None:
+        return False
+    delegation = session.get_one(models.Delegation, credential.delegation_id)
+    return delegation.live_key is None or to_renew(delegation, now)
+
+
+def to_renew(delegation: models.Delegation, now: int) -> bool:
+    """Whether a trust will soon expire, or has done so."""
+    return delegation.renew_at is not None and delegation.renew_at <= now
+
+
+def spend(session: orm.Session, delegation_id: str | None,
+          now: int) -> causes.Cause:
+    """Note that Keystone has a trust no more: no job shares it from now on.
+
+    It is kept for those that do, in case it comes back.
+
+    :returns: what became of it
+    """
+    if delegation_id is None:
+        return causes.Cause.GONE
+    delegation = session.get_one(
+        models.Delegation, delegation_id, with_for_update=True,
+        populate_existing=True)
+    delegation.live_key = None
+    if delegation.expires_at is not None and delegation.expires_at <= now:
+        return causes.Cause.EXPIRED
+    return causes.Cause.GONE
 
 
 def release(session: orm.Session, job: models.Job, now: int) -> None:

@@ -98,6 +98,13 @@ def searched(now: int, delay: int) -> search.Columns:
         texts=(job.id, job.client_id, job.description, job.session_id))
 
 
+def suspended(session: orm.Session) -> int:
+    """Return how many jobs are suspended, of all projects."""
+    return session.scalar(
+        sa.select(sa.func.count()).select_from(models.Job).where(
+            rows.live(models.Job), models.Job.suspended.is_not(None))) or 0
+
+
 def add(session: orm.Session, project_id: str, user_id: str,
         job_id: str | None, client_id: str) -> models.Job:
     """Add an empty job.

@@ -229,11 +229,17 @@ class Job(Base):
     next_run_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     # The run that is going on; none other starts meanwhile.
     run_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    # Why the job's trust does not work, NULL while it does, and since when.
+    suspended: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
+    suspended_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    # The run that the job is due for once more.
+    retry_run_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
 
     __table_args__ = (
         sa.Index('ix_jobs_client_id_next_run_at', 'client_id', 'next_run_at'),
         sa.Index('ix_jobs_client_id_created_at',
                  'client_id', 'created_at', 'id'),
+        sa.Index('ix_jobs_suspended', 'suspended'),
         sa.Index('ix_jobs_project_id', 'project_id', 'created_at', 'id'),
         Base.__table_args__,
     )
@@ -280,6 +286,10 @@ class Delegation(Base):
     live_key: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     # Epoch seconds: not NULL means to be deleted in Keystone, not before then.
     delete_after: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    # Epoch seconds: when Keystone ends it, and when its giver's next change
+    # makes another one; NULL for never.
+    expires_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    renew_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
 
     __table_args__ = (
         sa.UniqueConstraint('live_key', name='uq_delegations_live_key'),
@@ -328,6 +338,10 @@ class JobRun(Base):
     trigger: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
+    # What was the matter with the trust, if that is why it ended.
+    cause: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
+    # The trust that it was handed out with, NULL for one of upstream's.
+    delegation_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     actions: orm.Mapped[list[dict[str, Any]] | None] = orm.mapped_column(
         JSONText())
     # An event (abort, stop) on its way to the holder.

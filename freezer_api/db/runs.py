@@ -26,12 +26,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import delegations
 from freezer_api.db import exact
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
 from freezer_api.db import rows
+from freezer_api.domain import causes
 from freezer_api.domain import jobs
 from freezer_api.domain import runs
+from freezer_api.domain import suspension
 
 
 class Stale(Exception):
@@ -52,7 +55,11 @@ class Holder:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What a scheduler says of a run that it holds."""
+    """What a scheduler says of a run that it holds.
+
+    ``cause`` is set where it ended because of its trust; ``window`` are the
+    seconds within which such a run may be tried again.
+    """
 
     run_id: str
     fence: int
@@ -60,6 +67,8 @@ class Report:
     reason: str | None
     actions: list[dict[str, Any]]
     release: bool
+    cause: causes.Cause | None = None
+    window: int = 0
 
 
 def of_client(holder: Holder) -> sa.ColumnElement[bool]:
@@ -147,7 +156,9 @@ def report(session: orm.Session, holder: Holder, said: Report, now: int,
         raise Stale()
     run.actions = said.actions
     run.reason = said.reason
-    if said.state.final:
+    if said.cause is not None and said.state is runs.State.FAIL:
+        refuse(session, job, run, said.cause, said.window, now)
+    elif said.state.final:
         end(session, job, run, said.state, said.reason, now)
     elif said.release:
         run.lease_expires_at = now
@@ -157,21 +168,68 @@ def report(session: orm.Session, holder: Holder, said: Report, now: int,
 def end(session: orm.Session, job: models.Job, run: models.JobRun,
         state: runs.State, reason: str | None, now: int) -> None:
     """End a run, and put its job where it belongs after it."""
+    before = _close(session, job, run, state, reason, now)
+    if before is not None:
+        db_jobs.set_runtime(job, jobs.finish(
+            db_jobs.schedule(job), before, state.value, reason, now))
+
+
+def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
+           cause: causes.Cause, window: int, now: int) -> None:
+    """End a run whose trust does not work, and suspend its job.
+
+    :param window: seconds after its time for which it may be tried again,
+        unless something was begun already
+    """
+    begun = bool(run.actions)
+    credential = delegations.of_jobs(session, [job.id]).get(job.id)
+    tried = (credential is not None
+             and credential.delegation_id == run.delegation_id)
+    if cause is causes.Cause.GONE and tried:
+        cause = delegations.spend(session, run.delegation_id, now)
+    reason = run.reason if begun and run.reason else cause.advice
+    run.cause = str(cause)
+    before = _close(session, job, run, runs.State.FAIL if begun
+                    else runs.State.SKIPPED, reason, now)
+    if before is None:
+        return
+    schedule = db_jobs.schedule(job)
+    if job.client_id != run.client_id:
+        db_jobs.set_runtime(job, jobs.finish(
+            schedule, before, jobs.FAIL, reason, now))
+        return
+    firing = None
+    if not begun and run.trigger == runs.Trigger.SCHEDULE:
+        firing = suspension.Firing(run.id, run.nominal_at, window)
+    after = suspension.suspend(schedule, before, cause, firing, now)
+    if credential is not None and not tried and run.delegation_id:
+        # It has another trust by now.
+        after = suspension.resume(after, now)
+    db_jobs.set_runtime(job, after)
+
+
+def _close(session: orm.Session, job: models.Job, run: models.JobRun,
+           state: runs.State, reason: str | None,
+           now: int) -> jobs.Runtime | None:
+    """End a run.
+
+    :returns: where its job stands, None when that does not depend on the run
+        any more
+    """
     run.state = state
     run.reason = reason
     run.time_ended = now
     run.lease_expires_at = None
     if job.run_id != run.id:
-        return
+        return None
     if job.deleted:
         job.run_id = None
-        return
+        return None
     before = db_jobs.runtime(job)
     if (before.next_run_at is not None and before.next_run_at <= now
             and not had(session, [job])):
         _pass_over(session, job, before.next_run_at, now)
-    db_jobs.set_runtime(job, jobs.finish(
-        db_jobs.schedule(job), before, state.value, reason, now))
+    return before
 
 
 def _pass_over(session: orm.Session, job: models.Job, nominal_at: int,

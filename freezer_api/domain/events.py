@@ -72,13 +72,14 @@ def _start(runtime: jobs.Runtime, now: int) -> Effect:
         return Effect(runtime, 'start already requested')
     return Effect(dataclasses.replace(
         runtime, event='start', status='', result='', next_run_at=now,
-        status_reason=None), 'success')
+        status_reason=None, retry_run_id=None), 'success')
 
 
 def _end(event: str, runtime: jobs.Runtime) -> Effect:
     if runtime.run_id is None:
         return Effect(dataclasses.replace(
-            runtime, event='', status='stop', next_run_at=None), 'success')
+            runtime, event='', status='stop', next_run_at=None,
+            retry_run_id=None), 'success')
     if runtime.event == 'abort':
         # It ends and disarms the job already, which is all that a stop asks.
         return Effect(runtime, 'success')

@@ -24,6 +24,7 @@ import dataclasses
 import datetime
 from typing import Any
 
+from freezer_api.domain import causes
 from freezer_api.domain import schedule as schedules
 
 RUNTIME_KEYS = ('event', 'status', 'result', 'time_created', 'time_started',
@@ -39,7 +40,9 @@ class Runtime:
     """The runtime part of a job; None is a key that the document lacks.
 
     ``next_run_at`` is when the job is due, None for never; ``run_id`` is the
-    run that is going on.
+    run that is going on. ``suspended`` is why its trust does not work, see
+    freezer_api.domain.causes, and ``suspended_at`` since when;
+    ``retry_run_id`` is the run that the job is due for once more.
     """
 
     event: str | None = None
@@ -52,6 +55,9 @@ class Runtime:
     status_reason: str | None = None
     next_run_at: int | None = None
     run_id: str | None = None
+    suspended: str | None = None
+    suspended_at: int | None = None
+    retry_run_id: str | None = None
 
     @property
     def disarmed(self) -> bool:
@@ -138,6 +144,7 @@ def arm(user_schedule: Mapping[str, Any], runtime: Runtime, now: int,
     :param delay: seconds that the firing lies in the future at the least,
         unless the user named a date
     """
+    runtime = dataclasses.replace(runtime, retry_run_id=None)
     if runtime.disarmed:
         return dataclasses.replace(runtime, next_run_at=None)
     if runtime.event == 'start':
@@ -194,7 +201,8 @@ def claim(user_schedule: Mapping[str, Any], runtime: Runtime, run_id: str,
     return dataclasses.replace(
         runtime, event='', status='running', result='', time_started=now,
         time_ended=-1, run_id=run_id, next_run_at=following,
-        status_reason=reason)
+        status_reason=reason, suspended=causes.lasting(runtime.suspended),
+        retry_run_id=None)
 
 
 def miss(user_schedule: Mapping[str, Any], runtime: Runtime,
@@ -203,6 +211,7 @@ def miss(user_schedule: Mapping[str, Any], runtime: Runtime,
     following, reason = _following(user_schedule, runtime, now)
     return dataclasses.replace(
         runtime, next_run_at=following, status_reason=reason,
+        retry_run_id=None,
         status='completed' if following is None else 'scheduled')
 
 
@@ -217,7 +226,8 @@ def finish(user_schedule: Mapping[str, Any], runtime: Runtime, result: str,
     """
     ended = dataclasses.replace(
         runtime, result=result, time_ended=now, run_id=None,
-        current_pid=None, status_reason=reason)
+        current_pid=None, status_reason=reason,
+        suspended_at=runtime.suspended_at if runtime.suspended else None)
     if runtime.event in ('stop', 'abort'):
         return dataclasses.replace(ended, event='', status='completed',
                                    next_run_at=None)

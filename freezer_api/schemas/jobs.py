@@ -91,7 +91,8 @@ _PROPERTIES: common.Schema = {
     **dict.fromkeys(
         ('_version', 'session_name', 'user_id', 'project_id',
          'user_credentials', 'trust_id', 'trustor_user_id', 'status_reason',
-         'next_run_at'), _ANYTHING),
+         'next_run_at', 'suspended', 'suspended_cause', 'suspended_at'),
+        _ANYTHING),
 }
 
 CREATE = common.Compiled({

@@ -103,6 +103,8 @@ REPORT = common.Compiled({
         'actions': {'type': 'array', 'items': STEP, 'maxItems': 256},
         'backups': {'type': 'array', 'items': _BACKUP, 'maxItems': 256},
         'release': {'type': 'boolean'},
+        # Why the trust could not be used, where the run failed for that.
+        'cause': common.nullable(common.text(64)),
     },
 })
 

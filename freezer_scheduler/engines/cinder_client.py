@@ -295,16 +295,19 @@ class CinderClient:
         return url.rstrip('/')
 
     def _login_failed(self, error: ks_exceptions.HttpError) -> CinderError:
-        # Keystone's text may hold the trust's id.
-        if error.http_status >= 500 or error.http_status in (408, 429):
-            return NotSent(f'Keystone answered {error.http_status}')
-        return self._trust_refused()
+        self._identity.forget(self._trust_id)
+        cause = self._identity.judge(self._trust_id, error)
+        if cause is None:
+            # Keystone's text may hold the trust's id.
+            return NotSent(f'Keystone answered {error.http_status} to the '
+                           'login')
+        return TrustRefused(cause.advice)
 
     def _trust_refused(self) -> TrustRefused:
         self._identity.forget(self._trust_id)
         return TrustRefused(
-            'the authority delegated with the job is refused: its giver may '
-            'have lost the role or the account, or the trust is gone')
+            'Cinder refuses the authority delegated with the job: its giver '
+            'may have lost a role, or Cinder\'s policy demands another one')
 
 
 def _lost(error: ks_exceptions.ClientException) -> CinderError:

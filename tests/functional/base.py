@@ -65,6 +65,7 @@ class FakeTrusts(trusts.Trusts):
         self.roles = tuple(sorted(roles))
         self.trustee = trustee
         self.live: dict[str, tuple[str, str]] = {}
+        self.expiry: dict[str, int | None] = {}
         self.made = 0
         self.away = False
         self.answer_lost = False
@@ -72,13 +73,15 @@ class FakeTrusts(trusts.Trusts):
     def trustee_user_id(self) -> str:
         return self.trustee
 
-    def create(self, caller: trusts.Caller, project_id: str) -> str:
+    def create(self, caller: trusts.Caller, project_id: str,
+               expires_at: int | None = None) -> str:
         self.check(caller, project_id)
         if self.away:
             raise trusts.KeystoneAway('away')
         self.made += 1
         trust_id = uuid.uuid4().hex
         self.live[trust_id] = (caller.user_id, project_id)
+        self.expiry[trust_id] = expires_at
         if self.answer_lost:
             raise trusts.KeystoneAway('the answer was lost')
         return trust_id
@@ -172,7 +175,8 @@ class ApiTestCase(unittest.TestCase):
         box = crypt.Crypt(self.conf.user_credentials['keys'])
         return api_services.Services(
             self.conf, self.database, delegations.Delegations(
-                self.database, self.trusts, box, self.clock), self.clock)
+                self.database, self.trusts, box, self.clock,
+                self.conf.service_mode.trust_lifetime), self.clock)
 
     def make_app(self) -> falcon.App[Any, Any]:
         return deploy.make_resources(self.services)

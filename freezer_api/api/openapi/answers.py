@@ -20,6 +20,7 @@ that their requests ask for.
 from __future__ import annotations
 
 from freezer_api.db import actions as action_rows
+from freezer_api.domain import causes
 from freezer_api.domain import runs as run_states
 from freezer_api.schemas import actions
 from freezer_api.schemas import backups
@@ -81,6 +82,7 @@ LISTED_ACTION: Schema = {
     **ACTION, 'properties': {
         **ACTION['properties'], 'timeout': _INTEGER_OR_NULL}}
 
+_CAUSE: Schema = {'enum': [cause.value for cause in causes.Cause]}
 _TRUST = {'trust_id': _TEXT, 'trustor_user_id': _TEXT}
 _CREDENTIALS = _document(**_TRUST)
 
@@ -89,7 +91,9 @@ JOB = _document(
     description=_TEXT_OR_NULL, job_schedule=jobs.JOB_SCHEDULE,
     job_actions={'type': 'array', 'items': ACTION},
     session_id=_TEXT, session_tag=_INTEGER,
-    optional={'status_reason': _TEXT, 'next_run_at': _TIME, **_TRUST,
+    optional={'status_reason': _TEXT, 'next_run_at': _TIME,
+              'suspended': {'const': True}, 'suspended_cause': _CAUSE,
+              'suspended_at': _TIME, **_TRUST,
               'user_credentials': _CREDENTIALS})
 
 RESULT = _document(result=_TEXT)
@@ -104,7 +108,7 @@ RUN = _document(
     state={'enum': [state.value for state in run_states.State]},
     reason=_TEXT_OR_NULL,
     time_started=_INTEGER, time_ended=_INTEGER, scheduler_id=_TEXT_OR_NULL,
-    actions=_STEPS)
+    actions=_STEPS, optional={'cause': _CAUSE})
 
 _EVENT: Schema = {'enum': ['stop', 'abort', None]}
 
@@ -140,7 +144,8 @@ BACKUP = _document(
     status={'enum': list(backups.STATUSES)},
     backup_metadata={'type': 'object'})
 
-MAINTENANCE = _document(trusts_deleted=_INTEGER, trusts_pending=_INTEGER)
+MAINTENANCE = _document(trusts_deleted=_INTEGER, trusts_pending=_INTEGER,
+                        jobs_suspended=_INTEGER)
 
 ERROR = _document(
     title=_TEXT, code=common.text(pattern='^[a-z_]+$'),

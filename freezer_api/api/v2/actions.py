@@ -165,7 +165,8 @@ class Action(services.Resource):
                     session, project_id, job.client_id)
                 assignment.check(client, [action])
                 if assignment.must_delegate(
-                        self._conf, session, job, client, caller.user_id):
+                        self._conf, session, job, client, caller.user_id,
+                        now):
                     assignment.delegate(session, job, trust, now)
 
         if assignment.again(attempt):
@@ -181,5 +182,5 @@ class Action(services.Resource):
                 assignment.must_delegate(
                     self._conf, session, job,
                     assignment.client_of(session, project_id, job.client_id),
-                    caller.user_id)
+                    caller.user_id, self._now())
                 for job in actions.jobs_with(session, action))

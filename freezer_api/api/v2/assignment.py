@@ -29,6 +29,7 @@ from freezer_api.db import delegations
 from freezer_api.db import models
 from freezer_api import delegations as trust_keeper
 from freezer_api.domain import capabilities
+from freezer_api.domain import causes
 
 Result = TypeVar('Result')
 
@@ -70,12 +71,31 @@ def wants_trust(conf: cfg.ConfigOpts, client: models.Client) -> bool:
 
 def must_delegate(conf: cfg.ConfigOpts, session: orm.Session,
                   job: models.Job, client: models.Client,
-                  user_id: str) -> bool:
-    """Whether a user who changes what a job does must give it his trust."""
+                  user_id: str, now: int) -> bool:
+    """Whether a user who changes what a job does must give it his trust.
+
+    He need not where he has done so before, unless that trust is spent.
+    """
     if not wants_trust(conf, client):
         return False
     credential = delegations.of_jobs(session, [job.id]).get(job.id)
-    return credential is None or credential.trustor_user_id != user_id
+    return (credential is None or credential.trustor_user_id != user_id
+            or _is_spent(session, job, credential, now))
+
+
+def is_owed(conf: cfg.ConfigOpts, session: orm.Session, job: models.Job,
+            client: models.Client, user_id: str, now: int) -> bool:
+    """Whether a user has given a job a trust that is spent by now."""
+    credential = delegations.of_jobs(session, [job.id]).get(job.id)
+    return (credential is not None and credential.trustor_user_id == user_id
+            and wants_trust(conf, client)
+            and _is_spent(session, job, credential, now))
+
+
+def _is_spent(session: orm.Session, job: models.Job,
+              credential: models.UserCredential, now: int) -> bool:
+    return (causes.is_spent(job.suspended)
+            or delegations.is_spent(session, credential, now))
 
 
 def again(work: Callable[[], Result]) -> Result:

@@ -32,8 +32,10 @@ from freezer_api.db import backups
 from freezer_api.db import claims
 from freezer_api.db import clients
 from freezer_api.db import delegations
+from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import runs
+from freezer_api.domain import causes
 from freezer_api.domain import runs as domain
 from freezer_api.schemas import runs as schema
 
@@ -133,14 +135,17 @@ class Claims(_ForSchedulers):
             user_id='', sees_trusts=False, pids_of=None, now=now, delay=0)
         made = []
         for job, run in claimed:
+            credential = credentials.get(job.id)
             try:
-                trust = self._credentials(
-                    client, credentials.get(job.id))
+                trust = self._credentials(client, job, credential)
             except _NoTrust as error:
-                runs.end(session, job, run, domain.State.FAIL, str(error),
-                         now)
-                backups.give_up(session, job, run, str(error), now)
+                runs.refuse(session, job, run, error.cause,
+                            self._conf.scheduling.catch_up_window, now)
+                backups.give_up(session, job, run, error.cause.advice,
+                                now)
                 continue
+            run.delegation_id = (
+                None if credential is None else credential.delegation_id)
             made.append({
                 'run_id': run.id,
                 'fence': run.fence,
@@ -159,29 +164,30 @@ class Claims(_ForSchedulers):
             })
         return made
 
-    def _credentials(self, client: models.Client,
+    def _credentials(self, client: models.Client, job: models.Job,
                      credential: models.UserCredential | None,
                      ) -> dict[str, str] | None:
         if not client.is_central:
             # Members run it, with an authority of their own.
             return None
         if credential is None:
-            raise _NoTrust(
-                'Nobody has delegated the job to the central scheduler. '
-                'A member of the project does so by updating its '
-                'client_id or job_actions.')
+            raise _NoTrust(causes.Cause(
+                causes.lasting(job.suspended) or causes.Cause.MISSING))
         try:
             return dataclasses.asdict(
                 self._delegations.credentials(credential))
         except crypt.CryptError as error:
             LOG.error('The trust of job %s cannot be read: %s',
                       credential.job_id, error)
-            raise _NoTrust('The service cannot read the trust of the job. '
-                           'Its operator has to look at the keys.') from None
+            raise _NoTrust(causes.Cause.UNREADABLE) from None
 
 
 class _NoTrust(Exception):
-    """A run cannot be handed out; the text is for the user."""
+    """A run cannot be handed out."""
+
+    def __init__(self, cause: causes.Cause) -> None:
+        super().__init__(cause.advice)
+        self.cause = cause
 
 
 class Run(_ForSchedulers):
@@ -199,7 +205,9 @@ class Run(_ForSchedulers):
             run_id=run_id, fence=sent['fence'],
             state=domain.State(sent['state']), reason=sent.get('reason'),
             actions=sent.get('actions', []),
-            release=sent.get('release', False))
+            release=sent.get('release', False),
+            cause=causes.reported(sent.get('cause')),
+            window=self._conf.scheduling.catch_up_window)
 
         def work(session: orm.Session) -> str | None:
             holder = _holder(client, sent)
@@ -229,5 +237,8 @@ class Maintenance(services.Resource):
                 project_id: str) -> None:
         self._caller(req).must('maintenance:run', project_id)
         gone = self._delegations.maintain()
+        with self._database.read() as session:
+            suspended = jobs.suspended(session)
         resp.media = {'trusts_deleted': gone,
-                      'trusts_pending': self._delegations.pending()}
+                      'trusts_pending': self._delegations.pending(),
+                      'jobs_suspended': suspended}

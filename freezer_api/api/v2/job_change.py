@@ -40,6 +40,7 @@ from freezer_api import delegations as trust_keeper
 from freezer_api.domain import jobs as domain
 from freezer_api.domain import schedule as schedules
 from freezer_api.domain import stock
+from freezer_api.domain import suspension
 from freezer_api import schemas
 
 # What a job is set to, beside its schedule, actions and client.
@@ -89,15 +90,17 @@ class JobChange:
         with self._database.read() as session:
             job = self._find(session, job_id)
             client_id = sent.get('client_id') or job.client_id
-            says_what = self._says_what(
-                session, job, self._settled(session, job, sent))
+            delegates = not _withdraws(sent) and (
+                self._says_what(session, job,
+                                self._settled(session, job, sent))
+                or self._owes(session, job))
 
         def work(session: orm.Session) -> models.Job:
             job = self._find(session, job_id, lock=True)
             self._update(session, job, self._settled(session, job, sent))
             return job
 
-        return self._run(work, client_id if says_what else None, job_id)
+        return self._run(work, client_id if delegates else None, job_id)
 
     def _settled(self, session: orm.Session, job: models.Job,
                  sent: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -182,7 +185,17 @@ class JobChange:
             if not job:
                 return assignment.wants_trust(self._conf, client)
             return assignment.must_delegate(
-                self._conf, session, job, client, self._caller.user_id)
+                self._conf, session, job, client, self._caller.user_id,
+                self._now)
+
+    def _owes(self, session: orm.Session, job: models.Job) -> bool:
+        """Whether a job of the caller's needs another trust of his."""
+        client = clients.find_visible(
+            session, self._project_id, job.client_id)
+        return (client is not None and assignment.is_owed(
+            self._conf, session, job, client, self._caller.user_id,
+            self._now) and self._delegations.may_delegate(
+                self._caller.trust_caller, self._project_id))
 
     def _says_what(self, session: orm.Session, job: models.Job,
                    sent: Mapping[str, Any]) -> bool:
@@ -193,9 +206,11 @@ class JobChange:
             wanted, _ = domain.split_schedule(sent['job_schedule'])
             if wanted != jobs.schedule(job):
                 return True
+        if ((sent.get('client_id') is not None or 'job_actions' in sent)
+                and job.id not in delegations.of_jobs(session, [job.id])):
+            return True
         if 'job_actions' not in sent:
-            return (sent.get('client_id') is not None
-                    and job.id not in delegations.of_jobs(session, [job.id]))
+            return False
         current = actions.of_jobs(session, [job.id]).get(job.id, [])
         entries = sent['job_actions']
         return len(current) != len(entries) or not all(
@@ -222,7 +237,8 @@ class JobChange:
                 self._conf.scheduling.autostart_delay, client.claims))
         else:
             self._reschedule(job, user, runtime, client, moved)
-        self._assign(session, job, client, sent['job_actions'])
+        self._check(session, job, client, sent['job_actions'])
+        self._delegate(session, job, client)
 
     def _update(self, session: orm.Session, job: models.Job,
                 sent: Mapping[str, Any]) -> None:
@@ -230,6 +246,7 @@ class JobChange:
         moved = client_id != job.client_id
         client = assignment.client_of(session, self._project_id, client_id)
         says_what = self._says_what(session, job, sent)
+        owes = self._trust is not None and self._owes(session, job)
         job.client_id = client_id
         runs.leave_behind(session, job, self._now)
         same_session = sent.get('session_id', job.session_id) == (
@@ -245,7 +262,13 @@ class JobChange:
                 sent.get('job_schedule', jobs.schedule(job)))
             self._reschedule(job, user, runtime, client, moved)
         if says_what:
-            self._assign(session, job, client, sent.get('job_actions'))
+            self._check(session, job, client, sent.get('job_actions'))
+        if _withdraws(sent) and assignment.wants_trust(self._conf, client):
+            delegations.release(session, job, self._now)
+            jobs.set_runtime(job, suspension.withdraw(
+                jobs.schedule(job), jobs.runtime(job), self._now))
+        elif says_what or owes:
+            self._delegate(session, job, client)
 
     def _reschedule(self, job: models.Job, user: dict[str, Any],
                     runtime: Mapping[str, Any], client: models.Client,
@@ -258,16 +281,17 @@ class JobChange:
                     if key != 'time_created'}
             state = domain.Runtime(**{
                 **{name: getattr(state, name) for name in (
-                    *domain.RUNTIME_KEYS, 'status_reason')},
+                    *domain.RUNTIME_KEYS, 'status_reason', 'suspended',
+                    'suspended_at')},
                 **kept})
         elif moved or user != jobs.schedule(job):
             state = domain.arm(user, state, self._now, 0)
         job.schedule = user
         jobs.set_runtime(job, state)
 
-    def _assign(self, session: orm.Session, job: models.Job,
-                client: models.Client, entries: Any) -> None:
-        """Check a job's actions against its client, and who is trusted."""
+    def _check(self, session: orm.Session, job: models.Job,
+               client: models.Client, entries: Any) -> None:
+        """Set a job's actions, and check them against its client."""
         if entries is not None:
             wanted = actions.set_of_job(
                 session, job, self._caller.user_id, entries)
@@ -275,8 +299,20 @@ class JobChange:
             wanted = actions.of_jobs(
                 session, [job.id], lock=True).get(job.id, [])
         assignment.check(client, wanted)
+
+    def _delegate(self, session: orm.Session, job: models.Job,
+                  client: models.Client) -> None:
+        """See to it that a job has a trust of the caller's, if it needs one.
+        """
         if assignment.must_delegate(self._conf, session, job, client,
-                                    self._caller.user_id):
+                                    self._caller.user_id, self._now):
             assignment.delegate(session, job, self._trust, self._now)
         elif not assignment.wants_trust(self._conf, client):
             delegations.release(session, job, self._now)
+            jobs.set_runtime(job, suspension.resume(
+                jobs.runtime(job), self._now))
+
+
+def _withdraws(sent: Mapping[str, Any]) -> bool:
+    """Whether a document takes back the delegation of a job."""
+    return sent.get('user_credentials') == {}

@@ -77,6 +77,9 @@ def document(job: models.Job, job_actions: Sequence[models.Action],
     }
     if state.status_reason is not None:
         made['status_reason'] = state.status_reason
+    if state.suspended is not None:
+        made.update(suspended=True, suspended_cause=state.suspended,
+                    suspended_at=iso(state.suspended_at or 0))
     if state.next_run_at is not None:
         made['next_run_at'] = iso(state.next_run_at)
     return made

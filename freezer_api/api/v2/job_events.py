@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import falcon
@@ -26,8 +27,12 @@ from freezer_api.api.v2 import assignment
 from freezer_api.db import actions
 from freezer_api.db import clients
 from freezer_api.db import jobs
+from freezer_api.db import models
 from freezer_api.db import runs
+from freezer_api import delegations as trust_keeper
+from freezer_api.domain import causes
 from freezer_api.domain import events
+from freezer_api import trusts
 
 
 class JobEvent(services.Resource):
@@ -42,30 +47,72 @@ class JobEvent(services.Resource):
         event = next(iter(sent))
         if event not in events.EVENTS:
             raise errors.bad_request('Bad Action Method')
-        now = self._now()
-
-        def work(session: orm.Session) -> str:
-            job = jobs.find(session, project_id, job_id, lock=True)
-            if job is None:
-                raise errors.not_found(f'Job not registered with ID {job_id}')
-            runs.leave_behind(session, job, now)
-            client = clients.find_visible(session, project_id, job.client_id)
-            if event == 'start':
-                # Whatever became of client and actions, a job can be stopped.
-                assignment.check(
-                    assignment.client_of(session, project_id, job.client_id),
-                    actions.of_jobs(session, [job_id]).get(job_id, []))
-            effect = events.apply(
-                event, jobs.runtime(job), now,
-                client is None or bool(client.claims))
-            state = effect.runtime
-            if state.event == 'start' and state.next_run_at == now:
-                state = dataclasses.replace(
-                    state, next_run_at=runs.start_time(session, job, now))
-            jobs.set_runtime(job, state)
-            if effect.for_run is not None and job.run_id is not None:
-                runs.tell(session, job.run_id, effect.for_run)
-            return effect.result
-
+        starter = self._starter(req, project_id, job_id
+                                ) if event == 'start' else None
         resp.status = falcon.HTTP_202
-        resp.media = {'result': self._database.write(work)}
+        resp.media = {'result': assignment.again(
+            lambda: self._post(project_id, job_id, event, starter))}
+        if starter is not None:
+            self._delegations.delete_retired(project_id)
+
+    def _starter(self, req: falcon.Request, project_id: str,
+                 job_id: str) -> trusts.Caller | None:
+        """Return who takes over a job whose trust does not work, if so."""
+        caller = self._caller(req).trust_caller
+        with self._database.read() as session:
+            job = jobs.find(session, project_id, job_id)
+            wanted = job is not None and self._takes_over(
+                session, job, caller.user_id)
+        if wanted and self._delegations.may_delegate(caller, project_id):
+            return caller
+        return None
+
+    def _takes_over(self, session: orm.Session, job: models.Job,
+                    user_id: str) -> bool:
+        if (job.suspended is None or job.run_id is not None
+                or causes.lasting(job.suspended)):
+            return False
+        client = clients.find_visible(session, job.project_id or '',
+                                      job.client_id)
+        return client is not None and assignment.must_delegate(
+            self._conf, session, job, client, user_id, self._now())
+
+    def _post(self, project_id: str, job_id: str, event: str,
+              starter: trusts.Caller | None) -> str:
+        """Apply an event and return what is to be said of it."""
+        now = self._now()
+        with contextlib.ExitStack() as stack:
+            trust = None
+            if starter is not None:
+                trust = stack.enter_context(
+                    self._delegations.prepared(starter, project_id))
+            return self._database.write(lambda session: self._apply(
+                session, project_id, job_id, event, starter, trust, now))
+
+    def _apply(self, session: orm.Session, project_id: str, job_id: str,
+               event: str, starter: trusts.Caller | None,
+               trust: trust_keeper.Prepared | None, now: int) -> str:
+        job = jobs.find(session, project_id, job_id, lock=True)
+        if job is None:
+            raise errors.not_found(f'Job not registered with ID {job_id}')
+        runs.leave_behind(session, job, now)
+        client = clients.find_visible(session, project_id, job.client_id)
+        if event == 'start':
+            # Whatever became of client and actions, a job can be stopped.
+            assignment.check(
+                assignment.client_of(session, project_id, job.client_id),
+                actions.of_jobs(session, [job_id]).get(job_id, []))
+        if (starter is not None
+                and self._takes_over(session, job, starter.user_id)):
+            assignment.delegate(session, job, trust, now)
+        effect = events.apply(
+            event, jobs.runtime(job), now,
+            client is None or bool(client.claims))
+        state = effect.runtime
+        if state.event == 'start' and state.next_run_at == now:
+            state = dataclasses.replace(
+                state, next_run_at=runs.start_time(session, job, now))
+        jobs.set_runtime(job, state)
+        if effect.for_run is not None and job.run_id is not None:
+            runs.tell(session, job.run_id, effect.for_run)
+        return effect.result

@@ -29,7 +29,7 @@ from freezer_api.db import runs
 
 def document(run: models.JobRun) -> dict[str, Any]:
     """Return a run as users see it."""
-    return {
+    made = {
         'run_id': run.id,
         'job_id': run.job_id,
         'project_id': run.project_id,
@@ -43,6 +43,9 @@ def document(run: models.JobRun) -> dict[str, Any]:
         'scheduler_id': run.scheduler_id,
         'actions': run.actions or [],
     }
+    if run.cause is not None:
+        made['cause'] = run.cause
+    return made
 
 
 class JobRuns(services.Resource):

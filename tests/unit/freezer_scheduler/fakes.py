@@ -119,6 +119,9 @@ class FakeCloud(fake_cinder.FakeCinder):
     def __init__(self, mocker, clock):
         super().__init__(clock.wall)
         self.trusts = {TRUST: PROJECT}
+        self.refused = set()
+        self.disabled_projects = set()
+        self.password = 'secret'
         self.logins = []
         self.requests = []
         self.faults = collections.defaultdict(list)
@@ -160,18 +163,32 @@ class FakeCloud(fake_cinder.FakeCinder):
     def _keystone(self, request):
         if not request.url.startswith(KEYSTONE):
             return None
+        if '/OS-TRUST/trusts/' in request.url:
+            return self._faulty(request, lambda: self._trust(request))
         return self._faulty(request, lambda: self._login(request))
+
+    def _trust(self, request):
+        if request.headers.get('X-Auth-Token') not in self.tokens:
+            return self._answer(request, 401, {'error': {}})
+        known = request.path.rpartition('/')[2] in self.trusts
+        return self._answer(request, 200 if known else 404, {})
 
     def _login(self, request):
         body = request.json()
         self.logins.append(body)
+        if body['auth']['identity']['password']['user']['password'] != (
+                self.password):
+            return self._answer(request, 401, {'error': {'code': 401}})
         scope = body['auth']['scope']
         trust = scope.get('OS-TRUST:trust')
         if trust:
-            if trust['id'] not in self.trusts:
-                return self._answer(request, 404, {'error': {
-                    'message': f"Could not find trust: {trust['id']}.",
-                    'code': 404}})
+            # As Keystone answers: only a lost role and a disabled user are
+            # told apart from the rest.
+            if trust['id'] in self.refused:
+                return self._answer(request, 403, {'error': {'code': 403}})
+            if (trust['id'] not in self.trusts or self.trusts[trust['id']]
+                    in self.disabled_projects):
+                return self._answer(request, 401, {'error': {'code': 401}})
             project_id = self.trusts[trust['id']]
         else:
             project_id = SERVICE_PROJECT

@@ -21,6 +21,7 @@ import fixtures
 import testtools
 
 from freezer_api.domain import capabilities
+from freezer_api.domain import causes
 from freezer_scheduler import api
 from freezer_scheduler import documents
 from freezer_scheduler.engines import base
@@ -94,10 +95,15 @@ class Case(testtools.TestCase):
         self.faults = []
         self.event = None
         self.offered = capabilities.CINDER_NATIVE
+        # By trust: what is the matter with it.
+        self.fault: dict[str, causes.Cause] = {}
         self.executor = execution.Executor(
             self.report, {'cindernative': self.engine},
             lambda: self.offered, self.clock, lambda held: 60,
-            lambda held: True)
+            lambda held: True, check=self.check)
+
+    def check(self, trust_id):
+        return self.fault.get(trust_id)
 
     def report(self, run_id, fence, report):
         if self.faults:
@@ -171,6 +177,39 @@ class TestOrder(Case):
             after = self.executor.advance(held)
         self.assertEqual(2, len(self.reports))
         self.assertEqual(7, after)
+
+
+class TestTrust(Case):
+
+    def test_a_run_whose_trust_fails_is_not_begun(self):
+        for cause in causes.REPORTED:
+            self.fault[fakes.TRUST] = cause
+            report = self.ended('ok')
+            self.assertEqual([], self.engine.calls)
+            self.assertEqual(('fail', cause, ()),
+                             (report.state, report.cause, report.steps))
+            self.assertEqual(cause.advice, report.reason)
+            self.assertEqual(cause, report.to_document('s', 1)['cause'])
+
+    def test_one_that_was_begun_is_ended(self):
+        held = self.held('bad')
+        self.executor.advance(held)
+        self.fault[fakes.TRUST] = causes.Cause.REFUSED
+        self.go(held)
+        self.assertEqual('trust_refused', self.reports[-1].cause)
+        self.assertEqual(['fail'], self.states(self.reports[-1]))
+
+    def test_a_failure_of_its_own_has_no_cause(self):
+        report = self.ended('bad')
+        self.assertIsNone(report.cause)
+        self.assertNotIn('cause', report.to_document('s', 1))
+
+    def test_what_was_begun_elsewhere_goes_on_first(self):
+        self.fault[fakes.TRUST] = causes.Cause.GONE
+        report = self.ended('ok', steps=[
+            documents.Step('action-0', 0, State.SUBMITTED, tries=1)])
+        self.assertEqual('success', report.state)
+        self.assertNotEqual([], self.engine.calls)
 
 
 class TestTries(Case):

@@ -15,16 +15,20 @@
 from __future__ import annotations
 
 import email
+import logging
 import threading
 import time
 from unittest import mock
 
+import hypothesis
+from hypothesis import strategies as st
 import requests
 from requests import cookies
 import requests_mock
 import testtools
 import urllib3
 
+from freezer_api.domain import causes
 from freezer_scheduler.engines import cinder_client
 from freezer_scheduler import identity
 from tests.unit.freezer_scheduler import fakes
@@ -105,6 +109,82 @@ class TestIdentity(testtools.TestCase):
             self.assertNotIn(fakes.TRUST, str(error))
         self.cloud.trusts[fakes.TRUST] = fakes.PROJECT
         self.client().volume_status(fakes.VOLUME)
+
+    def test_what_is_wrong_with_a_trust_is_told_apart(self):
+        def refuse():
+            self.cloud.refused.add(fakes.TRUST)
+
+        for cause, spoil, mend in (
+                ('trust_refused', refuse, self.cloud.refused.clear),
+                ('project_disabled',
+                 lambda: self.cloud.disabled_projects.add(fakes.PROJECT),
+                 self.cloud.disabled_projects.clear),
+                ('trust_gone', self.cloud.trusts.clear,
+                 lambda: self.cloud.trusts.update(
+                     {fakes.TRUST: fakes.PROJECT}))):
+            self.assertIsNone(self.identity.check(fakes.TRUST))
+            self.identity.forget(fakes.TRUST)
+            spoil()
+            self.assertEqual(cause, self.identity.check(fakes.TRUST))
+            error = self.assertRaises(cinder_client.TrustRefused,
+                                      self.client().login)
+            self.assertEqual(causes.Cause(cause).advice, str(error))
+            mend()
+
+    def test_our_own_wrong_password_is_nobodys_fault(self):
+        # An old login of ours is no proof that we could log in now.
+        self.identity.service().get_token()
+        self.cloud.password = 'another'
+        self.assertIsNone(self.identity.check(fakes.TRUST))
+        self.assertRaises(cinder_client.NotSent, self.client().login)
+
+    def test_a_keystone_that_is_away_is_nobodys_fault(self):
+        for fault in (500, 503, 429, fakes.no_connection, fakes.broken,
+                      fakes.lost_answer):
+            self.cloud.fail('POST', '/auth/tokens', fault)
+            self.assertIsNone(self.identity.check(fakes.TRUST))
+            self.cloud.fail('POST', '/auth/tokens', fault)
+            self.assertRaises(cinder_client.NotSent, self.client().login)
+
+    def test_a_keystone_that_goes_away_while_it_is_asked_why(self):
+        self.cloud.trusts.clear()
+        for fault in (500, 403, fakes.no_connection):
+            self.cloud.fail('GET', '/OS-TRUST/trusts/', fault)
+            self.assertIsNone(self.identity.check(fakes.TRUST))
+
+    def test_a_sound_trust_is_checked_without_asking(self):
+        for _time in range(5):
+            self.assertIsNone(self.identity.check(fakes.TRUST))
+        self.assertEqual(1, len(self.cloud.logins))
+
+    @hypothesis.given(st.lists(st.integers(0, 9), max_size=60),
+                      st.integers(1, 5))
+    @hypothesis.settings(deadline=None, max_examples=40)
+    def test_it_keeps_the_latest_and_no_more(self, used, kept):
+        """Tens of thousands of trusts in constant memory."""
+        with requests_mock.Mocker() as mocker:
+            cloud = fakes.FakeCloud(mocker, fakes.FakeClock())
+            cloud.trusts = {f't{number}': fakes.PROJECT
+                            for number in range(10)}
+            known = identity.Identity(fakes.settings(), trusts_kept=kept)
+            latest: list[int] = []
+            logins = 0
+            for number in used:
+                logins += number not in latest
+                known.check(f't{number}')
+                latest = [number, *(one for one in latest
+                                    if one != number)][:kept]
+                self.assertEqual(logins, len(cloud.logins))
+                self.assertLessEqual(len(known._trusts), kept)
+
+    def test_the_log_of_requests_names_no_trust(self):
+        with self.assertLogs('urllib3.connectionpool', 'DEBUG') as log:
+            logging.getLogger('urllib3.connectionpool').debug(
+                '%s "%s %s"', 'http://k', 'GET',
+                f'/v3/OS-TRUST/trusts/{fakes.TRUST}?x')
+            logging.getLogger('urllib3.connectionpool').debug('%s', 'other')
+        self.assertNotIn(fakes.TRUST, '\n'.join(log.output))
+        self.assertIn('other', log.output[1])
 
     def test_keystone_urls(self):
         for url, expected in (

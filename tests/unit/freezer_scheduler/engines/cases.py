@@ -45,6 +45,8 @@ class Case(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
+        # What it logs, no network would.
+        self.useFixture(fixtures.FakeLogger('requests_mock'))
         self.addCleanup(self.no_secrets)
         mocker = requests_mock.Mocker()
         mocker.start()

@@ -1,0 +1,199 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Random lives of a job whose trust comes and goes."""
+
+from __future__ import annotations
+
+import hypothesis
+from hypothesis import stateful
+from hypothesis import strategies as st
+import testtools
+
+from freezer_api.domain import causes
+from freezer_api.domain import events
+from freezer_api.domain import jobs
+from freezer_api.domain import suspension
+
+T0 = 1_800_000_000
+WINDOW = 3600
+SCHEDULES = ({}, {'schedule_interval': '10 minutes'},
+             {'schedule_interval': '1 days'}, {'schedule_interval': 'nothing'},
+             {'schedule_date': '2027-01-16T08:00:00'})
+CAUSES = st.sampled_from(list(causes.Cause))
+
+
+class LifeOfAJob(stateful.RuleBasedStateMachine):
+    """What API and schedulers do to one job, in any order."""
+
+    @stateful.initialize(schedule=st.sampled_from(SCHEDULES[:3]))
+    def create(self, schedule):
+        self.schedule = schedule
+        self.now = T0
+        self.job = jobs.create(schedule, {}, T0, 0, claims=True)
+        self.nominal: int | None = None
+        self.started = False
+        self.skipped = {}
+        self.runs = 0
+
+    @stateful.rule(seconds=st.sampled_from([1, 59, 60, 600, 3601, 90_000]))
+    def time_passes(self, seconds):
+        self.now += seconds
+
+    @stateful.rule(event=st.sampled_from(events.EVENTS))
+    def event(self, event):
+        self.job = events.apply(event, self.job, self.now, True).runtime
+
+    @stateful.precondition(lambda self: self.due())
+    @stateful.rule()
+    def claim(self):
+        if self.job.retry_run_id is not None:
+            run_id = self.job.retry_run_id
+            if self.now - self.skipped[run_id] > WINDOW:
+                self.job = jobs.miss(self.schedule, self.job, self.now)
+                return
+            self.nominal = self.skipped[run_id]
+        else:
+            self.runs += 1
+            run_id = f'run-{self.runs}'
+            self.nominal = self.job.next_run_at
+        self.started = self.job.event == 'start'
+        self.job = jobs.claim(self.schedule, self.job, run_id, self.now)
+
+    def due(self):
+        return (self.job.run_id is None and self.job.next_run_at is not None
+                and self.job.next_run_at <= self.now)
+
+    @stateful.precondition(lambda self: self.job.run_id is not None)
+    @stateful.rule(result=st.sampled_from(['success', 'fail', 'aborted']))
+    def finish(self, result):
+        self.job = jobs.finish(self.schedule, self.job, result, None,
+                               self.now)
+
+    @stateful.precondition(lambda self: self.job.run_id is not None)
+    @stateful.rule(cause=CAUSES, begun=st.booleans())
+    def refuse(self, cause, begun):
+        firing = None
+        assert self.job.run_id is not None and self.nominal is not None
+        if not begun and not self.started:
+            firing = suspension.Firing(self.job.run_id, self.nominal, WINDOW)
+            self.skipped[self.job.run_id] = self.nominal
+        withdrawn = causes.lasting(self.job.suspended)
+        self.job = suspension.suspend(
+            self.schedule, self.job, cause, firing, self.now)
+        assert self.job.suspended == (withdrawn or cause)
+
+    @stateful.rule()
+    def delegate(self):
+        self.job = suspension.resume(self.job, self.now)
+        assert self.job.suspended is None
+
+    @stateful.rule()
+    def withdraw(self):
+        self.job = suspension.withdraw(self.schedule, self.job, self.now)
+
+    @stateful.rule(schedule=st.sampled_from(SCHEDULES))
+    def reschedule(self, schedule):
+        try:
+            self.job = jobs.arm(schedule, self.job, self.now, 0)
+        except ValueError:
+            return
+        self.schedule = schedule
+
+    @stateful.invariant()
+    def it_does_not_run_while_its_trust_fails(self):
+        if self.job.run_id is not None:
+            assert self.job.suspended in (None, causes.Cause.WITHDRAWN)
+            assert self.job.retry_run_id is None
+
+    @stateful.invariant()
+    def what_is_tried_again_has_its_time(self):
+        if self.job.retry_run_id is None:
+            return
+        assert self.job.retry_run_id in self.skipped
+        assert self.job.next_run_at is not None
+        assert self.job.status == 'scheduled'
+
+    @stateful.invariant()
+    def a_withdrawn_job_says_so(self):
+        if self.job.suspended == causes.Cause.WITHDRAWN:
+            assert self.job.retry_run_id is None
+            assert self.job.suspended_at is not None
+
+    @stateful.invariant()
+    def since_when_is_known_exactly_while_it_matters(self):
+        if self.job.suspended is not None:
+            assert self.job.suspended_at is not None
+            assert self.job.suspended_at <= self.now
+        elif self.job.run_id is None:
+            assert self.job.suspended_at is None
+
+    @stateful.invariant()
+    def a_suspended_job_with_a_schedule_keeps_its_firings(self):
+        """No firing is lost in silence."""
+        if (self.job.suspended is not None and not self.job.disarmed
+                and self.job.run_id is None and self.job.event != 'start'
+                and self.schedule.get('schedule_interval')):
+            assert self.job.next_run_at is not None
+
+
+TestLifeOfAJob = LifeOfAJob.TestCase
+TestLifeOfAJob.settings = hypothesis.settings(
+    max_examples=150, stateful_step_count=40, deadline=None)
+
+
+class TestRetries(testtools.TestCase):
+
+    @hypothesis.given(st.integers(0, 10_000), st.integers(0, 100_000))
+    @hypothesis.settings(deadline=None)
+    def test_the_next_try_is_later_and_in_time(self, late, window):
+        firing = suspension.Firing('r', T0, window)
+        at = firing.retry_at(T0 + late)
+        if at is not None:
+            self.assertGreater(at, T0 + late)
+            self.assertLessEqual(at, T0 + window)
+
+    def test_tries_become_rarer_and_end(self):
+        firing = suspension.Firing('r', T0, 3 * 3600)
+        tries, now = [], T0
+        while (at := firing.retry_at(now)) is not None:
+            tries.append(at - T0)
+            now = at
+        self.assertEqual([60, 300, 900, 1800, 3600, 7200, 10800], tries)
+
+    def test_a_schedule_that_fires_sooner_is_not_tried_in_between(self):
+        schedule = {'schedule_interval': '30 seconds'}
+        job = jobs.create(schedule, {}, T0, 0, claims=True)
+        now = T0 + 30
+        job = jobs.claim(schedule, job, 'r', now)
+        job = suspension.suspend(
+            schedule, job, causes.Cause.REFUSED,
+            suspension.Firing('r', now, WINDOW), now)
+        self.assertIsNone(job.retry_run_id)
+        self.assertEqual(now + 30, job.next_run_at)
+
+
+class TestCauses(testtools.TestCase):
+
+    def test_each_says_what_to_do(self):
+        for cause in causes.Cause:
+            self.assertIn('.', cause.advice)
+            self.assertLess(len(cause.advice), 400)
+            # They are stored so.
+            self.assertLessEqual(len(cause), 32)
+
+    def test_only_what_a_scheduler_can_know_is_read(self):
+        for cause in causes.Cause:
+            self.assertEqual(cause if cause in causes.REPORTED else None,
+                             causes.reported(str(cause)))
+        for other in (None, 7, '', 'new', ['trust_gone']):
+            self.assertIsNone(causes.reported(other))
