@@ -159,7 +159,9 @@ class DirectorySource:
         :raises Unusable: when it is no job, or anybody's to write
         """
         document = _document(file)
-        schedule = document.get('job_schedule') or {}
+        schedule = document.get('job_schedule')
+        if schedule is None:
+            schedule = {}
         job_actions = document.get('job_actions')
         if not isinstance(schedule, dict) or not isinstance(job_actions,
                                                             list):
@@ -182,7 +184,9 @@ class DirectorySource:
 
 def _document(file: pathlib.Path) -> dict[str, Any]:
     try:
-        with file.open('rb') as stream:
+        # A pipe without a writer must not hold up the others.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, 'rb') as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise Unusable('it is not a file')

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -126,7 +127,7 @@ def _stop(pid_file: pidfile.PidFile) -> int:
     if pid is None:
         print('Not Running')
         return 0
-    os.kill(pid, signal.SIGTERM)
+    _send(pid_file, pid, signal.SIGTERM)
     until = time.monotonic() + _STOP_WITHIN
     while pid_file.running() == pid:
         if time.monotonic() > until:
@@ -141,8 +142,20 @@ def _reload(pid_file: pidfile.PidFile) -> int:
     if pid is None:
         print('Not Running')
         return 0
-    os.kill(pid, signal.SIGHUP)
+    _send(pid_file, pid, signal.SIGHUP)
     return 0
+
+
+def _send(pid_file: pidfile.PidFile, pid: int, number: signal.Signals) -> None:
+    """Send a signal to the scheduler, and never to who has its number now."""
+    with contextlib.suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            # It holds the lock for as long as it lives.
+            if pid_file.running() == pid:
+                signal.pidfd_send_signal(process, number)
+        finally:
+            os.close(process)
 
 
 if __name__ == '__main__':

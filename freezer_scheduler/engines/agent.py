@@ -127,6 +127,7 @@ class AgentEngine:
         self._places: weakref.WeakSet[_Place] = weakref.WeakSet()
         self._going: weakref.WeakSet[agent_process.AgentProcess] = (
             weakref.WeakSet())
+        self._left: list[agent_process.AgentProcess] = []
         self._told_of: set[str] = set()
 
     def close(self, wait: Callable[[float], object]) -> None:
@@ -205,6 +206,8 @@ class AgentEngine:
                     tries=order.step.tries - 1))
             case _Running() as running:
                 self._end(running, 'left')
+                # To be waited for, though its run is nobody's.
+                self._left.append(running.process)
                 return self._ended(order, _State.FAIL, _STOPPED)
         return None
 

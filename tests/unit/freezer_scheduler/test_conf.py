@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import configparser
 import pathlib
 import tempfile
 
@@ -23,6 +24,8 @@ import testtools
 from freezer_scheduler import conf as scheduler_conf
 from freezer_scheduler.conf import service_auth
 from tests.unit.freezer_scheduler import fakes
+
+UNITS = pathlib.Path(__file__).parents[3] / 'etc/systemd'
 
 # option, flags that set it, argument (None for a switch), value
 FLAGS = (
@@ -79,6 +82,22 @@ class TestCommandLine(testtools.TestCase):
         conf = fakes.parsed('--os-endpoint-type', 'internalURL')
         self.assertEqual('internal',
                          service_auth.read(conf, {}).endpoint_type)
+
+    def test_the_endpoint_type_has_every_name_of_an_option(self):
+        for flag in ('--os-endpoint-type', '--os_endpoint_type',
+                     '--service_auth-endpoint-type'):
+            conf = fakes.parsed(flag, 'internalURL')
+            self.assertEqual('internal',
+                             service_auth.read(conf, {}).endpoint_type)
+
+    def test_what_the_unit_file_says(self):
+        unit = configparser.ConfigParser(interpolation=None)
+        unit.read(UNITS / 'freezer-scheduler.service')
+        _program, *argv = unit['Service']['ExecStart'].split()
+        self.assertEqual('start', argv.pop())
+        conf = fakes.parsed(*argv)
+        self.assertTrue(conf.scheduler.no_daemon)
+        self.assertEqual('notify', unit['Service']['Type'])
 
     def test_both_spellings_of_one_option_in_one_command(self):
         argv = ['--debug', '--scheduler-no-daemon', '-c', 'node', '-f', '/d']

@@ -138,6 +138,24 @@ class Case(testtools.TestCase):
         return [str(step.state) for step in report.steps]
 
 
+class TestAuthority(Case):
+
+    def test_without_a_trust_nothing_is_done_for_others(self):
+        for credentials in (None, {}, {'trust_id': None}, {'trust_id': ''}):
+            report = self.ended('ok', credentials=credentials)
+            self.assertEqual('fail', report.state)
+            self.assertIn('no delegated authority', report.reason)
+        self.assertEqual([], self.engine.calls)
+
+    def test_one_s_own_jobs_need_none(self):
+        self.executor = execution.Executor(
+            self.report, {'cindernative': self.engine},
+            lambda: self.offered, self.clock, lambda held: 60,
+            lambda held: True, delegated=False)
+        self.assertEqual('success',
+                         self.ended('ok', credentials=None).state)
+
+
 class TestOrder(Case):
 
     def test_one_action(self):
@@ -683,6 +701,25 @@ class TestParts(Case):
 
 
 class TestRelease(Case):
+
+    def test_what_does_not_go_on_elsewhere_ends(self):
+        held = self.held('wait', 'ok', extra=[{}, {'mandatory': True}])
+        self.executor.advance(held)
+        self.executor.advance(held)
+        held.memory = 'process'
+        self.executor.release(held)
+        self.assertIn(('left', 0), self.engine.calls)
+        self.assertEqual(['fail', 'pending'], self.states(self.reports[-1]))
+        # What is to be done all the same, another scheduler does.
+        self.assertTrue(self.reports[-1].release)
+
+    def test_a_run_whose_only_action_ended_is_over(self):
+        held = self.held('wait')
+        self.executor.advance(held)
+        held.memory = 'process'
+        self.executor.release(held)
+        self.assertEqual(('fail', False), (
+            self.reports[-1].state, self.reports[-1].release))
 
     def test_a_run_is_handed_back_as_it_stands(self):
         held = self.held('wait')

@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import pathlib
 import queue
 import threading
 import time
@@ -49,7 +51,7 @@ class Wishes:
             return None
 
 
-class TestService(testtools.TestCase):
+class Case(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -68,6 +70,9 @@ class TestService(testtools.TestCase):
             '--service-mode', *fakes.ACCOUNT, '-c', 'central',
             '--scheduler-claim-interval', '1', '--scheduler-agent-dir',
             self.useFixture(fixtures.TempDir()).path, *argv)
+        self.run_service(conf)
+
+    def run_service(self, conf):
         self.conf = conf
         made = service.Service(
             conf, scheduler_settings.load(conf, {}, 'node'), {}, 'node',
@@ -90,6 +95,9 @@ class TestService(testtools.TestCase):
         while not condition():
             self.assertLess(time.monotonic(), deadline, what)
             time.sleep(0.01)
+
+
+class TestService(Case):
 
     def test_a_run_from_claim_to_success(self):
         self.freezer.due = [fakes.run_document('r1')]
@@ -210,3 +218,77 @@ class TestNames(testtools.TestCase):
         self.assertEqual(9, len(names))
         for name in names:
             self.assertLessEqual(len(name), 255)
+
+
+class TestClassicMode(Case):
+    """The same with one project's account, and programs of the test's."""
+
+    def start(self, *argv):
+        self.home = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.agent = self.home / 'freezer-agent'
+        conf = fakes.parsed(
+            *fakes.ACCOUNT, '-c', 'web-1', '--scheduler-claim-interval', '1',
+            '--scheduler-maintenance-interval', '5',
+            '--scheduler-agent-dir', str(self.home / 'agents'),
+            '--scheduler-agent-command', str(self.agent), *argv)
+        self.run_service(conf)
+
+    def say(self, *lines):
+        self.agent.write_text('\n'.join(('#!/bin/sh', *lines, '')))
+        self.agent.chmod(0o755)
+
+    def test_a_run_from_claim_to_success(self):
+        self.start()
+        self.say('echo \'{"action": "backup", "mode": "fs"}\'')
+        self.freezer.due = [fakes.run_document(
+            'r1', [{'action': 'backup', 'mode': 'fs'}], credentials=None)]
+        self.until(lambda: 'success' in self.freezer.states('r1'),
+                   'no success was told')
+        [backup] = self.freezer.last('r1')['backups']
+        self.assertEqual('available', backup['status'])
+        registered = self.freezer.registered[0]
+        self.assertEqual(('web-1', False, True), (
+            registered['client_id'], registered['is_central'],
+            registered['claims']))
+        self.assertIn('fs', registered['supported_modes'])
+        self.assertNotIn('secret', self.log.output)
+        self.assertNotIn('maintenance',
+                         [thread.name for thread in threading.enumerate()])
+
+    def test_a_clean_stop_hands_back_what_is_held(self):
+        """But for what agents are at work with: that it ends."""
+        self.start()
+        started = self.home / 'started'
+        self.say(f'touch {started}', 'exec sleep 600')
+        self.freezer.due = [
+            fakes.run_document(f'r{number}', [{'action': 'exec'}],
+                               credentials=None) for number in range(2)]
+        self.until(started.exists, 'no agent was started')
+        self.until(lambda: all(self.freezer.states(f'r{number}')
+                               for number in range(2)), 'not both began')
+        self.stop()
+        self.assertEqual(0, self.status)
+        ends = sorted((self.freezer.last(f'r{number}')['state'],
+                       self.freezer.last(f'r{number}').get('release'))
+                      for number in range(2))
+        self.assertEqual([('fail', None), ('running', True)], ends)
+        self.assertEqual([], list((self.home / 'agents').iterdir()))
+
+    def test_job_files_without_the_api(self):
+        jobs = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        (jobs / 'a.conf').write_text(json.dumps({
+            'job_id': 'a', 'job_actions': [
+                {'freezer_action': {'action': 'exec', 'command': 'x'}}]}))
+        self.start('--no-api', '-f', str(jobs))
+        self.say(f'touch {self.home / "done"}')
+        self.until(lambda: 'job a, project files: success'
+                   in self.log.output, 'it was not run')
+        self.assertTrue((self.home / 'done').exists())
+        self.assertEqual([], self.freezer.registered)
+        self.assertEqual([], self.cloud.logins)
+
+    def test_a_folder_for_agents_that_others_may_write_to(self):
+        self.start('--scheduler-agent-dir', '/tmp')
+        self.thread.join(WITHIN)
+        self.assertEqual(1, self.status)
+        self.assertIn('agent_dir: /tmp', self.log.output)

@@ -140,3 +140,51 @@ class TestSettings(testtools.TestCase):
         for client_id in ('central', 'a_host.domain', 'x-1_y-2_node-3'):
             found = fakes.settings('-c', client_id)
             self.assertEqual(client_id, found.client_id)
+
+
+class TestClassicMode(testtools.TestCase):
+
+    def load(self, *argv, environ=None):
+        return settings.load(fakes.parsed(*fakes.ACCOUNT, *argv),
+                             environ or {}, 'node')
+
+    def test_defaults(self):
+        found = self.load()
+        self.assertFalse(found.service_mode)
+        self.assertEqual(capabilities.EVERYTHING, found.capabilities)
+        self.assertEqual((), found.notices)
+        self.assertIsNone(found.jobs_dir)
+        self.assertEqual(1, found.concurrent_jobs)
+        self.assertEqual('freezer-agent', found.agent_command)
+
+    def test_one_project_may_have_it_all(self):
+        found = self.load('--scheduler-max-in-flight', '7')
+        self.assertEqual((7, 7), (found.max_in_flight,
+                                  found.max_in_flight_per_project))
+
+    def test_narrower_capabilities_are_no_risk(self):
+        found = self.load('--capabilities-supported-modes', 'fs',
+                          '--disable-exec')
+        self.assertEqual(('fs',), found.capabilities.modes)
+        self.assertNotIn('exec', found.capabilities.actions)
+        self.assertEqual((), found.notices)
+
+    def test_a_long_interval_of_an_old_file(self):
+        self.assertEqual(600, self.load('-i', '86400').claim_interval)
+
+    def test_where_the_job_files_are(self):
+        variable = {'FREEZER_SCHEDULER_CONF_D': '/env'}
+        for wanted, argv, environ in (
+                ('/etc/freezer/scheduler/conf.d', (), {}),
+                ('/env', (), variable), ('/flag', ('-f', '/flag'), variable)):
+            found = self.load('--no-api', *argv, environ=environ)
+            self.assertEqual(wanted, str(found.jobs_dir))
+
+    def test_files_need_no_account(self):
+        found = settings.load(fakes.parsed('--no-api'), {}, 'node')
+        self.assertIsNone(found.auth.auth_url)
+
+    def test_limits(self):
+        for argv in (('--concurrent_jobs', '0'),
+                     ('--scheduler-agent-grace', '-1')):
+            self.assertRaises(settings.Refused, self.load, *argv)

@@ -436,10 +436,17 @@ class TestTheEnd(Case):
             self.assertIs(State.ABORTED, progress.step.state)
 
     def test_a_clean_stop(self):
-        self.program(WAITS)
+        self.program('''
+            def end(*_):
+                time.sleep(1)
+                sys.exit(1)
+            signal.signal(signal.SIGTERM, end)
+            ''', WAITS)
         order = self.running()
         pid = self.noted('pid')
         progress = self.engine.left(order)
+        del order
+        gc.collect()
         self.assertIs(State.FAIL, progress.step.state)
         self.assertIn('the scheduler was stopped', progress.step.reason)
         self.engine.close(time.sleep)

@@ -10,11 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which engine goes on with a step, told by what is stored of it."""
+"""Which engine begins a step, and which goes on with what is stored."""
 
 from __future__ import annotations
-
-import dataclasses
 
 import testtools
 
@@ -22,24 +20,56 @@ from freezer_api.domain import capabilities
 from freezer_scheduler import documents
 from freezer_scheduler.engines import choice
 
-STEP = documents.Step('action-1', 0, documents.StepState.SUBMITTING, 1)
+State = documents.StepState
+BOTH = {choice.NATIVE: 'native', choice.AGENT: 'agent'}
+VOLUME = '11111111-1111-4111-8111-111111111111'
 
 
 class TestChoice(testtools.TestCase):
 
-    def chosen(self, **keys):
-        # What the action says by now does not matter.
-        engine, _refusal = choice.engine_of(
-            {choice.NATIVE: 'native', choice.AGENT: 'agent'},
-            capabilities.CINDER_NATIVE, {'action': 'backup', 'mode': 'fs'},
-            dataclasses.replace(STEP, **keys))
-        return engine
+    def chosen(self, step=None, engines=BOTH,
+               offered=capabilities.EVERYTHING, **action):
+        engine, refusal = choice.engine_of(
+            engines, offered, action, step or documents.Step('a', 0))
+        return engine or refusal
 
-    def test_what_is_under_way_stays_with_its_engine(self):
-        self.assertEqual('native', self.chosen(volume_id='v'))
-        self.assertEqual('native', self.chosen(
-            parts=(documents.Step('action-1', 0),)))
+    def test_by_mode(self):
         self.assertEqual('agent', self.chosen())
+        self.assertEqual('agent', self.chosen(mode='fs'))
+        for action in (None, 'backup', 'restore', 'admin'):
+            self.assertEqual('native', self.chosen(
+                mode='cindernative', action=action))
+
+    def test_a_command_has_a_mode_that_means_nothing(self):
+        self.assertEqual('agent', self.chosen(mode='cindernative',
+                                              action='exec'))
+
+    def test_nothing_outside_the_capabilities(self):
+        for action in ({}, {'mode': 'fs'}, {'action': 'exec'},
+                       {'mode': 'cindernative', 'Mode': 'fs'},
+                       {'mode': 'cindernative', 'cinder_vol_id': VOLUME},
+                       {'mode': ['cindernative']}):
+            self.assertIn('not supported', self.chosen(
+                offered=capabilities.CINDER_NATIVE, **action))
+
+    def test_what_goes_on_is_ended_by_who_began_it(self):
+        none = capabilities.Capabilities((), (), (), ())
+        for state in (State.SUBMITTING, State.SUBMITTED):
+            step = documents.Step('a', 0, state=state)
+            self.assertEqual('agent', self.chosen(step, offered=none,
+                                                  mode='cindernative'))
+            step = documents.Step('a', 0, state=state, volume_id=VOLUME)
+            self.assertEqual('native', self.chosen(step, offered=none,
+                                                   mode='fs'))
+            step = documents.Step('a', 0, state=state, parts=(step,))
+            self.assertEqual('native', self.chosen(step, offered=none))
 
     def test_a_restore_into_a_volume_that_is_not_made_yet(self):
-        self.assertEqual('native', self.chosen(cinder_backup_id='b'))
+        self.assertEqual('native', self.chosen(documents.Step(
+            'a', 0, state=State.SUBMITTING, cinder_backup_id='b')))
+
+    def test_without_an_agent(self):
+        only = {choice.NATIVE: 'native'}
+        self.assertIn('no engine', self.chosen(engines=only, mode='fs'))
+        self.assertEqual('native', self.chosen(
+            documents.Step('a', 0, state=State.SUBMITTED), only))
