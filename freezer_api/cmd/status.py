@@ -38,16 +38,17 @@ class Checks(upgradecheck.UpgradeCommands):
     """What an operator has to set right before the API can be (re)started."""
 
     def _database(self) -> upgradecheck.Result:
-        """The schema is that of this release."""
+        """The schema is that of this release, and its data are."""
         url = self._conf.database.connection
         if not url:
             return _failure('[database] connection is not set')
         try:
-            current = migration.current(url)
+            ready = (migration.current(url) == migration.head()
+                     and not migration.unfilled(url))
         except (sa.exc.SQLAlchemyError, migration.MigrationError) as error:
             return _failure('The database cannot be read: '
                             + manage.describe(error))
-        if current == migration.head():
+        if ready:
             return upgradecheck.Result(upgradecheck.Code.SUCCESS)
         return _failure(
             'The database is not up to date: run freezer-manage db sync')

@@ -36,9 +36,12 @@ COLUMNS = {'backup_name': 'backup_name', 'action': 'action',
            'path_to_backup': 'path_to_backup', 'log_file': 'log_file'}
 
 SEARCHED = search.Columns(
-    keys={'action_id': models.Action.id,
-          'project_id': models.Action.project_id,
-          'user_id': models.Action.user_id},
+    terms=models.Action.search_terms,
+    keys=search.always({
+        'action_id': models.Action.id,
+        'project_id': models.Action.project_id,
+        'user_id': models.Action.user_id,
+    }),
     texts=(models.Action.id, models.Action.backup_name,
            models.Action.action, models.Action.actionmode,
            models.Action.path_to_backup, models.Action.container,
@@ -146,6 +149,23 @@ def find(session: orm.Session, project_id: str, action_id: str,
     return session.scalars(query).first()
 
 
+def find_to_change(session: orm.Session, project_id: str,
+                   action_id: str) -> models.Action | None:
+    """Return a live action of the project, locked after the jobs it is in.
+
+    Whoever needs both locks jobs before actions, and each in the order of
+    their ids, so that no two wait for each other.
+    """
+    action = find(session, project_id, action_id)
+    if action is not None:
+        # By their ids: what MySQL reads to find them it locks, too.
+        session.scalars(
+            sa.select(models.Job.id).where(models.Job.id.in_(
+                [job.id for job in jobs_with(session, action)]))
+            .order_by(models.Job.id).with_for_update()).all()
+    return find(session, project_id, action_id, lock=True)
+
+
 def of_project(project_id: str) -> sa.Select[models.Action]:
     """Return the query of the project's actions."""
     return sa.select(models.Action).where(
@@ -199,34 +219,38 @@ def update(action: models.Action, document: Mapping[str, Any]) -> None:
 def delete(session: orm.Session, action: models.Action, now: int) -> None:
     """Delete an action and take it out of its own project's jobs."""
     rows.delete(action, now)
-    jobs = sa.select(models.Job.id).where(
-        models.Job.project_id == action.project_id)
-    session.execute(sa.update(models.JobAction).where(
-        models.JobAction.action_id == action.id,
-        models.JobAction.job_id.in_(jobs)).values(deleted=True))
+    jobs = jobs_with(session, action, lock=True)
+    for link in session.scalars(sa.select(models.JobAction).where(
+            models.JobAction.action_id == action.id,
+            models.JobAction.job_id.in_([job.id for job in jobs])
+            ).with_for_update()):
+        link.deleted = True
 
 
 def of_jobs(session: orm.Session, job_ids: Iterable[str],
-            lock: bool = False) -> dict[str, list[models.Action]]:
+            lock: bool = False,
+            anew: bool = False) -> dict[str, list[models.Action]]:
     """Return the live actions of jobs, each list in its order.
 
     :param lock: see :func:`find`
+    :param anew: read again what the session knows
     """
     query = (
-        sa.select(models.JobAction.job_id, models.Action)
+        sa.select(models.JobAction, models.Action)
         .join(models.Action, models.Action.id == models.JobAction.action_id)
         .join(models.Job, models.Job.id == models.JobAction.job_id)
         .where(models.JobAction.job_id.in_(list(job_ids)),
                models.Action.project_id == models.Job.project_id,
                rows.live(models.JobAction), rows.live(models.Action))
-        .order_by(models.JobAction.job_id, models.JobAction.position,
-                  models.JobAction.id))
+        .order_by(models.Action.id))
     if lock:
-        query = query.with_for_update().execution_options(
-            populate_existing=True)
+        query = query.with_for_update()
     found: dict[str, list[models.Action]] = {}
-    for job_id, action in session.execute(query):
-        found.setdefault(job_id, []).append(action)
+    for link, action in sorted(
+            session.execute(query.execution_options(
+                populate_existing=lock or anew)),
+            key=lambda row: (row[0].position or 0, row[0].id)):
+        found.setdefault(link.job_id, []).append(action)
     return found
 
 
@@ -251,6 +275,13 @@ def jobs_with(session: orm.Session, action: models.Action,
     return session.scalars(query).all()
 
 
+def unlink(session: orm.Session, job: models.Job) -> None:
+    """Take all actions out of a job."""
+    for link in session.scalars(sa.select(models.JobAction).where(
+            models.JobAction.job_id == job.id).with_for_update()):
+        session.delete(link)
+
+
 def set_of_job(session: orm.Session, job: models.Job, user_id: str,
                entries: Sequence[Mapping[str, Any]]) -> list[models.Action]:
     """Make the entries of a job's document the job's actions.
@@ -261,8 +292,12 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
     :raises Refused: on an unknown action_id, or one with another definition
     """
     project_id = job.project_id or ''
-    session.execute(sa.delete(models.JobAction).where(
-        models.JobAction.job_id == job.id))
+    unlink(session, job)
+    session.scalars(
+        sa.select(models.Action.id).where(
+            models.Action.id.in_({entry.get('action_id') or ''
+                                  for entry in entries}))
+        .order_by(models.Action.id).with_for_update()).all()
     actions = []
     for position, entry in enumerate(entries):
         action = _of_entry(session, project_id, user_id, entry)

@@ -28,9 +28,13 @@ from freezer_api.db import search
 
 
 SEARCHED = search.Columns(
-    keys={'backup_id': models.Backup.id, 'status': models.Backup.status,
-          'project_id': models.Backup.project_id,
-          'user_id': models.Backup.user_id},
+    terms=models.Backup.search_terms,
+    keys=search.always({
+        'backup_id': models.Backup.id,
+        'status': models.Backup.status,
+        'project_id': models.Backup.project_id,
+        'user_id': models.Backup.user_id,
+    }),
     texts=(models.Backup.id, models.Backup.job_id, models.Backup.status,
            models.Backup.backup_metadata))
 

@@ -26,12 +26,16 @@ from freezer_api.db import search
 from freezer_api.domain import capabilities
 
 SEARCHED = search.Columns(
-    keys={'client_id': models.Client.client_id, 'uuid': models.Client.uuid,
-          'hostname': models.Client.hostname,
-          'description': models.Client.description,
-          'project_id': models.Client.project_id,
-          'user_id': models.Client.user_id,
-          'is_central': models.Client.is_central},
+    terms=models.Client.search_terms,
+    keys=search.always({
+        'client_id': models.Client.client_id,
+        'uuid': models.Client.uuid,
+        'hostname': models.Client.hostname,
+        'description': models.Client.description,
+        'project_id': models.Client.project_id,
+        'user_id': models.Client.user_id,
+        'is_central': models.Client.is_central,
+    }),
     texts=(models.Client.client_id, models.Client.uuid,
            models.Client.hostname, models.Client.description))
 

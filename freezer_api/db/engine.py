@@ -27,6 +27,8 @@ from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import terms
+
 Result = TypeVar('Result')
 
 _WRITES = 'freezer_writes'
@@ -124,6 +126,7 @@ class Database:
         def attempt() -> Result:
             with orm.Session(self._writers,
                              expire_on_commit=False) as session:
+                terms.follow(session)
                 with session.begin():
                     return work(session)
 

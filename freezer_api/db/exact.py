@@ -60,3 +60,51 @@ def _mysql(element: same_text, visitor: Any, **kwargs: Any) -> str:
     # The first half is for the index.
     return (f'({left} = {right} AND '
             f'CAST({left} AS BINARY) = CAST({right} AS BINARY))')
+
+
+class letters(functions.FunctionElement[str]):
+    """A text that others are compared with to the letter.
+
+    Texts of two tables may have collations that MySQL compares not at all.
+    """
+
+    type = sa.String()
+    inherit_cache = True
+
+
+@compiler.compiles(letters)
+def _plain_letters(element: letters, visitor: Any, **kwargs: Any) -> str:
+    (text,) = element.clauses
+    return str(visitor.process(text, **kwargs))
+
+
+@compiler.compiles(letters, 'mysql', 'mariadb')
+def _mysql_letters(element: letters, visitor: Any, **kwargs: Any) -> str:
+    (text,) = element.clauses
+    return f'CAST({visitor.process(text, **kwargs)} AS BINARY)'
+
+
+class occurs(functions.FunctionElement[bool]):
+    """The condition that a text is part of another, byte for byte.
+
+    :param part: a text
+    :param whole: a column, on MySQL of a binary collation
+    """
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+    def __init__(self, part: str, whole: Any) -> None:
+        super().__init__(whole, sa.literal(part, sa.String()))
+
+
+@compiler.compiles(occurs)
+def _instr(element: occurs, visitor: Any, **kwargs: Any) -> str:
+    whole, part = (visitor.process(one, **kwargs) for one in element.clauses)
+    return f'(instr({whole}, {part}) > 0)'
+
+
+@compiler.compiles(occurs, 'postgresql')
+def _strpos(element: occurs, visitor: Any, **kwargs: Any) -> str:
+    whole, part = (visitor.process(one, **kwargs) for one in element.clauses)
+    return f'(strpos({whole}, {part}) > 0)'

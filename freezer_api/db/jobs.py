@@ -19,10 +19,10 @@ import dataclasses
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import actions
 from freezer_api.db import exact
 from freezer_api.db import models
 from freezer_api.db import rows
-from freezer_api.db import search
 from freezer_api.domain import jobs as domain
 
 _RUNTIME = tuple(field.name for field in dataclasses.fields(domain.Runtime))
@@ -75,29 +75,6 @@ def of_project(project_id: str | None) -> sa.Select[models.Job]:
     return query
 
 
-def searched(now: int, delay: int) -> search.Columns:
-    """Return the columns that a search for jobs is asked of.
-
-    :param delay: see freezer_api.domain.jobs.visible_status, which this
-        repeats in SQL
-    """
-    job = models.Job
-    untouched = sa.and_(
-        sa.func.coalesce(job.status, '') == '',
-        sa.func.coalesce(job.event, '') == '', job.next_run_at.is_not(None),
-        sa.func.coalesce(job.time_created, 0) < now - delay)
-    return search.Columns(
-        keys={'job_id': job.id, 'client_id': job.client_id,
-              'project_id': job.project_id, 'user_id': job.user_id,
-              'description': job.description,
-              'session_id': sa.func.coalesce(job.session_id, ''),
-              'session_tag': sa.func.coalesce(job.session_tag, 0),
-              'event': job.event, 'result': job.result,
-              'status': sa.case((untouched, 'scheduled'),
-                                else_=job.status)},
-        texts=(job.id, job.client_id, job.description, job.session_id))
-
-
 def suspended(session: orm.Session) -> int:
     """Return how many jobs are suspended, of all projects."""
     return session.scalar(
@@ -122,8 +99,7 @@ def add(session: orm.Session, project_id: str, user_id: str,
 
 def delete(session: orm.Session, job: models.Job, now: int) -> None:
     """Delete a job and its links; a going run is told to abort."""
-    session.execute(sa.delete(models.JobAction).where(
-        models.JobAction.job_id == job.id))
+    actions.unlink(session, job)
     if job.run_id is not None:
         session.execute(sa.update(models.JobRun).where(
             models.JobRun.id == job.run_id).values(event='abort'))

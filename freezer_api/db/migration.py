@@ -15,7 +15,8 @@
 Upgrades of one database exclude each other, from whatever node they come, and
 each is safe to run again, also after it was killed. On SQLite an upgrade is
 one transaction; on PostgreSQL each revision is one; on MariaDB, whose DDL is
-not transactional, a revision looks for its own half-done work.
+not transactional, a revision looks for its own half-done work. At the end
+rows without search terms get them, a batch at a time.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from alembic import config as alembic_config
 from alembic import script
 from alembic import util
 import sqlalchemy as sa
+
+from freezer_api.db import terms
 
 VERSION_TABLE = 'alembic_version'
 # The table of sqlalchemy-migrate, which 15.0.0 and older used.
@@ -80,6 +83,16 @@ def current(bind: sa.Engine | sa.URL | str) -> str | None:
         return _current(connection)
 
 
+def unfilled(bind: sa.Engine | sa.URL | str) -> bool:
+    """Return whether rows of an upgraded database still lack search terms.
+
+    :raises MigrationError: when the URL or engine cannot be used
+    :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
+    """
+    with (_engine(bind) as engine, engine.connect() as connection):
+        return terms.missing(connection)
+
+
 def tables(bind: sa.Engine | sa.URL | str) -> list[str]:
     """Return the names of the tables, sorted.
 
@@ -122,6 +135,9 @@ def sync(bind: sa.Engine | sa.URL | str, revision: str = 'head',
             command.upgrade(config, revision)
         except util.CommandError as error:
             raise MigrationError(str(error)) from error
+        if _current(connection) == head():
+            _close_transaction(connection)
+            terms.fill(connection)
 
 
 @contextlib.contextmanager
@@ -170,10 +186,16 @@ def _own_transactions(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, 'connect')
     def connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None
+        # A cell may hold any bytes; one must not stop an upgrade.
+        connection.text_factory = _text
 
     @sa.event.listens_for(engine, 'begin')
     def begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql('BEGIN IMMEDIATE')
+
+
+def _text(cell: bytes) -> str:
+    return cell.decode(errors='replace')
 
 
 def _strict(engine: sa.Engine) -> None:

@@ -29,6 +29,7 @@ import json
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy import orm
 from sqlalchemy import types
 
@@ -66,6 +67,19 @@ class JSONText(types.TypeDecorator[Any]):
             return json.loads(value)
         except (ValueError, RecursionError):  # UnicodeDecodeError, too
             return None
+
+    def compare_values(self, left: Any, right: Any) -> bool:
+        # 1, 1.0 and True are equal, but no two of them mean the same.
+        return json.dumps(left) == json.dumps(right)
+
+
+def _search_terms() -> orm.Mapped[str | None]:
+    """Of freezer_api.db.terms; NULL only in rows that others wrote."""
+    return orm.mapped_column(
+        sa.Text().with_variant(
+            mysql.MEDIUMTEXT(charset='ascii', collation='ascii_bin'),
+            'mysql', 'mariadb'),
+        deferred=True)
 
 
 def _naive_utcnow() -> datetime.datetime:
@@ -113,6 +127,7 @@ class Client(Base):
     # scheduler) polls for jobs and must find their events in them.
     claims: orm.Mapped[bool] = orm.mapped_column(
         sa.Boolean, server_default=sa.false(), default=False)
+    search_terms: orm.Mapped[str | None] = _search_terms()
 
     __table_args__ = (
         sa.Index('ix_clients_client_id', 'client_id'),
@@ -147,6 +162,7 @@ class Action(Base):
     # of its keys.
     backup_metadata: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
         JSONText())
+    search_terms: orm.Mapped[str | None] = _search_terms()
 
     __table_args__ = (
         sa.Index('ix_actions_project_id', 'project_id', 'created_at', 'id'),
@@ -195,6 +211,7 @@ class Session(Base):
         sa.Integer, default=-1)
     status: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     result: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    search_terms: orm.Mapped[str | None] = _search_terms()
 
 
 class Job(Base):
@@ -229,6 +246,7 @@ class Job(Base):
     next_run_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     # The run that is going on; none other starts meanwhile.
     run_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    search_terms: orm.Mapped[str | None] = _search_terms()
     # Why the job's trust does not work, NULL while it does, and since when.
     suspended: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
     suspended_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
@@ -376,6 +394,7 @@ class Backup(Base):
         JSONText())
     status: orm.Mapped[str] = orm.mapped_column(
         sa.String(64), server_default='available', default='available')
+    search_terms: orm.Mapped[str | None] = _search_terms()
 
     __table_args__ = (
         sa.Index('ix_backups_project_id', 'project_id', 'created_at', 'id'),

@@ -10,19 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Searches as SQL, as far as their keys are columns.
-
-What is left of a search is asked of the rows that remain, a chunk at a time.
-"""
+"""Searches as SQL: of columns, and of the terms of a row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
-import itertools
+import functools
+import re
 from typing import Any
 from typing import TypeVar
 
@@ -37,18 +34,56 @@ Row = TypeVar('Row')
 Column = sa.ColumnElement[Any] | orm.InstrumentedAttribute[Any]
 Document = dict[str, Any]
 
-_CHUNK = 500
+Condition = Callable[[Any], sa.ColumnElement[bool]]
+
+_UNSTORABLE = re.compile('[\0\ud800-\udfff]')
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """What of a document stands in columns.
+    """What is asked for the parts of a document.
 
-    ``keys`` are compared, ``texts`` are what a text is looked for in.
+    ``keys`` are conditions that a key has a value; the ``terms`` of a row,
+    freezer_api.db.terms, answer for all other keys. ``texts`` are what a text
+    is looked for in.
     """
 
-    keys: Mapping[str, Column]
+    terms: Column
+    keys: Mapping[str, Condition]
     texts: Sequence[Column]
+
+
+def always(columns: Mapping[str, Column]) -> dict[str, Condition]:
+    """Return the conditions of keys that each document has at its top."""
+    return {key: functools.partial(equal, column)
+            for key, column in columns.items()}
+
+
+def unless_null(terms: Column, columns: Mapping[str, Column],
+                compare: Callable[
+                    [Column, Any], sa.ColumnElement[bool]] | None = None,
+                ) -> dict[str, Condition]:
+    """Return the conditions of keys that are absent where they are NULL.
+
+    There the same key further down counts, which is in the terms.
+
+    :param compare: see :func:`equal`, which is the default
+    """
+
+    def condition(key: str, column: Column,
+                  value: Any) -> sa.ColumnElement[bool]:
+        below = sa.and_(column.is_(None), holds(terms, key, value))
+        return below if value is None else sa.or_(
+            (compare or equal)(column, value), below)
+
+    return {key: functools.partial(condition, key, column)
+            for key, column in columns.items()}
+
+
+def holds(terms: Column, key: str, value: Any) -> sa.ColumnElement[bool]:
+    """The condition that by its terms a row has a value under a key."""
+    found = exact.occurs(domain.term(key, value), sa.func.coalesce(terms, ''))
+    return sa.not_(found) if value is None else found
 
 
 class UnknownMarker(Exception):
@@ -78,26 +113,11 @@ def page(session: orm.Session, query: sa.Select[Row], model: Any,
     :param render: makes documents of rows, one each
     :raises UnknownMarker: when no such row has the marker's id
     """
-    query, rest = _narrow(
-        _after(session, query, model, wanted.marker), columns, search)
-    query = rows.ordered(query, model)
-    limit, offset = wanted.limit, wanted.offset
-    if not rest:
-        return render(session.scalars(
-            query.limit(limit).offset(offset)).all())
-    found = (document for document in _documents(session, query, render)
-             if domain.answers(document, rest))
-    return list(itertools.islice(found, offset, offset + limit))
-
-
-def _documents(session: orm.Session, query: sa.Select[Row],
-               render: Callable[[Sequence[Row]], list[Document]],
-               ) -> Iterator[Document]:
-    for start in itertools.count(0, _CHUNK):
-        chunk = session.scalars(query.limit(_CHUNK).offset(start)).all()
-        yield from render(chunk)
-        if len(chunk) < _CHUNK:
-            return
+    query = _narrow(_after(session, query, model, wanted.marker),
+                    columns, search)
+    return render(session.scalars(
+        rows.ordered(query, model)
+        .limit(wanted.limit).offset(wanted.offset)).all())
 
 
 def _after(session: orm.Session, query: sa.Select[Row], model: Any,
@@ -113,9 +133,8 @@ def _after(session: orm.Session, query: sa.Select[Row], model: Any,
         sa.and_(model.created_at == last.created_at, model.id > last.id)))
 
 
-def _narrow(query: sa.Select[Row], columns: Columns, search: domain.Search,
-            ) -> tuple[sa.Select[Row], domain.Search]:
-    """Return the query with what can be asked in SQL, and what is left."""
+def _narrow(query: sa.Select[Row], columns: Columns,
+            search: domain.Search) -> sa.Select[Row]:
     if search.text is not None:
         query = query.where(sa.or_(*(
             sa.func.lower(sa.cast(column, sa.Text)).contains(
@@ -123,16 +142,14 @@ def _narrow(query: sa.Select[Row], columns: Columns, search: domain.Search,
             for column in columns.texts)))
     for pairs, wanted in ((search.match, True), (search.match_not, False)):
         for key, value in pairs:
-            if key in columns.keys:
-                equal = _equal(columns.keys[key], value)
-                query = query.where(equal if wanted else sa.not_(equal))
-    return query, domain.Search(
-        tuple(pair for pair in search.match if pair[0] not in columns.keys),
-        tuple(pair for pair in search.match_not
-              if pair[0] not in columns.keys))
+            condition = columns.keys.get(key) or functools.partial(
+                holds, columns.terms, key)
+            query = query.where(condition(value) if wanted
+                                else sa.not_(condition(value)))
+    return query
 
 
-def _equal(column: Column, value: Any) -> sa.ColumnElement[bool]:
+def equal(column: Column, value: Any) -> sa.ColumnElement[bool]:
     """The condition that a column's value is this and of this type."""
     if value is None:
         return column.is_(None)
@@ -141,7 +158,10 @@ def _equal(column: Column, value: Any) -> sa.ColumnElement[bool]:
     kind = kinds.get(type(value))
     if kind is None or not isinstance(column.type, kind):
         return sa.false()
-    if isinstance(value, int) and abs(value) >= 2 ** 63:
+    if isinstance(value, str):
+        if _UNSTORABLE.search(value):
+            return sa.false()
+        return sa.and_(column.is_not(None), exact.same_text(column, value))
+    if abs(value) >= 2 ** 63:
         return sa.false()
-    return sa.and_(column.is_not(None), exact.same_text(column, value)
-                   if isinstance(value, str) else column == value)
+    return sa.and_(column.is_not(None), column == value)

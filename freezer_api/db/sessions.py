@@ -26,14 +26,20 @@ from freezer_api.db import rows
 from freezer_api.db import search
 from freezer_api.domain import sessions as domain
 
+# What a client may set; the rest of a session is decided.
+SETTABLE = ('description', 'session_tag', 'hold_off', 'time_start',
+            'time_end', 'time_started', 'time_ended', 'status', 'result')
 _DECIDED = ('session_tag', 'hold_off', 'status', 'result', 'time_start',
             'time_end')
 
 SEARCHED = search.Columns(
-    keys={'session_id': models.Session.id,
-          'project_id': models.Session.project_id,
-          'user_id': models.Session.user_id,
-          'description': models.Session.description},
+    terms=models.Session.search_terms,
+    keys=search.always({
+        'session_id': models.Session.id,
+        'project_id': models.Session.project_id,
+        'user_id': models.Session.user_id,
+        'description': models.Session.description,
+    }),
     texts=(models.Session.id, models.Session.description,
            models.Session.job))
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Search documents: what they ask, and whether a document answers it.
+"""Search documents: what they ask, and the terms by which it is found.
 
 The body of a list request may hold ``match`` and ``match_not``: lists of
 objects. Each pair of ``match`` must be found in the document, none of
@@ -20,12 +20,20 @@ is looked for at any depth; one that a document lacks compares as null.
 ``_all`` in the first object of ``match`` is a text. One that is a JSON list
 of objects takes the place of the whole search; any other is looked for in the
 texts by which people know an item.
+
+The terms of a document are a text in which one can be looked up: each key has
+one in it that says which value it has. They are written when the document
+changes, since no function of the databases reads JSON by these rules.
 """
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Container
 from collections.abc import Mapping
 import dataclasses
+import hashlib
+import itertools
 import json
 from typing import Any
 
@@ -34,6 +42,12 @@ ALL = '_all'
 # No client asks for more, and each costs time for each item.
 _MOST_PAIRS = 64
 _LONGEST_TEXT = 1024
+
+# What one cell has room for. An action has fewer; only a job of several that
+# are made of nothing but keys has more.
+_MOST_TERMS = 16_384
+
+_JSON = json.JSONEncoder(sort_keys=True)
 
 
 class SearchError(ValueError):
@@ -95,7 +109,7 @@ def _objects(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 def _listed(text: str) -> list[dict[str, Any]] | None:
     """Return the list of objects that a text is, None for other texts."""
     try:
-        listed = json.loads(text)
+        listed = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
     if not isinstance(listed, list):
@@ -106,26 +120,24 @@ def _listed(text: str) -> list[dict[str, Any]] | None:
     return listed
 
 
+def _no_constant(text: str) -> None:
+    raise ValueError(text)
+
+
 def _pairs(objects: list[dict[str, Any]]) -> tuple[tuple[str, Any], ...]:
     pairs = tuple(pair for entry in objects for pair in entry.items())
     if len(pairs) > _MOST_PAIRS:
         raise SearchError(f'more than {_MOST_PAIRS} keys are searched for')
+    for key, value in pairs:
+        try:
+            _canonical(value)
+        except RecursionError:
+            raise SearchError(f'{key} is nested too deeply') from None
     return pairs
 
 
-def same(left: Any, right: Any) -> bool:
-    """Whether two values are of one type and equal, all the way down."""
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left.keys() == right.keys() and all(
-            same(value, right[key]) for key, value in left.items())
-    if isinstance(left, list) and isinstance(right, list):
-        return len(left) == len(right) and all(
-            same(one, other) for one, other in zip(left, right, strict=True))
-    return type(left) is type(right) and bool(left == right)
-
-
 def flattened(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a search finds under each key.
+    """Return what a search finds under each key, the topmost keys first.
 
     The document's own key goes before those below it. Of several at one
     depth the last counts.
@@ -137,17 +149,63 @@ def flattened(document: Mapping[str, Any]) -> dict[str, Any]:
         for entry in level:
             if isinstance(entry, dict):
                 here.update(entry)
-        flat = here | flat
+        flat |= {key: value for key, value in here.items() if key not in flat}
         level = [below for entry in level for below in (
             entry.values() if isinstance(entry, dict)
             else entry if isinstance(entry, list) else ())]
     return flat
 
 
-def answers(document: Mapping[str, Any], search: Search) -> bool:
-    """Whether a document is what is searched for, its texts aside."""
-    flat = flattened(document)
-    return (
-        all(same(flat.get(key), value) for key, value in search.match)
-        and not any(same(flat.get(key), value)
-                    for key, value in search.match_not))
+def terms(document: Mapping[str, Any], without: Container[str] = ()) -> str:
+    """Return the terms of a document, ASCII.
+
+    There is one for each key that is not null: null is as good as absent. Of
+    more than 16384 keys the topmost have one.
+
+    :param without: keys that nobody looks up in the terms
+    """
+    found = (pair for pair in flattened(document).items()
+             if pair[1] is not None and pair[0] not in without)
+    return ''.join(
+        _term(key, value)
+        for key, value in itertools.islice(found, _MOST_TERMS))
+
+
+def term(key: str, value: Any) -> str:
+    """Return what the terms of a document hold where a key has a value.
+
+    :param value: for None, what they hold where it has any value
+    """
+    return (f' {_digest(_JSON.encode(key))}' if value is None
+            else _term(key, value))
+
+
+def _term(key: str, value: Any) -> str:
+    name = _JSON.encode(key)
+    try:
+        text = _canonical(value)
+    except RecursionError:
+        text = ''  # nobody can ask for it either
+    return f' {_digest(name)}{_digest(f"{name}:{text}")}'
+
+
+def _digest(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return base64.urlsafe_b64encode(digest[:12]).decode()
+
+
+def _canonical(value: Any) -> str:
+    """Return the same text for values of one type that are equal."""
+    text = _JSON.encode(value)
+    # The one number that JSON writes in two ways. The text may be part of
+    # another number, or of a text.
+    return (_JSON.encode(_without_minus_zero(value)) if '-0.0' in text
+            else text)
+
+
+def _without_minus_zero(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_minus_zero(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without_minus_zero(one) for one in value]
+    return value + 0.0 if isinstance(value, float) else value

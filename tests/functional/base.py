@@ -30,12 +30,16 @@ from cryptography import fernet
 import falcon
 from falcon import testing
 from oslo_config import cfg
+import sqlalchemy as sa
+from sqlalchemy import orm
 
 from freezer_api.api import services as api_services
 from freezer_api import conf as configuration
 from freezer_api import crypt
 from freezer_api.db import engine
 from freezer_api.db import models
+from freezer_api.db import rows
+from freezer_api.db import terms
 from freezer_api import delegations
 from freezer_api import deploy
 from freezer_api import trusts
@@ -138,6 +142,8 @@ class ApiTestCase(unittest.TestCase):
     """
 
     settings: dict[str, dict[str, Any]] = {}
+    # False in a test that writes past the API what it should not.
+    terms_follow = True
 
     def url(self) -> str:
         return f'sqlite:///{self.directory}/freezer.db'
@@ -155,6 +161,7 @@ class ApiTestCase(unittest.TestCase):
         # The tests of the migrations hold these to what they end in, and
         # they are there in a fraction of the time.
         models.Base.metadata.create_all(self.database.engine)
+        self.addCleanup(self._check_terms)
         self.services = self._services()
         self.app = self.make_app()
         self.client = testing.TestClient(self.app)
@@ -180,6 +187,18 @@ class ApiTestCase(unittest.TestCase):
 
     def make_app(self) -> falcon.App[Any, Any]:
         return deploy.make_resources(self.services)
+
+    def _check_terms(self) -> None:
+        """Whatever a test did, each row's terms are as if made just now."""
+        if not self.terms_follow:
+            return
+        with self.database.read() as session:
+            for model in terms.TABLES:
+                found = session.scalars(
+                    sa.select(model).where(rows.live(model))
+                    .options(orm.undefer(model.search_terms))).all()
+                self.assertEqual(terms.made(session, found),
+                                 [row.search_terms for row in found], model)
 
     def call(self, persona: Persona, method: str, path: str,
              body: Any = None, status: int | None = None,

@@ -391,6 +391,7 @@ class ClaimTests(base.ApiTestCase):
 
     def test_a_job_whose_schedule_is_poisoned_hurts_no_other(self) -> None:
         """Invariant 4, with a row that no validation would let in."""
+        self.terms_follow = False
         poisoned, sound = self.create_job(), self.create_job()
         with self.database.engine.begin() as connection:
             connection.execute(sa.update(models.Job).where(

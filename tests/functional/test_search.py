@@ -23,42 +23,11 @@ import sqlalchemy as sa
 
 from freezer_api.domain import search
 from tests.functional import base
+from tests.functional import plain_search
 
 WORDS = ('a', 'A', 'a ', 'nightly', '100%', 'b_c', '2', '')
 VALUES = st.one_of(
     st.sampled_from(WORDS), st.sampled_from((None, True, False, 0, 1, 2)))
-
-
-def reference(documents: list[dict[str, Any]], asked: dict[str, Any],
-              ) -> list[dict[str, Any]]:
-    """The contract, read plainly: every document, one after the other."""
-
-    def value(document: Any, key: str) -> Any:
-        level = [document]
-        while level:
-            found = [one[key] for one in level
-                     if isinstance(one, dict) and key in one]
-            if found:
-                return found[-1]
-            below: list[Any] = []
-            for one in level:
-                if isinstance(one, dict):
-                    below += one.values()
-                elif isinstance(one, list):
-                    below += one
-            level = below
-        return None
-
-    def hit(document: Any, pairs: list[tuple[str, Any]]) -> list[bool]:
-        return [type(value(document, key)) is type(wanted)
-                and value(document, key) == wanted for key, wanted in pairs]
-
-    def pairs(name: str) -> list[tuple[str, Any]]:
-        return [pair for one in asked.get(name, []) for pair in one.items()]
-
-    return [document for document in documents
-            if all(hit(document, pairs('match')))
-            and not any(hit(document, pairs('match_not')))]
 
 
 KEYS = st.sampled_from((
@@ -107,7 +76,7 @@ class SearchTests(base.ApiTestCase):
             for one in (*asked.get('match', ()), *asked.get('match_not', ())):
                 if 'job_id' in one:
                     one['job_id'] = job_id
-            self.assertEqual(reference(self.everything, asked),
+            self.assertEqual(plain_search.found(self.everything, asked),
                              self.search(asked))
 
         check()
@@ -145,10 +114,41 @@ class SearchTests(base.ApiTestCase):
                                status=400)
             self.assertIn('"marker"', answer['description'])
 
+    def test_limit_offset_and_marker_are_checked(self) -> None:
+        for what in ('jobs', 'clients', 'actions', 'backups', 'sessions'):
+            for name, value in (
+                    ('limit', 'abc'), ('limit', '-1'), ('limit', '1.5'),
+                    ('limit', str(10 ** 30)),
+                    ('limit', '0x10'), ('offset', '-1'), ('offset', 'abc'),
+                    ('offset', str(10 ** 30)), ('offset', str(2 ** 31)),
+                    ('marker', 'nope'), ('marker', '%00'),
+                    ('marker', '%F0%9F%98%80')):
+                answer = self.call(base.MEMBER, 'GET',
+                                   f'{what}?{name}={value}', status=400)
+                self.assertEqual('invalid_parameter', answer['code'])
+                self.assertIn(name, answer['description'])
+
+    def test_what_is_blank_is_as_good_as_absent(self) -> None:
+        self.assertEqual(self.search({}, query=''), self.search(
+            {}, query='?limit=&offset=&marker='))
+
+    def test_the_last_of_several_counts(self) -> None:
+        first, second = self.everything[:2]
+        self.assertEqual(self.everything[2:4], self.search({}, query=(
+            f'?limit=9&limit=2&marker={first["job_id"]}'
+            f'&marker={second["job_id"]}')))
+
+    def test_an_operator_can_lower_the_limit(self) -> None:
+        for maximum in (1, 3):
+            self.conf.set_override('max_limit', maximum, 'api')
+            for asked in ({}, {'match': [{'mode': 'cindernative'}]}):
+                self.assertEqual(
+                    self.everything[:maximum], self.search(asked))
+
     def test_a_stock_schedulers_poll(self) -> None:
         found = self.search({'match_not': [{'status': 'completed'}],
                              'match': [{'client_id': 'two'}]})
-        self.assertEqual(reference(self.everything, {
+        self.assertEqual(plain_search.found(self.everything, {
             'match_not': [{'status': 'completed'}],
             'match': [{'client_id': 'two'}]}), found)
 

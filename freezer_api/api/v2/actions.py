@@ -24,9 +24,9 @@ from freezer_api.api import context
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
-from freezer_api.api.v2 import action_documents
 from freezer_api.api.v2 import assignment
 from freezer_api.db import actions
+from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import search
 from freezer_api import delegations as trust_keeper
@@ -46,9 +46,7 @@ class Actions(services.Resource):
                 session, actions.of_project(project_id), models.Action,
                 actions.SEARCHED, wanted.search, wanted.page,
                 lambda found: [
-                    {**action_documents.document(action),
-                     'timeout': action.timeout}
-                    for action in found])}
+                    documents.listed_action(action) for action in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
@@ -76,7 +74,7 @@ class Action(services.Resource):
             action = actions.find(session, project_id, action_id)
             if action is None:
                 raise errors.not_found(f'No action with ID {action_id}')
-            resp.media = action_documents.document(action)
+            resp.media = documents.action(action)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response,
                  project_id: str, action_id: str) -> None:
@@ -86,8 +84,7 @@ class Action(services.Resource):
         schema.validate_update(sent)
 
         def change(session: orm.Session) -> models.Action:
-            action = actions.find(
-                session, project_id, action_id, lock=True)
+            action = actions.find_to_change(session, project_id, action_id)
             if action is None:
                 raise errors.not_found(
                     f'Action not registered with ID {action_id}')
@@ -108,8 +105,7 @@ class Action(services.Resource):
                                if isinstance(sent, dict) else sent)
 
         def change(session: orm.Session) -> models.Action:
-            action = actions.find(
-                session, project_id, action_id, lock=True)
+            action = actions.find_to_change(session, project_id, action_id)
             if action is None:
                 return actions.add(session, project_id, caller.user_id,
                                    action_id, actions.Content.of(sent))
@@ -129,8 +125,7 @@ class Action(services.Resource):
         now = self._now()
 
         def work(session: orm.Session) -> None:
-            action = actions.find(
-                session, project_id, action_id, lock=True)
+            action = actions.find_to_change(session, project_id, action_id)
             if action is not None:
                 actions.delete(session, action, now)
 

@@ -23,22 +23,12 @@ from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.db import backups
+from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
 from freezer_api import schemas
 from freezer_api.schemas import backups as schema
-
-
-def document(backup: models.Backup) -> dict[str, Any]:
-    """Return a backup as callers see it."""
-    return {
-        'project_id': backup.project_id,
-        'user_id': backup.user_id,
-        'backup_id': backup.id,
-        'status': backup.status,
-        'backup_metadata': backup.backup_metadata or {},
-    }
 
 
 class Backups(services.Resource):
@@ -52,7 +42,7 @@ class Backups(services.Resource):
             resp.media = {'backups': search.page(
                 session, backups.of_project(project_id), models.Backup,
                 backups.SEARCHED, wanted.search, wanted.page,
-                lambda found: [document(backup) for backup in found])}
+                lambda found: [documents.backup(backup) for backup in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
@@ -79,7 +69,7 @@ class Backup(services.Resource):
             backup = backups.find(session, project_id, backup_id)
             if backup is None:
                 raise errors.not_found(f'No backup with ID {backup_id}')
-            resp.media = document(backup)
+            resp.media = documents.backup(backup)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response,
                  project_id: str, backup_id: str) -> None:
@@ -102,7 +92,7 @@ class Backup(services.Resource):
             backups.update(backup, metadata, sent.get('status'))
             schemas.check_stored_size(
                 'backup_metadata', backup.backup_metadata)
-            return document(backup)
+            return documents.backup(backup)
 
         resp.media = self._database.write(work)
 

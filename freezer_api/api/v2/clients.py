@@ -22,30 +22,11 @@ from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.db import clients
+from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import search
 from freezer_api.domain import capabilities
 from freezer_api.schemas import clients as schema
-
-
-def document(client: models.Client) -> dict[str, Any]:
-    """Return a client as callers see it."""
-    supported = clients.supported(client)
-    return {
-        'project_id': client.project_id,
-        'user_id': client.user_id,
-        'client': {
-            'uuid': client.uuid,
-            'hostname': client.hostname,
-            'client_id': client.client_id,
-            'is_central': bool(client.is_central),
-            'description': client.description,
-            'supported_actions': list(supported.actions),
-            'supported_modes': list(supported.modes),
-            'supported_storages': list(supported.storages),
-            'supported_engines': list(supported.engines),
-        },
-    }
 
 
 def _registration(sent: dict[str, Any]) -> clients.Registration:
@@ -75,7 +56,7 @@ class Clients(services.Resource):
             resp.media = {'clients': search.page(
                 session, clients.visible(project_id), models.Client,
                 clients.SEARCHED, wanted.search, wanted.page,
-                lambda found: [document(client) for client in found])}
+                lambda found: [documents.client(client) for client in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
@@ -115,7 +96,7 @@ class Client(services.Resource):
             client = clients.find_visible(session, project_id, client_id)
             if client is None:
                 raise errors.not_found(f'No client with ID {client_id}')
-            resp.media = document(client)
+            resp.media = documents.client(client)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response,
                   project_id: str, client_id: str) -> None:

@@ -22,10 +22,10 @@ from typing import Any
 from oslo_log import log
 from sqlalchemy import orm
 
-from freezer_api.api.v2 import action_documents
 from freezer_api import crypt
 from freezer_api.db import actions
 from freezer_api.db import delegations
+from freezer_api.db import documents as db_documents
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api import delegations as trust_keeper
@@ -63,18 +63,8 @@ def document(job: models.Job, job_actions: Sequence[models.Action],
         state, reader.now, reader.delay))
     if reader.pids_of is not None and job.client_id not in reader.pids_of:
         shown = dataclasses.replace(shown, current_pid=None)
-    made: dict[str, Any] = {
-        'job_id': job.id,
-        'project_id': job.project_id,
-        'user_id': job.user_id,
-        'job_schedule': domain.merge_schedule(jobs.schedule(job), shown),
-        'client_id': job.client_id,
-        'session_id': job.session_id or '',
-        'session_tag': job.session_tag or 0,
-        'description': job.description,
-        'job_actions': [action_documents.document(action)
-                        for action in job_actions],
-    }
+    made = db_documents.job(job, job_actions)
+    made['job_schedule'] = domain.merge_schedule(made['job_schedule'], shown)
     if state.status_reason is not None:
         made['status_reason'] = state.status_reason
     if state.suspended is not None:

@@ -20,6 +20,7 @@ from typing import Any
 import falcon
 from sqlalchemy import orm
 
+from freezer_api.api import context
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
@@ -28,6 +29,7 @@ from freezer_api.api.v2 import job_change
 from freezer_api.api.v2 import job_documents
 from freezer_api.db import clients
 from freezer_api.db import delegations
+from freezer_api.db import job_search
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import search
@@ -69,13 +71,19 @@ class Jobs(_Reader):
             resp.media = {'jobs': search.page(
                 session,
                 jobs.of_project(None if every_project else project_id),
-                models.Job,
-                jobs.searched(self._now(),
-                              self._conf.scheduling.autostart_delay),
+                models.Job, self._searched(caller, project_id),
                 wanted.search, wanted.page,
                 lambda found: self._documents(
                     req, session, project_id, found,
                     caller.may(ALL, project_id)))}
+
+    def _searched(self, caller: context.Caller,
+                  project_id: str) -> search.Columns:
+        return job_search.columns(job_search.Reader(
+            pids_of=(None if caller.may(ALL, project_id)
+                     else caller.project_id),
+            trusts_of=None if caller.sees_trusts else caller.user_id,
+            now=self._now(), delay=self._conf.scheduling.autostart_delay))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:

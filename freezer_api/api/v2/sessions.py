@@ -23,6 +23,7 @@ from sqlalchemy import orm
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
+from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
@@ -30,30 +31,9 @@ from freezer_api.db import sessions
 from freezer_api.domain import sessions as domain
 from freezer_api.schemas import sessions as schema
 
-# What a client may set; the rest of a session is decided.
-_SETTABLE = ('description', 'session_tag', 'hold_off', 'time_start',
-             'time_end', 'time_started', 'time_ended', 'status', 'result')
-
-
-def document(row: models.Session) -> dict[str, Any]:
-    """Return a session as callers see it."""
-    made = {
-        'project_id': row.project_id,
-        'session_id': row.id,
-        'user_id': row.user_id,
-        'schedule': row.schedule or {},
-        **{name: getattr(row, name) for name in _SETTABLE},
-    }
-    jobs = sessions.members(row)
-    # The key is absent until there was a job: known clients count what it
-    # holds, and one of them breaks on null.
-    if jobs is not None:
-        made['jobs'] = jobs
-    return made
-
 
 def _set(row: models.Session, sent: Mapping[str, Any]) -> None:
-    for name in _SETTABLE:
+    for name in sessions.SETTABLE:
         if sent.get(name) is not None:
             setattr(row, name, sent[name])
     if 'schedule' in sent:
@@ -75,7 +55,7 @@ class Sessions(services.Resource):
             resp.media = {'sessions': search.page(
                 session, sessions.of_project(project_id), models.Session,
                 sessions.SEARCHED, wanted.search, wanted.page,
-                lambda found: [document(row) for row in found])}
+                lambda found: [documents.session(row) for row in found])}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
@@ -104,7 +84,7 @@ class Session(services.Resource):
             row = sessions.find(session, project_id, session_id)
             if row is None:
                 raise not_found(session_id)
-            resp.media = document(row)
+            resp.media = documents.session(row)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response,
                  project_id: str, session_id: str) -> None:

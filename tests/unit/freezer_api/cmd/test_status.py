@@ -22,9 +22,11 @@ import unittest
 
 from cryptography import fernet
 import requests_mock
+import sqlalchemy as sa
 
 from freezer_api.cmd import status
 from freezer_api.db import migration
+from freezer_api.db import models
 
 KEYSTONE = 'http://keystone.example/v3'
 
@@ -89,6 +91,18 @@ class StatusTests(unittest.TestCase):
         code, text = self.check(url=f'{self.url}.new')
         self.assertEqual(2, code)
         self.assertIn('run freezer-manage db sync', text)
+
+    def test_an_upgrade_that_was_killed_at_its_end(self) -> None:
+        engine = sa.create_engine(self.url)
+        with engine.begin() as connection:
+            connection.execute(sa.insert(models.Backup).values(
+                id='b', project_id='p', user_id='u', search_terms=None))
+        engine.dispose()
+        code, text = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('run freezer-manage db sync', text)
+        migration.sync(self.url)
+        self.assertEqual(0, self.check()[0])
 
     def test_a_database_that_cannot_be_read(self) -> None:
         code, text = self.check(

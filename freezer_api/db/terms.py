@@ -1,0 +1,218 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The search terms of rows, which follow what is written.
+
+No other module sets ``search_terms``. A transaction's session is watched, so
+that whoever changes a row need not think of it. The terms of a job are those
+of its actions too: whoever changes an action locks its jobs and then reads
+all of their actions anew, so that of two who do so the last sees both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Sequence
+import contextlib
+import itertools
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import actions
+from freezer_api.db import backups
+from freezer_api.db import clients
+from freezer_api.db import documents
+from freezer_api.db import job_search
+from freezer_api.db import models
+from freezer_api.db import rows
+from freezer_api.db import sessions
+from freezer_api.domain import search as domain
+
+_CHUNK = 500
+
+TABLES: tuple[type[Any], ...] = (
+    models.Client, models.Action, models.Session, models.Backup, models.Job)
+
+_Row = (models.Client | models.Action | models.Session | models.Backup
+        | models.Job)
+
+
+def _of(row: _Row, its_actions: Sequence[models.Action] = ()) -> str:
+    match row:
+        case models.Client():
+            return domain.terms(
+                documents.client(row), clients.SEARCHED.keys)
+        case models.Action():
+            return domain.terms(
+                documents.listed_action(row), actions.SEARCHED.keys)
+        case models.Session():
+            return domain.terms(
+                documents.session(row), sessions.SEARCHED.keys)
+        case models.Backup():
+            return domain.terms(
+                documents.backup(row), backups.SEARCHED.keys)
+        case models.Job():
+            return domain.terms(
+                documents.job(row, its_actions), job_search.ALWAYS)
+
+
+def made(session: orm.Session, found: Sequence[_Row],
+         anew: bool = False) -> list[str]:
+    """Return the terms that rows ought to have.
+
+    :param anew: look at the actions of jobs as they are by now
+    """
+    jobs = [row.id for row in found if isinstance(row, models.Job)]
+    # With a lock MySQL shows what is there, without one what was there when
+    # the transaction began.
+    lock = anew and session.get_bind().dialect.name in ('mysql', 'mariadb')
+    its_actions = actions.of_jobs(session, jobs, lock, anew) if jobs else {}
+    return [_of(row, its_actions.get(row.id, ())) for row in found]
+
+
+def follow(session: orm.Session) -> None:
+    """Let the terms follow what is written in a session."""
+    changed = _Changed()
+    sa.event.listen(session, 'before_flush', changed.note)
+    sa.event.listen(session, 'before_commit', changed.write)
+    sa.event.listen(session, 'do_orm_execute', _refuse_bulk)
+
+
+def _refuse_bulk(state: orm.ORMExecuteState) -> None:
+    """Let nobody change in one statement what nobody would then see.
+
+    :raises TypeError: by way of a test that comes past
+    """
+    if state.is_update or state.is_delete:
+        mapper = state.bind_mapper
+        if mapper is not None and issubclass(
+                mapper.class_, (*TABLES, models.JobAction)):
+            raise TypeError(f'{mapper.class_.__name__} is to be changed row '
+                            'by row')
+
+
+class _Changed:
+    """What a transaction has changed, of which jobs' terms are made."""
+
+    def __init__(self) -> None:
+        self._jobs: set[str] = set()
+        self._actions: set[str] = set()
+
+    def note(self, session: orm.Session, context: Any,
+             instances: Any) -> None:
+        """Set the terms of rows of their own; note what jobs hold."""
+        for row in itertools.chain(session.new, session.deleted, (
+                row for row in session.dirty if session.is_modified(row))):
+            match row:
+                case models.JobAction():
+                    self._jobs.add(row.job_id)
+                case models.Job():
+                    if (row in session.new or sa.inspect(
+                            row).attrs.schedule.history.has_changes()):
+                        self._jobs.add(row.id)
+                case (models.Client() | models.Action() | models.Session()
+                      | models.Backup()):
+                    if row in session.new:
+                        _set_defaults(row)
+                    row.search_terms = _of(row)
+                    if (isinstance(row, models.Action)
+                            and row not in session.new):
+                        self._actions.add(row.id)
+
+    def write(self, session: orm.Session) -> None:
+        """Set the terms of the jobs."""
+        session.flush()
+        for ids in _chunks(self._actions):
+            # With a lock, since MySQL would else read what was there when
+            # the transaction began.
+            self._jobs |= set(session.scalars(
+                sa.select(models.JobAction.job_id).where(
+                    models.JobAction.action_id.in_(ids))
+                .with_for_update(read=True)))
+        for ids in _chunks(self._jobs):
+            found = session.scalars(
+                sa.select(models.Job).where(
+                    models.Job.id.in_(ids), rows.live(models.Job))
+                .order_by(models.Job.id).with_for_update()).all()
+            for job, terms in zip(found, made(session, found, anew=True),
+                                  strict=True):
+                job.search_terms = terms
+
+
+def _set_defaults(row: models.Base) -> None:
+    """Give a new row what it would get from its table a moment later."""
+    for name, column in sa.inspect(row).mapper.columns.items():
+        default = column.default
+        if (isinstance(default, sa.ColumnDefault) and default.is_scalar
+                and name not in sa.inspect(row).dict):
+            setattr(row, name, default.arg)
+
+
+def _chunks(ids: Collection[str]) -> Iterator[list[str]]:
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), _CHUNK):
+        yield ordered[start:start + _CHUNK]
+
+
+def fill(connection: sa.Connection) -> None:
+    """Give terms to each row that has none.
+
+    These are the rows of an adopted database, and any that an API of an older
+    release has written. To be called again when it was killed: each batch
+    lasts, and what has terms is passed over. A row that somebody changes
+    meanwhile gets its terms from him, and keeps them.
+
+    :param connection: on SQLite in a transaction, elsewhere in none
+    """
+    for model in TABLES:
+        last = ''
+        while True:
+            with (contextlib.nullcontext() if connection.in_transaction()
+                  else connection.begin()):
+                filled = _fill_batch(connection, model, last)
+            if not filled:
+                break
+            last = filled[-1]
+
+
+def missing(connection: sa.Connection) -> bool:
+    """Return whether any row has no terms yet."""
+    return any(connection.execute(
+        sa.select(model.id).where(_without(model)).limit(1)).first()
+        for model in TABLES)
+
+
+def _without(model: Any) -> sa.ColumnElement[bool]:
+    return sa.and_(model.search_terms.is_(None), rows.live(model))
+
+
+def _fill_batch(connection: sa.Connection, model: Any,
+                last: str) -> list[str]:
+    """Fill the batch that begins after an id, and return the ids in it."""
+    with orm.Session(connection) as session:
+        found: Sequence[Any] = session.scalars(
+            sa.select(model).where(_without(model), model.id > last)
+            .order_by(model.id).limit(_CHUNK)).all()
+        values = [{'row_id': row.id, 'terms': terms} for row, terms in zip(
+            found, made(session, found), strict=True)]
+    if values:
+        table = model.__table__
+        # Compared and set: others may be at work.
+        connection.execute(
+            table.update().where(table.c.id == sa.bindparam('row_id'),
+                                 table.c.search_terms.is_(None))
+            .values(search_terms=sa.bindparam('terms'),
+                    updated_at=table.c.updated_at), values)
+    return [row['row_id'] for row in values]

@@ -1,0 +1,170 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Rows of older releases get their search terms, whatever comes between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import migration
+from freezer_api.db import models
+from freezer_api.db import rows
+from freezer_api.db import terms
+from tests.migrations import base
+
+BEFORE = 'e37b12c9d8f0'
+NOUNS = ('clients', 'actions', 'sessions', 'backups', 'jobs')
+
+
+class Stop(Exception):
+    """Stands in for the end of the process."""
+
+
+class TestSearchTerms(base.EachEngine):
+
+    def setUp(self) -> None:
+        super().setUp()
+        small = mock.patch.object(terms, '_CHUNK', 2)
+        small.start()
+        self.addCleanup(small.stop)
+
+    def populate(self) -> None:
+        """Fill a database of the revision before, 5 rows of each noun."""
+        migration.sync(self.url, BEFORE)
+        common = {'project_id': 'p', 'user_id': 'u'}
+        for n in range(5):
+            self.insert('clients', {
+                **common, 'id': f'c{n}', 'uuid': f'c{n}', 'client_id': 'c',
+                'is_central': False, 'claims': False,
+                'supported_modes': self.cell(['fs'])})
+            self.insert('actions', {
+                **common, 'id': f'a{n}', 'action': 'backup',
+                'backup_metadata': self.cell({'n': n, 'deep': [{'x': 1}]})})
+            self.insert('sessions', {
+                **common, 'id': f's{n}', 'schedule': self.cell({}),
+                'job': self.cell({'j': {'result': 'fail', 'n': n}})})
+            self.insert('backups', {
+                **common, 'id': f'b{n}', 'status': 'available',
+                'backup_metadata': self.cell({'n': n})})
+            self.insert('jobs', {
+                **common, 'id': f'j{n}', 'client_id': 'c',
+                'schedule': self.cell({'schedule_interval': '1 days'})})
+            self.insert('job_actions', {
+                'id': f'l{n}', 'job_id': f'j{n}', 'action_id': f'a{n}',
+                'position': 0})
+        self.insert('backups', {
+            **common, 'id': 'gone', 'status': 'available', 'deleted': True,
+            'backup_metadata': self.cell({})})
+        self.insert('backups', {
+            **common, 'id': 'odd', 'status': 'available',
+            'backup_metadata': 'no JSON'})
+
+    def assert_filled(self) -> None:
+        with orm.Session(self.engine) as session:
+            for model in terms.TABLES:
+                found = session.scalars(
+                    sa.select(model).where(rows.live(model))
+                    .options(orm.undefer(model.search_terms))).all()
+                self.assertGreaterEqual(len(found), 5)
+                self.assertEqual(terms.made(session, found),
+                                 [row.search_terms for row in found])
+        with self.engine.connect() as connection:
+            self.assertFalse(terms.missing(connection))
+
+    def before_update(self, number: int, act: Callable[[], None]) -> None:
+        """Have something done before the nth batch is written."""
+        left = [number]
+
+        def count(connection: sa.Connection, cursor: Any, statement: str,
+                  *more: Any) -> None:
+            if 'SET search_terms' in statement:
+                left[0] -= 1
+                if not left[0]:
+                    act()
+
+        sa.event.listen(sa.Engine, 'before_cursor_execute', count)
+        self.addCleanup(
+            sa.event.remove, sa.Engine, 'before_cursor_execute', count)
+
+    def without(self) -> int:
+        return sum(self.rows(
+            f'SELECT COUNT(*) FROM {noun} WHERE search_terms IS NULL'
+            )[0][0] for noun in NOUNS)
+
+    def test_all_rows_get_them(self) -> None:
+        self.populate()
+        before = self.rows('SELECT id, updated_at FROM jobs ORDER BY id')
+        migration.sync(self.url)
+        self.assert_filled()
+        self.assertEqual(1, self.without(), 'the deleted one')
+        self.assertEqual(before, self.rows(
+            'SELECT id, updated_at FROM jobs ORDER BY id'))
+
+    def test_killed_between_batches(self) -> None:
+        self.populate()
+
+        def die() -> None:
+            raise Stop
+
+        self.before_update(8, die)
+        self.assertRaises(Stop, migration.sync, self.url)
+        if self.backend == 'sqlite':
+            self.assertEqual(BEFORE, migration.current(self.url))
+        else:
+            # What was done lasts: seven batches of two, or the rest of a
+            # table.
+            self.assertEqual(migration.head(), migration.current(self.url))
+            self.assertEqual(27 - 12, self.without())
+            with self.engine.connect() as connection:
+                self.assertTrue(terms.missing(connection))
+        migration.sync(self.url)
+        self.assert_filled()
+
+    def test_what_an_older_release_writes_later(self) -> None:
+        migration.sync(self.url)
+        self.populate()
+        self.assertEqual(27, self.without())
+        migration.sync(self.url)
+        self.assert_filled()
+
+    def test_whoever_writes_meanwhile_keeps_his_own(self) -> None:
+        if self.backend == 'sqlite':
+            self.skipTest('an upgrade of SQLite excludes all other writers')
+        self.populate()
+
+        def write() -> None:
+            self.execute("UPDATE clients SET search_terms = 'newer' "
+                         "WHERE id = 'c0'")
+
+        self.before_update(1, write)
+        migration.sync(self.url)
+        self.assertEqual(
+            [('newer',)],
+            self.rows("SELECT search_terms FROM clients WHERE id = 'c0'"))
+        self.assertEqual(1, self.without())
+
+    def test_models_name_every_column(self) -> None:
+        migration.sync(self.url)
+        having = {table for table in self.tables() if 'search_terms' in {
+            column['name']
+            for column in sa.inspect(self.engine).get_columns(table)}}
+        self.assertEqual({model.__tablename__ for model in terms.TABLES},
+                         having)
+        self.assertEqual(having, {
+            name for name, table in models.Base.metadata.tables.items()
+            if 'search_terms' in table.columns})
