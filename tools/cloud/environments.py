@@ -39,8 +39,8 @@ CHECKOUT = HERE.parent.parent
 HOME_VARIABLE = 'FREEZER_QUICKSTART_HOME'
 
 #: What the distribution is built from.
-_SOURCES = ('freezer_api', 'freezer_scheduler', 'setup.cfg', 'setup.py',
-            'pyproject.toml', 'requirements.txt', 'MANIFEST.in')
+_SOURCES = ('freezer_api', 'freezer_scheduler', 'etc/systemd', 'setup.cfg',
+            'setup.py', 'pyproject.toml', 'requirements.txt', 'MANIFEST.in')
 
 
 def default_home(checkout: pathlib.Path = CHECKOUT) -> pathlib.Path:
