@@ -35,12 +35,15 @@ from freezer_scheduler.engines import cinder_action
 from freezer_scheduler.engines import cinder_client
 from freezer_scheduler.engines import cinder_selection
 from freezer_scheduler.engines import cinder_step
+from freezer_scheduler import outcome
 
 LOG = logging.getLogger(__name__)
 
 # Failures whose reasons are told with the whole.
 _TOLD = 4
 _REASON = 180
+
+_CHANGED = 'the action was changed while it was carried out'
 
 # What is under way takes more room in what is stored.
 _MOST_UNDER_WAY = 50
@@ -241,9 +244,10 @@ class Volumes(cinder_step.CinderStep):
             # What the action says now need not be meant for these volumes.
             if self._step.chosen_by != cinder_selection.digest(
                     self._order.freezer_action):
-                return base.Progress(cinder_step.ended(
-                    part, _State.FAIL, 'the action was changed while it was '
-                    'carried out', self._tools.clock))
+                return base.Progress(
+                    cinder_step.ended(part, _State.FAIL, _CHANGED,
+                                      self._tools.clock),
+                    backups=outcome.closed([part], _CHANGED))
             if child.memory is None:
                 part = part.begun()
         return self._one(self._order_of(part, child), aborting)

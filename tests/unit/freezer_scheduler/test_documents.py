@@ -91,7 +91,6 @@ class TestSteps(testtools.TestCase):
             self.assertEqual('d' * 36, read[-1].cinder_backup_id)
             self.assertEqual('b' * 36, read[-1].volume_id)
 
-
     @hypothesis.settings(deadline=None, max_examples=20)
     @hypothesis.given(
         st.lists(st.sampled_from(documents.StepState),

@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 
 from freezer_scheduler import documents
+from freezer_scheduler.engines import base
 from tests.unit.freezer_scheduler.engines import cases
 from tests.unit.freezer_scheduler import fakes
 
@@ -38,18 +39,19 @@ class TestAlone(cases.Case):
         Cinder has looked at the volume by then, and not marked it yet.
         """
         first = self.ready('run-1')
-        create, calls = self.cloud._create, []
+        create = self.cloud._create
+        answers: list[tuple[base.Progress, base.Order]] = []
 
         def held_up(request):
-            if not calls:
-                calls.append(len(self.cloud.posts))
-                calls.append(self.call(order))
+            if not self.cloud.posts:
+                self.patch(self.cloud, '_create', create)
+                answers.append(self.call(order))
             return create(request)
 
         self.patch(self.cloud, '_create', held_up)
         progress, _order = self.call(first)
         self.assertEqual('submitted', progress.step.state)
-        return calls[1]
+        return answers[0]
 
     def test_the_second_one_waits_for_its_turn(self):
         progress, order = self.during_a_request(self.ready('run-2'))

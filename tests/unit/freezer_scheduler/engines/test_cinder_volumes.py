@@ -502,6 +502,24 @@ class TestTheWhole(Case):
         self.assertEqual(['success', 'fail'], self.states())
         self.assertEqual(1, self.world.good()[ids[1]])
 
+    def test_the_record_of_one_that_waits_ends_with_the_change(self):
+        ids = self.world.volumes(2, name='db')
+        self.cloud.volumes[ids[0]] = 'attaching'
+        action = several(ids=ids)
+
+        def changed(number):
+            if 'success' not in self.states() or self.world.fence > 1:
+                return False
+            action['cindernative_volumes'] = {'ids': ids[1:]}
+            return True
+
+        self.world.kill = changed
+        self.world.go([action])
+        self.assertEqual(['fail', 'success'], self.states())
+        self.assertEqual(
+            ['available', 'error'],
+            sorted(told[-1] for told in self.world.records.values()))
+
     def test_old_backups_of_each_are_removed(self):
         ids = self.world.volumes(3, name='db')
         for volume_id in ids:
@@ -682,8 +700,7 @@ class TestForsaken(Case):
         self.assertEqual(
             {backup['volume_id'] for backup in ours},
             {backup['volume_id'] for backup in self.cloud.backups.values()})
-        self.assertEqual(
-            len(ours), len(self.cloud.backups), self.cloud.backups)
+        self.assertEqual(len(ours), len(self.cloud.backups))
         for backup in self.cloud.backups.values():
             self.assertEqual('2020-01-01', backup['created_at'])
         self.assertLessEqual(set(ids[:2]), set(world.good()))
