@@ -102,8 +102,10 @@ class Prune(cinder_step.CinderStep):
         return self._look()
 
     def _begin(self) -> base.Progress:
+        """Begin what only removes; an earlier try may have been a backup."""
         return base.Progress(dataclasses.replace(
             self._step, state=_State.PRUNING, reason=None,
+            backup_id=None, cinder_backup_id=None,
             volume_id=self._step.volume_id or self._action().volume_id,
             started_at=self._step.started_at or self._epoch()))
 

@@ -409,6 +409,15 @@ class TestFailure(PruneCase):
         self.assertEqual('success', progress.step.state)
         self.assertEqual('old backups removed: 1', progress.step.reason)
 
+    def test_the_try_before_was_to_make_a_backup(self):
+        self.chain(30, 0)
+        self.chain(10, 0)
+        step = documents.Step('action-1', 0, tries=2, backup_id='a' * 32,
+                              cinder_backup_id='failed')
+        progress, _order = self.go(self.admin(step=step))
+        self.assertEqual(('success', 'old backups removed: 1'),
+                         (progress.step.state, progress.step.reason))
+
     def test_the_action_was_changed_meanwhile(self):
         self.chain(30, 0)
         _progress, order = self.go(self.order(remove_older_than=7), 'pruning')

@@ -369,6 +369,19 @@ class TestReasons(testtools.TestCase):
             backup(3), keep=1)
         self.assertEqual((['b002', 'b001'], []), (gone, kept))
 
+    def test_a_base_that_came_into_error_is_still_one(self):
+        gone, kept = self.reasons(
+            backup(1, status='error', dependents=True),
+            backup(2, incremental=True), backup(3), keep=1)
+        self.assertEqual((['b002', 'b001'], []), (gone, kept))
+
+    def test_of_two_at_one_moment_the_base_came_first(self):
+        gone, kept = self.reasons(
+            backup(1, dependents=True),
+            backup(3, made=2, incremental=True, dependents=True),
+            backup(2, made=2, incremental=True), backup(9), keep=1)
+        self.assertEqual((['b002', 'b003', 'b001'], []), (gone, kept))
+
     def test_statuses_that_stop_a_chain(self):
         for status in STATUSES[2:]:
             gone, kept = self.reasons(
