@@ -133,7 +133,9 @@ class TestSteps(testtools.TestCase):
                      after.removing_record, after.removed))
 
     def test_unreadable_parts(self):
-        for parts in (7, [7], [{}], [{'state': 'x'}], None):
+        unreadable: tuple[object, ...] = (
+            7, [7], [{}], [{'state': 'x'}], None)
+        for parts in unreadable:
             document = documents.Step('a', 0).to_document() | {
                 'parts': parts}
             self.assertRaises(documents.Malformed,

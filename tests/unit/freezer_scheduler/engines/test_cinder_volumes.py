@@ -690,6 +690,7 @@ class TestForsaken(Case):
                 volume_id=backup['volume_id'], created_at='2020-01-01',
                 metadata=backup['metadata'])
         world.table.lost('run-1')
+        assert held is not None
         waits = 0
         while (after := world.executor.advance(held)) is not None:
             self.assertLess(waits, 200)
