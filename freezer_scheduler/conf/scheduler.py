@@ -115,8 +115,9 @@ OPTS = [
     cfg.StrOpt(
         'jobs-dir', short='f', default='/etc/freezer/scheduler/conf.d',
         deprecated_opts=[_old('conf')],
-        help='With no_api: a job file, or a folder of files *.conf. The '
-             'variable FREEZER_SCHEDULER_CONF_D sets another default.'),
+        help='With no_api: a job file, or a folder in which files that end '
+             'in .conf count. The variable FREEZER_SCHEDULER_CONF_D sets '
+             'another default.'),
     cfg.IntOpt(
         'concurrent-jobs', default=1, mutable=True,
         deprecated_opts=[_old('concurrent_jobs')],
