@@ -117,7 +117,8 @@ class FakeCloud(fake_cinder.FakeCinder):
     """
 
     def __init__(self, mocker, clock):
-        super().__init__(clock.wall)
+        super().__init__(lambda: self.clock.wall())
+        self.clock = clock
         self.trusts = {TRUST: PROJECT}
         self.refused = set()
         self.disabled_projects = set()

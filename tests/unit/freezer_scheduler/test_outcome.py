@@ -25,17 +25,15 @@ State = documents.StepState
 class TestUnknown(testtools.TestCase):
 
     def test_what_may_have_happened_is_said(self):
-        for state, keys, words in (
-                (State.PENDING, {}, ''),
-                (State.SUBMITTING, {'backup_id': 'r'},
-                 'whether Cinder made a backup'),
-                (State.SUBMITTING, {'cinder_backup_id': 'c'},
+        for state, record, cinder, words in (
+                (State.PENDING, None, None, ''),
+                (State.SUBMITTING, 'r', None, 'whether Cinder made a backup'),
+                (State.SUBMITTING, None, 'c',
                  'whether Cinder began to restore'),
-                (State.SUBMITTED, {'cinder_backup_id': 'c'},
-                 'how the restore ended'),
-                (State.SUBMITTED, {'backup_id': 'r', 'cinder_backup_id': 'c'},
-                 'backup c is not known'),
-                (State.SUCCESS, {'backup_id': 'r'}, '')):
-            told = outcome.unknown(documents.Step('a', 0, state, 1, **keys))
+                (State.SUBMITTED, None, 'c', 'how the restore ended'),
+                (State.SUBMITTED, 'r', 'c', 'backup c is not known'),
+                (State.SUCCESS, 'r', None, '')):
+            told = outcome.unknown(documents.Step(
+                'a', 0, state, 1, backup_id=record, cinder_backup_id=cinder))
             self.assertIn(words, told)
             self.assertEqual(bool(words), bool(told))
