@@ -117,7 +117,7 @@ class FakeCloud(fake_cinder.FakeCinder):
     """
 
     def __init__(self, mocker, clock):
-        super().__init__(lambda: self.clock.wall())
+        super().__init__(self._wall)
         self.clock = clock
         self.trusts = {TRUST: PROJECT}
         self.refused = set()
@@ -129,6 +129,10 @@ class FakeCloud(fake_cinder.FakeCinder):
         self.tokens = {}
         mocker.add_matcher(self._keystone)
         mocker.add_matcher(self._cinder)
+
+    def _wall(self):
+        # Tests replace the clock.
+        return self.clock.wall()
 
     def fail(self, method, part, *faults):
         self.faults[method, part].extend(faults)
