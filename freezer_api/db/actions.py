@@ -293,11 +293,12 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
     """
     project_id = job.project_id or ''
     unlink(session, job)
-    session.scalars(
-        sa.select(models.Action.id).where(
-            models.Action.id.in_({entry.get('action_id') or ''
-                                  for entry in entries}))
-        .order_by(models.Action.id).with_for_update()).all()
+    named = {entry['action_id'] for entry in entries
+             if entry.get('action_id')}
+    if named:
+        session.scalars(
+            sa.select(models.Action.id).where(models.Action.id.in_(named))
+            .order_by(models.Action.id).with_for_update()).all()
     actions = []
     for position, entry in enumerate(entries):
         action = _of_entry(session, project_id, user_id, entry)
