@@ -123,7 +123,8 @@ def load(conf: cfg.ConfigOpts, environ: Mapping[str, str],
     offered, capability_problems = _capabilities(conf)
     problems += capability_problems + _modes(conf)
     lease = _lease(group.lease_seconds, values, problems)
-    problems += _client_id(group.client_id, hostname)
+    if not group.no_api:
+        problems += _client_id(group.client_id, hostname)
     if problems or auth is None:
         raise Refused(problems)
     return Settings(

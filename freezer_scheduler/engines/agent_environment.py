@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import requests
+
 from freezer_scheduler.conf import service_auth
 from freezer_scheduler import notify
 
@@ -42,6 +44,10 @@ def of_agent(environ: Mapping[str, str], auth: service_auth.ServiceAuth,
     made['OS_IDENTITY_API_VERSION'] = '3'
     if insecure:
         made['OS_INSECURE'] = 'True'
+    elif auth.cacert is None:
+        # Without one an agent checks no certificate at all.
+        made['OS_CACERT'] = (environ.get('REQUESTS_CA_BUNDLE')
+                             or requests.certs.where())
     if trust_id:
         for name in _OF_PROJECT:
             made.pop(name, None)

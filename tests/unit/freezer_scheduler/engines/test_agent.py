@@ -351,6 +351,30 @@ class TestAgent(Case):
         self.assertIs(State.SUBMITTING, progress.step.state)
 
 
+class TestEnvironment(testtools.TestCase):
+
+    def made(self, *argv, insecure=False, **environ):
+        auth = service_auth.read(fakes.parsed(*fakes.ACCOUNT, *argv), {})
+        return agent_environment.of_agent(environ, auth, insecure, '')
+
+    def test_certificates_are_checked(self):
+        """An agent that is told of no authorities checks none."""
+        self.assertTrue(pathlib.Path(self.made()['OS_CACERT']).is_file())
+        self.assertEqual('/own', self.made(
+            '--os-cacert', '/own', REQUESTS_CA_BUNDLE='/b')['OS_CACERT'])
+        self.assertEqual('/b', self.made(
+            REQUESTS_CA_BUNDLE='/b')['OS_CACERT'])
+        made = self.made(insecure=True)
+        self.assertNotIn('OS_CACERT', made)
+        self.assertEqual('True', made['OS_INSECURE'])
+
+    def test_the_rest_is_as_it_was(self):
+        made = self.made(PATH='/bin', OS_ANYTHING='x', NOTIFY_SOCKET='y')
+        self.assertEqual('/bin', made['PATH'])
+        self.assertNotIn('OS_ANYTHING', made)
+        self.assertNotIn('NOTIFY_SOCKET', made)
+
+
 class TestTheEnd(Case):
 
     def test_abort_ends_the_agent_and_all_that_it_started(self):
