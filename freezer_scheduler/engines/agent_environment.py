@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from requests import certs
+from requests import adapters
 
 from freezer_scheduler.conf import service_auth
 from freezer_scheduler import notify
@@ -47,7 +47,7 @@ def of_agent(environ: Mapping[str, str], auth: service_auth.ServiceAuth,
     elif auth.cacert is None:
         # Without one an agent checks no certificate at all.
         made['OS_CACERT'] = (environ.get('REQUESTS_CA_BUNDLE')
-                             or certs.where())
+                             or adapters.DEFAULT_CA_BUNDLE_PATH)
     if trust_id:
         for name in _OF_PROJECT:
             made.pop(name, None)
