@@ -144,7 +144,12 @@ def make_app(conf: cfg.ConfigOpts) -> Wsgi:
         answer: Iterable[bytes] = chosen(environ, start_response)
         return answer
 
+    # What is not configured is left out: each takes its time of a request.
     app: Any = cors.CORS(root, conf)
-    app = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
+    if not app.allowed_origins:
+        app = root
+    proxied = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
+    if conf.oslo_middleware.enable_proxy_headers_parsing:
+        app = proxied
     wsgi: Wsgi = app
     return wsgi

@@ -14,11 +14,32 @@
 
 from __future__ import annotations
 
+import time
+
 from oslo_config import cfg
 from oslo_policy import policy
 
 from freezer_api import conf as configuration
 from freezer_api import policies
+
+
+# Seconds for which changed policy files may go unnoticed.
+_LOOK_AGAIN = 1.0
+
+
+class _Enforcer(policy.Enforcer):
+    """Looks for changed files once in a while, not at each decision.
+
+    Finding out whether a file is there takes as long as deciding.
+    """
+
+    _looked = float('-inf')
+
+    def load_rules(self, force_reload: bool = False) -> None:
+        now = time.monotonic()
+        if force_reload or now - self._looked >= _LOOK_AGAIN:
+            super().load_rules(force_reload)
+            self._looked = now
 
 
 def make_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
@@ -27,7 +48,7 @@ def make_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
     :raises oslo_policy.policy.PolicyNotAuthorized: never here
     :raises oslo_config.cfg.Error: on an unusable [oslo_policy]
     """
-    enforcer = policy.Enforcer(conf)
+    enforcer = _Enforcer(conf)
     enforcer.register_defaults(policies.list_rules())
     enforcer.load_rules()
     return enforcer

@@ -128,6 +128,8 @@ def claim(session: orm.Session, holder: db_runs.Holder, limit: int,
         one becomes a run that was missed
     """
     wanted = _due(session, holder, limit, per_project, now)
+    if not wanted:
+        return []
     due = session.scalars(
         sa.select(models.Job).where(
             models.Job.id.in_(wanted), rows.live(models.Job),

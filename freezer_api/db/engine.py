@@ -106,8 +106,14 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[orm.Session]:
         """A session whose changes, if any, are thrown away."""
-        with orm.Session(self.engine, expire_on_commit=False) as session:
-            yield session
+        with self.engine.connect() as connection:
+            # Ended once, by the connection. The session would end one of its
+            # own, and the connection, knowing nothing of it, one more.
+            connection.begin()
+            with orm.Session(connection, expire_on_commit=False,
+                             join_transaction_mode='rollback_only',
+                             ) as session:
+                yield session
 
     def write(self, work: Callable[[orm.Session], Result]) -> Result:
         """Run ``work`` in one transaction and return what it returns.

@@ -93,7 +93,6 @@ def add(session: orm.Session, project_id: str, user_id: str,
     job = models.Job(id=job_id or rows.new_id(), project_id=project_id,
                      user_id=user_id, client_id=client_id, schedule={})
     session.add(job)
-    session.flush()
     return job
 
 

@@ -117,7 +117,8 @@ class Claims(_ForSchedulers):
         if not limit:
             return []
         expired = claims.take_over(session, holder, limit, lease, now)
-        by_id = runs.of_ids(session, [run.job_id for run in expired])
+        by_id = (runs.of_ids(session, [run.job_id for run in expired])
+                 if expired else {})
         claimed: list[_Claimed] = [
             (by_id[run.job_id], run) for run in expired]
         claimed += claims.claim(
@@ -128,6 +129,8 @@ class Claims(_ForSchedulers):
     def _documents(self, session: orm.Session, client: models.Client,
                    lease: int, claimed: Sequence[_Claimed],
                    now: int) -> list[dict[str, Any]]:
+        if not claimed:
+            return []
         ids = [job.id for job, _ in claimed]
         job_actions = actions.of_jobs(session, ids)
         credentials = delegations.of_jobs(session, ids)

@@ -64,9 +64,11 @@ class JobChange:
         """Add a job from a checked document and return it."""
 
         def work(session: orm.Session) -> models.Job:
+            client = assignment.client_of(
+                session, self._project_id, sent['client_id'])
             job = jobs.add(session, self._project_id, self._caller.user_id,
                            job_id, sent['client_id'])
-            self._fill(session, job, sent)
+            self._fill(session, job, sent, client)
             return job
 
         return self._run(work, sent['client_id'], None)
@@ -76,11 +78,13 @@ class JobChange:
 
         def work(session: orm.Session) -> models.Job:
             job = jobs.find(session, self._project_id, job_id, lock=True)
+            client = assignment.client_of(
+                session, self._project_id, sent['client_id'])
             if job is None:
                 job = jobs.add(session, self._project_id,
                                self._caller.user_id, job_id,
                                sent['client_id'])
-            self._fill(session, job, sent)
+            self._fill(session, job, sent, client)
             return job
 
         return self._run(work, sent['client_id'], job_id)
@@ -105,9 +109,11 @@ class JobChange:
     def _settled(self, session: orm.Session, job: models.Job,
                  sent: Mapping[str, Any]) -> Mapping[str, Any]:
         """Take out of a document what a stock scheduler has no say in."""
+        if not stock.is_report(sent):
+            return sent
         client = clients.find_visible(
             session, self._project_id, job.client_id)
-        if client is None or client.claims or not stock.is_report(sent):
+        if client is None or client.claims:
             return sent
         return stock.settled(sent, jobs.schedule(job), jobs.runtime(job),
                              job.session_id or '')
@@ -218,10 +224,8 @@ class JobChange:
             for action, entry in zip(current, entries, strict=True))
 
     def _fill(self, session: orm.Session, job: models.Job,
-              sent: Mapping[str, Any]) -> None:
+              sent: Mapping[str, Any], client: models.Client) -> None:
         """Set all of a job from a document."""
-        client = assignment.client_of(
-            session, self._project_id, sent['client_id'])
         new = job.time_created is None
         moved = job.client_id != sent['client_id']
         job.client_id = sent['client_id']

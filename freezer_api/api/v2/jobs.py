@@ -46,8 +46,9 @@ class _Reader(services.Resource):
                    every_project: bool) -> list[dict[str, Any]]:
         caller = self._caller(req)
         owned = {client.client_id for client in clients.find_many(
-            session, project_id, {job.client_id for job in found}).values()
-            if client.project_id == caller.project_id}
+            session, project_id,
+            {job.client_id for job in found if job.current_pid is not None}
+            ).values() if client.project_id == caller.project_id}
         reader = job_documents.Reader(
             user_id=caller.user_id, sees_trusts=caller.sees_trusts,
             pids_of=None if every_project else owned, now=self._now(),
