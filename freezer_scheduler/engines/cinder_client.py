@@ -273,6 +273,10 @@ class CinderClient:
             raise self._trust_refused()
         if 400 <= status < 500 and status != 408:
             raise Refused(status, _text(answer))
+        if status == 503:
+            # So does a Cinder whose Keystone will not validate the token of
+            # a trustor who lost a role; only another login shows that.
+            self._identity.forget(self._trust_id)
         raise Unknown(f'Cinder answered {status}')
 
     def _endpoint(self) -> str:

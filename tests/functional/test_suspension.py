@@ -494,11 +494,3 @@ class SuspensionTestsOnMySQL(base.MySQL, SuspensionTests):
 
 class SuspensionTestsOnPostgreSQL(base.PostgreSQL, SuspensionTests):
     pass
-
-
-class ExpiryTestsOnMySQL(base.MySQL, ExpiryTests):
-    pass
-
-
-class ExpiryTestsOnPostgreSQL(base.PostgreSQL, ExpiryTests):
-    pass

@@ -131,6 +131,16 @@ class TestIdentity(testtools.TestCase):
             self.assertEqual(causes.Cause(cause).advice, str(error))
             mend()
 
+    def test_a_503_of_cinder_may_be_the_trust(self):
+        """So it answers while Keystone will not validate the token."""
+        self.client().login()
+        self.cloud.refused.add(fakes.TRUST)
+        self.cloud.fail('GET', '/volumes', 503)
+        self.assertRaises(cinder_client.Unknown,
+                          self.client().volume_status, fakes.VOLUME)
+        self.assertRaises(cinder_client.TrustRefused,
+                          self.client().volume_status, fakes.VOLUME)
+
     def test_our_own_wrong_password_is_nobodys_fault(self):
         # An old login of ours is no proof that we could log in now.
         self.identity.service().get_token()

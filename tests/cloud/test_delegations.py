@@ -1,0 +1,295 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Delegations on a real Keystone: made once, lost, mended, never left over.
+
+Each test works in a project of its own, with users of its own.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+from typing import Any
+from typing import ClassVar
+import unittest
+import uuid
+
+from tests.cloud import dying_api
+from tests.cloud import service_mode
+from tests.cloud import waiting
+from tools.cloud import config
+from tools.cloud import rest
+from tools.cloud import secrets
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# None of the projects has a volume: a run that gets as far as to look for one
+# had a trust that works.
+VOLUME = '11111111-1111-4111-8111-111111111111'
+
+
+@dataclasses.dataclass(frozen=True)
+class Tenant:
+    """A project and its first member."""
+
+    name: str
+    project_id: str
+    user_id: str
+    session: rest.Session
+
+
+class DelegationTests(service_mode.ServiceModeCase):
+
+    OPTIONS: ClassVar[dict[str, int]] = {'projects': 1, 'volumes': 1}
+    TUNED: ClassVar[dict[str, int]] = {'claim_interval': 1}
+
+    admin: ClassVar[rest.Session]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        keep = secrets.load(cls.made.layout)
+        cls.admin = rest.Session(cls.made.settings.auth_url, 'admin',
+                                 keep.admin, 'admin')
+        cls.service = rest.Session(
+            cls.made.settings.auth_url, config.SERVICE_USER, keep.freezer,
+            'service')
+        cls.member = cls.keystone('GET', '/roles?name=member')[
+            'roles'][0]['id']
+
+    service: ClassVar[rest.Session]
+    member: ClassVar[str]
+
+    @classmethod
+    def keystone(cls, method: str, path: str, body: Any = None,
+                 session: rest.Session | None = None) -> Any:
+        return (session or cls.admin).call(
+            method, cls.made.settings.auth_url + path, body)
+
+    def tenant(self) -> Tenant:
+        name = uuid.uuid4().hex
+        project_id = self.keystone('POST', '/projects', {'project': {
+            'name': name, 'domain_id': 'default'}})['project']['id']
+        user_id, session = self.join(name, project_id)
+        return Tenant(name, project_id, user_id, session)
+
+    def join(self, project: str,
+             project_id: str) -> tuple[str, rest.Session]:
+        """Make another member of a project."""
+        name = uuid.uuid4().hex
+        user_id = self.keystone('POST', '/users', {'user': {
+            'name': name, 'password': name,
+            'domain_id': 'default'}})['user']['id']
+        self.grant(project_id, user_id)
+        return user_id, rest.Session(self.made.settings.auth_url, name, name,
+                                     project)
+
+    def grant(self, project_id: str, user_id: str,
+              method: str = 'PUT') -> None:
+        self.keystone(method, f'/projects/{project_id}/users/{user_id}'
+                              f'/roles/{self.member}')
+
+    def enable(self, noun: str, row_id: str, enabled: bool) -> None:
+        self.keystone('PATCH', f'/{noun}s/{row_id}',
+                      {noun: {'enabled': enabled}})
+
+    def trusts(self, tenant: Tenant) -> dict[str, str]:
+        """Trustor by id of the trusts in a project."""
+        return {trust['id']: trust['trustor_user_id'] for trust
+                in self.keystone('GET', '/OS-TRUST/trusts')['trusts']
+                if trust['project_id'] == tenant.project_id}
+
+    def frequent(self, tenant: Tenant) -> str:
+        """A job that fires all the time, and whose trust works."""
+        document = self.document(VOLUME, job_schedule={
+            'schedule_interval': '3 seconds'})
+        document['job_actions'][0].update(max_retries=0)
+        job_id: str = self.api('POST', 'jobs', document,
+                               tenant.session)['job_id']
+        return job_id
+
+    def shown(self, tenant: Tenant, job_id: str) -> dict[str, Any]:
+        """The job as the service sees it, whatever became of its project."""
+        made: dict[str, Any] = self.service.call(
+            'GET', f'{self.made.urls["freezer-api"]}/v2/{tenant.project_id}'
+                   f'/jobs/{job_id}')
+        return made
+
+    def works(self, tenant: Tenant, job_id: str) -> None:
+        """Wait until the job has run as far as Cinder, and is sound."""
+        def ran() -> bool:
+            job = self.shown(tenant, job_id)
+            return (VOLUME in job.get('status_reason', '')
+                    and 'suspended' not in job)
+
+        waiting.eventually(ran)
+
+    def suspended(self, tenant: Tenant, job_id: str) -> str:
+        """Wait until the job is suspended, and return why."""
+        cause: str = waiting.eventually(
+            lambda: self.shown(tenant, job_id).get('suspended_cause'))
+        return cause
+
+    # -- what breaks a trust --
+
+    def test_what_breaks_a_trust_is_told_apart_and_heals(self) -> None:
+        role, user, project = (self.tenant() for _number in range(3))
+        jobs = {tenant: self.frequent(tenant)
+                for tenant in (role, user, project)}
+        for tenant, job_id in jobs.items():
+            self.works(tenant, job_id)
+        self.grant(role.project_id, role.user_id, 'DELETE')
+        self.enable('user', user.user_id, False)
+        self.enable('project', project.project_id, False)
+        for tenant, cause in ((role, 'trust_refused'),
+                              (user, 'trust_refused'),
+                              (project, 'project_disabled')):
+            self.assertEqual(cause, self.suspended(tenant, jobs[tenant]))
+            self.assertEqual(1, len(self.trusts(tenant)))
+        self.grant(role.project_id, role.user_id)
+        self.enable('user', user.user_id, True)
+        self.enable('project', project.project_id, True)
+        for tenant, job_id in jobs.items():
+            self.works(tenant, job_id)
+
+    def test_what_is_gone_is_replaced_by_whoever_is_left(self) -> None:
+        trust, user, project = (self.tenant() for _number in range(3))
+        jobs = {tenant: self.frequent(tenant)
+                for tenant in (trust, user, project)}
+        mate_id, mate = self.join(user.name, user.project_id)
+        for tenant, job_id in jobs.items():
+            self.works(tenant, job_id)
+        [trust_id] = self.trusts(trust)
+        self.keystone('DELETE', f'/OS-TRUST/trusts/{trust_id}',
+                      session=trust.session)
+        self.keystone('DELETE', f'/users/{user.user_id}')
+        self.keystone('DELETE', f'/projects/{project.project_id}')
+        for tenant, job_id in jobs.items():
+            self.assertEqual('trust_gone', self.suspended(tenant, job_id))
+            self.assertEqual({}, self.trusts(tenant))
+        # Its giver saves the job; the deleted one's team mate starts it.
+        self.api('PATCH', f'jobs/{jobs[trust]}', {'description': 'saved'},
+                 trust.session)
+        self.api('POST', f'jobs/{jobs[user]}/event', {'start': None}, mate)
+        for tenant, trustor in ((trust, trust.user_id), (user, mate_id)):
+            self.works(tenant, jobs[tenant])
+            self.assertEqual([trustor], list(self.trusts(tenant).values()))
+
+    def test_withdrawn_and_given_again(self) -> None:
+        tenant = self.tenant()
+        job_id = self.job(VOLUME, start=False, session=tenant.session)
+        self.api('PATCH', f'jobs/{job_id}', {'user_credentials': {}},
+                 tenant.session)
+        self.assertEqual({}, self.trusts(tenant))
+        self.api('POST', f'jobs/{job_id}/event', {'start': None},
+                 tenant.session)
+        [run] = waiting.eventually(
+            lambda: self.runs(job_id, tenant.session))
+        self.assertEqual(('skipped', 'delegation_withdrawn'),
+                         (run['state'], run['cause']))
+        self.assertFalse(self.shown(tenant, job_id)['job_schedule'].get(
+            'result'))
+        self.api('PATCH', f'jobs/{job_id}', {'client_id': 'central'},
+                 tenant.session)
+        self.assertEqual(1, len(self.trusts(tenant)))
+        self.api('POST', f'jobs/{job_id}/event', {'start': None},
+                 tenant.session)
+        self.works(tenant, job_id)
+
+    # -- many at once --
+
+    def test_concurrent_creations_end_with_one_trust(self) -> None:
+        tenant = self.tenant()
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            jobs = list(pool.map(
+                lambda _: self.job(VOLUME, start=False,
+                                   session=tenant.session), range(8)))
+        [trust_id] = self.trusts(tenant)
+        self.assertEqual({trust_id}, {
+            self.shown(tenant, job_id)['trust_id'] for job_id in jobs})
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda job_id: self.api(
+                'DELETE', f'jobs/{job_id}', None, tenant.session), jobs))
+        self.assertEqual({}, self.trusts(tenant))
+
+    # -- crashes --
+
+    def request(self, tenant: Tenant, method: str = '', path: str = '',
+                body: Any = None, die: str | None = None, later: int = 0,
+                **options: Any) -> tuple[int, str]:
+        """Have another process serve a request, or do the maintenance."""
+        done = subprocess.run(
+            [sys.executable, '-m', 'tests.cloud.dying_api'], cwd=ROOT,
+            input=json.dumps({
+                'config': str(self.made.layout.etc / 'freezer-api.conf'),
+                'token': tenant.session._token, 'method': method,
+                'path': path and f'/v2/{tenant.project_id}/{path}',
+                'body': body, 'die': die, 'later': later,
+                'options': options}),
+            capture_output=True, text=True, timeout=60, check=False)
+        if die is not None:
+            self.assertEqual(-signal.SIGKILL, done.returncode,
+                             f'{die}: {done.stderr[-2000:]}')
+            return 0, ''
+        self.assertEqual(0, done.returncode, done.stderr[-2000:])
+        status, text = json.loads(done.stdout.splitlines()[-1])
+        return status, text
+
+    def assert_each_job_has_its_trust(self, tenant: Tenant,
+                                      number: int) -> None:
+        jobs = self.api('GET', 'jobs', None, tenant.session)['jobs']
+        self.assertEqual(number, len(jobs))
+        self.assertEqual({job['trust_id'] for job in jobs},
+                         set(self.trusts(tenant)))
+
+    def test_a_crash_leaves_neither_trust_nor_job_alone(self) -> None:
+        """No trust without a job, no job without a trust."""
+        new = self.document(VOLUME)
+        for die in dying_api.POINTS:
+            with self.subTest(die):
+                tenant = self.tenant()
+                stored = 0
+                if 'deletion' in die:
+                    job_id = self.job(VOLUME, start=False,
+                                      session=tenant.session)
+                    self.request(tenant, 'DELETE', f'jobs/{job_id}', die=die)
+                else:
+                    self.request(tenant, 'POST', 'jobs', new, die=die)
+                    stored = int(die == 'after the job is stored')
+                # The user goes on before anybody clears up.
+                if die != 'before the deletion':
+                    self.api('POST', 'jobs', new, tenant.session)
+                    stored += 1
+                self.request(tenant, later=700)
+                self.assert_each_job_has_its_trust(tenant, stored)
+
+    # -- expiry --
+
+    def test_a_lifetime_is_keystones_too(self) -> None:
+        tenant = self.tenant()
+        status, text = self.request(
+            tenant, 'POST', 'jobs', self.document(VOLUME),
+            trust_lifetime=3600)
+        self.assertEqual(201, status, text)
+        [trust] = [trust for trust in self.keystone(
+            'GET', '/OS-TRUST/trusts')['trusts']
+            if trust['project_id'] == tenant.project_id]
+        self.assertIsNotNone(trust['expires_at'])
+
+
+if __name__ == '__main__':
+    unittest.main()
