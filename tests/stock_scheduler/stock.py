@@ -31,27 +31,15 @@ from tools.cloud import environments
 from tools.cloud import layout
 from tools.cloud import progress
 
-PINS = pathlib.Path(__file__).with_name('constraints.txt')
 
-
-class StockEnvironment(environments.Environment):
-    """Release 19.0.0 of Freezer, with its scheduler and its agent."""
-
-    @property
-    def constraints(self) -> pathlib.Path:
-        return PINS
-
-
-def environment() -> StockEnvironment:
+def environment() -> environments.Environment:
     """Return the environment, made if need be.
 
     :raises tools.cloud.errors.QuickstartError: pip failed
     """
     home = environments.default_home()
     home.mkdir(parents=True, exist_ok=True)
-    made = StockEnvironment(
-        'stock', home, ('freezer==19.0.0', 'python-freezerclient==6.5.0',
-                        'setuptools'))
+    made = environments.Environments(home).stock
     made.make(commands.Commands(), progress.Progress(None))
     return made
 

@@ -24,6 +24,7 @@ import collections.abc
 import contextlib
 import dataclasses
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -44,12 +45,18 @@ from tools.cloud import progress
 PLUGIN = 'freezer_tempest_plugin'
 EXCLUDE = pathlib.Path(__file__).with_name('exclude.txt')
 
-#: Files in which the plugin keeps its documents, on whichever machine.
+#: Where the plugin keeps documents and backups, on whichever machine.
 FIXED_FILES = (pathlib.Path('/tmp/test_action.json'),
-               pathlib.Path('/tmp/test_client.json'))
+               pathlib.Path('/tmp/test_client.json'),
+               pathlib.Path('/tmp/freezer_test'),
+               pathlib.Path('/tmp/freezer_central_test'),
+               pathlib.Path('/tmp/freezer_no_trust'))
 
 #: The plugin's tests put this folder in front of PATH.
 PREFERRED = pathlib.Path('/usr/local/bin')
+
+#: In the ids of tests that run schedulers of their own.
+_SCENARIO = '.freezer.scenario.'
 
 #: How stestr shows the end of a test.
 _ENDED = re.compile(r'\{\d+\} (\S+) \[.*\] \.\.\. (\w+)')
@@ -126,7 +133,7 @@ def select(ids: list[str], exclusions: list[Exclusion],
 class Workspace:
     """A folder with what tempest wants to find: configuration and results.
 
-    :param folder: an empty one
+    :param folder: to be made
     :param made: the cloud that is tested
     """
 
@@ -136,8 +143,14 @@ class Workspace:
 
     def write(self) -> None:
         """Write the configuration of tempest and of its test runner."""
-        for name in ('home', 'tmp', 'locks', 'scheduler'):
-            self.folder.joinpath(name).mkdir()
+        for name in ('home/.freezer', 'tmp', 'locks', 'scheduler', 'bin'):
+            self.folder.joinpath(name).mkdir(parents=True)
+        envs = self._made.environments
+        for env, name in ((envs.service, 'freezer-scheduler'),
+                          (envs.stock, 'freezer-agent')):
+            self.folder.joinpath('bin', name).symlink_to(env.script(name))
+        self.folder.joinpath('home/.freezer/scheduler.conf').write_text(
+            config.render(self._scheduler()))
         conf = self.folder / 'tempest.conf'
         conf.touch(mode=0o600)
         conf.write_text(config.render(self._tempest()))
@@ -151,6 +164,16 @@ class Workspace:
             f"[DEFAULT]\ntest_path={plugin / 'tests'}\n"
             f'top_dir={plugin.parent}\n'
             'group_regex=([^\\.]*\\.)*\n')
+
+    def _scheduler(self) -> config.Options:
+        # Tests start and stop a daemon: not the one of this machine.
+        return {'scheduler': {'pid_file': self.folder / 'scheduler.pid'}}
+
+    def stop(self) -> None:
+        """Stop the scheduler that tests may have left running."""
+        subprocess.run(
+            [str(self.folder / 'bin/freezer-scheduler'), 'stop'],
+            env=self._env, stdout=subprocess.DEVNULL, check=True)
 
     def _tempest(self) -> config.Options:
         admin = self._made.account('admin')
@@ -185,7 +208,9 @@ class Workspace:
     def _env(self) -> dict[str, str]:
         scripts = pathlib.Path(sys.executable).parent
         return commands.clean_environment(
-            PATH=f"{scripts}{os.pathsep}{os.environ['PATH']}",
+            PATH=os.pathsep.join((str(scripts), str(self.folder / 'bin'),
+                                  os.environ['PATH'])),
+            LOGDIR=str(self._made.layout.log),
             HOME=str(self.folder / 'home'),
             TMPDIR=str(self.folder / 'tmp'),
             PYTHONUNBUFFERED='1',
@@ -243,6 +268,33 @@ class Workspace:
         return ended
 
 
+class ScenarioWorkspace(Workspace):
+    """One for tests that run schedulers of their own.
+
+    The central one has to log in as the trustee of the API. The tests take
+    the administrator's account for it, so that is who it is here. Several
+    run at one time, so none keeps a pid file.
+    """
+
+    def _scheduler(self) -> config.Options:
+        return {}
+
+    def _tempest(self) -> config.Options:
+        accounts = self.folder / 'accounts.yaml'
+        accounts.touch(mode=0o600)
+        accounts.write_text(json.dumps([
+            {'username': account.user, 'password': account.password,
+             'project_name': account.project, 'domain_name': 'Default',
+             **more} for account, more in (
+                (self._made.account('project-1'), {'roles': ['member']}),
+                (self._made.account('service'),
+                 {'types': ['admin'], 'roles': ['service']}))]))
+        options = super()._tempest()
+        options['auth'] |= {'use_dynamic_credentials': False,
+                            'test_accounts_file': accounts}
+        return options
+
+
 @contextlib.contextmanager
 def fixed_files(tell: progress.Progress) -> collections.abc.Iterator[None]:
     """Have the files in /tmp for ourselves, and leave none of them.
@@ -263,7 +315,10 @@ def fixed_files(tell: progress.Progress) -> collections.abc.Iterator[None]:
 
 def _remove_fixed_files() -> None:
     for path in FIXED_FILES:
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def report(selection: Selection,
@@ -299,14 +354,19 @@ def test(patterns: list[str], tell: progress.Progress) -> bool:
     made = cloud.Cloud(folder / 'cloud', tell=tell)
     good = False
     try:
+        made.environments.stock.make(commands.Commands(), tell)
         made.up(cloud.Options.on_free_ports(projects=1, volumes=0))
         try:
-            workspace = Workspace(folder, made)
+            workspace = Workspace(folder / 'api', made)
+            scenarios = ScenarioWorkspace(folder / 'scenarios', made)
             workspace.write()
+            scenarios.write()
             selection = select(workspace.ids(), exclusions, patterns)
+            scenarios.ids()
             tell.say(f'{len(selection.chosen)} tests')
             with fixed_files(tell):
-                good = report(selection, workspace.run(selection.chosen))
+                good = report(selection, _run(
+                    selection.chosen, workspace, scenarios))
         finally:
             made.down(purge=True, keep_logs=not good)
     finally:
@@ -315,6 +375,20 @@ def test(patterns: list[str], tell: progress.Progress) -> bool:
         else:
             tell.say(f'the logs are in {made.layout.log}')
     return good
+
+
+def _run(ids: list[str], workspace: Workspace,
+         scenarios: ScenarioWorkspace) -> collections.Counter[str]:
+    """Run each test where it belongs."""
+    ended: collections.Counter[str] = collections.Counter()
+    for where, belongs in ((workspace, False), (scenarios, True)):
+        here = [name for name in ids if (_SCENARIO in name) == belongs]
+        if here:
+            try:
+                ended += where.run(here)
+            finally:
+                where.stop()
+    return ended
 
 
 def _interrupt(signum: int, frame: types.FrameType | None) -> None:

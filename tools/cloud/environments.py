@@ -236,6 +236,16 @@ class Environments:
             ('python-freezerclient', 'python-openstackclient',
              'python-cinderclient'))
 
+    @functools.cached_property
+    def stock(self) -> Environment:
+        """Release 19.0.0 of Freezer, with its scheduler and its agent.
+
+        No cloud needs it: it is for tests, who make it themselves.
+        """
+        return Environment(
+            'stock', self.home,
+            ('freezer==19.0.0', 'python-freezerclient==6.5.0', 'setuptools'))
+
     def make(self, run: commands.Commands,
              tell: progress.Progress) -> None:
         """Make what is missing of the three.
