@@ -83,7 +83,7 @@ def main() -> None:
         # A function, as the client wants it.
         return whole(environ, start_response)
 
-    answer = testing.TestClient(app).simulate_request(  # type: ignore
+    answer = testing.TestClient(app).simulate_request(
         wanted['method'], wanted['path'], json=wanted['body'],
         headers={'X-Auth-Token': wanted['token']})
     print(json.dumps([answer.status_code, answer.text]))
