@@ -19,11 +19,17 @@ signal.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
 import pathlib
 import stat
+import time
+
+# How often the lock is tried, and seconds between two tries.
+_TRIES = 10
+_MOMENT = 0.02
 
 
 class Unsafe(Exception):
@@ -64,12 +70,12 @@ class PidFile:
             descriptor = self._open(os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise Unsafe(f'{self._path}: {error.strerror}') from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = _read(descriptor)
+        if not _locked(descriptor):
+            pid = _holder(descriptor)
             os.close(descriptor)
-            raise Taken(pid) from None
+            raise Taken(pid)
+        # What a process left there that was killed is nobody's number now.
+        os.ftruncate(descriptor, 0)
         self._descriptor = descriptor
 
     def write(self) -> None:
@@ -103,7 +109,7 @@ class PidFile:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return _read(descriptor)
+            return _holder(descriptor)
         finally:
             os.close(descriptor)
         return None
@@ -126,6 +132,30 @@ class PidFile:
         return descriptor
 
 
-def _read(descriptor: int) -> int | None:
+def _locked(descriptor: int) -> bool:
+    """Take the lock; return whether that worked.
+
+    Who only asks whether one runs holds it for a moment, too.
+    """
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_MOMENT)
+        else:
+            return True
+    return False
+
+
+def _holder(descriptor: int) -> int | None:
+    """Return the process that the file names, if it has the file open."""
     text = os.pread(descriptor, 32, 0).strip()
-    return int(text) if text.isdigit() and int(text) > 1 else None
+    if not text.isdigit() or int(text) <= 1:
+        return None
+    ours = os.fstat(descriptor)
+    with contextlib.suppress(OSError):
+        for link in pathlib.Path('/proc', str(int(text)), 'fd').iterdir():
+            with contextlib.suppress(OSError):
+                if os.path.samestat(link.stat(), ours):
+                    return int(text)
+    return None

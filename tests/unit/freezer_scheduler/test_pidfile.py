@@ -17,6 +17,8 @@ from __future__ import annotations
 import os
 import pathlib
 import stat
+import subprocess
+import threading
 
 import fixtures
 import testtools
@@ -65,6 +67,49 @@ class TestPidFile(testtools.TestCase):
         self.path.chmod(0o600)
         self.assertIsNone(pidfile.PidFile(self.path).running())
         self.acquired()
+
+    def test_a_number_of_who_has_not_the_file_is_nobody_s(self):
+        """It was left there, and belongs to another process by now."""
+        other = subprocess.Popen(['sleep', '600'])
+        self.addCleanup(other.wait)
+        self.addCleanup(other.kill)
+        file = pidfile.PidFile(self.path)
+        file.acquire()
+        self.addCleanup(file.release)
+        self.path.write_text(f'{other.pid}\n')
+        self.assertIsNone(pidfile.PidFile(self.path).running())
+        taken = self.assertRaises(pidfile.Taken,
+                                  pidfile.PidFile(self.path).acquire)
+        self.assertIsNone(taken.pid)
+
+    def test_who_begins_leaves_no_stale_number(self):
+        self.path.parent.mkdir()
+        self.path.write_text('1234\n')
+        self.path.chmod(0o600)
+        file = pidfile.PidFile(self.path)
+        file.acquire()
+        self.addCleanup(file.release)
+        self.assertEqual('', self.path.read_text())
+
+    def test_who_asks_keeps_nobody_from_running(self):
+        done = threading.Event()
+
+        def ask():
+            while not done.is_set():
+                pidfile.PidFile(self.path).running()
+
+        askers = [threading.Thread(target=ask) for _ in range(2)]
+        for asker in askers:
+            asker.start()
+        try:
+            for _ in range(200):
+                file = pidfile.PidFile(self.path)
+                file.acquire()
+                file.release()
+        finally:
+            done.set()
+            for asker in askers:
+                asker.join()
 
     def test_what_others_could_have_written_is_refused(self):
         self.path.parent.mkdir()
