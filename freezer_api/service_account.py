@@ -65,6 +65,16 @@ class ServiceAccount:
         """Log in, or find the login still good."""
         self._own_session().get_token()
 
+    def has_role(self, name: str) -> bool | None:
+        """Return whether Keystone knows a role, None where it will not say.
+
+        Most do not let a service look.
+        """
+        answer = self._own_session().get(
+            f'{self.identity_url()}/roles', params={'name': name},
+            raise_exc=False)
+        return bool(answer.json()['roles']) if answer.ok else None
+
     def identity_url(self) -> str:
         """Return Keystone's v3 endpoint, as the catalogue has it."""
         url = self._own_session().get_endpoint(

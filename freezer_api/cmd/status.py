@@ -81,6 +81,25 @@ class Checks(upgradecheck.UpgradeCommands):
             return _failure(str(error))
         return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
+    def _roles(self) -> upgradecheck.Result:
+        """Keystone knows the roles that trusts delegate."""
+        names = self._conf.service_mode.trusts_delegated_roles
+        if not names:
+            return _failure('[service_mode] trusts_delegated_roles is empty, '
+                            'so no trust can be made')
+        account = service_account.ServiceAccount(
+            self._conf, self._conf.service_mode.auth_section)
+        try:
+            unknown = [name for name in names
+                       if account.has_role(name) is False]
+        except (ks_exceptions.ClientException, cfg.Error):
+            # The check before says what is wrong.
+            unknown = []
+        if unknown:
+            return _failure('[service_mode] trusts_delegated_roles: Keystone '
+                            'has no role ' + ', '.join(unknown))
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+
     def _policy(self) -> upgradecheck.Result:
         """The policy file is no JSON."""
         result: upgradecheck.Result = common_checks.check_policy_json(
@@ -90,6 +109,7 @@ class Checks(upgradecheck.UpgradeCommands):
     _upgrade_checks = (('Database schema', _database),
                        ('Keys for trusts', _keys),
                        ('Service account', _account),
+                       ('Delegated roles', _roles),
                        ('Policy file', _policy))
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:

@@ -247,7 +247,7 @@ class Job(Base):
     # The run that is going on; none other starts meanwhile.
     run_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     search_terms: orm.Mapped[str | None] = _search_terms()
-    # Why the job's trust does not work, NULL while it does, and since when.
+    # What is the matter with its trust, NULL for nothing, and since when.
     suspended: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
     suspended_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     # The run that the job is due for once more.
@@ -304,8 +304,7 @@ class Delegation(Base):
     live_key: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     # Epoch seconds: not NULL means to be deleted in Keystone, not before then.
     delete_after: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
-    # Epoch seconds: when Keystone ends it, and when its giver's next change
-    # makes another one; NULL for never.
+    # When Keystone ends it, and from when on its giver's changes renew it.
     expires_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     renew_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
 
@@ -356,9 +355,8 @@ class JobRun(Base):
     trigger: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
-    # What was the matter with the trust, if that is why it ended.
+    # What was the matter with the trust, and with which.
     cause: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
-    # The trust that it was handed out with, NULL for one of upstream's.
     delegation_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     actions: orm.Mapped[list[dict[str, Any]] | None] = orm.mapped_column(
         JSONText())

@@ -274,8 +274,7 @@ class CinderClient:
         if 400 <= status < 500 and status != 408:
             raise Refused(status, _text(answer))
         if status == 503:
-            # So does a Cinder whose Keystone will not validate the token of
-            # a trustor who lost a role; only another login shows that.
+            # The giver may have lost the role: another login shows that.
             self._identity.forget(self._trust_id)
         raise Unknown(f'Cinder answered {status}')
 
@@ -301,17 +300,14 @@ class CinderClient:
     def _login_failed(self, error: ks_exceptions.HttpError) -> CinderError:
         self._identity.forget(self._trust_id)
         cause = self._identity.judge(self._trust_id, error)
-        if cause is None:
-            # Keystone's text may hold the trust's id.
-            return NotSent(f'Keystone answered {error.http_status} to the '
-                           'login')
-        return TrustRefused(cause.advice)
+        # Keystone's text may hold the trust's id.
+        return (TrustRefused(cause.advice) if cause is not None else
+                NotSent(f'Keystone answered {error.http_status}'))
 
     def _trust_refused(self) -> TrustRefused:
         self._identity.forget(self._trust_id)
-        return TrustRefused(
-            'Cinder refuses the authority delegated with the job: its giver '
-            'may have lost a role, or Cinder\'s policy demands another one')
+        return TrustRefused('Cinder refuses the authority delegated with the '
+                            'job: its policy may demand another role')
 
 
 def _lost(error: ks_exceptions.ClientException) -> CinderError:

@@ -45,13 +45,18 @@ class StatusTests(unittest.TestCase):
         self.keystone.get(KEYSTONE, json={'version': {
             'id': 'v3.14', 'status': 'stable',
             'links': [{'rel': 'self', 'href': KEYSTONE}]}})
+        self.keystone.get(f'{KEYSTONE}/roles', status_code=403)
         self.login(201)
 
     def login(self, code: int) -> None:
         self.keystone.post(
             f'{KEYSTONE}/auth/tokens', status_code=code,
             headers={'X-Subject-Token': 't'}, json={'token': {
-                'methods': ['password'], 'user': {
+                'methods': ['password'], 'catalog': [{
+                    'type': 'identity', 'name': 'keystone', 'id': 'k',
+                    'endpoints': [{'interface': 'internal', 'id': 'e',
+                                   'url': KEYSTONE, 'region': 'r',
+                                   'region_id': 'r'}]}], 'user': {
                     'id': 'u', 'name': 'u', 'domain': {'id': 'd'}},
                 'expires_at': '2099-01-01T00:00:00Z',
                 'issued_at': '2026-01-01T00:00:00Z'}})
@@ -85,7 +90,7 @@ class StatusTests(unittest.TestCase):
     def test_all_is_well(self) -> None:
         code, text = self.check()
         self.assertEqual(0, code, text)
-        self.assertEqual(4, text.count('Result: Success'))
+        self.assertEqual(5, text.count('Result: Success'))
 
     def test_a_database_that_was_not_upgraded(self) -> None:
         code, text = self.check(url=f'{self.url}.new')
@@ -121,6 +126,14 @@ class StatusTests(unittest.TestCase):
         code, text = self.check()
         self.assertEqual(2, code)
         self.assertIn('[keystone_authtoken]', text)
+
+    def test_a_role_that_keystone_does_not_know(self) -> None:
+        for found, expected in (([], 2), ([{'id': 'r'}], 0)):
+            self.keystone.get(f'{KEYSTONE}/roles?name=member',
+                              json={'roles': found})
+            code, text = self.check()
+            self.assertEqual(expected, code, text)
+            self.assertEqual(not found, 'no role member' in text)
 
     def test_no_account(self) -> None:
         code, text = self.check(auth=False)
