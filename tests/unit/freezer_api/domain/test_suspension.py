@@ -26,9 +26,10 @@ from freezer_api.domain import suspension
 
 T0 = 1_800_000_000
 WINDOW = 3600
-SCHEDULES = ({}, {'schedule_interval': '10 minutes'},
-             {'schedule_interval': '1 days'}, {'schedule_interval': 'nothing'},
-             {'schedule_date': '2027-01-16T08:00:00'})
+SCHEDULES: tuple[dict[str, str], ...] = (
+    {}, {'schedule_interval': '10 minutes'},
+    {'schedule_interval': '1 days'}, {'schedule_interval': 'nothing'},
+    {'schedule_date': '2027-01-16T08:00:00'})
 CAUSES = st.sampled_from(list(causes.Cause))
 
 
