@@ -24,9 +24,6 @@ from freezer_scheduler.engines import base
 NATIVE = 'cindernative'
 AGENT = 'agent'
 
-# What Cinder does by itself. An ``exec`` has a mode, too, and heeds it not.
-_NATIVE_ACTIONS = ('backup', 'restore', 'admin')
-
 NO_TRUST = ('the job carries no delegated authority (trust); saving it '
             'again makes one')
 
@@ -51,10 +48,10 @@ def engine_of(engines: Mapping[str, base.Engine],
     refused = capabilities.unsupported(offered, freezer_action)
     if refused:
         return None, 'not supported by this scheduler: ' + ', '.join(refused)
+    # Whatever is no more than that needs no agent, and must not get one: in
+    # service mode an agent is for what an operator named.
+    native = not capabilities.unsupported(capabilities.CINDER_NATIVE,
+                                          freezer_action)
     mode = freezer_action.get('mode')
-    action = freezer_action.get('action') or capabilities.DEFAULT_ACTION
-    name = (NATIVE if mode == NATIVE
-            and (AGENT not in engines or action in _NATIVE_ACTIONS)
-            else AGENT)
-    return engines.get(name), f'mode {mode}: this scheduler has no engine ' \
-                              f'for it'
+    return (engines.get(NATIVE if native else AGENT),
+            f'mode {mode}: this scheduler has no engine for it')

@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import hypothesis
+from hypothesis import strategies as st
 import testtools
 
 from freezer_api.domain import capabilities
@@ -43,6 +45,28 @@ class TestChoice(testtools.TestCase):
     def test_a_command_has_a_mode_that_means_nothing(self):
         self.assertEqual('agent', self.chosen(mode='cindernative',
                                               action='exec'))
+
+    def test_no_spelling_of_cinder_native_work_gets_an_agent(self):
+        """Invariant 5: an operator has to name what an agent is to do."""
+        for action in ({'Mode': 'cindernative'}, {'MODE': 'cindernative'},
+                       {'mode': '', 'Mode': 'cindernative'},
+                       {'mode': 'cindernative', 'Action': 'backup'},
+                       {'mode': 'cindernative', 'action': ''},
+                       {'mode': 'cindernative', 'storage': 'local'}):
+            for offered in (capabilities.CINDER_NATIVE,
+                            capabilities.EVERYTHING):
+                self.assertEqual('native', self.chosen(offered=offered,
+                                                       **action))
+
+    @hypothesis.given(st.dictionaries(
+        st.sampled_from(['mode', 'Mode', 'action', 'ACTION', 'storage',
+                         'engine', 'cinder_vol_id', 'cindernative_vol_id',
+                         'restore-abs-path']),
+        st.sampled_from(['cindernative', 'fs', 'backup', 'admin', 'exec',
+                         'local', 'tar', VOLUME, '', None, False, 3])))
+    def test_within_the_default_capabilities_there_is_no_agent(self, action):
+        self.assertNotEqual('agent', self.chosen(
+            offered=capabilities.CINDER_NATIVE, **action))
 
     def test_nothing_outside_the_capabilities(self):
         for action in ({}, {'mode': 'fs'}, {'action': 'exec'},
