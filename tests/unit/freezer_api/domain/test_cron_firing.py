@@ -180,6 +180,7 @@ class TestClocks(testtools.TestCase):
         self.assertIsNone(schedule.next_firing(parsed, day, last or day))
 
     def test_what_is_no_zone(self) -> None:
+        value: Any
         for value in ('', None):
             self.assertIsInstance(schedule.parse(
                 {'schedule_timezone': value}), schedule.OneShot)
