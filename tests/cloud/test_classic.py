@@ -46,14 +46,14 @@ LEASE = 12
 
 
 class Scheduler:
-    """A scheduler of a project's user, in a directory of its own."""
+    """A scheduler in a directory of its own."""
 
     def __init__(self, made: cloud.Cloud, home: pathlib.Path,
-                 **options: Any) -> None:
+                 account_name: str = 'project-1', **options: Any) -> None:
         self.home = home
         self._script = made.environments.service.script('freezer-scheduler')
         home.mkdir()
-        account = credentials.variables(made.account('project-1'),
+        account = credentials.variables(made.account(account_name),
                                         made.settings.auth_url)
         self.environ = commands.clean_environment(
             HOME=str(home), **account,
@@ -274,6 +274,38 @@ class ClassicTests(unittest.TestCase):
         self.assertEqual(('success', None), (run['state'], run['reason']))
         [backup] = self.made.backups('project-1')
         self.assertEqual('available', backup['status'])
+
+    def test_an_agent_with_a_trust(self) -> None:
+        """What an operator of a central scheduler had to name."""
+        central = Scheduler(
+            self.made, self.directory / 'central', 'service',
+            service_mode=True, client_id='central-2')
+        central.start(
+            '--capabilities-supported-modes', 'fs',
+            '--capabilities-supported-storages', 'local',
+            '--capabilities-supported-engines', 'tar')
+        self.addCleanup(central.end)
+        waiting.eventually(lambda: 'central-2' in [
+            one['client']['client_id']
+            for one in self.api('GET', 'clients')['clients']])
+        self.assertIn('RISK', central.log.read_text())
+        source = self.directory / 'central-data'
+        source.mkdir()
+        (source / 'file').write_text('content')
+        action = self.fs('backup', 'trusted', path_to_backup=str(source))
+        good, bad = (self.api('POST', 'jobs', {
+            'client_id': 'central-2',
+            'job_actions': [{'freezer_action': {**action, **more}}]})[
+                'job_id'] for more in ({}, {'log_file': '/tmp/other'}))
+        run = self.ended(good)
+        self.assertEqual(('success', None), (run['state'], run['reason']))
+        run = self.ended(bad)
+        self.assertIn('log_file: not taken from jobs in service mode',
+                      run['reason'])
+        [trust] = {self.api('GET', f'jobs/{job_id}')['user_credentials'][
+            'trust_id'] for job_id in (good, bad)}
+        for log in self.directory.glob('**/*.log'):
+            self.assertNotIn(trust, log.read_text(errors='replace'), log)
 
     def test_job_files_without_the_api(self) -> None:
         jobs = self.directory / 'jobs'
