@@ -192,17 +192,21 @@ class Trusts:
         except ks_exceptions.NotFound:
             return
         except ks_exceptions.Unauthorized as error:
-            # Of a trust that is gone, and of a wrong password of ours.
-            self._check_account(error)
+            # Of a trust that is gone, of one in a project that is disabled,
+            # and of a wrong password of ours.
+            self._check_gone(trust_id, error)
         except ks_exceptions.ClientException as error:
             raise KeystoneAway('Keystone did not delete a trust') from error
 
-    def _check_account(self, cause: Exception) -> None:
+    def _check_gone(self, trust_id: str, cause: Exception) -> None:
         try:
-            self._account.check()
+            self._client(None).trusts.get(trust_id)
+        except ks_exceptions.NotFound:
+            return
         except ks_exceptions.ClientException:
-            raise KeystoneAway('The service account cannot log in to '
-                               'Keystone') from cause
+            raise KeystoneAway('The service account cannot look at a '
+                               'trust') from cause
+        raise KeystoneAway('The project of a trust is disabled') from cause
 
     def _client(self, auth: plugin.BaseAuthPlugin | None) -> Any:
         return ks_client.Client(

@@ -195,7 +195,7 @@ def _claim_again(session: orm.Session, holder: db_runs.Holder,
         return None
     run.fence += 1
     run.client_id = job.client_id
-    run.reason = run.cause = run.time_ended = None
+    run.reason = run.cause = run.time_ended = run.delegation_id = None
     _hand_out(holder, job, run, lease, now)
     return run
 

@@ -277,6 +277,19 @@ class DelegationTests(service_mode.ServiceModeCase):
                 self.request(tenant, later=700)
                 self.assert_each_job_has_its_trust(tenant, stored)
 
+    def test_a_disabled_project_keeps_no_trust_for_ever(self) -> None:
+        """Keystone answers as if the trust were gone, and it is not."""
+        tenant = self.tenant()
+        job_id = self.job(VOLUME, start=False, session=tenant.session)
+        self.request(tenant, 'DELETE', f'jobs/{job_id}',
+                     die='before the deletion')
+        self.enable('project', tenant.project_id, False)
+        self.request(tenant, later=700)
+        self.assertEqual(1, len(self.trusts(tenant)))
+        self.enable('project', tenant.project_id, True)
+        self.request(tenant, later=7000)
+        self.assertEqual({}, self.trusts(tenant))
+
     # -- expiry --
 
     def test_a_lifetime_is_keystones_too(self) -> None:
