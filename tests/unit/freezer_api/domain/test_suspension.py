@@ -57,6 +57,9 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
     @stateful.precondition(lambda self: self.due())
     @stateful.rule()
     def claim(self):
+        self.take()
+
+    def take(self):
         if self.job.retry_run_id is not None:
             run_id = self.job.retry_run_id
             if self.now - self.skipped[run_id] > WINDOW:
@@ -83,6 +86,19 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
     @stateful.precondition(lambda self: self.job.run_id is not None)
     @stateful.rule(cause=CAUSES, begun=st.booleans())
     def refuse(self, cause, begun):
+        self.end_refused(cause, begun)
+
+    @stateful.precondition(lambda self: self.job.run_id is None
+                           and self.job.next_run_at is not None)
+    @stateful.rule(cause=CAUSES)
+    def next_firing_is_refused(self, cause):
+        # What leads to most of the states, and would seldom come about.
+        self.now = max(self.now, self.job.next_run_at or 0)
+        self.take()
+        if self.job.run_id is not None:
+            self.end_refused(cause, begun=False)
+
+    def end_refused(self, cause, begun):
         firing = None
         assert self.job.run_id is not None and self.nominal is not None
         if not begun and not self.started:
@@ -181,6 +197,35 @@ class TestRetries(testtools.TestCase):
             suspension.Firing('r', now, WINDOW), now)
         self.assertIsNone(job.retry_run_id)
         self.assertEqual(now + 30, job.next_run_at)
+
+
+class TestStop(testtools.TestCase):
+
+    SCHEDULE = {'schedule_interval': '1 days'}
+
+    def refused(self, job: jobs.Runtime, now: int) -> jobs.Runtime:
+        return suspension.suspend(
+            self.SCHEDULE, job, causes.Cause.REFUSED,
+            suspension.Firing('r', now, WINDOW), now)
+
+    def running(self, now: int) -> jobs.Runtime:
+        return jobs.claim(self.SCHEDULE, jobs.create(
+            self.SCHEDULE, {}, T0, 0, claims=True), 'r', now)
+
+    def test_a_stop_ends_the_tries(self):
+        waiting = self.refused(self.running(T0), T0)
+        self.assertEqual('r', waiting.retry_run_id)
+        for event in ('stop', 'abort'):
+            job = events.apply(event, waiting, T0 + 1, True).runtime
+            self.assertEqual(('stop', None, None), (
+                job.status, job.next_run_at, job.retry_run_id))
+
+    def test_a_stop_of_the_refused_run_is_obeyed(self):
+        for event in ('stop', 'abort'):
+            job = self.refused(events.apply(
+                event, self.running(T0), T0, True).runtime, T0 + 1)
+            self.assertEqual(('completed', None, None), (
+                job.status, job.next_run_at, job.retry_run_id))
 
 
 class TestCauses(testtools.TestCase):
