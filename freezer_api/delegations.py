@@ -94,13 +94,17 @@ class Prepared:
         if live is not None and not self.sound(live):
             db_delegations.supersede(session, live)
             live = None
-        if live is None and self.made is not None:
+        if live is not None:
+            db_delegations.give(session, job, live, now)
+            return
+        if self.made is not None:
             live = db_delegations.fulfil(
                 session, self.made.intent_id, self.made.trust_id,
                 self.made.decrypt_method)
         if live is None:
             raise Vanished()
-        db_delegations.attach(session, job, live, now)
+        db_delegations.give(session, job, live, now)
+        db_delegations.give_spent(session, live, now)
 
 
 class Delegations:
@@ -135,6 +139,17 @@ class Delegations:
                 'no job for a central scheduler. Its operator has to set '
                 '[user_credentials] keys.')
 
+    def standing(self, caller: trusts.Caller, project_id: str) -> Prepared:
+        """Return the trust that a user's jobs share.
+
+        Whether there is one shows when it is attached.
+
+        :raises freezer_api.trusts.TrustRefused: see :meth:`prepared`
+        """
+        self._check(caller, project_id)
+        return Prepared(project_id, caller.user_id,
+                        ','.join(self._keystone.roles), None, self._sound)
+
     @contextlib.contextmanager
     def prepared(self, caller: trusts.Caller,
                  project_id: str) -> Iterator[Prepared]:
@@ -146,14 +161,13 @@ class Delegations:
             delegate, or no key is configured to keep a trust with
         :raises freezer_api.trusts.KeystoneAway: when Keystone cannot be asked
         """
-        self._check(caller, project_id)
-        roles = ','.join(self._keystone.roles)
+        standing = self.standing(caller, project_id)
+        roles = standing.roles
         with self._database.read() as session:
             live = db_delegations.find_live(
                 session, project_id, caller.user_id, roles)
         if live is not None and self._sound(live):
-            yield Prepared(project_id, caller.user_id, roles, None,
-                           self._sound)
+            yield standing
             return
         life = self._life()
         intent = self._database.write(lambda session: db_delegations.intend(
@@ -161,9 +175,8 @@ class Delegations:
             self._clock() + _INTENT, life))
         trust_id = self._make(caller, project_id, intent.id, life)
         try:
-            yield Prepared(project_id, caller.user_id, roles,
-                           _Made(intent.id, *self._box.encrypt(trust_id)),
-                           self._sound)
+            yield dataclasses.replace(standing, made=_Made(
+                intent.id, *self._box.encrypt(trust_id)))
         finally:
             self._settle(intent.id, trust_id)
 

@@ -108,33 +108,13 @@ def supersede(session: orm.Session, delegation: models.Delegation) -> None:
     session.flush()
 
 
-def attach(session: orm.Session, job: models.Job,
-           delegation: models.Delegation, now: int) -> None:
-    """Let a job run with a trust, which the transaction holds locked.
-
-    So does what runs with an older trust of the same user that is spent.
-    """
-    _give(session, job, delegation, now)
-    spent = sa.select(models.Delegation.id).where(
-        models.Delegation.project_id == delegation.project_id,
-        models.Delegation.trustor_user_id == delegation.trustor_user_id,
-        models.Delegation.live_key.is_(None),
-        models.Delegation.trust_id != '')
-    for other in session.scalars(
-            sa.select(models.Job).where(models.Job.id.in_(
-                sa.select(models.UserCredential.job_id).where(
-                    rows.live(models.UserCredential),
-                    models.UserCredential.delegation_id.in_(spent))))
-            .order_by(models.Job.id).with_for_update()
-            .execution_options(populate_existing=True)).all():
-        _give(session, other, delegation, now)
-
-
-def _give(session: orm.Session, job: models.Job,
-          delegation: models.Delegation, now: int) -> None:
+def give(session: orm.Session, job: models.Job,
+         delegation: models.Delegation, now: int) -> None:
+    """Let a job run with a trust, which the transaction holds locked."""
     credential = of_jobs(session, [job.id]).get(job.id)
     if credential is None or credential.delegation_id != delegation.id:
-        release(session, job, now)
+        if credential is not None:
+            release(session, job, now)
         session.add(models.UserCredential(
             id=rows.new_id(), job_id=job.id, trust_id=delegation.trust_id,
             decrypt_method=delegation.decrypt_method,
@@ -144,13 +124,51 @@ def _give(session: orm.Session, job: models.Job,
     session.flush()
 
 
-def is_spent(session: orm.Session, credential: models.UserCredential,
-             now: int) -> bool:
-    """Whether a job's trust is to be replaced when its giver can do so."""
-    if credential.delegation_id is None:
-        return False
-    delegation = session.get_one(models.Delegation, credential.delegation_id)
-    return delegation.live_key is None or to_renew(delegation, now)
+def give_spent(session: orm.Session, delegation: models.Delegation,
+               now: int) -> None:
+    """Give a new trust to what has an older one of its giver's that is spent.
+    """
+    spent = sa.select(models.Delegation.id).where(
+        models.Delegation.project_id == delegation.project_id,
+        models.Delegation.trustor_user_id == delegation.trustor_user_id,
+        models.Delegation.live_key.is_(None),
+        models.Delegation.trust_id != '')
+    for job in session.scalars(
+            sa.select(models.Job).where(models.Job.id.in_(
+                sa.select(models.UserCredential.job_id).where(
+                    rows.live(models.UserCredential),
+                    models.UserCredential.delegation_id.in_(spent))))
+            .order_by(models.Job.id).with_for_update()
+            .execution_options(populate_existing=True)).all():
+        give(session, job, delegation, now)
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """Whose trust a job has.
+
+    ``spent``: it is to be replaced when its giver can do so.
+    """
+
+    trustor_user_id: str
+    spent: bool
+
+
+def given(session: orm.Session, job: models.Job, now: int) -> Given | None:
+    """Return whose trust a job has, None for none."""
+    found = session.execute(
+        sa.select(models.UserCredential, models.Delegation)
+        .outerjoin(models.Delegation, models.Delegation.id
+                   == models.UserCredential.delegation_id)
+        .where(rows.live(models.UserCredential),
+               models.UserCredential.job_id == job.id)).first()
+    if found is None:
+        return None
+    credential: models.UserCredential = found[0]
+    delegation: models.Delegation | None = found[1]
+    return Given(credential.trustor_user_id, causes.is_spent(
+        job.suspended) or (delegation is not None and (
+            delegation.live_key is None or to_renew(delegation, now))))
 
 
 def to_renew(delegation: models.Delegation, now: int) -> bool:

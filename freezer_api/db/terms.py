@@ -107,6 +107,7 @@ class _Changed:
     """What a transaction has changed, of which jobs' terms are made."""
 
     def __init__(self) -> None:
+        self._new: dict[str, models.Job] = {}
         self._jobs: set[str] = set()
         self._actions: set[str] = set()
 
@@ -118,9 +119,10 @@ class _Changed:
             match row:
                 case models.JobAction():
                     self._jobs.add(row.job_id)
+                case models.Job() if row in session.new:
+                    self._new[row.id] = row
                 case models.Job():
-                    if (row in session.new or sa.inspect(
-                            row).attrs.schedule.history.has_changes()):
+                    if sa.inspect(row).attrs.schedule.history.has_changes():
                         self._jobs.add(row.id)
                 case (models.Client() | models.Action() | models.Session()
                       | models.Backup()):
@@ -141,14 +143,19 @@ class _Changed:
                 sa.select(models.JobAction.job_id).where(
                     models.JobAction.action_id.in_(ids))
                 .with_for_update(read=True)))
-        for ids in _chunks(self._jobs):
-            found = session.scalars(
+        # Nobody else can see a new job, so that it needs no lock.
+        self._write(session, list(self._new.values()))
+        for ids in _chunks(self._jobs - self._new.keys()):
+            self._write(session, session.scalars(
                 sa.select(models.Job).where(
                     models.Job.id.in_(ids), rows.live(models.Job))
-                .order_by(models.Job.id).with_for_update()).all()
-            for job, terms in zip(found, made(session, found, anew=True),
-                                  strict=True):
-                job.search_terms = terms
+                .order_by(models.Job.id).with_for_update()).all())
+
+    def _write(self, session: orm.Session,
+               jobs: Sequence[models.Job]) -> None:
+        for job, terms in zip(jobs, made(session, jobs, anew=True),
+                              strict=True):
+            job.search_terms = terms
 
 
 def _set_defaults(row: models.Base) -> None:

@@ -19,7 +19,7 @@ from unittest import mock
 
 import sqlalchemy as sa
 
-from freezer_api.db import jobs as db_jobs
+from freezer_api.db import delegations as db_delegations
 from freezer_api.db import models
 from tests.functional import base
 
@@ -217,12 +217,13 @@ class DelegationTests(base.ApiTestCase):
         self.call(base.MEMBER, 'POST', 'jobs', {
             'client_id': 'central', 'job_actions': [
                 {'action_id': 'unknown'}]}, 422)
-        with mock.patch.object(db_jobs, 'set_runtime', autospec=True,
+        self.assertEqual(0, self.trusts.made, 'for a job that is refused')
+        with mock.patch.object(db_delegations, 'give', autospec=True,
                                side_effect=RuntimeError('power cut')):
             self.call(base.MEMBER, 'POST', 'jobs', {
                 'client_id': 'central',
                 'job_actions': [{'freezer_action': base.BACKUP}]}, 500)
-        self.assertGreater(self.trusts.made, 0)
+        self.assertEqual(1, self.trusts.made)
         self.assertEqual({}, self.trusts.live)
         self.assertEqual([], self.call(
             base.MEMBER, 'GET', 'jobs', status=200)['jobs'])
@@ -304,7 +305,7 @@ class DelegationTests(base.ApiTestCase):
         died = RuntimeError('kill -9')
         with mock.patch.object(self.services.delegations, '_settle',
                                autospec=True), mock.patch.object(
-                db_jobs, 'set_runtime', autospec=True, side_effect=died):
+                db_delegations, 'give', autospec=True, side_effect=died):
             self.call(base.MEMBER, 'POST', 'jobs', {
                 'client_id': 'central',
                 'job_actions': [{'freezer_action': base.BACKUP}]}, 500)

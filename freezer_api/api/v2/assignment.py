@@ -29,7 +29,6 @@ from freezer_api.db import delegations
 from freezer_api.db import models
 from freezer_api import delegations as trust_keeper
 from freezer_api.domain import capabilities
-from freezer_api.domain import causes
 
 Result = TypeVar('Result')
 
@@ -42,7 +41,15 @@ def client_of(session: orm.Session, project_id: str,
 
     :raises freezer_api.api.errors.ApiError: 422 when there is none
     """
-    client = clients.find_visible(session, project_id, client_id)
+    return known(clients.find_visible(session, project_id, client_id),
+                 client_id)
+
+
+def known(client: models.Client | None, client_id: str) -> models.Client:
+    """Return a client that was looked for.
+
+    :raises freezer_api.api.errors.ApiError: 422 when there is none
+    """
     if client is None:
         raise errors.unprocessable(
             f'Client not found with ID {client_id}', 'client_not_found')
@@ -78,24 +85,8 @@ def must_delegate(conf: cfg.ConfigOpts, session: orm.Session,
     """
     if not wants_trust(conf, client):
         return False
-    credential = delegations.of_jobs(session, [job.id]).get(job.id)
-    return (credential is None or credential.trustor_user_id != user_id
-            or _is_spent(session, job, credential, now))
-
-
-def is_owed(conf: cfg.ConfigOpts, session: orm.Session, job: models.Job,
-            client: models.Client, user_id: str, now: int) -> bool:
-    """Whether a user has given a job a trust that is spent by now."""
-    credential = delegations.of_jobs(session, [job.id]).get(job.id)
-    return (credential is not None and credential.trustor_user_id == user_id
-            and wants_trust(conf, client)
-            and _is_spent(session, job, credential, now))
-
-
-def _is_spent(session: orm.Session, job: models.Job,
-              credential: models.UserCredential, now: int) -> bool:
-    return (causes.is_spent(job.suspended)
-            or delegations.is_spent(session, credential, now))
+    given = delegations.given(session, job, now)
+    return (given is None or given.trustor_user_id != user_id or given.spent)
 
 
 def again(work: Callable[[], Result]) -> Result:

@@ -58,6 +58,9 @@ class JobChange:
         self._caller = caller
         self._project_id = project_id
         self._now = made.clock()
+        self._trust: trust_keeper.Prepared | None = None
+        # Whether a trust may have lost its last job.
+        self._released = False
 
     def create(self, sent: Mapping[str, Any],
                job_id: str | None) -> models.Job:
@@ -71,7 +74,7 @@ class JobChange:
             self._fill(session, job, sent, client)
             return job
 
-        return self._run(work, sent['client_id'], None)
+        return self._run(work)
 
     def replace(self, job_id: str, sent: Mapping[str, Any]) -> models.Job:
         """Put a checked document in the place of a job, or add it."""
@@ -87,24 +90,16 @@ class JobChange:
             self._fill(session, job, sent, client)
             return job
 
-        return self._run(work, sent['client_id'], job_id)
+        return self._run(work)
 
     def update(self, job_id: str, sent: Mapping[str, Any]) -> models.Job:
         """Change what a checked document names, and nothing else."""
-        with self._database.read() as session:
-            job = self._find(session, job_id)
-            client_id = sent.get('client_id') or job.client_id
-            delegates = not _withdraws(sent) and (
-                self._says_what(session, job,
-                                self._settled(session, job, sent))
-                or self._owes(session, job))
-
         def work(session: orm.Session) -> models.Job:
             job = self._find(session, job_id, lock=True)
             self._update(session, job, self._settled(session, job, sent))
             return job
 
-        return self._run(work, client_id if delegates else None, job_id)
+        return self._run(work)
 
     def _settled(self, session: orm.Session, job: models.Job,
                  sent: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -128,11 +123,6 @@ class JobChange:
                     f'Session not register with ID {session_id}')
             return {'job_schedule': row.schedule or {}}
 
-        with self._database.read() as session:
-            job = self._find(session, job_id)
-            client_id = job.client_id
-            says_what = self._says_what(session, job, schedule(session))
-
         def work(session: orm.Session) -> models.Job:
             job = self._find(session, job_id, lock=True)
             row = sessions.find(
@@ -143,7 +133,7 @@ class JobChange:
                 schemas.check_stored_size('jobs', row.job)
             return job
 
-        return self._run(work, client_id if says_what else None, job_id)
+        return self._run(work)
 
     def _find(self, session: orm.Session, job_id: str,
               lock: bool = False) -> models.Job:
@@ -152,22 +142,22 @@ class JobChange:
             raise errors.not_found(f'Job not registered with ID {job_id}')
         return job
 
-    def _run(self, work: Callable[[orm.Session], models.Job],
-             client_id: str | None, job_id: str | None) -> models.Job:
-        """Do the work in a transaction, with a trust ready if it needs one.
+    def _run(self, work: Callable[[orm.Session], models.Job]) -> models.Job:
+        """Do the work in a transaction, with a trust if it needs one.
 
-        :param client_id: whom the job is given to, None when what is done
-            and by whom stays as it is
+        A user's trust is mostly there already. Where it is not, that shows
+        in the transaction, which is begun again when one has been made.
         """
 
         def attempt() -> models.Job:
-            with contextlib.ExitStack() as stack:
-                self._trust: trust_keeper.Prepared | None = None
-                if client_id is not None and self._needs_trust(
-                        client_id, job_id):
-                    self._trust = stack.enter_context(
-                        self._delegations.prepared(
-                            self._caller.trust_caller, self._project_id))
+            self._trust = None
+            with contextlib.suppress(trust_keeper.Vanished):
+                return self._database.write(work)
+            with self._delegations.prepared(
+                    self._caller.trust_caller, self._project_id
+                    ) as self._trust:
+                # What it takes the place of may be of no use any more.
+                self._released = True
                 return self._database.write(work)
 
         try:
@@ -179,29 +169,22 @@ class JobChange:
         except schedules.ScheduleError as error:
             raise errors.bad_request(
                 str(error), 'invalid_document') from None
-        if job_id is not None:
+        if self._released:
             self._delegations.delete_retired(self._project_id)
         return job
 
-    def _needs_trust(self, client_id: str, job_id: str | None) -> bool:
-        with self._database.read() as session:
-            client = assignment.client_of(
-                session, self._project_id, client_id)
-            job = job_id and jobs.find(session, self._project_id, job_id)
-            if not job:
-                return assignment.wants_trust(self._conf, client)
-            return assignment.must_delegate(
-                self._conf, session, job, client, self._caller.user_id,
-                self._now)
-
     def _owes(self, session: orm.Session, job: models.Job) -> bool:
         """Whether a job of the caller's needs another trust of his."""
+        given = delegations.given(session, job, self._now)
+        if (given is None or not given.spent
+                or given.trustor_user_id != self._caller.user_id):
+            return False
         client = clients.find_visible(
             session, self._project_id, job.client_id)
-        return (client is not None and assignment.is_owed(
-            self._conf, session, job, client, self._caller.user_id,
-            self._now) and self._delegations.may_delegate(
-                self._caller.trust_caller, self._project_id))
+        return (client is not None
+                and assignment.wants_trust(self._conf, client)
+                and self._delegations.may_delegate(
+                    self._caller.trust_caller, self._project_id))
 
     def _says_what(self, session: orm.Session, job: models.Job,
                    sent: Mapping[str, Any]) -> bool:
@@ -242,17 +225,13 @@ class JobChange:
         else:
             self._reschedule(job, user, runtime, client, moved)
         self._check(session, job, client, sent['job_actions'])
-        self._delegate(session, job, client)
+        self._delegate(session, job, client, new)
 
     def _update(self, session: orm.Session, job: models.Job,
                 sent: Mapping[str, Any]) -> None:
-        client_id = sent.get('client_id') or job.client_id
-        moved = client_id != job.client_id
-        client = assignment.client_of(session, self._project_id, client_id)
         says_what = self._says_what(session, job, sent)
-        owes = self._trust is not None and self._owes(session, job)
-        job.client_id = client_id
-        runs.leave_behind(session, job, self._now)
+        withdraws = sent.get('user_credentials') == {}
+        owes = not (says_what or withdraws) and self._owes(session, job)
         same_session = sent.get('session_id', job.session_id) == (
             job.session_id)
         for name, default in _PLAIN.items():
@@ -261,13 +240,22 @@ class JobChange:
                     and sent[name] < (job.session_tag or 0)):
                 setattr(job, name,
                         default if sent[name] is None else sent[name])
+        moved = (sent.get('client_id') or job.client_id) != job.client_id
+        if moved:
+            job.client_id = sent['client_id']
+        runs.leave_behind(session, job, self._now)
+        if not (says_what or withdraws or owes or 'job_schedule' in sent):
+            return
+        client = assignment.client_of(
+            session, self._project_id, job.client_id)
         if 'job_schedule' in sent or moved:
             user, runtime = domain.split_schedule(
                 sent.get('job_schedule', jobs.schedule(job)))
             self._reschedule(job, user, runtime, client, moved)
         if says_what:
             self._check(session, job, client, sent.get('job_actions'))
-        if _withdraws(sent) and assignment.wants_trust(self._conf, client):
+        if withdraws and assignment.wants_trust(self._conf, client):
+            self._released = True
             delegations.release(session, job, self._now)
             jobs.set_runtime(job, suspension.withdraw(
                 jobs.schedule(job), jobs.runtime(job), self._now))
@@ -305,18 +293,18 @@ class JobChange:
         assignment.check(client, wanted)
 
     def _delegate(self, session: orm.Session, job: models.Job,
-                  client: models.Client) -> None:
+                  client: models.Client, new: bool = False) -> None:
         """See to it that a job has a trust of the caller's, if it needs one.
         """
-        if assignment.must_delegate(self._conf, session, job, client,
-                                    self._caller.user_id, self._now):
-            assignment.delegate(session, job, self._trust, self._now)
-        elif not assignment.wants_trust(self._conf, client):
+        wanted = assignment.wants_trust(self._conf, client)
+        self._released |= not new
+        if wanted and (new or assignment.must_delegate(
+                self._conf, session, job, client, self._caller.user_id,
+                self._now)):
+            trust = self._trust or self._delegations.standing(
+                self._caller.trust_caller, self._project_id)
+            trust.attach(session, job, self._now)
+        elif not (wanted or new):
             delegations.release(session, job, self._now)
             jobs.set_runtime(job, suspension.resume(
                 jobs.runtime(job), self._now))
-
-
-def _withdraws(sent: Mapping[str, Any]) -> bool:
-    """Whether a document takes back the delegation of a job."""
-    return sent.get('user_credentials') == {}

@@ -47,50 +47,37 @@ class JobEvent(services.Resource):
         event = next(iter(sent))
         if event not in events.EVENTS:
             raise errors.bad_request('Bad Action Method')
-        starter = self._starter(req, project_id, job_id
-                                ) if event == 'start' else None
         resp.status = falcon.HTTP_202
-        resp.media = {'result': assignment.again(
-            lambda: self._post(project_id, job_id, event, starter))}
-        if starter is not None:
-            self._delegations.delete_retired(project_id)
-
-    def _starter(self, req: falcon.Request, project_id: str,
-                 job_id: str) -> trusts.Caller | None:
-        """Return who takes over a job whose trust does not work, if so."""
-        caller = self._caller(req).trust_caller
-        with self._database.read() as session:
-            job = jobs.find(session, project_id, job_id)
-            wanted = job is not None and self._takes_over(
-                session, job, caller.user_id)
-        if wanted and self._delegations.may_delegate(caller, project_id):
-            return caller
-        return None
-
-    def _takes_over(self, session: orm.Session, job: models.Job,
-                    user_id: str) -> bool:
-        if (job.suspended is None or job.run_id is not None
-                or causes.lasting(job.suspended)):
-            return False
-        client = clients.find_visible(session, job.project_id or '',
-                                      job.client_id)
-        return client is not None and assignment.must_delegate(
-            self._conf, session, job, client, user_id, self._now())
+        resp.media = {'result': assignment.again(lambda: self._post(
+            project_id, job_id, event, self._caller(req).trust_caller))}
 
     def _post(self, project_id: str, job_id: str, event: str,
-              starter: trusts.Caller | None) -> str:
+              caller: trusts.Caller) -> str:
         """Apply an event and return what is to be said of it."""
         now = self._now()
-        with contextlib.ExitStack() as stack:
-            trust = None
-            if starter is not None:
-                trust = stack.enter_context(
-                    self._delegations.prepared(starter, project_id))
+        with contextlib.suppress(trust_keeper.Vanished):
             return self._database.write(lambda session: self._apply(
-                session, project_id, job_id, event, starter, trust, now))
+                session, project_id, job_id, event, caller, None, now))
+        # A user's trust is mostly there already, but here it was not.
+        with self._delegations.prepared(caller, project_id) as trust:
+            result = self._database.write(lambda session: self._apply(
+                session, project_id, job_id, event, caller, trust, now))
+        self._delegations.delete_retired(project_id)
+        return result
+
+    def _takes_over(self, session: orm.Session, job: models.Job,
+                    client: models.Client, caller: trusts.Caller,
+                    now: int) -> bool:
+        """Whether who starts a job whose trust does not work gives his."""
+        return (job.suspended is not None and job.run_id is None
+                and not causes.lasting(job.suspended)
+                and assignment.must_delegate(self._conf, session, job, client,
+                                             caller.user_id, now)
+                and self._delegations.may_delegate(
+                    caller, job.project_id or ''))
 
     def _apply(self, session: orm.Session, project_id: str, job_id: str,
-               event: str, starter: trusts.Caller | None,
+               event: str, caller: trusts.Caller,
                trust: trust_keeper.Prepared | None, now: int) -> str:
         job = jobs.find(session, project_id, job_id, lock=True)
         if job is None:
@@ -99,12 +86,13 @@ class JobEvent(services.Resource):
         client = clients.find_visible(session, project_id, job.client_id)
         if event == 'start':
             # Whatever became of client and actions, a job can be stopped.
+            client = assignment.known(client, job.client_id)
             assignment.check(
-                assignment.client_of(session, project_id, job.client_id),
-                actions.of_jobs(session, [job_id]).get(job_id, []))
-        if (starter is not None
-                and self._takes_over(session, job, starter.user_id)):
-            assignment.delegate(session, job, trust, now)
+                client, actions.of_jobs(session, [job_id]).get(job_id, []))
+            if self._takes_over(session, job, client, caller, now):
+                trust = trust or self._delegations.standing(
+                    caller, project_id)
+                trust.attach(session, job, now)
         effect = events.apply(
             event, jobs.runtime(job), now,
             client is None or bool(client.claims))
