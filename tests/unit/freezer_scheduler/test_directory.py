@@ -22,6 +22,7 @@ import testtools
 
 from freezer_scheduler import directory
 from freezer_scheduler import documents
+from freezer_scheduler import job
 from freezer_scheduler import runs
 from tests.unit.freezer_scheduler import fakes
 
@@ -52,6 +53,11 @@ class TestDirectory(testtools.TestCase):
             found.append(held.run.job_id)
             self.end(held)
         return found
+
+    def taken(self) -> runs.HeldRun:
+        held = self.runs.take(wait=False)
+        assert held is not None
+        return held
 
     def end(self, held, state=RunState.SUCCESS):
         self.source.report(held.run.run_id, 1, documents.Report(
@@ -97,10 +103,9 @@ class TestDirectory(testtools.TestCase):
         self.source.begin()
         self.clock.sleep(2)
         self.source.tick()
-        run = self.runs.take(wait=False).run
-        self.assertEqual(
-            ['action-1', 'mine'],
-            [one['action_id'] for one in run.job['job_actions']])
+        run = self.taken().run
+        self.assertEqual(['action-1', 'mine'], [
+            one.action_id for one in job.read_actions(run.job)])
         self.assertEqual((1, None, 32),
                          (run.fence, run.trust_id, len(run.job_id)))
         self.assertEqual(float('inf'), self.runs.lease_left(
@@ -126,7 +131,7 @@ class TestDirectory(testtools.TestCase):
         source.begin()
         self.clock.sleep(2)
         source.tick()
-        self.assertEqual('a', self.runs.take(wait=False).run.job_id)
+        self.assertEqual('a', self.taken().run.job_id)
 
     def test_one_bad_file_hurts_no_other(self):
         for number, text in enumerate((
