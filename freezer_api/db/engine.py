@@ -53,9 +53,12 @@ def _begin_immediate(engine: sa.Engine) -> None:
 
 
 def _write_ahead(engine: sa.Engine) -> None:
-    """Let readers on SQLite go on while somebody writes."""
+    """Let readers on SQLite go on while somebody writes.
 
-    @sa.event.listens_for(engine, 'connect')
+    The file remembers it, so that one connection says it for all.
+    """
+
+    @sa.event.listens_for(engine, 'connect', once=True)
     def connect(connection: Any, record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute('PRAGMA journal_mode = WAL')
