@@ -29,9 +29,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 import unittest
+from unittest import mock
 
 from tools.cloud import cloud
+from tools.cloud import daemons
 from tools.cloud import environments
 from tools.cloud import errors
 from tools.cloud import ports
@@ -339,6 +342,34 @@ class DemonstrationTest(unittest.TestCase):
         told = re.search(r'logs included, is in (.*)$', text, re.MULTILINE)
         assert told is not None, text
         self.assert_nothing_runs(pathlib.Path(told.group(1)))
+
+
+class DaemonTest(unittest.TestCase):
+
+    def test_a_signal_leaves_no_process_unknown(self) -> None:
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        state = pathlib.Path(holder.name)
+        for name in ('run', 'log'):
+            (state / name).mkdir()
+        daemon = daemons.Daemon('sleeper', state, ['sleep', '60'],
+                                dict(os.environ))
+        self.addCleanup(daemon.kill)
+        real = subprocess.Popen
+
+        def disturbed(*args: Any, **kwargs: Any) -> Any:
+            child = real(*args, **kwargs)
+            signal.raise_signal(signal.SIGTERM)
+            return child
+
+        def interrupt(signum: int, frame: object) -> None:
+            raise InterruptedError(signum)
+
+        before = signal.signal(signal.SIGTERM, interrupt)
+        self.addCleanup(signal.signal, signal.SIGTERM, before)
+        with mock.patch.object(subprocess, 'Popen', disturbed):
+            self.assertRaises(InterruptedError, daemon.start)
+        self.assertTrue(daemon.running)
 
 
 class FailureTest(unittest.TestCase):

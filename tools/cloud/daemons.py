@@ -94,12 +94,12 @@ class Daemon:
 
     def start(self) -> None:
         """Start it in a session of its own, out of a terminal's reach."""
-        with self.output.open('ab') as output:
+        with self.output.open('ab') as output, _undisturbed():
             child = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=output, env=dict(self.env) | {_MARK: self._mark},
                 start_new_session=True, cwd=self.state)
-        self.pid_file.write_text(f'{child.pid}\n')
+            self.pid_file.write_text(f'{child.pid}\n')
         # Its end is taken note of, lest it stay a zombie of ours.
         threading.Thread(target=child.wait, daemon=True).start()
 
@@ -127,6 +127,31 @@ class Daemon:
             _send(pid, signal.SIGKILL)
         while self.running:
             time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> collections.abc.Iterator[None]:
+    """Put off what handlers of signals do.
+
+    One that raises between the start of a child and the writing of its pid
+    would leave a process that nobody knows of.
+    """
+    caught: list[signal.Signals] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in (
+            signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if callable(signal.getsignal(number))}
+    for number in handlers:
+        signal.signal(number, lambda signum, frame: caught.append(
+            signal.Signals(signum)))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in caught:
+            signal.raise_signal(number)
 
 
 def _send(pid: int, *signals: signal.Signals) -> None:
