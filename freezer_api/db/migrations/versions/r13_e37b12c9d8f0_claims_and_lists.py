@@ -30,5 +30,3 @@ def upgrade() -> None:
     for table in ('actions', 'backups', 'jobs'):
         ddl.create_index(f'ix_{table}_project_id', table,
                          ['project_id', 'created_at', 'id'])
-    ddl.create_index('ix_jobs_client_id_created_at', 'jobs',
-                     ['client_id', 'created_at', 'id'])

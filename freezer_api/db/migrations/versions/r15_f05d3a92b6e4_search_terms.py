@@ -36,3 +36,6 @@ def upgrade() -> None:
             'search_terms', sa.Text().with_variant(
                 mysql.MEDIUMTEXT(charset='ascii', collation='ascii_bin'),
                 'mysql', 'mariadb')))
+    # A stock scheduler lists the jobs of its client, page by page.
+    ddl.create_index('ix_jobs_client_id_created_at', 'jobs',
+                     ['client_id', 'created_at', 'id'])
