@@ -101,5 +101,5 @@ class Failures(cinder_restores.Restores):
         session = self.made.session('project-2')
         self.assertEqual('fail', self.result(job_id, session))
         [run] = self.runs(job_id, session)
-        self.assertIn('may have lost the role', run['reason'])
+        self.assertIn('its giver has lost a role', run['reason'])
         self.assertEqual([], self.backups(volume, 'project-2'))

@@ -111,8 +111,8 @@ class Restores(service_mode.FaultyCinderCase):
         [made] = self.backups(volume)
         self.write(volume, 'second')
         self.backed_up(volume)
-        job_id = self.restore_job(
-            volume, restore_from_date=made['created_at'].split('.')[0] + '.9')
+        end = made['created_at'].split('.')[0] + '.999999'
+        job_id = self.restore_job(volume, restore_from_date=end)
         self.assertEqual('success', self.result(job_id))
         self.assertEqual(first, self.step(job_id)['cinder_backup_id'])
         self.assertEqual(data, self.file(volume).read_bytes())

@@ -42,7 +42,7 @@ from freezer_api import trusts
 POINTS: dict[str, tuple[Any, str, str]] = {
     'before the trust is made': (trusts.Trusts, 'create', 'before'),
     'before the answer is known': (trusts.Trusts, 'create', 'after'),
-    'before the job is stored': (db_delegations, 'attach', 'after'),
+    'before the job is stored': (db_delegations, 'give', 'after'),
     'after the job is stored': (
         delegations.Delegations, '_settle', 'before'),
     'before the deletion': (
