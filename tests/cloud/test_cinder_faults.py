@@ -63,6 +63,24 @@ class FaultyCinderTests(cinder_failures.Failures):
                 self.assertTrue(rule.met.is_set())
                 self.assert_one_good_backup(volume, job_id)
 
+    def test_kill_while_the_request_is_out_ends_in_one(self) -> None:
+        """Invariant 1: the answer is lost with the one who waited for it."""
+        for fault in (faulty_proxy.HELD, faulty_proxy.Fault(linger=60)):
+            with self.subTest(fault=fault):
+                self.kill_while_out(fault)
+
+    def kill_while_out(self, fault: faulty_proxy.Fault) -> None:
+        volume = self.volume()
+        rule = self.proxy.fail('POST', '/backups', volume, fault)
+        job_id = self.job(volume)
+        self.assertTrue(rule.met.wait(waiting.PATIENCE))
+        self.scheduler.kill()
+        rule.let_go.set()
+        waiting.eventually(lambda: rule.statuses == [202])
+        self.made.up()
+        self.assertEqual('success', self.result(job_id))
+        self.assert_one_good_backup(volume, job_id)
+
     def test_one_backup_where_cinder_is_asked_through_faults(self) -> None:
         """The listings and looks fail too, each in its way."""
         volume = self.volume()

@@ -50,34 +50,6 @@ class ServiceModeTests(service_mode.ServiceModeCase):
         self.assertEqual('success', self.result(job_id))
         self.assert_one_good_backup(volume, job_id)
 
-    def test_kill_while_the_request_to_cinder_is_out_ends_in_one(
-            self) -> None:
-        """Invariant 1: the answer is lost with the one who waited for it."""
-        volume = self.volume()
-        with self.frozen('cinder'):
-            job_id = self.job(volume)
-            waiting.eventually(lambda: [
-                step for run in self.runs(job_id) for step in run['actions']
-                if step['state'] == 'submitting'])
-            waiting.eventually(
-                lambda: waiting.unread(self.made.settings.cinder_port))
-            self.scheduler.kill()
-        self.made.up()
-        self.assertEqual('success', self.result(job_id))
-        self.assert_one_good_backup(volume, job_id)
-
-    def test_a_lost_answer_ends_in_one_backup(self) -> None:
-        """Invariant 1: Cinder takes longer than the scheduler waits."""
-        volume = self.volume()
-        with self.frozen('cinder'):
-            job_id = self.job(volume)
-            waiting.eventually(lambda: [
-                step for run in self.runs(job_id) for step in run['actions']
-                if step['state'] == 'submitting'])
-            waiting.eventually(lambda: self.said('looking for it', volume))
-        self.assertEqual('success', self.result(job_id))
-        self.assert_one_good_backup(volume, job_id)
-
     def test_a_stopped_scheduler_hands_back_what_it_holds(self) -> None:
         volume = self.volume()
         job_id = self.job(volume)
