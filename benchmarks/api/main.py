@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
 import dataclasses
@@ -87,9 +89,11 @@ class Bench:
         self._tell = tell
         self._cloud = cloud.Cloud(home / 'cloud', home=envs.home)
 
-    def run(self, plans: Sequence[Plan]) -> report.Report:
+    def run(self, plans: Sequence[Plan],
+            keep: Callable[[report.Report], None]) -> report.Report:
         """Measure all there is in the plans.
 
+        :param keep: is given what there is so far after each stage
         :raises tools.cloud.errors.QuickstartError: something does not start
         :raises benchmarks.api.load.Refused: an API answered with an error
         """
@@ -105,13 +109,17 @@ class Bench:
                 self._cloud.processes[name].stop()
             people = world.People.of(self._cloud)
             for plan in plans:
-                stages += self._plan(plan, people)
+                for stage in self._plan(plan, people):
+                    stages.append(stage)
+                    # It takes long, and may be cut off.
+                    keep(report.Report(_machine(), stages,
+                                       self._tell.seconds))
         finally:
             self._cloud.down(purge=True, keep_logs=True)
         return report.Report(_machine(), stages, self._tell.seconds)
 
-    def _plan(self, plan: Plan, people: world.People) -> list[report.Stage]:
-        stages = []
+    def _plan(self, plan: Plan,
+              people: world.People) -> Iterator[report.Stage]:
         with contextlib.ExitStack() as stack:
             asked = [self._world(plan, name, people, stack)
                      for name in self._names]
@@ -119,8 +127,7 @@ class Bench:
                 if jobs in plan.own_sizes:
                     asked = [one for one in asked
                              if one.side.name == report.OURS]
-                stages.append(self._stage(plan, jobs, asked))
-        return stages
+                yield self._stage(plan, jobs, asked)
 
     def _world(self, plan: Plan, name: str, people: world.People,
                stack: contextlib.ExitStack) -> world.World:
@@ -260,19 +267,22 @@ def main(given: Sequence[str] | None = None) -> int:
              else (report.OURS, report.UPSTREAM))
     home = (arguments.state or pathlib.Path(tempfile.mkdtemp(
         prefix='freezer-bench-'))).resolve()
+
+    def keep(found: report.Report) -> None:
+        if arguments.output:
+            arguments.output.with_suffix('.json').write_text(
+                json.dumps(dataclasses.asdict(found), indent=1) + '\n')
+            arguments.output.with_suffix('.txt').write_text(
+                report.render(found) + '\n')
+
     try:
         found = Bench(home, environments.Environments(arguments.home), names,
                       effort, arguments.mysql, progress.Progress()
-                      ).run(_plans(arguments))
+                      ).run(_plans(arguments), keep)
     except (errors.QuickstartError, load.Refused, OSError) as error:
         print(f'benchmarks/api/run: {error}\nlogs are in {home}')
         return 1
     if arguments.state is None:
         shutil.rmtree(home)
-    text = report.render(found)
-    if arguments.output:
-        arguments.output.with_suffix('.json').write_text(
-            json.dumps(dataclasses.asdict(found), indent=1) + '\n')
-        arguments.output.with_suffix('.txt').write_text(text + '\n')
-    print(text)
+    print(report.render(found))
     return 0

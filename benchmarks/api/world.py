@@ -111,7 +111,7 @@ class World:
         self.people = people
         self.jobs = 0
         self._templates: list[str] = []
-        #: Ids of central jobs in the project of the first member.
+        #: Ids of central jobs in the project of the first member, all copies.
         self.job_ids: list[str] = []
 
     @property
@@ -142,7 +142,7 @@ class World:
                 'POST', 'jobs', job_document(CENTRAL)))
             self._templates.append(answer.document['job_id'])
         self.jobs = len(self._templates)
-        self.job_ids = self._templates[:1]
+        self.job_ids = []
 
     def grow(self, jobs: int) -> None:
         """Copy jobs until there are so many."""
@@ -157,7 +157,8 @@ class World:
         That is ids, times, and what the one shows and the other does not.
         """
         found = []
-        for job_id in self.job_ids[:20]:
+        # The last ones: others may have been worked on.
+        for job_id in self.job_ids[-20:]:
             job = self.send(self.member.request(
                 'GET', f'jobs/{job_id}')).document
             assert job.pop('job_id') == job_id
