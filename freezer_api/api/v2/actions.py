@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import falcon
@@ -25,11 +24,11 @@ from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.api.v2 import assignment
+from freezer_api.api.v2 import authority
 from freezer_api.db import actions
 from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import search
-from freezer_api import delegations as trust_keeper
 from freezer_api import schemas
 from freezer_api.schemas import actions as schema
 
@@ -141,18 +140,10 @@ class Action(services.Resource):
         caller's.
         """
         now = self._now()
+        trust = authority.Authority(
+            self._delegations, caller.trust_caller, project_id)
 
-        def attempt() -> bool:
-            with contextlib.ExitStack() as stack:
-                trust = None
-                if self._needs_trust(caller, project_id, action_id):
-                    trust = stack.enter_context(self._delegations.prepared(
-                        caller.trust_caller, project_id))
-                self._database.write(lambda session: write(session, trust))
-                return trust is not None
-
-        def write(session: orm.Session,
-                  trust: trust_keeper.Prepared | None) -> None:
+        def write(session: orm.Session) -> None:
             action = change(session)
             session.flush()
             for job in actions.jobs_with(session, action, lock=True):
@@ -162,20 +153,6 @@ class Action(services.Resource):
                 if assignment.must_delegate(
                         self._conf, session, job, client, caller.user_id,
                         now):
-                    assignment.delegate(session, job, trust, now)
+                    trust.give(session, job, now)
 
-        if assignment.again(attempt):
-            self._delegations.delete_retired(project_id)
-
-    def _needs_trust(self, caller: context.Caller, project_id: str,
-                     action_id: str) -> bool:
-        with self._database.read() as session:
-            action = actions.find(session, project_id, action_id)
-            if action is None:
-                return False
-            return any(
-                assignment.must_delegate(
-                    self._conf, session, job,
-                    assignment.client_of(session, project_id, job.client_id),
-                    caller.user_id, self._now())
-                for job in actions.jobs_with(session, action))
+        trust.run(lambda: self._database.write(write))

@@ -14,10 +14,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Sequence
-import contextlib
-from typing import TypeVar
 
 from oslo_config import cfg
 from sqlalchemy import orm
@@ -27,12 +24,7 @@ from freezer_api.db import actions
 from freezer_api.db import clients
 from freezer_api.db import delegations
 from freezer_api.db import models
-from freezer_api import delegations as trust_keeper
 from freezer_api.domain import capabilities
-
-Result = TypeVar('Result')
-
-_ATTEMPTS = 3
 
 
 def client_of(session: orm.Session, project_id: str,
@@ -87,33 +79,3 @@ def must_delegate(conf: cfg.ConfigOpts, session: orm.Session,
         return False
     given = delegations.given(session, job, now)
     return (given is None or given.trustor_user_id != user_id or given.spent)
-
-
-def again(work: Callable[[], Result]) -> Result:
-    """Do what gives jobs a trust, once more where the trust vanished.
-
-    :raises freezer_api.api.errors.ApiError: 409 when it does each time
-    """
-    for _ in range(_ATTEMPTS):
-        with contextlib.suppress(trust_keeper.Vanished):
-            return work()
-    raise concurrent_change()
-
-
-def concurrent_change() -> errors.ApiError:
-    return errors.ApiError(
-        '409 Conflict', 'Conflict',
-        'The job was changed by somebody else meanwhile. Try again.',
-        'concurrent_change')
-
-
-def delegate(session: orm.Session, job: models.Job,
-             trust: trust_keeper.Prepared | None, now: int) -> None:
-    """Let a job run with a trust that was made ready before.
-
-    :raises freezer_api.api.errors.ApiError: 409 when none was, since the job
-        did not need one a moment ago
-    """
-    if trust is None:
-        raise concurrent_change()
-    trust.attach(session, job, now)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
-import contextlib
 from typing import Any
 
 from sqlalchemy import orm
@@ -29,6 +28,7 @@ from freezer_api.api import context
 from freezer_api.api import errors
 from freezer_api.api import services
 from freezer_api.api.v2 import assignment
+from freezer_api.api.v2 import authority
 from freezer_api.db import actions
 from freezer_api.db import clients
 from freezer_api.db import delegations
@@ -36,7 +36,6 @@ from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import runs
 from freezer_api.db import sessions
-from freezer_api import delegations as trust_keeper
 from freezer_api.domain import jobs as domain
 from freezer_api.domain import schedule as schedules
 from freezer_api.domain import stock
@@ -54,13 +53,11 @@ class JobChange:
                  project_id: str) -> None:
         self._conf = made.conf
         self._database = made.database
-        self._delegations = made.delegations
         self._caller = caller
         self._project_id = project_id
         self._now = made.clock()
-        self._trust: trust_keeper.Prepared | None = None
-        # Whether a trust may have lost its last job.
-        self._released = False
+        self._trust = authority.Authority(
+            made.delegations, caller.trust_caller, project_id)
 
     def create(self, sent: Mapping[str, Any],
                job_id: str | None) -> models.Job:
@@ -143,25 +140,9 @@ class JobChange:
         return job
 
     def _run(self, work: Callable[[orm.Session], models.Job]) -> models.Job:
-        """Do the work in a transaction, with a trust if it needs one.
-
-        A user's trust is mostly there already. Where it is not, that shows
-        in the transaction, which is begun again when one has been made.
-        """
-
-        def attempt() -> models.Job:
-            self._trust = None
-            with contextlib.suppress(trust_keeper.Vanished):
-                return self._database.write(work)
-            with self._delegations.prepared(
-                    self._caller.trust_caller, self._project_id
-                    ) as self._trust:
-                # What it takes the place of may be of no use any more.
-                self._released = True
-                return self._database.write(work)
-
+        """Do the work in a transaction, with a trust if it needs one."""
         try:
-            job = assignment.again(attempt)
+            return self._trust.run(lambda: self._database.write(work))
         except jobs.Taken as error:
             raise errors.conflict(str(error)) from None
         except actions.Refused as error:
@@ -169,9 +150,6 @@ class JobChange:
         except schedules.ScheduleError as error:
             raise errors.bad_request(
                 str(error), 'invalid_document') from None
-        if self._released:
-            self._delegations.delete_retired(self._project_id)
-        return job
 
     def _owes(self, session: orm.Session, job: models.Job) -> bool:
         """Whether a job of the caller's needs another trust of his."""
@@ -183,8 +161,7 @@ class JobChange:
             session, self._project_id, job.client_id)
         return (client is not None
                 and assignment.wants_trust(self._conf, client)
-                and self._delegations.may_delegate(
-                    self._caller.trust_caller, self._project_id))
+                and self._trust.may_delegate())
 
     def _says_what(self, session: orm.Session, job: models.Job,
                    sent: Mapping[str, Any]) -> bool:
@@ -255,7 +232,7 @@ class JobChange:
         if says_what:
             self._check(session, job, client, sent.get('job_actions'))
         if withdraws and assignment.wants_trust(self._conf, client):
-            self._released = True
+            self._trust.retires = True
             delegations.release(session, job, self._now)
             jobs.set_runtime(job, suspension.withdraw(
                 jobs.schedule(job), jobs.runtime(job), self._now))
@@ -297,14 +274,12 @@ class JobChange:
         """See to it that a job has a trust of the caller's, if it needs one.
         """
         wanted = assignment.wants_trust(self._conf, client)
-        self._released |= not new
         if wanted and (new or assignment.must_delegate(
                 self._conf, session, job, client, self._caller.user_id,
                 self._now)):
-            trust = self._trust or self._delegations.standing(
-                self._caller.trust_caller, self._project_id)
-            trust.attach(session, job, self._now)
+            self._trust.give(session, job, self._now, new)
         elif not (wanted or new):
+            self._trust.retires = True
             delegations.release(session, job, self._now)
             jobs.set_runtime(job, suspension.resume(
                 jobs.runtime(job), self._now))

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 
 import falcon
@@ -24,15 +23,14 @@ from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.api.v2 import assignment
+from freezer_api.api.v2 import authority
 from freezer_api.db import actions
 from freezer_api.db import clients
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import runs
-from freezer_api import delegations as trust_keeper
 from freezer_api.domain import causes
 from freezer_api.domain import events
-from freezer_api import trusts
 
 
 class JobEvent(services.Resource):
@@ -47,38 +45,31 @@ class JobEvent(services.Resource):
         event = next(iter(sent))
         if event not in events.EVENTS:
             raise errors.bad_request('Bad Action Method')
-        resp.status = falcon.HTTP_202
-        resp.media = {'result': assignment.again(lambda: self._post(
-            project_id, job_id, event, self._caller(req).trust_caller))}
-
-    def _post(self, project_id: str, job_id: str, event: str,
-              caller: trusts.Caller) -> str:
-        """Apply an event and return what is to be said of it."""
         now = self._now()
-        with contextlib.suppress(trust_keeper.Vanished):
-            return self._database.write(lambda session: self._apply(
-                session, project_id, job_id, event, caller, None, now))
-        # A user's trust is mostly there already, but here it was not.
-        with self._delegations.prepared(caller, project_id) as trust:
-            result = self._database.write(lambda session: self._apply(
-                session, project_id, job_id, event, caller, trust, now))
-        self._delegations.delete_retired(project_id)
-        return result
+        trust = authority.Authority(
+            self._delegations, self._caller(req).trust_caller, project_id)
+
+        def work(session: orm.Session) -> str:
+            return self._apply(
+                session, project_id, job_id, event, self._caller(req).user_id,
+                trust, now)
+
+        resp.status = falcon.HTTP_202
+        resp.media = {
+            'result': trust.run(lambda: self._database.write(work))}
 
     def _takes_over(self, session: orm.Session, job: models.Job,
-                    client: models.Client, caller: trusts.Caller,
+                    client: models.Client, user_id: str,
                     now: int) -> bool:
         """Whether who starts a job whose trust does not work gives his."""
         return (job.suspended is not None and job.run_id is None
                 and not causes.lasting(job.suspended)
                 and assignment.must_delegate(self._conf, session, job, client,
-                                             caller.user_id, now)
-                and self._delegations.may_delegate(
-                    caller, job.project_id or ''))
+                                             user_id, now))
 
     def _apply(self, session: orm.Session, project_id: str, job_id: str,
-               event: str, caller: trusts.Caller,
-               trust: trust_keeper.Prepared | None, now: int) -> str:
+               event: str, user_id: str, trust: authority.Authority,
+               now: int) -> str:
         job = jobs.find(session, project_id, job_id, lock=True)
         if job is None:
             raise errors.not_found(f'Job not registered with ID {job_id}')
@@ -89,10 +80,9 @@ class JobEvent(services.Resource):
             client = assignment.known(client, job.client_id)
             assignment.check(
                 client, actions.of_jobs(session, [job_id]).get(job_id, []))
-            if self._takes_over(session, job, client, caller, now):
-                trust = trust or self._delegations.standing(
-                    caller, project_id)
-                trust.attach(session, job, now)
+            if (self._takes_over(session, job, client, user_id, now)
+                    and trust.may_delegate()):
+                trust.give(session, job, now)
         effect = events.apply(
             event, jobs.runtime(job), now,
             client is None or bool(client.claims))
