@@ -22,6 +22,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from freezer_api.domain import search
+from tests.functional import plain_search
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False),
@@ -30,17 +31,6 @@ SCALARS = st.one_of(
 VALUES = st.recursive(SCALARS, lambda below: st.one_of(
     st.lists(below, max_size=3),
     st.dictionaries(st.text(max_size=2), below, max_size=3)), max_leaves=6)
-
-
-def same(left: Any, right: Any) -> bool:
-    if type(left) is not type(right):
-        return False
-    if isinstance(left, dict):
-        return left.keys() == right.keys() and all(
-            same(left[key], right[key]) for key in left)
-    if isinstance(left, list):
-        return len(left) == len(right) and all(map(same, left, right))
-    return bool(left == right)
 
 
 class TermsTests(unittest.TestCase):
@@ -52,7 +42,7 @@ class TermsTests(unittest.TestCase):
         self.assertTrue(terms.isascii())
         self.assertEqual(stored is not None, search.term(key, None) in terms)
         if asked is not None:
-            self.assertEqual(same(stored, asked),
+            self.assertEqual(plain_search.same(stored, asked),
                              search.term(key, asked) in terms)
 
     def test_the_topmost_key_counts_and_the_last_beside_it(self) -> None:
