@@ -22,13 +22,13 @@ import secrets
 from freezer_scheduler import api as freezer_api
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import directory
-from freezer_scheduler.engines import agent as agent_engine
-from freezer_scheduler.engines import agent_environment
-from freezer_scheduler.engines import agent_files
+from freezer_scheduler.engines.agent import engine as agent_engine
+from freezer_scheduler.engines.agent import environment as agent_environment
+from freezer_scheduler.engines.agent import files as agent_files
 from freezer_scheduler.engines import choice
-from freezer_scheduler.engines import cinder
-from freezer_scheduler.engines import cinder_client
-from freezer_scheduler.engines import cinder_step
+from freezer_scheduler.engines.cinder import client as cinder_client
+from freezer_scheduler.engines.cinder import engine as cinder
+from freezer_scheduler.engines.cinder import step as cinder_step
 from freezer_scheduler import execution
 from freezer_scheduler import identity as scheduler_identity
 from freezer_scheduler import runs

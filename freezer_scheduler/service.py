@@ -25,7 +25,7 @@ from oslo_log import log as logging
 from freezer_scheduler import api as freezer_api
 from freezer_scheduler import assembly
 from freezer_scheduler import clock as scheduler_clock
-from freezer_scheduler.engines import agent_files
+from freezer_scheduler.engines.agent import files as agent_files
 from freezer_scheduler import notify
 from freezer_scheduler import registration
 from freezer_scheduler import runs

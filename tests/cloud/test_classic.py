@@ -31,8 +31,8 @@ import unittest
 import hypothesis
 from hypothesis import strategies as st
 
-from freezer_scheduler.engines import agent_action
-from freezer_scheduler.engines import agent_keys
+from freezer_scheduler.engines.agent import action as agent_action
+from freezer_scheduler.engines.agent import keys as agent_keys
 from tests.cloud import waiting
 from tests.stock_scheduler import stock
 from tools.cloud import cloud

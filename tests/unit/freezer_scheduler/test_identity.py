@@ -29,7 +29,7 @@ import testtools
 import urllib3
 
 from freezer_api.domain import causes
-from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler import identity
 from tests.unit.freezer_scheduler import fakes
 

@@ -30,7 +30,7 @@ from cryptography import x509
 import fixtures
 import testtools
 
-from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler import identity
 from tests.unit.freezer_scheduler import fakes
 

@@ -21,8 +21,8 @@ import hypothesis
 from hypothesis import strategies as st
 import testtools
 
-from freezer_scheduler.engines import cinder_action
-from freezer_scheduler.engines import retention
+from freezer_scheduler.engines.cinder import action as cinder_action
+from freezer_scheduler.engines.cinder import retention
 from tests.unit.freezer_scheduler import fakes
 
 KEYS = ('action', 'mode', 'cindernative_vol_id', 'cindernative_backup_id',

@@ -25,7 +25,7 @@ import subprocess
 import sys
 import weakref
 
-from freezer_scheduler.engines import agent_guard
+from freezer_scheduler.engines.agent import guard as agent_guard
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,10 +31,10 @@ from oslo_log import log as logging
 
 from freezer_scheduler import documents
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines import cinder_action
-from freezer_scheduler.engines import cinder_client
-from freezer_scheduler.engines import cinder_selection
-from freezer_scheduler.engines import cinder_step
+from freezer_scheduler.engines.cinder import action as cinder_action
+from freezer_scheduler.engines.cinder import client as cinder_client
+from freezer_scheduler.engines.cinder import selection as cinder_selection
+from freezer_scheduler.engines.cinder import step as cinder_step
 from freezer_scheduler import outcome
 
 LOG = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from freezer_scheduler.engines import cinder_backup
-from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines.cinder import backup as cinder_backup
+from freezer_scheduler.engines.cinder import client as cinder_client
 
 
 def full_is_due(newest_first: Iterable[cinder_client.CinderBackup],

@@ -25,8 +25,8 @@ import hypothesis
 from hypothesis import strategies as st
 import testtools
 
-from freezer_scheduler.engines import cinder_client
-from freezer_scheduler.engines import retention
+from freezer_scheduler.engines.cinder import client as cinder_client
+from freezer_scheduler.engines.cinder import retention
 
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 STATUSES = ('available', 'error', 'creating', 'deleting', 'restoring',

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hypothesis
 from hypothesis import strategies as st
 
-from freezer_scheduler.engines import cinder_action
+from freezer_scheduler.engines.cinder import action as cinder_action
 from tests.unit.freezer_scheduler.engines import cases
 from tests.unit.freezer_scheduler import fakes
 

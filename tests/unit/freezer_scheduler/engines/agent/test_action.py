@@ -21,8 +21,8 @@ import hypothesis
 from hypothesis import strategies as st
 import testtools
 
-from freezer_scheduler.engines import agent_action
-from freezer_scheduler.engines import agent_keys
+from freezer_scheduler.engines.agent import action as agent_action
+from freezer_scheduler.engines.agent import keys as agent_keys
 
 Kind = agent_keys.Kind
 PROJECT = 'a' * 32

@@ -22,8 +22,8 @@ import hashlib
 import json
 import uuid
 
-from freezer_scheduler.engines import cinder_action
-from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines.cinder import action as cinder_action
+from freezer_scheduler.engines.cinder import client as cinder_client
 
 KEY = 'cindernative_volumes'
 

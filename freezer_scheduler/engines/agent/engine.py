@@ -32,10 +32,10 @@ from oslo_log import log as logging
 
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import documents
-from freezer_scheduler.engines import agent_action
-from freezer_scheduler.engines import agent_files
-from freezer_scheduler.engines import agent_process
-from freezer_scheduler.engines import agent_report
+from freezer_scheduler.engines.agent import action as agent_action
+from freezer_scheduler.engines.agent import files as agent_files
+from freezer_scheduler.engines.agent import process as agent_process
+from freezer_scheduler.engines.agent import report as agent_report
 from freezer_scheduler.engines import base
 
 LOG = logging.getLogger(__name__)

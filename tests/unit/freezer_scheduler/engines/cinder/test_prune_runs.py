@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from freezer_scheduler import documents
 from freezer_scheduler import outcome
-from tests.unit.freezer_scheduler.engines import test_cinder_volumes as volumes
+from tests.unit.freezer_scheduler.engines.cinder import test_volumes as volumes
 from tests.unit.freezer_scheduler import fakes
 
 _State = documents.StepState

@@ -24,7 +24,7 @@ import datetime
 import re
 import string
 
-from freezer_scheduler.engines import retention
+from freezer_scheduler.engines.cinder import retention
 
 DEFAULT_CONTAINER = 'freezer_backups'
 DEFAULT_ROTATION = 1

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies
 
 from freezer_scheduler import documents
-from freezer_scheduler.engines import cinder_duplicates
+from freezer_scheduler.engines.cinder import duplicates as cinder_duplicates
 from tests.unit.freezer_scheduler.engines import cases
 from tests.unit.freezer_scheduler import fakes
 

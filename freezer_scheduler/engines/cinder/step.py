@@ -23,9 +23,9 @@ import typing
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import documents
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines import cinder_action
-from freezer_scheduler.engines import cinder_client
-from freezer_scheduler.engines import cinder_requests
+from freezer_scheduler.engines.cinder import action as cinder_action
+from freezer_scheduler.engines.cinder import client as cinder_client
+from freezer_scheduler.engines.cinder import requests as cinder_requests
 from freezer_scheduler import version
 
 _FIRST_WAIT = 0.5

@@ -35,9 +35,9 @@ import testtools
 
 from freezer_scheduler.conf import service_auth
 from freezer_scheduler import documents
-from freezer_scheduler.engines import agent
-from freezer_scheduler.engines import agent_environment
-from freezer_scheduler.engines import agent_files
+from freezer_scheduler.engines.agent import engine as agent
+from freezer_scheduler.engines.agent import environment as agent_environment
+from freezer_scheduler.engines.agent import files as agent_files
 from freezer_scheduler.engines import base
 from tests.unit.freezer_scheduler import fakes
 
@@ -489,7 +489,8 @@ class TestASchedulerThatIsKilled(Case):
 
     SCHEDULER = '''
         import pathlib, sys, time
-        from freezer_scheduler.engines import agent_files, agent_process
+        from freezer_scheduler.engines.agent import files as agent_files
+        from freezer_scheduler.engines.agent import process as agent_process
         files = agent_files.AgentFiles(pathlib.Path(sys.argv[1]))
         files.open()
         file = files.add('action.conf', 'secret')

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 import dataclasses
 import datetime
 
-from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines.cinder import client as cinder_client
 
 OWNER = 'freezer'
 

@@ -31,9 +31,9 @@ import testtools
 
 from freezer_api.domain import capabilities
 from freezer_scheduler import documents
-from freezer_scheduler.engines import cinder
-from freezer_scheduler.engines import cinder_client
-from freezer_scheduler.engines import cinder_step
+from freezer_scheduler.engines.cinder import client as cinder_client
+from freezer_scheduler.engines.cinder import engine as cinder
+from freezer_scheduler.engines.cinder import step as cinder_step
 from freezer_scheduler import execution
 from freezer_scheduler import identity
 from freezer_scheduler import runs

@@ -22,9 +22,9 @@ from __future__ import annotations
 from oslo_log import log as logging
 
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines import cinder_backup
-from freezer_scheduler.engines import cinder_client
-from freezer_scheduler.engines import cinder_duplicates
+from freezer_scheduler.engines.cinder import backup as cinder_backup
+from freezer_scheduler.engines.cinder import client as cinder_client
+from freezer_scheduler.engines.cinder import duplicates as cinder_duplicates
 
 LOG = logging.getLogger(__name__)
 

@@ -28,8 +28,8 @@ import datetime
 
 from oslo_log import log as logging
 
-from freezer_scheduler.engines import cinder_backup
-from freezer_scheduler.engines import cinder_client
+from freezer_scheduler.engines.cinder import backup as cinder_backup
+from freezer_scheduler.engines.cinder import client as cinder_client
 
 LOG = logging.getLogger(__name__)
 

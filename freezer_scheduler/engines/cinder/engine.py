@@ -16,17 +16,17 @@ from __future__ import annotations
 
 from freezer_scheduler import documents
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines import cinder_action
-from freezer_scheduler.engines import cinder_backup
-from freezer_scheduler.engines import cinder_follow
-from freezer_scheduler.engines import cinder_forsaken
-from freezer_scheduler.engines import cinder_new_volume
-from freezer_scheduler.engines import cinder_prune
-from freezer_scheduler.engines import cinder_restore
-from freezer_scheduler.engines import cinder_selection
-from freezer_scheduler.engines import cinder_step
-from freezer_scheduler.engines import cinder_submit
-from freezer_scheduler.engines import cinder_volumes
+from freezer_scheduler.engines.cinder import action as cinder_action
+from freezer_scheduler.engines.cinder import backup as cinder_backup
+from freezer_scheduler.engines.cinder import follow as cinder_follow
+from freezer_scheduler.engines.cinder import forsaken as cinder_forsaken
+from freezer_scheduler.engines.cinder import new_volume as cinder_new_volume
+from freezer_scheduler.engines.cinder import prune as cinder_prune
+from freezer_scheduler.engines.cinder import restore as cinder_restore
+from freezer_scheduler.engines.cinder import selection as cinder_selection
+from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import submit as cinder_submit
+from freezer_scheduler.engines.cinder import volumes as cinder_volumes
 
 _State = documents.StepState
 _Phase = cinder_backup.Phase

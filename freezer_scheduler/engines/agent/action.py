@@ -25,7 +25,7 @@ import configparser
 import dataclasses
 
 from freezer_api.domain import capabilities
-from freezer_scheduler.engines import agent_keys
+from freezer_scheduler.engines.agent import keys as agent_keys
 
 _Kind = agent_keys.Kind
 
