@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -34,6 +35,14 @@ from freezer_api.domain import runs
 from freezer_api.domain import suspension
 
 _CHUNK = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Claimed:
+    """What became of due jobs: runs, and how many that came too late."""
+
+    runs: Sequence[tuple[models.Job, models.JobRun]] = ()
+    missed: int = 0
 
 
 def renew(session: orm.Session, holder: db_runs.Holder,
@@ -80,6 +89,26 @@ def _given_to(holder: db_runs.Holder) -> sa.ColumnElement[bool]:
     return exact.same_text(models.Job.client_id, holder.client_id)
 
 
+def _waiting(holder: db_runs.Holder, now: int) -> sa.ColumnElement[bool]:
+    """The condition of a job that is due and not in anybody's hands."""
+    waiting = sa.and_(
+        rows.live(models.Job), _given_to(holder),
+        models.Job.next_run_at <= now, models.Job.run_id.is_(None))
+    if holder.project_id is None:
+        return waiting
+    return sa.and_(waiting, models.Job.project_id == holder.project_id)
+
+
+def due_since(session: orm.Session, holder: db_runs.Holder,
+              now: int) -> int | None:
+    """Return since when the longest waiting job has been due, if one is."""
+    # The index of the claims begins with it: one entry is read, and those
+    # of jobs whose last run outlasts their next firing.
+    return session.scalar(
+        sa.select(models.Job.next_run_at).where(_waiting(holder, now))
+        .order_by(models.Job.next_run_at).limit(1))
+
+
 def _due(session: orm.Session, holder: db_runs.Holder, limit: int,
          per_project: int | None, now: int) -> list[str]:
     """Ids of due jobs, the projects taking turns, each oldest first.
@@ -91,11 +120,7 @@ def _due(session: orm.Session, holder: db_runs.Holder, limit: int,
         order_by=(models.Job.next_run_at, models.Job.id)).label('turn')
     query = sa.select(
         models.Job.id, models.Job.project_id, models.Job.next_run_at,
-        turn).where(
-            rows.live(models.Job), _given_to(holder),
-            models.Job.next_run_at <= now, models.Job.run_id.is_(None))
-    if holder.project_id is not None:
-        query = query.where(models.Job.project_id == holder.project_id)
+        turn).where(_waiting(holder, now))
     queue = query.subquery()
     chosen = sa.select(queue.c.id).order_by(
         queue.c.turn, queue.c.next_run_at, queue.c.id).limit(limit)
@@ -119,7 +144,7 @@ def _going(holder: db_runs.Holder) -> sa.Select[str | None, int]:
 
 def claim(session: orm.Session, holder: db_runs.Holder, limit: int,
           per_project: int | None, lease: int, window: int,
-          now: int) -> list[tuple[models.Job, models.JobRun]]:
+          now: int) -> Claimed:
     """Make runs of due jobs and give them to the holder.
 
     :param per_project: how many runs of a project may go on at one time for
@@ -129,15 +154,13 @@ def claim(session: orm.Session, holder: db_runs.Holder, limit: int,
     """
     wanted = _due(session, holder, limit, per_project, now)
     if not wanted:
-        return []
+        return Claimed()
     due = session.scalars(
         sa.select(models.Job).where(
-            models.Job.id.in_(wanted), rows.live(models.Job),
-            _given_to(holder), models.Job.next_run_at <= now,
-            models.Job.run_id.is_(None))
+            models.Job.id.in_(wanted), _waiting(holder, now))
         .order_by(models.Job.id).with_for_update(skip_locked=True)).all()
     had = db_runs.had(session, due)
-    claimed = []
+    claimed, missed = [], 0
     for job in sorted(due, key=lambda job: wanted.index(job.id)):
         if job.retry_run_id is not None:
             run = _claim_again(session, holder, job, lease, window, now)
@@ -146,10 +169,11 @@ def claim(session: orm.Session, holder: db_runs.Holder, limit: int,
             continue
         else:
             run = _claim_one(session, holder, job, lease, window, now)
+            missed += run is None
         if run is not None:
             claimed.append((job, run))
     session.flush()
-    return claimed
+    return Claimed(claimed, missed)
 
 
 def _rearm(session: orm.Session, job: models.Job, now: int) -> None:

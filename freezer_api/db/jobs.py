@@ -75,11 +75,12 @@ def of_project(project_id: str | None) -> sa.Select[models.Job]:
     return query
 
 
-def suspended(session: orm.Session) -> int:
-    """Return how many jobs are suspended, of all projects."""
-    return session.scalar(
-        sa.select(sa.func.count()).select_from(models.Job).where(
-            rows.live(models.Job), models.Job.suspended.is_not(None))) or 0
+def suspended(session: orm.Session) -> dict[str, int]:
+    """Return how many jobs are suspended, of all projects, by cause."""
+    query = sa.select(models.Job.suspended, sa.func.count()).where(
+        rows.live(models.Job), models.Job.suspended.is_not(None)).group_by(
+            models.Job.suspended)
+    return {str(cause): count for cause, count in session.execute(query)}
 
 
 def add(session: orm.Session, project_id: str, user_id: str,

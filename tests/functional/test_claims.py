@@ -119,6 +119,30 @@ class ClaimTests(base.ApiTestCase):
         self.assertEqual([], claimed(scheduler_id='s2'))
         self.assertEqual(['p1'], claimed(per_project=3))
 
+    def test_a_claim_tells_what_waits_and_what_was_missed(self) -> None:
+        """Invariant 2, seen by operators: how late, and what came too late.
+
+        What waits counts, whatever keeps it from being handed out.
+        """
+        def told(**more: Any) -> tuple[int, Any, int]:
+            answer = self.claim(**more)
+            return (len(answer['runs']), answer['due_since'],
+                    answer['missed'])
+
+        for _ in range(2):
+            self.create_job()
+            self.clock.now += 60
+        deleted = self.create_job()
+        self.call(base.MEMBER, 'DELETE', f'jobs/{deleted}', None, 204)
+        self.assertEqual((0, None, 0), told())
+        self.clock.now = base.T0 + 86_400 + 90
+        first, second = '2027-01-16T08:00:00Z', '2027-01-16T08:01:00Z'
+        self.assertEqual((0, first, 0), told(limit=0))
+        self.assertEqual((1, second, 0), told(limit=1))
+        self.clock.now += 86_400
+        # The first one's run goes on: its next firing does not wait.
+        self.assertEqual((1, None, 1), told())
+
     def test_an_expired_lease_is_taken_over_with_a_higher_fence(self) -> None:
         self.start(self.create_job())
         run = self.one_run(scheduler='s1')

@@ -292,8 +292,10 @@ class SuspensionTests(base.ApiTestCase):
         listed = self.call(base.MEMBER, 'GET', 'jobs',
                            {'match_not': [{'suspended': True}]}, 200)['jobs']
         self.assertEqual([other], [job['job_id'] for job in listed])
-        self.assertEqual(1, self.call(
-            base.SERVICE, 'POST', 'maintenance', {}, 200)['jobs_suspended'])
+        told = self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)
+        self.assertEqual(1, told['jobs_suspended'])
+        self.assertEqual({'trust_refused': 1},
+                         told['jobs_suspended_by_cause'])
 
     # -- taking over and replacing --
 

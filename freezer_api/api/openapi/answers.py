@@ -124,7 +124,8 @@ REPORTED = _document(run_id=_TEXT, event=_EVENT)
 CLAIMED = _document(
     runs={'type': 'array', 'items': CLAIMED_RUN},
     held={'type': 'array', 'items': REPORTED},
-    lost=_TEXTS, server_time=_TIME)
+    lost=_TEXTS, missed=_INTEGER,
+    due_since={'anyOf': [_TIME, {'type': 'null'}]}, server_time=_TIME)
 
 SESSION = _document(
     session_id=_TEXT, project_id=_TEXT_OR_NULL, user_id=_TEXT,
@@ -145,7 +146,10 @@ BACKUP = _document(
     backup_metadata={'type': 'object'})
 
 MAINTENANCE = _document(trusts_deleted=_INTEGER, trusts_pending=_INTEGER,
-                        jobs_suspended=_INTEGER)
+                        jobs_suspended=_INTEGER,
+                        jobs_suspended_by_cause={
+                            'type': 'object',
+                            'additionalProperties': _INTEGER})
 
 ERROR = _document(
     title=_TEXT, code=common.text(pattern='^[a-z_]+$'),

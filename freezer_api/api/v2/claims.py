@@ -98,13 +98,16 @@ class Claims(_ForSchedulers):
 
         def work(session: orm.Session) -> dict[str, Any]:
             renewed = claims.renew(session, holder, held, now, lease)
-            taken = self._take(session, client, holder, sent, now)
+            taken, missed = self._take(session, client, holder, sent, now)
             ours = {run.id for run in renewed}
+            since = claims.due_since(session, holder, now)
             return {
                 'runs': taken,
                 'held': [{'run_id': run.id, 'event': run.event}
                          for run in renewed],
                 'lost': [run_id for run_id in held if run_id not in ours],
+                'missed': missed,
+                'due_since': since and job_documents.iso(since),
                 'server_time': job_documents.iso(now),
             }
 
@@ -112,19 +115,22 @@ class Claims(_ForSchedulers):
 
     def _take(self, session: orm.Session, client: models.Client,
               holder: runs.Holder, sent: dict[str, Any],
-              now: int) -> list[dict[str, Any]]:
+              now: int) -> tuple[list[dict[str, Any]], int]:
+        """Return documents of runs, and how many firings were missed."""
         limit, lease = sent['limit'], sent['lease_seconds']
         if not limit:
-            return []
+            return [], 0
         expired = claims.take_over(session, holder, limit, lease, now)
         by_id = (runs.of_ids(session, [run.job_id for run in expired])
                  if expired else {})
+        fresh = claims.claim(
+            session, holder, limit - len(expired), sent.get('per_project'),
+            lease, self._conf.scheduling.catch_up_window, now)
         claimed: list[_Claimed] = [
             (by_id[run.job_id], run) for run in expired]
-        claimed += claims.claim(
-            session, holder, limit - len(claimed), sent.get('per_project'),
-            lease, self._conf.scheduling.catch_up_window, now)
-        return self._documents(session, client, lease, claimed, now)
+        claimed += fresh.runs
+        return (self._documents(session, client, lease, claimed, now),
+                fresh.missed)
 
     def _documents(self, session: orm.Session, client: models.Client,
                    lease: int, claimed: Sequence[_Claimed],
@@ -244,4 +250,5 @@ class Maintenance(services.Resource):
             suspended = jobs.suspended(session)
         resp.media = {'trusts_deleted': gone,
                       'trusts_pending': self._delegations.pending(),
-                      'jobs_suspended': suspended}
+                      'jobs_suspended': sum(suspended.values()),
+                      'jobs_suspended_by_cause': suspended}
