@@ -17,10 +17,11 @@ Exit status: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
+import inspect
 import re
 import sys
 from typing import Any
@@ -31,6 +32,8 @@ from oslo_db import exception as db_exception
 from oslo_log import log
 import sqlalchemy as sa
 
+from freezer_api.cmd import command
+from freezer_api.cmd import database as database_commands
 from freezer_api import conf as freezer_conf
 from freezer_api import crypt
 from freezer_api.db import engine
@@ -38,43 +41,8 @@ from freezer_api.db import migration
 from freezer_api import key_rotation
 from freezer_api import version
 
-Command = Callable[[cfg.ConfigOpts], None]
-
 # User and password of anything that looks like a URL, whatever is in them.
 _CREDENTIALS = re.compile(r'://\S*@')
-
-
-class CommandError(Exception):
-    """A command failed; the text is for the operator."""
-
-
-def _connection(conf: cfg.ConfigOpts) -> str:
-    url = conf.database.connection
-    if not url:
-        raise CommandError('[database] connection is not set')
-    return str(url)
-
-
-def db_sync(conf: cfg.ConfigOpts) -> None:
-    """Create the tables, or upgrade them to this release."""
-    migration.sync(_connection(conf))
-
-
-def db_version(conf: cfg.ConfigOpts) -> None:
-    """Print the revision that the database is at."""
-    revision = migration.current(_connection(conf))
-    if revision is None:
-        print('none')
-    elif revision == migration.head():
-        print(f'{revision} (head)')
-    else:
-        print(revision)
-
-
-def db_show(conf: cfg.ConfigOpts) -> None:
-    """Print the names of the tables."""
-    for name in migration.tables(_connection(conf)):
-        print(name)
 
 
 def credential_generate_key(conf: cfg.ConfigOpts) -> None:
@@ -85,7 +53,7 @@ def credential_generate_key(conf: cfg.ConfigOpts) -> None:
 @contextlib.contextmanager
 def _key_rotation(
         conf: cfg.ConfigOpts) -> Iterator[key_rotation.KeyRotation]:
-    _connection(conf)
+    command.connection(conf)
     database = engine.Database(conf)
     try:
         yield key_rotation.KeyRotation(
@@ -109,22 +77,17 @@ def credential_check(conf: cfg.ConfigOpts) -> None:
         print(f'{name}: {count}')
     others = sum(counts.values()) - counts[key_rotation.key_name(1)]
     if others:
-        raise CommandError(
+        raise command.CommandError(
             f'{others} trusts are not encrypted with the first key')
 
 
-# Category -> verb -> command. db update and db show are upstream's words.
-COMMANDS: dict[str, dict[str, Command]] = {
-    'db': {
-        'sync': db_sync,
-        'update': db_sync,
-        'version': db_version,
-        'show': db_show,
-    },
+# Category -> verb -> command.
+COMMANDS: dict[str, dict[str, command.Command]] = {
+    'db': database_commands.COMMANDS,
     'credential': {
-        'generate-key': credential_generate_key,
-        'rotate': credential_rotate,
-        'check': credential_check,
+        'generate-key': command.Command(credential_generate_key),
+        'rotate': command.Command(credential_rotate),
+        'check': command.Command(credential_check),
     },
 }
 
@@ -133,10 +96,13 @@ def _add_parsers(categories: Any) -> None:
     for category, commands in COMMANDS.items():
         parser = categories.add_parser(category)
         verbs = parser.add_subparsers(dest='verb', required=True)
-        for verb, run in commands.items():
-            text = (run.__doc__ or '').splitlines()[0]
-            verbs.add_parser(verb, help=text, description=text
-                             ).set_defaults(run=run)
+        for verb, entry in commands.items():
+            text = inspect.cleandoc(entry.run.__doc__ or '')
+            verb_parser = verbs.add_parser(
+                verb, help=text.splitlines()[0], description=text,
+                formatter_class=argparse.RawDescriptionHelpFormatter)
+            verb_parser.set_defaults(run=entry.run)
+            entry.arguments(verb_parser)
 
 
 def _load(args: Sequence[str]) -> cfg.ConfigOpts:
@@ -172,10 +138,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         conf = _load(sys.argv[1:] if argv is None else argv)
         log.setup(conf, 'freezer-manage')
-        conf.category.run(conf)
-    except (CommandError, crypt.CryptError, migration.MigrationError,
+        return int(conf.category.run(conf) or 0)
+    except (command.CommandError, crypt.CryptError, migration.MigrationError,
             cfg.Error, log.LogConfigError, db_exception.DBError,
             sa.exc.SQLAlchemyError) as error:
         print(f'freezer-manage: {describe(error)}', file=sys.stderr)
         return 1
-    return 0

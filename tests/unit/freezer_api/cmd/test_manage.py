@@ -122,6 +122,42 @@ class TestDatabase(ManageTest):
         self.assertIn('no version', self.assert_fails('db', 'sync'))
 
 
+class TestPurge(ManageTest):
+
+    def test_a_count_and_a_purge(self) -> None:
+        self.run_manage('db', 'sync')
+        connection = sqlite3.connect(self.database)
+        connection.execute(
+            "INSERT INTO jobs (id, user_id, client_id, deleted, deleted_at) "
+            "VALUES ('j', 'u', 'c', 1, '2020-01-01 00:00:00.000000')")
+        connection.commit()
+        for option, done, left in (('--dry-run', 'to purge', 1),
+                                   ('--older-than=1', 'purged', 0)):
+            status, out, errors = self.run_manage(
+                'db', 'purge', option,
+                *(['--before', '2020-01-02'] if left else []))
+            self.assertEqual((0, ''), (status, errors))
+            self.assertIn('jobs: 1\n', out)
+            self.assertIn(f'{done}: 1 rows', out)
+            self.assertEqual((left,), connection.execute(
+                'SELECT COUNT(*) FROM jobs').fetchone())
+        connection.close()
+
+    def test_wrong_times(self) -> None:
+        for option in (['--older-than', '-1'], ['--older-than', 'x'],
+                       ['--before', '2999-01-01'], ['--before', 'x'],
+                       ['--before', '0001-01-01T00:00:00+14:00'],
+                       ['--before', '2020-01-01', '--older-than', '1'], []):
+            status, out, errors = self.run_manage('db', 'purge', *option)
+            self.assertEqual((2, ''), (status, out), ' '.join(option))
+            self.assertNotIn('Traceback', errors)
+
+    def test_another_schema(self) -> None:
+        migration.sync(f'sqlite:///{self.database}', '23c8ad2655a6')
+        self.assertIn('db check', self.assert_fails(
+            'db', 'purge', '--older-than', '1'))
+
+
 class TestConfiguration(ManageTest):
 
     def test_a_file_that_is_not_there(self) -> None:

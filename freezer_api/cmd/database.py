@@ -1,0 +1,135 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``freezer-manage db``: the database, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+import contextlib
+import datetime
+
+from oslo_config import cfg
+
+from freezer_api.cmd import command
+from freezer_api.db import engine
+from freezer_api.db import migration
+from freezer_api.db import purge
+
+
+@contextlib.contextmanager
+def opened(conf: cfg.ConfigOpts) -> Iterator[engine.Database]:
+    """The database as the API uses it, which needs this release's schema.
+
+    :raises CommandError: when it has another
+    """
+    url = command.connection(conf)
+    if migration.current(url) != migration.head():
+        raise command.CommandError(
+            'the database is not at the revision of this release: see '
+            'freezer-manage db check')
+    database = engine.Database(conf)
+    try:
+        yield database
+    finally:
+        database.engine.dispose()
+
+
+def sync(conf: cfg.ConfigOpts) -> None:
+    """Create the tables, or upgrade them to this release."""
+    migration.sync(command.connection(conf))
+
+
+def version(conf: cfg.ConfigOpts) -> None:
+    """Print the revision that the database is at."""
+    revision = migration.current(command.connection(conf))
+    if revision is None:
+        print('none')
+    elif revision == migration.head():
+        print(f'{revision} (head)')
+    else:
+        print(revision)
+
+
+def show(conf: cfg.ConfigOpts) -> None:
+    """Print the names of the tables."""
+    for name in migration.tables(command.connection(conf)):
+        print(name)
+
+
+def _age(text: str) -> int:
+    """Read a number of days."""
+    if not text.isdecimal() or int(text) > 36_500:
+        raise argparse.ArgumentTypeError(f'{text!r} is no number of days')
+    return int(text)
+
+
+def _time(text: str) -> datetime.datetime:
+    """Read a date or time of the past; one without a zone is in UTC."""
+    try:
+        given = datetime.datetime.fromisoformat(text)
+        if given.tzinfo is None:
+            given = given.replace(tzinfo=datetime.UTC)
+        given = given.astimezone(datetime.UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no time such as 2026-01-31') from None
+    if given > datetime.datetime.now(datetime.UTC):
+        raise argparse.ArgumentTypeError(f'{text} is in the future')
+    return given.replace(tzinfo=None)
+
+
+def _purge_arguments(parser: argparse.ArgumentParser) -> None:
+    age = parser.add_mutually_exclusive_group(required=True)
+    age.add_argument(
+        '--older-than', metavar='DAYS', type=_age,
+        help='rows that were deleted more than DAYS days ago')
+    age.add_argument(
+        '--before', metavar='TIME', type=_time,
+        help='rows that were deleted before TIME: 2026-01-31, or '
+             '2026-01-31T12:00:00, in UTC unless it names a zone')
+    parser.add_argument(
+        '--dry-run', action='store_true',
+        help='only tell how many there are')
+
+
+def purge_deleted(conf: cfg.ConfigOpts) -> None:
+    """Remove rows for good that were deleted long ago.
+
+    The API only marks what is deleted. This removes it, with what belongs to
+    it alone, in short transactions while the API goes on. What something that
+    is left refers to stays. It cannot be undone.
+    """
+    arguments = conf.category
+    before = arguments.before
+    if before is None:
+        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        before = now - datetime.timedelta(days=arguments.older_than)
+    with opened(conf) as database:
+        work = purge.Purge(database, before)
+        found = work.counts() if arguments.dry_run else work.run()
+    for name, count in sorted(found.items()):
+        print(f'{name}: {count}')
+    total = sum(found.values())
+    print(f'{"to purge" if arguments.dry_run else "purged"}: {total} rows '
+          f'deleted before {before:%Y-%m-%d %H:%M:%S} UTC')
+
+
+# db update and db show are upstream's words.
+COMMANDS = {
+    'sync': command.Command(sync),
+    'update': command.Command(sync),
+    'version': command.Command(version),
+    'show': command.Command(show),
+    'purge': command.Command(purge_deleted, _purge_arguments),
+}

@@ -1,0 +1,245 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Removing rows that were deleted long ago, for good.
+
+A deleted row only bears a mark; it and its id stay for ever unless an operator
+purges. A row goes when it was deleted before a given time and nothing that
+stays refers to it: neither by a foreign key nor by name. Were a job purged to
+which a live backup belongs, its id could be given to another job. What belongs
+to a row alone goes with it: the links and runs of a job, the trust that it
+had, what an upgrade kept of it.
+
+What goes is a condition on the rows alone and does not depend on what was
+purged before. So a count tells beforehand what a purge will do, and a purge
+that was killed goes on when it is run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+import datetime
+import functools
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import engine
+from freezer_api.db import models
+from freezer_api.db import side_tables
+
+BATCH = 500
+
+_Condition = sa.ColumnElement[bool]
+
+# Core tables throughout: what is purged is nothing that sessions watch.
+JOBS = models.Job.__table__
+LINKS = models.JobAction.__table__
+ACTIONS = models.Action.__table__
+REPORTS = models.ActionReport.__table__
+RUNS = models.JobRun.__table__
+CREDENTIALS = models.UserCredential.__table__
+DELEGATIONS = models.Delegation.__table__
+BACKUPS = models.Backup.__table__
+SESSIONS = models.Session.__table__
+CLIENTS = models.Client.__table__
+
+
+def _live(table: Any) -> _Condition:
+    """Whatever is not marked as deleted, rows made by hand included."""
+    return sa.func.coalesce(table.c.deleted, sa.false()) == sa.false()
+
+
+def _expired(table: Any, before: datetime.datetime) -> _Condition:
+    """Deleted before a time; of an unknown time is never."""
+    return sa.and_(table.c.deleted == sa.true(), sa.func.coalesce(
+        table.c.deleted_at, table.c.updated_at) < before)
+
+
+def _not_among(column: Any, query: sa.Select[Any]) -> _Condition:
+    """Not IN, for a column that may be NULL; the query yields none."""
+    return sa.or_(column.is_(None), column.not_in(query))
+
+
+def _named(column: Any, *where: _Condition) -> sa.Select[Any]:
+    return sa.select(column).where(column.is_not(None), *where)
+
+
+def _jobs(before: datetime.datetime) -> _Condition:
+    return sa.and_(
+        _expired(JOBS, before),
+        JOBS.c.id.not_in(_named(BACKUPS.c.job_id, _live(BACKUPS))),
+        # A trust that is not given back yet, and a run that may still report.
+        ~sa.exists().where(CREDENTIALS.c.job_id == JOBS.c.id,
+                           _live(CREDENTIALS)),
+        ~sa.exists().where(RUNS.c.job_id == JOBS.c.id,
+                           RUNS.c.lease_expires_at.is_not(None)),
+        # A session lists its jobs by their ids.
+        _not_among(JOBS.c.session_id, sa.select(SESSIONS.c.id).where(
+            _live(SESSIONS))))
+
+
+def _actions(before: datetime.datetime) -> _Condition:
+    staying = sa.not_(sa.func.coalesce(_jobs(before), sa.false()))
+    return sa.and_(
+        _expired(ACTIONS, before),
+        ~sa.exists().where(
+            LINKS.c.action_id == ACTIONS.c.id, _live(LINKS),
+            JOBS.c.id == LINKS.c.job_id, staying))
+
+
+def _credentials(before: datetime.datetime) -> _Condition:
+    return _expired(CREDENTIALS, before)
+
+
+def _delegations(before: datetime.datetime) -> _Condition:
+    going = sa.or_(
+        sa.func.coalesce(_credentials(before), sa.false()),
+        CREDENTIALS.c.job_id.in_(sa.select(JOBS.c.id).where(_jobs(before))))
+    return sa.and_(
+        _expired(DELEGATIONS, before),
+        DELEGATIONS.c.delete_after.is_(None),
+        DELEGATIONS.c.id.not_in(
+            _named(CREDENTIALS.c.delegation_id, sa.not_(going))),
+        DELEGATIONS.c.id.not_in(_named(
+            RUNS.c.delegation_id, RUNS.c.lease_expires_at.is_not(None))))
+
+
+def _backups(before: datetime.datetime) -> _Condition:
+    return sa.and_(
+        _expired(BACKUPS, before),
+        ~sa.exists().where(RUNS.c.job_id == BACKUPS.c.job_id,
+                           RUNS.c.lease_expires_at.is_not(None)))
+
+
+def _sessions(before: datetime.datetime) -> _Condition:
+    return sa.and_(
+        _expired(SESSIONS, before),
+        SESSIONS.c.id.not_in(_named(JOBS.c.session_id, _live(JOBS))))
+
+
+def _clients(before: datetime.datetime) -> _Condition:
+    return sa.and_(
+        _expired(CLIENTS, before),
+        CLIENTS.c.client_id.not_in(_named(JOBS.c.client_id, _live(JOBS))))
+
+
+def _reports(before: datetime.datetime) -> _Condition:
+    return sa.and_(_expired(REPORTS, before), REPORTS.c.id.not_in(
+        sa.select(ACTIONS.c.id)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Satellite:
+    """Rows that go with a row: those whose column is its id."""
+
+    column: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """Rows that are purged together."""
+
+    table: Any
+    condition: Callable[[datetime.datetime], _Condition]
+    satellites: tuple[_Satellite, ...] = ()
+
+
+# What others refer to comes after them.
+_KINDS = (
+    _Kind(BACKUPS, _backups),
+    _Kind(CREDENTIALS, _credentials),
+    _Kind(JOBS, _jobs, (
+        _Satellite(LINKS.c.job_id), _Satellite(CREDENTIALS.c.job_id),
+        _Satellite(RUNS.c.job_id))),
+    _Kind(DELEGATIONS, _delegations),
+    _Kind(ACTIONS, _actions, (
+        _Satellite(LINKS.c.action_id), _Satellite(REPORTS.c.id))),
+    _Kind(REPORTS, _reports),
+    _Kind(SESSIONS, _sessions),
+    _Kind(CLIENTS, _clients),
+)
+
+
+class Purge:
+    """The rows that were deleted before a time.
+
+    :param before: naive UTC, as the columns are
+    """
+
+    def __init__(self, database: engine.Database,
+                 before: datetime.datetime) -> None:
+        self._database = database
+        self._before = before
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows of each table would go, without satellites.
+
+        Nothing is changed.
+        """
+        with self._database.read() as session:
+            found = {kind.table.name: session.scalar(
+                sa.select(sa.func.count()).select_from(kind.table).where(
+                    kind.condition(self._before))) or 0 for kind in _KINDS}
+            for table in side_tables.present(session.connection()):
+                if side_tables.is_soft_deleted(table):
+                    found[table.name] = session.scalar(
+                        sa.select(sa.func.count()).select_from(table).where(
+                            _expired(table, self._before))) or 0
+        return found
+
+    def run(self) -> dict[str, int]:
+        """Purge, each batch in a transaction of its own.
+
+        :returns: rows that went, by table; satellites are not counted
+        """
+        found = {}
+        for kind in _KINDS:
+            found[kind.table.name] = self._all(kind)
+        with self._database.read() as session:
+            tables = side_tables.present(session.connection())
+        for table in tables:
+            if side_tables.is_soft_deleted(table):
+                found[table.name] = self._all(_Kind(
+                    table, functools.partial(_expired, table)))
+        return found
+
+    def _all(self, kind: _Kind) -> int:
+        total = 0
+        last = ''
+        while True:
+            batch = self._database.write(functools.partial(
+                self._batch, kind=kind, last=last))
+            if not batch:
+                return total
+            total += len(batch)
+            last = batch[-1]
+
+    def _batch(self, session: orm.Session, kind: _Kind,
+               last: str) -> Sequence[str]:
+        """Purge the batch that begins after an id; return the ids in it."""
+        ids = session.scalars(
+            sa.select(kind.table.c.id).where(
+                kind.condition(self._before), kind.table.c.id > last)
+            .order_by(kind.table.c.id).limit(BATCH)).all()
+        if not ids:
+            return ids
+        for satellite in kind.satellites:
+            session.execute(sa.delete(satellite.column.table).where(
+                satellite.column.in_(ids)))
+        side_tables.forget(session, kind.table.name, ids)
+        session.execute(sa.delete(kind.table).where(
+            kind.table.c.id.in_(ids)))
+        return ids

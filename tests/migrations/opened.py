@@ -1,0 +1,29 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The database of a test, as the API opens it."""
+
+from __future__ import annotations
+
+from freezer_api import conf as configuration
+from freezer_api.db import engine
+from tests.migrations import base
+
+
+def database(test: base.DatabaseTest) -> engine.Database:
+    conf = configuration.new()
+    conf([], project='freezer', default_config_files=[],
+         default_config_dirs=[])
+    conf.set_override('connection', test.url, 'database')
+    opened = engine.Database(conf)
+    test.addCleanup(opened.engine.dispose)
+    return opened
