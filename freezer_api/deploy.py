@@ -26,6 +26,7 @@ from typing import Any
 import falcon
 from keystonemiddleware import auth_token
 from oslo_config import cfg
+from oslo_log import log
 from oslo_middleware import cors
 from oslo_middleware import healthcheck
 from oslo_middleware import http_proxy_to_wsgi
@@ -50,8 +51,11 @@ from freezer_api.db import engine
 from freezer_api import delegations
 from freezer_api import policies
 from freezer_api import policy
+from freezer_api import self_test
 from freezer_api import service_account
 from freezer_api import trusts
+
+LOG = log.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -101,7 +105,7 @@ def make_services(conf: cfg.ConfigOpts,
     box = crypt.Crypt(conf.user_credentials['keys'])
     return services.Services(conf, database, delegations.Delegations(
         database, keystone, box, clock, conf.service_mode.trust_lifetime),
-        clock)
+        clock, self_test.SelfTest(conf).again)
 
 
 def make_resources(made: services.Services) -> falcon.App[Any, Any]:
@@ -122,6 +126,22 @@ def make_resources(made: services.Services) -> falcon.App[Any, Any]:
     for path, resource in _ROUTES:
         app.add_route(f'/v2/{{project_id}}{path}', resource(made))
     return app
+
+
+def start(conf: cfg.ConfigOpts) -> Wsgi:
+    """Return the whole application, if the configuration can work.
+
+    :raises freezer_api.self_test.Refused: naming the options that cannot
+    """
+    try:
+        if problems := self_test.of_options(conf):
+            raise self_test.Refused(problems)
+        self_test.SelfTest(conf).start()
+    except self_test.Refused as error:
+        for problem in error.problems:
+            LOG.critical('Cannot start: %s', problem)
+        raise
+    return make_app(conf)
 
 
 def make_app(conf: cfg.ConfigOpts) -> Wsgi:

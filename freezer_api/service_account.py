@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+from keystoneauth1 import exceptions as ks_exceptions
+from keystoneauth1 import identity
 from keystoneauth1.identity import v3
 from keystoneauth1 import loading
 from keystoneauth1 import plugin
@@ -23,6 +25,9 @@ from oslo_config import cfg
 
 _AUTHTOKEN = 'keystone_authtoken'
 _TIMEOUT = 30
+_PASSWORD = ('password', 'v3password')
+# Sent with a role that may not be known, lest a trust be made of it.
+_LONG_AGO = '2000-01-01T00:00:00.000000Z'
 
 
 class ServiceAccount:
@@ -31,9 +36,12 @@ class ServiceAccount:
     Nothing is asked of Keystone before it is needed. The methods raise
     keystoneauth1.exceptions.ClientException when Keystone refuses or cannot
     be reached.
+
+    :param timeout: seconds for a request to Keystone
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, section: str) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, section: str,
+                 timeout: int = _TIMEOUT) -> None:
         if section == _AUTHTOKEN:
             for group, options in authtoken_opts.list_auth_token_opts():
                 conf.register_opts(options, group)
@@ -42,7 +50,11 @@ class ServiceAccount:
         loading.register_auth_conf_options(conf, section)
         self._conf = conf
         self._section = section
+        self._timeout = timeout
         self._group = conf[section]
+        # Where the section says that another one has the login.
+        self._login_section = self._group.auth_section or section
+        self._login = conf[self._login_section]
         self._plugin: plugin.BaseAuthPlugin | None = None
         self._session: ks_session.Session | None = None
 
@@ -54,8 +66,42 @@ class ServiceAccount:
         if cert and group.keyfile:
             cert = (group.certfile, group.keyfile)
         return ks_session.Session(
-            auth=auth or self._auth(), cert=cert, timeout=_TIMEOUT,
+            auth=auth or self._auth(), cert=cert, timeout=self._timeout,
             verify=False if group.insecure else (group.cafile or True))
+
+    def problems(self) -> list[str]:
+        """Name the options that no trust can be used with.
+
+        Nothing is asked of Keystone for it.
+        """
+        section = f'[{self._login_section}]'
+        if not self._login.auth_type:
+            return [f'{section} auth_type is not set']
+        if self._login.auth_type not in _PASSWORD:
+            return [f'{section} auth_type must be password: a trust is used '
+                    'by logging in with user name and password']
+        self._conf.register_opts(loading.get_auth_plugin_conf_options(
+            self._login.auth_type), self._login_section)
+        given = self._login
+        needed = {'auth_url': given.auth_url,
+                  'username': given.username or given.user_id,
+                  'password': given.password,
+                  'project_name': given.project_name or given.project_id}
+        if not given.user_id:
+            needed['user_domain_name'] = any(self._domain('user'))
+        if not given.project_id:
+            needed['project_domain_name'] = any(self._domain('project'))
+        return [f'{section} {name} is not set'
+                for name, value in needed.items() if not value]
+
+    def _domain(self, of: str) -> tuple[str | None, str | None]:
+        """Return id and name of the domain of the user or the project."""
+        def given(name: str) -> str | None:
+            # Only the one plugin knows a default.
+            return (self._login[f'{of}_domain_{name}'] or getattr(
+                self._login, f'default_domain_{name}', None))
+
+        return given('id'), given('name')
 
     def user_id(self) -> str:
         """Return the id of the account's user."""
@@ -65,15 +111,52 @@ class ServiceAccount:
         """Log in, or find the login still good."""
         self._own_session().get_token()
 
+    def roles(self) -> list[str]:
+        """Return the names of the account's own roles in its project."""
+        session, auth = self._own_session(), self._auth()
+        assert isinstance(auth, identity.BaseIdentityPlugin)
+        return list(auth.get_access(session).role_names or ())
+
+    def endpoint(self, service_type: str) -> str | None:
+        """Return a service's URL in the catalogue, None if it has none."""
+        try:
+            url = self._own_session().get_endpoint(
+                service_type=service_type, interface=['public', 'internal'],
+                region_name=getattr(self._group, 'region_name', None),
+                skip_discovery=True)
+        except ks_exceptions.EndpointNotFound:
+            return None
+        return str(url) if url else None
+
+    def may_be_trustee(self) -> bool:
+        """Return whether the account can look at the trusts given to it."""
+        return bool(self._own_session().get(
+            f'{self.identity_url()}/OS-TRUST/trusts',
+            params={'trustee_user_id': self.user_id()},
+            raise_exc=False, log=False).ok)
+
     def has_role(self, name: str) -> bool | None:
         """Return whether Keystone knows a role, None where it will not say.
-
-        Most do not let a service look.
         """
-        answer = self._own_session().get(
-            f'{self.identity_url()}/roles', params={'name': name},
+        session, url = self._own_session(), self.identity_url()
+        answer = session.get(f'{url}/roles', params={'name': name},
+                             raise_exc=False)
+        if answer.ok:
+            return bool(answer.json()['roles'])
+        # Most do not let a service look. But they tell an unknown role from
+        # one that it does not have when it wants to delegate it to itself;
+        # one that it has they refuse for a trust that ended long ago.
+        user_id = self.user_id()
+        answer = session.post(f'{url}/OS-TRUST/trusts', json={'trust': {
+            'trustor_user_id': user_id, 'trustee_user_id': user_id,
+            'project_id': session.get_project_id(), 'impersonation': True,
+            'expires_at': _LONG_AGO, 'roles': [{'name': name}]}},
             raise_exc=False)
-        return bool(answer.json()['roles']) if answer.ok else None
+        if answer.status_code == 400:
+            return True
+        if answer.status_code == 404:
+            return 'not defined' not in answer.text
+        return None
 
     def identity_url(self) -> str:
         """Return Keystone's v3 endpoint, as the catalogue has it."""
@@ -90,16 +173,15 @@ class ServiceAccount:
         :raises oslo_config.cfg.Error: when the account does not log in with
             user and password, the only way to a trust-scoped token
         """
-        group = self._group
-        if group.auth_type not in ('password', 'v3password'):
-            raise cfg.ConfigFileValueError(
-                f'[{self._section}] auth_type must be password: a trust is '
-                'used by logging in')
+        if problems := self.problems():
+            raise cfg.ConfigFileValueError(problems[0])
+        login = self._login
+        domain_id, domain_name = self._domain('user')
         return self.session(v3.Password(
             self.identity_url(), trust_id=trust_id,
-            username=group.username, user_id=group.user_id,
-            password=group.password, user_domain_id=group.user_domain_id,
-            user_domain_name=group.user_domain_name))
+            username=login.username, user_id=login.user_id,
+            password=login.password, user_domain_id=domain_id,
+            user_domain_name=domain_name))
 
     def _auth(self) -> plugin.BaseAuthPlugin:
         if self._plugin is None:

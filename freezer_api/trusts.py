@@ -73,8 +73,11 @@ def delegated_how(token: Mapping[str, Any]) -> str | None:
         return 'an application credential'
     if 'OS-TRUST:trust' in token:
         return 'a trust'
-    if 'OS-OAUTH1' in token or 'oauth1' in token.get('methods', ()):
+    methods = token.get('methods', ())
+    if 'OS-OAUTH1' in token or 'oauth1' in methods:
         return 'an OAuth1 access token'
+    if 'ec2credential' in methods:
+        return 'an EC2 credential'
     return None
 
 

@@ -13,7 +13,8 @@
 """The WSGI application: ``freezer_api.wsgi:application``.
 
 Reads freezer-api.conf from the usual places, or the files that
-``OS_FREEZER_API_CONFIG_FILES`` names, separated as in PATH.
+``OS_FREEZER_API_CONFIG_FILES`` names, separated as in PATH. Where that cannot
+work the import fails, and the log says why.
 """
 
 from __future__ import annotations
@@ -29,4 +30,4 @@ _files = os.environ.get('OS_FREEZER_API_CONFIG_FILES')
 _conf = configuration.load(
     files=_files.split(os.pathsep) if _files else None)
 log.setup(_conf, 'freezer-api')
-application = deploy.make_app(_conf)
+application = deploy.start(_conf)

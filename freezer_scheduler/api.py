@@ -20,6 +20,7 @@ from typing import Any
 from typing import NoReturn
 
 from keystoneauth1 import exceptions as ks_exceptions
+from keystoneauth1 import identity
 from keystoneauth1 import session as ks_session
 import requests
 
@@ -54,6 +55,17 @@ class ApiRefused(ApiError):
         self.code = code
 
 
+class NoServiceRole(ApiRefused):
+    """The account of a central scheduler has no role that makes it one."""
+
+    def __init__(self, refused: ApiRefused) -> None:
+        super().__init__(
+            refused.status,
+            'the account of [service_auth] os_username has not the role '
+            'service in the project of os_project_name, which a central '
+            f'scheduler needs (the API says {refused})', refused.code)
+
+
 class StaleFence(ApiRefused):
     """The run belongs to another scheduler, or has ended."""
 
@@ -84,6 +96,14 @@ class Api:
         if not project_id:
             raise ApiUnreachable('the scheduler\'s token has no project')
         return str(project_id)
+
+    def roles(self) -> frozenset[str]:
+        """Return the scheduler's roles in its own project."""
+        auth = self._session.auth
+        if not isinstance(auth, identity.BaseIdentityPlugin):
+            return frozenset()
+        access = self._ask_keystone(lambda: auth.get_access(self._session))
+        return frozenset(role.lower() for role in access.role_names or ())
 
     def check_claims(self) -> None:
         """Look whether the API can hand out runs.

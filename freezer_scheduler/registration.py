@@ -56,11 +56,20 @@ class Registration:
         """Register for the first time.
 
         :raises freezer_scheduler.api.NoClaims: when the API is too old
+        :raises freezer_scheduler.api.NoServiceRole: when a central client
+            needs it and the account has none
         :raises freezer_scheduler.api.ApiError: when it is not there or
             refuses
         """
         self._api.check_claims()
-        self.renew()
+        try:
+            self.renew()
+        except freezer_api.ApiRefused as error:
+            # A policy may let other roles do it, so it is asked only now.
+            if (error.status == 403 and self._central
+                    and 'service' not in self._api.roles()):
+                raise freezer_api.NoServiceRole(error) from None
+            raise
         LOG.info('Registered as client %s: %s', self.client_id,
                  described(self.offered))
 

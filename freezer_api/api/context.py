@@ -73,8 +73,14 @@ class Caller:
 
         :raises freezer_api.api.errors.ApiError: 403
         """
-        if not self.may(rule, project_id):
-            raise errors.forbidden()
+        if self.may(rule, project_id):
+            return
+        if self.project_id is None:
+            raise errors.forbidden(
+                'The token is not one of a project, but of the system, of a '
+                'domain or of nothing. Ask Keystone for a token that is '
+                'scoped to the project.', 'token_without_project')
+        raise errors.forbidden()
 
 
 def _request_id(environ: dict[str, Any]) -> str:

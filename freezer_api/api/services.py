@@ -30,12 +30,14 @@ class Services:
     """Everything that outlives a request.
 
     :param clock: returns now, in epoch seconds
+    :param self_test: looks at Keystone, unless that has been done
     """
 
     conf: cfg.ConfigOpts
     database: engine.Database
     delegations: trust_keeper.Delegations
     clock: Callable[[], int]
+    self_test: Callable[[], None] = lambda: None
 
 
 class Resource:

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import sys
 
@@ -25,9 +26,8 @@ import sqlalchemy as sa
 
 from freezer_api.cmd import manage
 from freezer_api import conf as configuration
-from freezer_api import crypt
 from freezer_api.db import migration
-from freezer_api import service_account
+from freezer_api import self_test
 
 
 def _failure(text: str) -> upgradecheck.Result:
@@ -53,13 +53,18 @@ class Checks(upgradecheck.UpgradeCommands):
         return _failure(
             'The database is not up to date: run freezer-manage db sync')
 
+    def _options(self) -> upgradecheck.Result:
+        """The API would start."""
+        problems = [problem for problem in self_test.of_options(self._conf)
+                    if not problem.startswith('[database]')]
+        if problems:
+            return _failure('; '.join(problems))
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+
     def _keys(self) -> upgradecheck.Result:
         """Trusts can be kept."""
-        try:
-            box = crypt.Crypt(self._conf.user_credentials['keys'])
-        except crypt.CryptError as error:
-            return _failure(str(error))
-        if box.usable or not self._conf.service_mode.enabled:
+        if (self._conf.user_credentials['keys']
+                or not self._conf.service_mode.enabled):
             return upgradecheck.Result(upgradecheck.Code.SUCCESS)
         return _failure(
             '[user_credentials] keys is not set, so no job for a central '
@@ -68,36 +73,38 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def _account(self) -> upgradecheck.Result:
         """The service can log in to Keystone."""
-        section = self._conf.service_mode.auth_section
-        try:
-            service_account.ServiceAccount(self._conf, section).check()
-        except ks_exceptions.Unauthorized:
-            return _failure(f'Keystone refuses the user name or the password '
-                            f'of [{section}]')
-        except ks_exceptions.ClientException as error:
-            return _failure(f'No login with [{section}]: '
-                            + manage.describe(error))
-        except cfg.Error as error:
-            return _failure(str(error))
-        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+        return self._keystone(lambda test: test.login())
+
+    def _service_role(self) -> upgradecheck.Result:
+        """... and may do there what it has to."""
+        return self._keystone(lambda test: test.service_role())
+
+    def _trustee(self) -> upgradecheck.Result:
+        """Trusts can be given to it."""
+        return self._keystone(lambda test: test.trustee())
+
+    def _catalogue(self) -> upgradecheck.Result:
+        """Schedulers and clients find the API."""
+        return self._keystone(lambda test: test.catalogue())
 
     def _roles(self) -> upgradecheck.Result:
         """Keystone knows the roles that trusts delegate."""
-        names = self._conf.service_mode.trusts_delegated_roles
-        if not names:
-            return _failure('[service_mode] trusts_delegated_roles is empty, '
-                            'so no trust can be made')
-        account = service_account.ServiceAccount(
-            self._conf, self._conf.service_mode.auth_section)
-        try:
-            unknown = [name for name in names
-                       if account.has_role(name) is False]
-        except (ks_exceptions.ClientException, cfg.Error):
-            # The check before says what is wrong.
-            unknown = []
-        if unknown:
-            return _failure('[service_mode] trusts_delegated_roles: Keystone '
-                            'has no role ' + ', '.join(unknown))
+        return self._keystone(lambda test: test.delegated_roles())
+
+    def _keystone(self, question: Callable[
+            [self_test.KeystoneTest], self_test.Finding | None],
+            ) -> upgradecheck.Result:
+        # Cannot be asked: an option is to blame, and a check before says so.
+        if not self_test.of_account(self._conf):
+            try:
+                finding = question(self_test.KeystoneTest(self._conf))
+            except self_test.Away as error:
+                return _failure(str(error))
+            except ks_exceptions.Unauthorized:
+                # Likewise: that is the check of the login.
+                finding = None
+            if finding is not None:
+                return _failure(finding.text)
         return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
     def _policy(self) -> upgradecheck.Result:
@@ -107,8 +114,12 @@ class Checks(upgradecheck.UpgradeCommands):
         return result
 
     _upgrade_checks = (('Database schema', _database),
+                       ('Options', _options),
                        ('Keys for trusts', _keys),
                        ('Service account', _account),
+                       ('Role of the account', _service_role),
+                       ('Trustee of the trusts', _trustee),
+                       ('Endpoint in the catalogue', _catalogue),
                        ('Delegated roles', _roles),
                        ('Policy file', _policy))
 

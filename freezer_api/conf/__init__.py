@@ -57,6 +57,22 @@ def new() -> cfg.ConfigOpts:
     return conf
 
 
+def problems(conf: cfg.ConfigOpts) -> list[str]:
+    """Name the options whose values cannot be read.
+
+    oslo.config looks at a value only when somebody asks for it.
+    """
+    found = []
+    for module in _GROUPS:
+        for opt in module.OPTS:
+            try:
+                conf[module.GROUP.name][opt.dest]
+            except (cfg.Error, ValueError) as error:
+                found.append(
+                    f'[{module.GROUP.name}] {opt.name}: {error}')
+    return found
+
+
 def load(args: Sequence[str] = (),
          files: Sequence[str] | None = None,
          cli_opts: Iterable[cfg.Opt] = ()) -> cfg.ConfigOpts:

@@ -29,9 +29,11 @@ from typing import ClassVar
 import unittest
 import uuid
 
+from tests.cloud import caller_kinds
 from tests.cloud import dying_api
 from tests.cloud import service_mode
 from tests.cloud import waiting
+from tools import callers
 from tools.cloud import config
 from tools.cloud import rest
 from tools.cloud import secrets
@@ -143,6 +145,73 @@ class DelegationTests(service_mode.ServiceModeCase):
         cause: str = waiting.eventually(
             lambda: self.shown(tenant, job_id).get('suspended_cause'))
         return cause
+
+    # -- who can give one --
+
+    def test_each_kind_of_caller(self) -> None:
+        """As tools.callers, and the documentation, have it."""
+        tenant = self.tenant()
+        self.api('POST', 'clients', {
+            'client_id': 'own', 'hostname': 'h', 'claims': True},
+            tenant.session)
+        makers = caller_kinds.CallerKinds(
+            self.admin, self.made.settings.auth_url, self.member)
+        _, mate = self.join(tenant.name, tenant.project_id)
+        given = []
+        for kind in callers.KINDS:
+            session = makers.token(kind.name, tenant.project_id)
+            shared = self.job(VOLUME, start=False, session=mate)
+            self.assertEqual(dict(kind.answers),
+                             self.tried(tenant, session, shared), kind.name)
+            if kind.delegates:
+                # The trust is the caller's now, and good enough for Cinder.
+                trust_id = self.shown(tenant, shared)['trust_id']
+                self.assertEqual(self.user_id(session),
+                                 self.trusts(tenant)[trust_id])
+                self.api('POST', f'jobs/{shared}/event', {'start': None},
+                         session)
+                given.append(shared)
+        for job_id in given:
+            self.works(tenant, job_id)
+
+    def tried(self, tenant: Tenant, session: rest.Session,
+              shared: str) -> dict[str, callers.Answer]:
+        """Send each request with a token.
+
+        :param shared: a job of a team mate's
+        """
+        # Of a user of its own, so that it is the only job of a trust.
+        _, other = self.join(tenant.name, tenant.project_id)
+        last = self.job(VOLUME, start=False, session=other)
+        trust_id = self.shown(tenant, last)['trust_id']
+        requests: dict[str, tuple[str, str, Any]] = {
+            'create': ('POST', 'jobs', self.document(VOLUME)),
+            'take over': ('PATCH', f'jobs/{shared}', {
+                'job_schedule': {'schedule_interval': '2 days'}}),
+            'own': ('POST', 'jobs', self.document(VOLUME, client_id='own')),
+            'list': ('GET', 'jobs', None),
+            'delete': ('DELETE', f'jobs/{last}', None)}
+        answers = {name: self.answer(session, *request)
+                   for name, request in requests.items()}
+        self.assertEqual(answers['delete'].status == 204,
+                         trust_id not in self.trusts(tenant))
+        return answers
+
+    def user_id(self, session: rest.Session) -> str:
+        return str(session.call(
+            'GET', f'{self.made.settings.auth_url}/auth/tokens',
+            X_Subject_Token=session._token)['token']['user']['id'])
+
+    def answer(self, session: rest.Session, method: str, path: str,
+               body: Any) -> callers.Answer:
+        try:
+            self.api(method, path, body, session)
+        except rest.HttpError as error:
+            said = json.loads(error.body)
+            self.assertTrue(said['description'])
+            return callers.Answer(error.status, said['code'])
+        good = {'POST': 201, 'DELETE': 204}
+        return callers.Answer(good.get(method, 200))
 
     # -- what breaks a trust --
 

@@ -34,12 +34,14 @@ class HttpError(errors.QuickstartError):
     """A service answered with an error.
 
     :ivar status: the HTTP status
+    :ivar body: what it said
     """
 
     def __init__(self, method: str, url: str, status: int,
                  body: str) -> None:
         super().__init__(f'{method} {url}: {status} {body[:500]}')
         self.status = status
+        self.body = body
 
 
 def request(method: str, url: str, body: Document | None = None,
@@ -51,14 +53,24 @@ def request(method: str, url: str, body: Document | None = None,
     :raises errors.QuickstartError: there is no answer
     """
     data = None if body is None else json.dumps(body).encode()
-    message = urllib.request.Request(
-        url, data, {'Content-Type': 'application/json',
-                    'Accept': 'application/json'} | (headers or {}),
-        method=method)
+    text, received = send(method, url, data, {
+        'Content-Type': 'application/json',
+        'Accept': 'application/json'} | (headers or {}))
+    return json.loads(text) if text else {}, received
+
+
+def send(method: str, url: str, data: bytes | None,
+         headers: dict[str, str],
+         ) -> tuple[bytes, http.client.HTTPMessage]:
+    """Send a request; hand back what was answered, and the headers.
+
+    :raises HttpError: the status is 400 or more
+    :raises errors.QuickstartError: there is no answer
+    """
+    message = urllib.request.Request(url, data, headers, method=method)
     try:
         with _OPENER.open(message, timeout=60) as answer:
-            text = answer.read()
-            return json.loads(text) if text else {}, answer.headers
+            return answer.read(), answer.headers
     except urllib.error.HTTPError as error:
         with error:
             text = error.read().decode(errors='replace')

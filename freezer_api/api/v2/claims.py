@@ -245,6 +245,7 @@ class Maintenance(services.Resource):
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
         self._caller(req).must('maintenance:run', project_id)
+        self._services.self_test()
         gone = self._delegations.maintain()
         with self._database.read() as session:
             suspended = jobs.suspended(session)

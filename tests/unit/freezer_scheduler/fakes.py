@@ -124,6 +124,7 @@ class FakeCloud(fake_cinder.FakeCinder):
         self.disabled_projects = set()
         self.password = 'secret'
         self.logins = []
+        self.roles = ['service']
         self.requests = []
         self.faults = collections.defaultdict(list)
         self.tokens = {}
@@ -207,6 +208,7 @@ class FakeCloud(fake_cinder.FakeCinder):
                 'id': 'u', 'name': 'u', 'domain': {'id': 'default'}},
             'project': {'id': project_id, 'name': 'p',
                         'domain': {'id': 'default'}},
+            'roles': [{'id': role, 'name': role} for role in self.roles],
             'catalog': [_entry('volumev3', f'{CINDER}/{project_id}'),
                         _entry('backup', FREEZER)],
         }}, **{'X-Subject-Token': token})

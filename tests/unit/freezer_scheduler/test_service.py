@@ -149,6 +149,17 @@ class TestService(Case):
         self.start()
         self.thread.join(WITHIN)
         self.assertEqual(1, self.status)
+        self.assertNotIn('the role service', self.log.output)
+
+    def test_a_missing_role_is_told_by_its_name(self):
+        self.freezer.faults['clients'] = [403]
+        self.cloud.roles = ['member']
+        self.start()
+        self.thread.join(WITHIN)
+        self.assertEqual(1, self.status)
+        self.assertIn('Cannot start: 403: the account of [service_auth] '
+                      'os_username has not the role service',
+                      self.log.output)
 
     def test_it_waits_for_keystone_and_the_api(self):
         self.cloud.fail('POST', '/auth/tokens', fakes.no_connection)

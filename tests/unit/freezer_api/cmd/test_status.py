@@ -46,9 +46,13 @@ class StatusTests(unittest.TestCase):
             'id': 'v3.14', 'status': 'stable',
             'links': [{'rel': 'self', 'href': KEYSTONE}]}})
         self.keystone.get(f'{KEYSTONE}/roles', status_code=403)
+        self.keystone.get(f'{KEYSTONE}/OS-TRUST/trusts', json={'trusts': []})
+        # It has member, and wants to delegate that to itself.
+        self.keystone.post(f'{KEYSTONE}/OS-TRUST/trusts', status_code=400)
         self.login(201)
 
-    def login(self, code: int) -> None:
+    def login(self, code: int, role: str = 'service',
+              service: str = 'backup') -> None:
         self.keystone.post(
             f'{KEYSTONE}/auth/tokens', status_code=code,
             headers={'X-Subject-Token': 't'}, json={'token': {
@@ -56,8 +60,14 @@ class StatusTests(unittest.TestCase):
                     'type': 'identity', 'name': 'keystone', 'id': 'k',
                     'endpoints': [{'interface': 'internal', 'id': 'e',
                                    'url': KEYSTONE, 'region': 'r',
-                                   'region_id': 'r'}]}], 'user': {
-                    'id': 'u', 'name': 'u', 'domain': {'id': 'd'}},
+                                   'region_id': 'r'}]}, {
+                    'type': service, 'name': 'freezer', 'id': 'f',
+                    'endpoints': [{'interface': 'public', 'id': 'g',
+                                   'url': 'http://freezer.example',
+                                   'region': 'r', 'region_id': 'r'}]}],
+                'user': {'id': 'u', 'name': 'u', 'domain': {'id': 'd'}},
+                'project': {'id': 'p', 'name': 'p', 'domain': {'id': 'd'}},
+                'roles': [{'id': 'x', 'name': role}],
                 'expires_at': '2099-01-01T00:00:00Z',
                 'issued_at': '2026-01-01T00:00:00Z'}})
 
@@ -90,7 +100,7 @@ class StatusTests(unittest.TestCase):
     def test_all_is_well(self) -> None:
         code, text = self.check()
         self.assertEqual(0, code, text)
-        self.assertEqual(5, text.count('Result: Success'))
+        self.assertEqual(9, text.count('Result: Success'))
 
     def test_a_database_that_was_not_upgraded(self) -> None:
         code, text = self.check(url=f'{self.url}.new')
@@ -134,6 +144,42 @@ class StatusTests(unittest.TestCase):
             code, text = self.check()
             self.assertEqual(expected, code, text)
             self.assertEqual(not found, 'no role member' in text)
+
+    def test_a_role_that_keystone_alone_knows_of(self) -> None:
+        """An account that may not list roles learns of one all the same."""
+        for status_code, said, expected in (
+                (404, 'Role member is not defined', 2),
+                (404, 'Could not find role: 0123', 0), (403, 'no', 0)):
+            self.keystone.post(
+                f'{KEYSTONE}/OS-TRUST/trusts', status_code=status_code,
+                json={'error': {'message': said}})
+            code, text = self.check()
+            self.assertEqual(expected, code, text)
+            self.assertEqual(bool(expected), 'no role member' in text)
+
+    def test_the_account_lacks_the_role_service(self) -> None:
+        self.login(201, role='reader')
+        code, text = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('has not the role service', text)
+
+    def test_the_account_can_be_no_trustee(self) -> None:
+        self.keystone.get(f'{KEYSTONE}/OS-TRUST/trusts', status_code=403)
+        code, text = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('cannot be a trustee', text)
+
+    def test_the_catalogue_lacks_the_endpoint(self) -> None:
+        self.login(201, service='image')
+        code, text = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('no endpoint of type backup', text)
+
+    def test_a_keystone_that_is_away(self) -> None:
+        self.login(503)
+        code, text = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('Keystone cannot be asked', text)
 
     def test_no_account(self) -> None:
         code, text = self.check(auth=False)
