@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.db import exact
+from freezer_api.db import json_text
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
@@ -111,7 +112,7 @@ def report(session: orm.Session, job: models.Job, backup_id: str,
             backup_id)
     elif (backup.project_id, backup.job_id) == (job.project_id, job.id):
         update(backup, metadata, status)
-        if len(json.dumps(backup.backup_metadata)) > models.TEXT_SIZE:
+        if len(json.dumps(backup.backup_metadata)) > json_text.TEXT_SIZE:
             backup.backup_metadata = metadata
 
 

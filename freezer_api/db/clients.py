@@ -138,6 +138,9 @@ def register(session: orm.Session, project_id: str, user_id: str,
     client.supported_modes = list(offered.modes)
     client.supported_storages = list(offered.storages)
     client.supported_engines = list(offered.engines)
+    if registration.claims and not client.claims:
+        # From its start: freezer_api.db.takeover.
+        client.take_over_after = ''
     client.claims = registration.claims
     # One that was registered before it became central does so now; none is
     # demoted, since jobs of other projects may rely on it.

@@ -25,52 +25,13 @@ stores and compares alike.
 from __future__ import annotations
 
 import datetime
-import json
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy import orm
-from sqlalchemy import types
 
-# Characters of ASCII JSON that a TEXT cell of MySQL holds.
-TEXT_SIZE = 65_535
-
-
-class JSONText(types.TypeDecorator[Any]):
-    """JSON in a text cell, read from ``bytes`` and ``str`` alike.
-
-    Deployed databases hold UTF-8 bytes, which SQLite hands back as bytes. A
-    cell that is empty or no JSON reads as None: one bad cell must not break
-    the list it stands in.
-    """
-
-    impl = types.Text
-    cache_ok = True
-
-    def __init__(self, length: int | None = None) -> None:
-        super().__init__()
-        self.length = length
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
-        # Not through type_descriptor(), which makes PostgreSQL's TEXT a
-        # VARCHAR.
-        return sa.Text() if self.length is None else sa.String(self.length)
-
-    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> Any:
-        return None if value is None else json.dumps(value)
-
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
-        if not value:
-            return None
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):  # UnicodeDecodeError, too
-            return None
-
-    def compare_values(self, left: Any, right: Any) -> bool:
-        # 1, 1.0 and True are equal, but no two of them mean the same.
-        return json.dumps(left) == json.dumps(right)
+from freezer_api.db import json_text
 
 
 def _search_terms() -> orm.Mapped[str | None]:
@@ -114,19 +75,21 @@ class Client(Base):
     description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     uuid: orm.Mapped[str] = orm.mapped_column(sa.String(36))
     supported_actions: orm.Mapped[list[str] | None] = orm.mapped_column(
-        JSONText(255))
+        json_text.JSONText(255))
     supported_modes: orm.Mapped[list[str] | None] = orm.mapped_column(
-        JSONText(255))
+        json_text.JSONText(255))
     supported_storages: orm.Mapped[list[str] | None] = orm.mapped_column(
-        JSONText(255))
+        json_text.JSONText(255))
     supported_engines: orm.Mapped[list[str] | None] = orm.mapped_column(
-        JSONText(255))
+        json_text.JSONText(255))
     is_central: orm.Mapped[bool] = orm.mapped_column(
         sa.Boolean, server_default=sa.false(), default=False)
     # Whether its scheduler claims runs. One that does not (a stock 19.0.0
     # scheduler) polls for jobs and must find their events in them.
     claims: orm.Mapped[bool] = orm.mapped_column(
         sa.Boolean, server_default=sa.false(), default=False)
+    # See freezer_api.db.takeover; NULL: there is nothing to take over.
+    take_over_after: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     search_terms: orm.Mapped[str | None] = _search_terms()
 
     __table_args__ = (
@@ -161,7 +124,7 @@ class Action(Base):
     # The whole freezer_action as sent; the columns above are copies of some
     # of its keys.
     backup_metadata: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
-        JSONText())
+        json_text.JSONText())
     search_terms: orm.Mapped[str | None] = _search_terms()
 
     __table_args__ = (
@@ -197,8 +160,9 @@ class Session(Base):
     hold_off: orm.Mapped[int | None] = orm.mapped_column(
         sa.Integer, default=30)
     schedule: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
-        JSONText())
-    job: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(JSONText())
+        json_text.JSONText())
+    job: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
+        json_text.JSONText())
     project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
     time_start: orm.Mapped[int | None] = orm.mapped_column(
@@ -224,7 +188,7 @@ class Job(Base):
     user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
     # What the user wrote of job_schedule, and nothing else.
     schedule: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
-        JSONText())
+        json_text.JSONText())
     client_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     session_id: orm.Mapped[str | None] = orm.mapped_column(
         sa.String(36), default='')
@@ -359,7 +323,7 @@ class JobRun(Base):
     cause: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
     delegation_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     actions: orm.Mapped[list[dict[str, Any]] | None] = orm.mapped_column(
-        JSONText())
+        json_text.JSONText())
     # An event (abort, stop) on its way to the holder.
     event: orm.Mapped[str | None] = orm.mapped_column(sa.String(16))
     scheduler_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
@@ -389,7 +353,7 @@ class Backup(Base):
     project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     user_id: orm.Mapped[str] = orm.mapped_column(sa.String(64))
     backup_metadata: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
-        JSONText())
+        json_text.JSONText())
     status: orm.Mapped[str] = orm.mapped_column(
         sa.String(64), server_default='available', default='available')
     search_terms: orm.Mapped[str | None] = _search_terms()

@@ -35,6 +35,7 @@ from freezer_api.db import delegations
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import runs
+from freezer_api.db import takeover
 from freezer_api.domain import causes
 from freezer_api.domain import runs as domain
 from freezer_api.schemas import runs as schema
@@ -42,6 +43,9 @@ from freezer_api.schemas import runs as schema
 LOG = log.getLogger(__name__)
 
 _Claimed = tuple[models.Job, models.JobRun]
+
+# Of jobs that are taken over by one claim: about a second's work.
+_BATCHES = 4
 
 
 class _ForSchedulers(services.Resource):
@@ -92,6 +96,8 @@ class Claims(_ForSchedulers):
                 req, session, project_id, client_id, 'clients:claim')
         schema.validate_claim(sent)
         now = self._now()
+        if takeover.pending(client):
+            self._take_over(client.id, now)
         holder = _holder(client, sent)
         lease = sent['lease_seconds']
         held = {one['run_id']: one['fence'] for one in sent.get('held', ())}
@@ -112,6 +118,18 @@ class Claims(_ForSchedulers):
             }
 
         resp.media = self._database.write(work)
+
+    def _take_over(self, client_row_id: str, now: int) -> None:
+        """Arm jobs that an earlier scheduler kept to itself, some at a time.
+
+        Each batch is a transaction of its own, so that nobody who writes one
+        of these jobs waits for long.
+        """
+        window = self._conf.scheduling.catch_up_window
+        for _ in range(_BATCHES):
+            if not self._database.write(lambda session: takeover.take_over(
+                    session, client_row_id, now, window)):
+                return
 
     def _take(self, session: orm.Session, client: models.Client,
               holder: runs.Holder, sent: dict[str, Any],

@@ -1,0 +1,87 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Jobs of a client whose scheduler has begun to claim.
+
+An earlier scheduler polled and kept their next firings for itself, so each of
+them is given one, a batch at a time. How far that has come is kept with the
+client: ``take_over_after`` is NULL once it is done, which is all that a claim
+has to look at.
+"""
+
+from __future__ import annotations
+
+import datetime
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import exact
+from freezer_api.db import jobs as db_jobs
+from freezer_api.db import models
+from freezer_api.db import rows
+from freezer_api.domain import takeover
+
+_BATCH = 500
+
+
+def pending(client: models.Client) -> bool:
+    """Return whether jobs of a client are still to be looked at."""
+    return client.take_over_after is not None
+
+
+def take_over(session: orm.Session, client_row_id: str, now: int,
+              window: int) -> bool:
+    """Take over the next batch of a client's jobs.
+
+    A job that is due already, runs, or is not to run is left as it is.
+
+    :param client_row_id: of the row, not the name of the client
+    :param window: seconds within which a late firing is still run
+    :returns: whether there may be more for the caller to do. There is not
+        while somebody else does it.
+    """
+    client = session.scalars(
+        sa.select(models.Client).where(models.Client.id == client_row_id)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)).first()
+    if client is None or client.take_over_after is None:
+        return False
+    wanted = session.scalars(
+        sa.select(models.Job.id).where(
+            *_unclaimed(client), models.Job.id > client.take_over_after)
+        .order_by(models.Job.id).limit(_BATCH)).all()
+    for job in session.scalars(
+            sa.select(models.Job).where(
+                models.Job.id.in_(wanted), *_unclaimed(client))
+            .order_by(models.Job.id).with_for_update()):
+        db_jobs.set_runtime(job, takeover.take_over(
+            db_jobs.schedule(job), db_jobs.runtime(job),
+            _created(job, now), now, window))
+    more = len(wanted) == _BATCH
+    client.take_over_after = wanted[-1] if more else None
+    return more
+
+
+def _unclaimed(client: models.Client) -> list[sa.ColumnElement[bool]]:
+    found = [rows.live(models.Job),
+             exact.same_text(models.Job.client_id, client.client_id),
+             models.Job.next_run_at.is_(None), models.Job.run_id.is_(None),
+             models.Job.suspended.is_(None)]
+    if not client.is_central:
+        found.append(models.Job.project_id == client.project_id)
+    return found
+
+
+def _created(job: models.Job, now: int) -> int:
+    if job.created_at is None:
+        return now
+    return int(job.created_at.replace(tzinfo=datetime.UTC).timestamp())
