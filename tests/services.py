@@ -12,8 +12,8 @@
 
 """Database servers for tests.
 
-A test asks for a database and gets the URL of an empty one of its own, which
-is dropped when the test ends::
+A test, or a class of tests, asks for a database and gets the URL of an empty
+one of its own, which is dropped when it ends::
 
     def setUp(self):
         super().setUp()
@@ -34,12 +34,16 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy import pool
 
-MYSQL = 'mysql+pymysql://root@127.0.0.1:3306/?connect_timeout=5'
+# What it takes to set up TLS is most of a connection.
+MYSQL = ('mysql+pymysql://root@127.0.0.1:3306/'
+         '?connect_timeout=5&ssl_disabled=true')
 POSTGRESQL = (
     'postgresql+psycopg://postgres@127.0.0.1:5432/postgres?connect_timeout=5')
 
+Test = unittest.TestCase | type[unittest.TestCase]
 
-def mysql_url(test: unittest.TestCase) -> str:
+
+def mysql_url(test: Test) -> str:
     """Return the URL of an empty MariaDB or MySQL database.
 
     FREEZER_TEST_MYSQL_URL names another server and account.
@@ -50,7 +54,7 @@ def mysql_url(test: unittest.TestCase) -> str:
         drop='DROP DATABASE {}')
 
 
-def postgresql_url(test: unittest.TestCase) -> str:
+def postgresql_url(test: Test) -> str:
     """Return the URL of an empty PostgreSQL database.
 
     FREEZER_TEST_POSTGRESQL_URL names another server, account and database
@@ -63,7 +67,7 @@ def postgresql_url(test: unittest.TestCase) -> str:
 
 
 def _database(
-        test: unittest.TestCase, server: str, create: str, drop: str) -> str:
+        test: Test, server: str, create: str, drop: str) -> str:
     url = sa.make_url(server)
     engine = sa.create_engine(
         url, isolation_level='AUTOCOMMIT', poolclass=pool.NullPool)
@@ -79,7 +83,10 @@ def _database(
         answer = str(error.orig).splitlines()[0]
         reason = f'no {url.get_backend_name()} at {url.host}: {answer}'
         if os.environ.get('CI'):
-            test.fail(reason)
-        test.skipTest(reason)
-    test.addCleanup(execute, drop)
+            raise AssertionError(reason) from None
+        raise unittest.SkipTest(reason) from None
+    if isinstance(test, type):
+        test.addClassCleanup(execute, drop)
+    else:
+        test.addCleanup(execute, drop)
     return url.set(database=name).render_as_string(hide_password=False)

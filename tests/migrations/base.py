@@ -47,8 +47,7 @@ class DatabaseTest(testtools.TestCase):
     def new_url(self) -> str:
         """Return the URL of one more empty database."""
         if self.backend == 'mysql':
-            # What it takes to set up TLS is most of a connection.
-            return f'{services.mysql_url(self)}&ssl_disabled=true'
+            return services.mysql_url(self)
         if self.backend == 'postgresql':
             return services.postgresql_url(self)
         folder = self.useFixture(fixtures.TempDir()).path
