@@ -22,9 +22,11 @@ import datetime
 from oslo_config import cfg
 
 from freezer_api.cmd import command
+from freezer_api import crypt
 from freezer_api.db import engine
 from freezer_api.db import migration
 from freezer_api.db import purge
+from freezer_api.db import way_back
 
 
 @contextlib.contextmanager
@@ -125,11 +127,34 @@ def purge_deleted(conf: cfg.ConfigOpts) -> None:
           f'deleted before {before:%Y-%m-%d %H:%M:%S} UTC')
 
 
+def _downgrade_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--to', required=True, choices=[way_back.RELEASE],
+                        help='the release of freezer-api to go back to')
+
+
+def downgrade(conf: cfg.ConfigOpts) -> None:
+    """Bring the database back to a release of freezer-api.
+
+    Stop the API and all schedulers first, and back the database up. The
+    trusts of jobs become plain text again.
+    """
+    url = command.connection(conf)
+    box = crypt.Crypt(conf.user_credentials['keys'])
+    try:
+        done = way_back.go(url, box)
+    except way_back.Obstacle as error:
+        raise command.CommandError(str(error)) from None
+    print(f'jobs: {done.jobs}')
+    print(f'trusts: {done.trusts}')
+    print(f'The database is one of freezer-api {way_back.RELEASE} now.')
+
+
 # db update and db show are upstream's words.
 COMMANDS = {
     'sync': command.Command(sync),
     'update': command.Command(sync),
     'version': command.Command(version),
     'show': command.Command(show),
+    'downgrade': command.Command(downgrade, _downgrade_arguments),
     'purge': command.Command(purge_deleted, _purge_arguments),
 }

@@ -80,7 +80,7 @@ def current(bind: sa.Engine | sa.URL | str) -> str | None:
     :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
     """
     with (_engine(bind) as engine, engine.connect() as connection):
-        return _current(connection)
+        return current_of(connection)
 
 
 def unfilled(bind: sa.Engine | sa.URL | str) -> bool:
@@ -103,7 +103,8 @@ def tables(bind: sa.Engine | sa.URL | str) -> list[str]:
         return sorted(sa.inspect(connection).get_table_names())
 
 
-def _current(connection: sa.Connection) -> str | None:
+def current_of(connection: sa.Connection) -> str | None:
+    """Return what :func:`current` returns, by a connection."""
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
     version = sa.table(VERSION_TABLE, sa.column('version_num'))
@@ -125,8 +126,7 @@ def sync(bind: sa.Engine | sa.URL | str, revision: str = 'head',
     :raises MigrationError: when the database cannot be upgraded as it is
     :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
     """
-    with (_engine(bind, lock_timeout) as engine,
-          _locked(engine, lock_timeout) as connection):
+    with exclusive(bind, lock_timeout) as connection:
         _refuse_the_unknown(connection)
         _close_transaction(connection)
         config = _config()
@@ -135,9 +135,24 @@ def sync(bind: sa.Engine | sa.URL | str, revision: str = 'head',
             command.upgrade(config, revision)
         except util.CommandError as error:
             raise MigrationError(str(error)) from error
-        if _current(connection) == head():
+        if current_of(connection) == head():
             _close_transaction(connection)
             terms.fill(connection)
+
+
+@contextlib.contextmanager
+def exclusive(bind: sa.Engine | sa.URL | str,
+              lock_timeout: int = 600) -> Iterator[sa.Connection]:
+    """A connection while which nobody else upgrades the database.
+
+    On SQLite it is in a transaction, elsewhere in none.
+
+    :raises MigrationError: when somebody does, or the URL cannot be used
+    :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
+    """
+    with (_engine(bind, lock_timeout) as engine,
+          _locked(engine, lock_timeout) as connection):
+        yield connection
 
 
 @contextlib.contextmanager
@@ -284,7 +299,7 @@ def _refuse_the_unknown(connection: sa.Connection) -> None:
     :raises MigrationError: for a database of a release that is newer than
         this one, and for tables of which nobody says what they are
     """
-    version = _current(connection)
+    version = current_of(connection)
     if version is not None:
         if version not in revisions():
             raise MigrationError(

@@ -158,6 +158,31 @@ class TestPurge(ManageTest):
             'db', 'purge', '--older-than', '1'))
 
 
+class TestDowngrade(ManageTest):
+
+    def test_there_and_back(self) -> None:
+        self.run_manage('db', 'sync')
+        status, out, errors = self.run_manage(
+            'db', 'downgrade', '--to', '19.0.0')
+        self.assertEqual((0, ''), (status, errors))
+        self.assertIn('freezer-api 19.0.0', out)
+        self.assertEqual((0, '7a3b9c1d2e4f\n', ''),
+                         self.run_manage('db', 'version'))
+        self.assertEqual(0, self.run_manage('db', 'sync')[0])
+        self.assertEqual((0, f'{migration.head()} (head)\n', ''),
+                         self.run_manage('db', 'version'))
+
+    def test_not_from_here(self) -> None:
+        migration.sync(f'sqlite:///{self.database}', '23c8ad2655a6')
+        self.assertIn('23c8ad2655a6', self.assert_fails(
+            'db', 'downgrade', '--to', '19.0.0'))
+
+    def test_not_to_there(self) -> None:
+        for option in ([], ['--to', '18.0.0']):
+            self.assertEqual(2, self.run_manage(
+                'db', 'downgrade', *option)[0])
+
+
 class TestConfiguration(ManageTest):
 
     def test_a_file_that_is_not_there(self) -> None:
