@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import collections
 import collections.abc
+import concurrent.futures
 import contextlib
 import dataclasses
 import importlib.util
@@ -140,6 +141,7 @@ class Workspace:
     def __init__(self, folder: pathlib.Path, made: cloud.Cloud) -> None:
         self.folder = folder
         self._made = made
+        self._child: subprocess.Popen[str] | None = None
 
     def write(self) -> None:
         """Write the configuration of tempest and of its test runner."""
@@ -170,7 +172,11 @@ class Workspace:
         return {'scheduler': {'pid_file': self.folder / 'scheduler.pid'}}
 
     def stop(self) -> None:
-        """Stop the scheduler that tests may have left running."""
+        """End the tests, and the scheduler that they may have left running.
+        """
+        if self._child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGTERM)
         subprocess.run(
             [str(self.folder / 'bin/freezer-scheduler'), 'stop'],
             env=self._env, stdout=subprocess.DEVNULL, check=True)
@@ -239,7 +245,7 @@ class Workspace:
         return listed
 
     def run(self, ids: list[str]) -> collections.Counter[str]:
-        """Run tests, show how they go, and count how they ended.
+        """Run tests, show how they end, then what else there is to say.
 
         :returns: numbers by what stestr says, ``ok`` for those that passed
         """
@@ -254,15 +260,17 @@ class Workspace:
                 text=True, errors='replace',
                 start_new_session=True) as child:
             assert child.stdout is not None
-            try:
-                for line in child.stdout:
-                    sys.stdout.write(line)
-                    sys.stdout.flush()
-                    if found := _ENDED.match(line):
-                        ended[found.group(2)] += 1
-            except BaseException:
-                os.killpg(child.pid, signal.SIGTERM)
-                raise
+            self._child = child
+            said = []
+            for line in child.stdout:
+                if found := _ENDED.match(line):
+                    ended[found.group(2)] += 1
+                    print(line, end='', flush=True)
+                else:
+                    said.append(line)
+            self._child = None
+        # Others run at the same time: it would be among what they say.
+        print(''.join(said), end='', flush=True)
         if child.returncode and ended['ok'] == len(ids):
             ended[f'status {child.returncode}'] += 1
         return ended
@@ -379,14 +387,21 @@ def test(patterns: list[str], tell: progress.Progress) -> bool:
 
 def _run(ids: list[str], workspace: Workspace,
          scenarios: ScenarioWorkspace) -> collections.Counter[str]:
-    """Run each test where it belongs."""
+    """Run each test where it belongs.
+
+    Those of the scenarios wait most of the time, so that the others take
+    hardly longer beside them.
+    """
     ended: collections.Counter[str] = collections.Counter()
-    for where, belongs in ((workspace, False), (scenarios, True)):
-        here = [name for name in ids if (_SCENARIO in name) == belongs]
-        if here:
-            try:
-                ended += where.run(here)
-            finally:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        try:
+            for done in [pool.submit(where.run, here) for where, here in (
+                    (workspace, [one for one in ids if _SCENARIO not in one]),
+                    (scenarios, [one for one in ids if _SCENARIO in one]),
+                    ) if here]:
+                ended += done.result()
+        finally:
+            for where in (workspace, scenarios):
                 where.stop()
     return ended
 

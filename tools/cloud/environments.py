@@ -61,6 +61,16 @@ def default_home(checkout: pathlib.Path = CHECKOUT) -> pathlib.Path:
             / f'freezer-quickstart-{tag}').resolve()
 
 
+def _make_home(home: pathlib.Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        (home / '.gitignore').write_text('*\n')
+    except OSError as error:
+        raise errors.QuickstartError(
+            f'{home} cannot be written ({error.strerror}): name a folder of '
+            f'yours with --home or {HOME_VARIABLE}') from None
+
+
 @dataclasses.dataclass(frozen=True)
 class Environment:
     """A virtual environment.
@@ -148,10 +158,12 @@ class Environment:
              tell: progress.Progress) -> None:
         """Make what is missing; two that make the same wait for each other.
 
-        :raises errors.QuickstartError: pip failed
+        :raises errors.QuickstartError: the home cannot be written, or pip
+            failed
         """
         if self.is_ready():
             return
+        _make_home(self.home)
         with locks.held(self.home / f'venv-{self.name}.lock', run, tell):
             if self.is_ready():
                 return  # somebody else has just made it
@@ -257,14 +269,7 @@ class Environments:
                   if not env.is_ready()]
         if not wanted:
             return
-        try:
-            self.home.mkdir(parents=True, exist_ok=True)
-            (self.home / '.gitignore').write_text('*\n')
-        except OSError as error:
-            raise errors.QuickstartError(
-                f'{self.home} cannot be written ({error.strerror}): name '
-                f'a folder of yours with --home or {HOME_VARIABLE}'
-            ) from None
+        _make_home(self.home)
         # Two at once keep two cores busy; more would only wait.
         run.together(*(functools.partial(env.make, run, tell)
                        for env in wanted), at_once=2)
