@@ -30,6 +30,7 @@ from freezer_api.db import delegations
 from freezer_api.db import exact
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
+from freezer_api.db import rounds
 from freezer_api.db import rows
 from freezer_api.domain import causes
 from freezer_api.domain import jobs
@@ -222,6 +223,7 @@ def _close(session: orm.Session, job: models.Job, run: models.JobRun,
     run.lease_expires_at = None
     if job.run_id != run.id:
         return None
+    rounds.end(session, job, state, now)
     if job.deleted:
         job.run_id = None
         return None

@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
+import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,7 +26,9 @@ from freezer_api.db import exact
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
+from freezer_api.domain import schedule as schedules
 from freezer_api.domain import sessions as domain
+from freezer_api import schemas
 
 # What a client may set; the rest of a session is decided.
 SETTABLE = ('description', 'session_tag', 'hold_off', 'time_start',
@@ -67,7 +71,7 @@ def find(session: orm.Session, project_id: str, session_id: str,
 
 
 def add(session: orm.Session, project_id: str, user_id: str,
-        session_id: str | None) -> models.Session:
+        session_id: str | None, now: int) -> models.Session:
     """Add an empty session.
 
     :raises Taken: when a row has the id, be it deleted or of another project
@@ -75,7 +79,8 @@ def add(session: orm.Session, project_id: str, user_id: str,
     if session_id and session.get(models.Session, session_id) is not None:
         raise Taken(f'Session already registered with ID {session_id}')
     row = models.Session(id=session_id or rows.new_id(), schedule={},
-                         project_id=project_id, user_id=user_id)
+                         project_id=project_id, user_id=user_id,
+                         created_at=_naive(now))
     session.add(row)
     return row
 
@@ -98,18 +103,29 @@ def state(row: models.Session) -> domain.Session:
 
 
 def set_state(row: models.Session, decided: domain.Session) -> None:
-    """Write what was decided."""
+    """Write what was decided.
+
+    :raises freezer_api.schemas.InvalidDocument: when the jobs do not fit;
+        nothing is changed
+    """
+    stored = members(row) or {}
+    job = {job_id: {**_object(stored.get(job_id)), **vars(member)}
+           for job_id, member in decided.members.items()}
+    schemas.check_stored_size('jobs', job)
+    row.job = job
     for name in _DECIDED:
         setattr(row, name, getattr(decided, name))
-    stored = members(row) or {}
-    row.job = {job_id: {**_object(stored.get(job_id)), **vars(member)}
-               for job_id, member in decided.members.items()}
 
 
 def set_member(row: models.Session, job_id: str,
                member: Mapping[str, Any]) -> None:
-    """Put a job's entry into a session, new or in the place of its old."""
-    row.job = {**(members(row) or {}), job_id: dict(member)}
+    """Put a job's entry into a session, new or in the place of its old.
+
+    :raises freezer_api.schemas.InvalidDocument: when it does not fit
+    """
+    job = {**(members(row) or {}), job_id: dict(member)}
+    schemas.check_stored_size('jobs', job)
+    row.job = job
 
 
 def join(row: models.Session, job: models.Job) -> None:
@@ -121,13 +137,37 @@ def join(row: models.Session, job: models.Job) -> None:
     job.session_tag = row.session_tag or 0
 
 
-def leave(row: models.Session, job_id: str) -> bool:
+def leave(row: models.Session, job_id: str, now: int) -> bool:
     """Take a job out of a session, and return whether it was in it."""
-    stored = members(row) or {}
-    if job_id not in stored:
+    if job_id not in (members(row) or {}):
         return False
-    row.job = {key: value for key, value in stored.items() if key != job_id}
+    set_state(row, domain.leave(state(row), job_id, now))
     return True
+
+
+def schedule(row: models.Session) -> dict[str, Any]:
+    """Return the schedule that the jobs of a session run by.
+
+    An interval that names no start counts from when the session was made, so
+    that all its jobs are due at one time.
+
+    :raises freezer_api.domain.schedule.ScheduleError: on a schedule that
+        cannot be understood
+    """
+    wanted = dict(_object(row.schedule))
+    interval = schedules.parse(wanted)
+    if (isinstance(interval, schedules.Interval) and interval.start is None
+            and row.created_at is not None):
+        with contextlib.suppress(OverflowError):
+            first = row.created_at.replace(microsecond=0) + (
+                datetime.timedelta(seconds=interval.seconds))
+            wanted['schedule_start_date'] = f'{first.isoformat()}Z'
+    return wanted
+
+
+def _naive(now: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(now, datetime.UTC).replace(
+        tzinfo=None)
 
 
 def _member(entry: Any) -> domain.Member:

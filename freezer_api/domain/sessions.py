@@ -17,6 +17,11 @@ round it last took part in. The first job that starts once the hold-off since
 the last start is over opens a new round; the others, still carrying the tag
 before, join it within the hold-off. All of that is decided here, from the
 whole session, whatever the order of its jobs. Times are epoch seconds.
+
+A scheduler that keeps its jobs itself reports (:func:`start`, :func:`end`).
+Of jobs whose runs are claimed the service knows by itself when each of them
+was due, and needs no tags to find its round (:func:`take_part`,
+:func:`finish`).
 """
 
 from __future__ import annotations
@@ -27,6 +32,9 @@ import dataclasses
 RUNNING = 'running'
 COMPLETED = 'completed'
 ACTIVE = 'active'
+
+#: What a column holds; a session that somebody set to it counts no further.
+_LAST_TAG = 2 ** 31 - 1
 
 
 class TagTooHigh(Exception):
@@ -93,14 +101,33 @@ def start(session: Session, job_id: str, tag: int, now: int) -> Outcome:
         return Outcome(session, 'hold-off')
     if behind and not held_off:
         return Outcome(session, 'out-of-sync', session.session_tag)
-    if not held_off:
-        session = dataclasses.replace(
-            session, session_tag=session.session_tag + 1, time_start=now,
-            status=RUNNING, result='')
-    return Outcome(
-        _changed(session, job_id, status=RUNNING, result='',
-                 time_started=now),
-        'success', session.session_tag)
+    session = _joined(session if held_off else _next_round(session, now),
+                      job_id, now)
+    return Outcome(session, 'success', session.session_tag)
+
+
+def take_part(session: Session, job_id: str, due: int, now: int) -> Session:
+    """A run of a job is handed out.
+
+    It belongs to the round that its time falls into, however late it is and
+    even if the others have ended; when a job runs again in one round, its
+    last result counts.
+
+    :param due: when the run was due
+    :raises NotAMember: when the session has no such job
+    """
+    _member(session, job_id)
+    if due - session.time_start > session.hold_off:
+        session = _next_round(session, due)
+    return _joined(session, job_id, now)
+
+
+def finish(session: Session, job_id: str, result: str, now: int) -> Session:
+    """A run of a job has ended that took part in a round, or did not."""
+    member = session.members.get(job_id)
+    if member is None or member.status != RUNNING:
+        return session
+    return end(session, job_id, result, now).session
 
 
 def end(session: Session, job_id: str, result: str, now: int) -> Outcome:
@@ -111,11 +138,23 @@ def end(session: Session, job_id: str, result: str, now: int) -> Outcome:
     _member(session, job_id)
     session = _changed(session, job_id, status=COMPLETED, result=result,
                        time_ended=now)
-    overall = overall_result(session)
-    if session.status != COMPLETED and overall != RUNNING:
-        session = dataclasses.replace(
-            session, status=COMPLETED, result=overall, time_end=now)
-    return Outcome(session, 'success')
+    return Outcome(_settled(session, now), 'success')
+
+
+def leave(session: Session, job_id: str, now: int) -> Session:
+    """A job leaves the session; the others do not wait for it any more."""
+    left = dataclasses.replace(session, members={
+        member_id: member for member_id, member in session.members.items()
+        if member_id != job_id})
+    return _settled_without(session, left, job_id, now)
+
+
+def stand_aside(session: Session, job_id: str, now: int) -> Session:
+    """A member's run is none of the session's any more."""
+    if job_id not in session.members:
+        return session
+    aside = _changed(session, job_id, status='', result='', time_started=-1)
+    return _settled_without(session, aside, job_id, now)
 
 
 def overall_result(session: Session) -> str:
@@ -132,6 +171,43 @@ def overall_result(session: Session) -> str:
     if not results:
         return RUNNING
     return 'success' if results == {'success'} else 'fail'
+
+
+def _next_round(session: Session, begins: int) -> Session:
+    return dataclasses.replace(
+        session, session_tag=min(session.session_tag + 1, _LAST_TAG),
+        time_start=begins)
+
+
+def _joined(session: Session, job_id: str, now: int) -> Session:
+    """Return the session with a job that runs, and so runs itself."""
+    return _changed(
+        dataclasses.replace(session, status=RUNNING, result=''), job_id,
+        status=RUNNING, result='',
+        # By another clock it may be earlier.
+        time_started=max(now, session.time_start))
+
+
+def _settled(session: Session, now: int) -> Session:
+    """Return the session, with its round ended if nothing of it goes on."""
+    overall = overall_result(session)
+    if session.status == COMPLETED or overall == RUNNING:
+        return session
+    return dataclasses.replace(
+        session, status=COMPLETED, result=overall, time_end=now)
+
+
+def _settled_without(before: Session, after: Session, job_id: str,
+                     now: int) -> Session:
+    member = before.members.get(job_id)
+    if before.status != RUNNING or member is None or (
+            member.status != RUNNING):
+        return after
+    if all(one.status != RUNNING for one in after.members.values()) and (
+            overall_result(after) == RUNNING):
+        # It was alone in the round.
+        return dataclasses.replace(after, status=ACTIVE)
+    return _settled(after, now)
 
 
 def _member(session: Session, job_id: str) -> Member:

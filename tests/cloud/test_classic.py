@@ -123,7 +123,7 @@ class ClassicTests(unittest.TestCase):
         cls.addClassCleanup(holder.cleanup)
         cls.directory = pathlib.Path(holder.name)
         cls.made = cloud.Cloud(cls.directory / 'cloud')
-        cls.made.up(cloud.Options.on_free_ports(projects=1, volumes=1))
+        cls.made.up(cloud.Options.on_free_ports(projects=1, volumes=2))
         cls.addClassCleanup(cls.made.down, purge=True)
         cls.made.processes['freezer-scheduler'].stop()
         cls.scheduler = Scheduler(cls.made, cls.directory / 'scheduler')
@@ -272,22 +272,71 @@ class ClassicTests(unittest.TestCase):
             'action': 'backup', 'mode': 'cindernative',
             'cindernative_vol_id': volume}))
         self.assertEqual(('success', None), (run['state'], run['reason']))
-        [backup] = self.made.backups('project-1')
-        self.assertEqual('available', backup['status'])
+        self.assertEqual(['available'], [
+            backup['status'] for backup in self.made.backups('project-1')
+            if backup['volume_id'] == volume])
+
+    def central(self, client_id: str, *arguments: str) -> Scheduler:
+        """Start a central scheduler for the time of a test."""
+        central = Scheduler(
+            self.made, self.directory / client_id, 'service',
+            service_mode=True, client_id=client_id)
+        central.start(*arguments)
+        self.addCleanup(central.end)
+        waiting.eventually(lambda: client_id in [
+            one['client']['client_id']
+            for one in self.api('GET', 'clients')['clients']])
+        return central
+
+    def test_a_session_of_two_clients(self) -> None:
+        """A job of the project's own scheduler and one of a central one."""
+        self.central('central-3')
+        session_id = self.api('POST', 'sessions', {
+            'schedule': {'schedule_interval': '1 days'}})['session_id']
+        path = f'sessions/{session_id}'
+        jobs = []
+        for client, action in (
+                ('web-1', self.command('ls /')),
+                ('central-3', {
+                    'action': 'backup', 'mode': 'cindernative',
+                    'cindernative_vol_id':
+                        self.made.volumes('project-1')[1]['id']}),
+                ('web-1', self.command('ls /no/such/thing'))):
+            jobs.append(self.api('POST', 'jobs', {
+                'client_id': client,
+                'job_schedule': {'schedule_date': '2099-01-01T00:00:00'},
+                'job_actions': [{'freezer_action': action,
+                                 'max_retries': 0}]})['job_id'])
+            self.api('PUT', f'{path}/jobs/{jobs[-1]}')
+        self.assertEqual(1, len({self.api('GET', f'jobs/{job}')[
+            'next_run_at'] for job in jobs}))
+
+        def completed(tag: int) -> Any:
+            shown = self.api('GET', path)
+            self.assertLessEqual(shown['session_tag'], tag)
+            return ((shown['session_tag'], shown['status'])
+                    == (tag, 'completed') and shown)
+
+        for job in jobs[:2]:
+            self.api('POST', f'jobs/{job}/event', {'start': None})
+        for job in jobs[:2]:
+            run = self.ended(job)
+            self.assertEqual(('success', None), (run['state'], run['reason']))
+        shown = completed(1)
+        self.assertEqual('success', shown['result'])
+        self.assertEqual(['success', 'success', ''], [
+            shown['jobs'][job]['result'] for job in jobs])
+        self.api('PATCH', path, {'hold_off': 0})
+        self.api('POST', f'jobs/{jobs[2]}/event', {'start': None})
+        self.assertEqual('fail', waiting.eventually(
+            lambda: completed(2))['result'])
 
     def test_an_agent_with_a_trust(self) -> None:
         """What an operator of a central scheduler had to name."""
-        central = Scheduler(
-            self.made, self.directory / 'central', 'service',
-            service_mode=True, client_id='central-2')
-        central.start(
-            '--capabilities-supported-modes', 'fs',
+        central = self.central(
+            'central-2', '--capabilities-supported-modes', 'fs',
             '--capabilities-supported-storages', 'local',
             '--capabilities-supported-engines', 'tar')
-        self.addCleanup(central.end)
-        waiting.eventually(lambda: 'central-2' in [
-            one['client']['client_id']
-            for one in self.api('GET', 'clients')['clients']])
         self.assertIn('RISK', central.log.read_text())
         source = self.directory / 'central-data'
         source.mkdir()

@@ -106,7 +106,8 @@ class SessionTests(base.ApiTestCase):
         shown = self.job(job_id)
         self.assertEqual((session_id, 0),
                          (shown['session_id'], shown['session_tag']))
-        self.assertEqual({**before, 'schedule_interval': '1 hours'},
+        self.assertEqual({**before, 'schedule_interval': '1 hours',
+                          'schedule_start_date': '2027-01-15T09:00:00Z'},
                          shown['job_schedule'])
         self.assertEqual('2027-01-15T09:00:00Z', shown['next_run_at'])
         self.assertEqual({job_id: {

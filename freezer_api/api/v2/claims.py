@@ -34,6 +34,7 @@ from freezer_api.db import clients
 from freezer_api.db import delegations
 from freezer_api.db import jobs
 from freezer_api.db import models
+from freezer_api.db import rounds
 from freezer_api.db import runs
 from freezer_api.db import takeover
 from freezer_api.domain import causes
@@ -147,8 +148,11 @@ class Claims(_ForSchedulers):
         claimed: list[_Claimed] = [
             (by_id[run.job_id], run) for run in expired]
         claimed += fresh.runs
-        return (self._documents(session, client, lease, claimed, now),
-                fresh.missed)
+        made = self._documents(session, client, lease, claimed, now)
+        rounds.begin(session, [
+            (job, run) for job, run in fresh.runs
+            if run.lease_expires_at is not None], now)
+        return made, fresh.missed
 
     def _documents(self, session: orm.Session, client: models.Client,
                    lease: int, claimed: Sequence[_Claimed],

@@ -34,13 +34,13 @@ from freezer_api.db import clients
 from freezer_api.db import delegations
 from freezer_api.db import jobs
 from freezer_api.db import models
+from freezer_api.db import rounds
 from freezer_api.db import runs
 from freezer_api.db import sessions
 from freezer_api.domain import jobs as domain
 from freezer_api.domain import schedule as schedules
 from freezer_api.domain import stock
 from freezer_api.domain import suspension
-from freezer_api import schemas
 
 # What a job is set to, beside its schedule, actions and client.
 _PLAIN = {'description': '', 'session_id': '', 'session_tag': 0}
@@ -113,21 +113,22 @@ class JobChange:
     def join(self, session_id: str, job_id: str) -> models.Job:
         """Put a job into a session, under the session's schedule."""
 
-        def schedule(session: orm.Session) -> dict[str, Any]:
-            row = sessions.find(session, self._project_id, session_id)
-            if row is None:
-                raise errors.not_found(
-                    f'Session not register with ID {session_id}')
-            return {'job_schedule': row.schedule or {}}
-
         def work(session: orm.Session) -> models.Job:
             job = self._find(session, job_id, lock=True)
             row = sessions.find(
                 session, self._project_id, session_id, lock=True)
-            self._update(session, job, schedule(session))
-            if row is not None:
-                sessions.join(row, job)
-                schemas.check_stored_size('jobs', row.job)
+            if row is None:
+                raise errors.not_found(
+                    f'Session not register with ID {session_id}')
+            client = clients.find_visible(
+                session, self._project_id, job.client_id)
+            self._update(session, job, {
+                'job_schedule': sessions.schedule(row)
+                if client is not None and client.claims
+                else row.schedule or {}})
+            if job.session_id != session_id:
+                rounds.leave(session, job, job.session_id, self._now)
+            sessions.join(row, job)
             return job
 
         return self._run(work)
@@ -190,9 +191,12 @@ class JobChange:
         moved = job.client_id != sent['client_id']
         job.client_id = sent['client_id']
         runs.leave_behind(session, job, self._now)
+        session_id = job.session_id
         for name, default in _PLAIN.items():
             value = sent.get(name)
             setattr(job, name, default if value is None else value)
+        if job.session_id != session_id:
+            rounds.leave(session, job, session_id, self._now)
         user, runtime = domain.split_schedule(sent.get('job_schedule') or {})
         if new:
             job.schedule = user
@@ -209,14 +213,16 @@ class JobChange:
         says_what = self._says_what(session, job, sent)
         withdraws = sent.get('user_credentials') == {}
         owes = not (says_what or withdraws) and self._owes(session, job)
-        same_session = sent.get('session_id', job.session_id) == (
-            job.session_id)
+        session_id = job.session_id
+        same_session = sent.get('session_id', session_id) == session_id
         for name, default in _PLAIN.items():
             if name in sent and not (
                     name == 'session_tag' and same_session
                     and sent[name] < (job.session_tag or 0)):
                 setattr(job, name,
                         default if sent[name] is None else sent[name])
+        if job.session_id != session_id:
+            rounds.leave(session, job, session_id, self._now)
         moved = (sent.get('client_id') or job.client_id) != job.client_id
         if moved:
             job.client_id = sent['client_id']

@@ -53,7 +53,7 @@ class SessionJob(services.Resource):
             row = sessions.find(session, project_id, session_id, lock=True)
             if row is None:
                 raise session_resource.not_found(session_id)
-            was_in = sessions.leave(row, job_id)
+            was_in = sessions.leave(row, job_id, now)
             if job is not None and job.session_id == session_id:
                 self._part(session, job, now)
             elif job is None and not was_in:

@@ -63,9 +63,11 @@ class Sessions(services.Resource):
         caller.must('sessions:create', project_id)
         sent = request.body(req)
         schema.validate_create(sent)
+        now = self._now()
 
         def work(session: orm.Session) -> str:
-            row = sessions.add(session, project_id, caller.user_id, None)
+            row = sessions.add(session, project_id, caller.user_id, None,
+                               now)
             _set(row, sent)
             row.status = domain.ACTIVE
             return row.id
@@ -115,12 +117,13 @@ class Session(services.Resource):
         sent = request.body(req)
         schema.validate_create(sent)
         schema.validate_id(session_id)
+        now = self._now()
 
         def work(session: orm.Session) -> None:
             row = sessions.find(session, project_id, session_id, lock=True)
             if row is None:
                 row = sessions.add(
-                    session, project_id, caller.user_id, session_id)
+                    session, project_id, caller.user_id, session_id, now)
             _set(row, sent)
 
         try:

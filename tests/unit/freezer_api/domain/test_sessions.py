@@ -136,3 +136,77 @@ class SessionTests(unittest.TestCase):
                     state, job, outcome.tag or 0, now + 1)
             self.assertEqual('success', outcome.result)
             state = outcome.session
+
+
+class ClaimedRunTests(unittest.TestCase):
+    """Jobs whose runs are claimed."""
+
+    def take(self, state: sessions.Session, job: str, late: int = 0,
+             due: int = NOW) -> sessions.Session:
+        return sessions.take_part(state, job, due, due + late)
+
+    @hypothesis.given(
+        runs=st.lists(st.tuples(
+            st.sampled_from('abc'), st.integers(0, 5000),
+            st.integers(0, 5000),
+            st.sampled_from(('success', 'fail', 'aborted'))),
+            min_size=1, unique_by=lambda run: run[0]),
+        hold_off=st.integers(0, 60))
+    def test_a_round_in_whatever_order(
+            self, runs: list[tuple[str, int, int, str]],
+            hold_off: int) -> None:
+        """It runs while one runs, and fails if one did not succeed."""
+        state = session('a', 'b', 'c', hold_off=hold_off)
+        going: set[str] = set()
+        for at, job, result in sorted(
+                [(late, job, '') for job, late, _, _ in runs]
+                + [(late + length + 1, job, result)
+                   for job, late, length, result in runs]):
+            if result:
+                state = sessions.finish(state, job, result, NOW + at)
+                going.remove(job)
+            else:
+                state = self.take(state, job, at)
+                going.add(job)
+            self.assertEqual(bool(going), state.status == 'running')
+            self.assertEqual((1, NOW), (state.session_tag, state.time_start))
+        self.assertEqual(
+            ('completed', 'success' if all(
+                run[3] == 'success' for run in runs) else 'fail'),
+            (state.status, state.result))
+
+    def test_a_round_for_each_firing(self) -> None:
+        state = session('a', 'b')
+        for number in range(1, 5):
+            due = NOW + 3600 * number
+            for job in 'ba' if number % 2 else 'ab':
+                state = self.take(state, job, 40, due)
+            for job in 'ab':
+                state = sessions.finish(state, job, 'success', due + 50)
+            self.assertEqual((number, 'completed', 'success'), (
+                state.session_tag, state.status, state.result))
+
+    def test_a_clock_that_is_behind_loses_no_result(self) -> None:
+        state = sessions.take_part(session('a', 'b'), 'a', NOW, NOW)
+        state = sessions.finish(state, 'a', 'success', NOW)
+        state = sessions.take_part(state, 'b', NOW - 2, NOW - 2)
+        state = sessions.finish(state, 'b', 'fail', NOW - 1)
+        self.assertEqual('fail', state.result)
+
+    def test_an_end_without_a_start_says_nothing(self) -> None:
+        state = session('a', status='active')
+        for job in ('a', 'x'):
+            self.assertIs(state, sessions.finish(state, job, 'fail', NOW))
+
+    def test_no_member(self) -> None:
+        with self.assertRaises(sessions.NotAMember):
+            self.take(session('a'), 'x')
+
+    def test_a_stock_schedulers_job_that_joins_late(self) -> None:
+        """With upstream, a round that has ended keeps its result."""
+        state = sessions.start(session('a', 'b'), 'a', 0, NOW).session
+        state = sessions.end(state, 'a', 'success', NOW + 1).session
+        state = sessions.start(state, 'b', 0, NOW + 2).session
+        self.assertEqual(('running', ''), (state.status, state.result))
+        state = sessions.end(state, 'b', 'fail', NOW + 3).session
+        self.assertEqual(('completed', 'fail'), (state.status, state.result))
