@@ -187,7 +187,7 @@ class TestReleased(WayBackTestCase):
                   {'stop': None}, 202)
 
     def test_back_and_forward(self) -> None:
-        armed = self.create_job(description='armed')
+        armed = self.create_job(description='to be changed')
         self.clock.now += 1
         gone = self.create_job(description='to be deleted')
         self.clock.now += 1
@@ -242,8 +242,8 @@ class TestReleased(WayBackTestCase):
     def check_forward(self, seen: Any, before: dict[str, Any],
                       trust_id: str) -> None:
         made = seen['made']
-        changed, deleted = (job['job_id']
-                            for job in seen['before']['jobs'][:2])
+        ids = {job['description']: job_id for job_id, job in before.items()}
+        changed, deleted = ids['to be changed'], ids['to be deleted']
         jobs = {job['job_id']: job for job in self.call(
             base.MEMBER, 'GET', 'jobs', status=200)['jobs']}
         self.assertEqual(
@@ -263,9 +263,16 @@ class TestReleased(WayBackTestCase):
                              status=200)['backups']
         self.assertEqual(made['backup'], backup['backup_id'])
         # What happened before is still known.
-        self.assertEqual(1, len(self.runs(next(
-            job_id for job_id, job in before.items()
-            if job['description'] == 'once'))))
+        self.assertEqual(1, len(self.runs(ids['once'])))
+        # And each job goes on that went on before.
+        self.claim()
+        with self.database.engine.connect() as connection:
+            due = sorted(at for at in connection.scalars(
+                sa.select(models.Job.next_run_at)) if at is not None)
+        going = set()
+        for self.clock.now in due:
+            going |= {run['job_id'] for run in self.claim()['runs']}
+        self.assertEqual({changed, made['job']}, going)
 
 
 class TestReleasedMySQL(base.MySQL, TestReleased):

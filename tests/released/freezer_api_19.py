@@ -49,7 +49,8 @@ def main(folder: str, url: str) -> None:
 
     driver.SQLDriver('sqlalchemy').db_sync()
     seen = {'before': read(api)}
-    made = write(api, [job['job_id'] for job in seen['before']['jobs']])
+    made = write(api, {job['description']: job['job_id']
+                       for job in seen['before']['jobs']})
     json.dump({**seen, 'made': made, 'after': read(api)}, sys.stdout)
 
 
@@ -66,15 +67,17 @@ def read(api: Any) -> dict[str, Any]:
     }
 
 
-def write(api: Any, job_ids: list[str]) -> dict[str, Any]:
-    """Change, delete and make one of each."""
-    first, second = job_ids[:2]
+def write(api: Any, jobs: dict[str, str]) -> dict[str, Any]:
+    """Change, delete and make one of each.
+
+    :param jobs: ids by description
+    """
     change = {
         'description': 'of 19.0.0',
         'job_schedule': {'schedule_interval': '2 days', 'event': '',
-                         'status': 'running', 'time_started': 7}}
-    api.update_job(USER, first, change, project_id=PROJECT)
-    api.delete_job(USER, second, project_id=PROJECT)
+                         'status': 'scheduled', 'time_started': 7}}
+    api.update_job(USER, jobs['to be changed'], change, project_id=PROJECT)
+    api.delete_job(USER, jobs['to be deleted'], project_id=PROJECT)
     job = api.add_job(USER, {
         'client_id': 'central', 'description': 'made by 19.0.0',
         'job_schedule': {'schedule_interval': '1 days'},
