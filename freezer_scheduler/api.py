@@ -26,6 +26,8 @@ import requests
 
 from freezer_api.domain import capabilities as domain_capabilities
 from freezer_scheduler import documents
+from freezer_scheduler import maintenance
+from freezer_scheduler.telemetry import calls
 
 _SERVICE_TYPE = 'backup'
 _TITLE = 300
@@ -171,9 +173,13 @@ class Api:
         return documents.event(
             answer.get('event') if isinstance(answer, dict) else None)
 
-    def maintenance(self) -> None:
-        """Have the API try pending deletions of trusts again."""
-        self._request('POST', self._base() + '/maintenance', 200, {})
+    def maintenance(self) -> maintenance.Maintenance:
+        """Have the API try pending deletions of trusts again.
+
+        :returns: what it says is in trouble
+        """
+        return maintenance.Maintenance.from_document(self._request(
+            'POST', self._base() + '/maintenance', 200, {}))
 
     def _base(self) -> str:
         """Return the URL under which the project's resources are."""
@@ -242,6 +248,8 @@ def _refuse(answer: requests.Response, request: str) -> NoReturn:
         code = document.get('code')
     text = (documents.shortened(text, _TITLE)
             or documents.shortened(answer.reason, _TITLE) or 'no reason')
+    # By it the log of the API is searched.
+    text += calls.request_id(answer)
     status = answer.status_code
     if status == 409 and code == 'run_fence_stale':
         raise StaleFence(status, text, code)

@@ -34,6 +34,8 @@ from freezer_scheduler import identity as scheduler_identity
 from freezer_scheduler import runs
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler import sources
+from freezer_scheduler.telemetry import calls
+from freezer_scheduler.telemetry import monitor
 
 
 class Assembly:
@@ -45,14 +47,18 @@ class Assembly:
 
     def __init__(self, settings: Callable[[], scheduler_settings.Settings],
                  environ: Mapping[str, str], hostname: str,
-                 clock: scheduler_clock.Clock, table: runs.Runs) -> None:
+                 clock: scheduler_clock.Clock, table: runs.Runs,
+                 observer: monitor.Monitor) -> None:
         self._settings = settings
         self._environ = environ
         self._hostname = hostname
         self._clock = clock
         self._runs = table
         self._first = settings()
-        self._identity = scheduler_identity.Identity(self._first)
+        self._observer = observer
+        self._identity = scheduler_identity.Identity(
+            self._first, calls.ObservedSession(observer, clock))
+        self.scheduler_id = scheduler_id(hostname)
         self.files = agent_files.AgentFiles(self._first.agent_dir)
 
     def source(self) -> sources.Source:
@@ -62,10 +68,10 @@ class Assembly:
             return directory.DirectorySource(settings.jobs_dir, self._runs,
                                              self._clock)
         api = freezer_api.Api(
-            self._identity.service(), scheduler_id(self._hostname),
+            self._identity.service(), self.scheduler_id,
             auth.endpoint_type, auth.region_name, auth.backup_url)
         return sources.ApiSource(api, self._hostname, self._runs, settings,
-                                 self._clock)
+                                 self._clock, self._observer)
 
     def agent(self) -> agent_engine.AgentEngine:
         """Return the engine of freezer-agent."""
@@ -74,7 +80,7 @@ class Assembly:
             command=settings.agent_command,
             environment=lambda trust_id: agent_environment.of_agent(
                 self._environ, auth, settings.insecure, trust_id),
-            secrets=tuple(filter(None, (auth.password, auth.token))),
+            secrets=auth.secrets,
             shared=settings.service_mode, files=self.files,
             clock=self._clock, limits=self._agent_limits))
 
@@ -89,7 +95,7 @@ class Assembly:
             clock=self._clock, limits=self._cinder_limits,
             hostname=self._hostname))
         return execution.Executor(
-            report=source.report,
+            report=self._observer.watching(source.report),
             engines={choice.NATIVE: native, choice.AGENT: agents},
             offered=lambda: self._settings().capabilities,
             clock=self._clock, lease_left=self._runs.lease_left,

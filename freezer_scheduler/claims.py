@@ -24,6 +24,8 @@ from freezer_scheduler import documents
 from freezer_scheduler import registration
 from freezer_scheduler import runs
 from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler.telemetry import monitor
+from freezer_scheduler.telemetry import run_context
 
 LOG = logging.getLogger(__name__)
 
@@ -39,12 +41,14 @@ class Claimer:
     def __init__(self, api: freezer_api.Api,
                  registered: registration.Registration, table: runs.Runs,
                  settings: Callable[[], scheduler_settings.Settings],
-                 clock: scheduler_clock.Clock) -> None:
+                 clock: scheduler_clock.Clock,
+                 observer: monitor.Monitor) -> None:
         self._api = api
         self._registration = registered
         self._runs = table
         self._settings = settings
         self._clock = clock
+        self._observer = observer
         self._away_since: float | None = None
         self._reminded = 0.0
 
@@ -91,7 +95,9 @@ class Claimer:
                 self._registration.client_id, limit, settings.lease_seconds,
                 held, settings.max_in_flight_per_project)
         except freezer_api.ApiError as error:
+            self._observer.not_claimed(str(error))
             return 0, error
+        self._observer.claimed(tick)
         self._take(tick, asked, settings.lease_seconds)
         return len(tick.runs), None
 
@@ -100,9 +106,12 @@ class Claimer:
         for run_id, event in tick.held.items():
             self._runs.renewed(run_id, asked + lease_seconds, event)
         for run_id in tick.lost:
-            if self._runs.lost(run_id):
-                LOG.warning('Run %s is not ours any more: its lease ended',
-                            run_id)
+            held = self._runs.lost(run_id)
+            if held is not None:
+                self._observer.lost()
+                with run_context.of(held.run):
+                    LOG.warning('Run %s is not ours any more: its lease '
+                                'ended', run_id)
         for unreadable in tick.unreadable:
             LOG.error('Run %s: the API handed it out in a form that cannot '
                       'be read; it is left alone',

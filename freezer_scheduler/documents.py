@@ -25,6 +25,7 @@ import enum
 from typing import Any
 
 from freezer_scheduler import fitting
+from freezer_scheduler import lateness
 
 # Texts of a report, in characters; one report holds many of them.
 _REASON = 1000
@@ -263,6 +264,8 @@ class Tick:
     held: Mapping[str, Event | None]
     lost: tuple[str, ...]
     unreadable: tuple[str | None, ...] = ()
+    lateness: lateness.Lateness = dataclasses.field(
+        default_factory=lateness.Lateness)
 
     @classmethod
     def from_document(cls, document: object) -> Tick:
@@ -287,7 +290,8 @@ class Tick:
             held[_text(entry, 'run_id')] = event(entry.get('event'))
         lost = tuple(run_id for run_id in _list(document, 'lost')
                      if isinstance(run_id, str))
-        return cls(tuple(runs), held, lost, tuple(unreadable))
+        return cls(tuple(runs), held, lost, tuple(unreadable),
+                   lateness.Lateness.from_document(document))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,15 +42,19 @@ _TRUSTS_KEPT = 1000
 
 
 class Identity:
-    """Makes sessions; nothing is asked of Keystone before one is used."""
+    """Makes sessions; nothing is asked of Keystone before one is used.
+
+    :param http: what sends the requests of them all
+    """
 
     def __init__(self, settings: scheduler_settings.Settings,
+                 http: requests.Session | None = None,
                  trusts_kept: int = _TRUSTS_KEPT) -> None:
         self._settings = settings
         self._auth = settings.auth
         self._trusts_kept = trusts_kept
         redaction.hide_trusts()
-        self._http = _pool(settings.workers + 4)
+        self._http = _pool(http or requests.Session(), settings.workers + 4)
         self._trusts: collections.OrderedDict[str, ks_session.Session] = (
             collections.OrderedDict())
         self._lock = threading.Lock()
@@ -161,8 +165,7 @@ def identity_url(auth_url: str) -> str:
     return url if url.endswith('/v3') else url + '/v3'
 
 
-def _pool(size: int) -> requests.Session:
-    http = requests.Session()
+def _pool(http: requests.Session, size: int) -> requests.Session:
     # Every user's requests go through it: no cookie may stick.
     http.cookies.set_policy(
         cookiejar.DefaultCookiePolicy(allowed_domains=[]))

@@ -56,7 +56,7 @@ class PidFile:
     """The file, which only we may have made and only we may read."""
 
     def __init__(self, path: pathlib.Path) -> None:
-        self._path = path
+        self.path = self._path = path
         self._descriptor: int | None = None
 
     def acquire(self) -> None:

@@ -17,8 +17,14 @@ from __future__ import annotations
 import logging
 import re
 
-_LOGGER = 'urllib3.connectionpool'
+# They name the URLs that they ask for.
+_URLS = ('urllib3.connectionpool', 'keystoneauth.session',
+         'keystoneauth.session.request-id')
 _TRUST = re.compile(r'(/OS-TRUST/trusts/)[^/?#"\s]+')
+
+# It tells what a login was answered.
+_LOGIN = 'keystoneauth.identity.v3.base'
+_SCOPE = 'OS-TRUST:trust'
 
 
 class _Hide(logging.Filter):
@@ -31,8 +37,22 @@ class _Hide(logging.Filter):
         return True
 
 
+class _HideAnswer(logging.Filter):
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if _SCOPE in record.getMessage():
+            record.msg, record.args = '(a token of a trust)', ()
+        return True
+
+
 def hide_trusts() -> None:
-    """Have the HTTP library name no trust whose URL it asks for."""
-    logger = logging.getLogger(_LOGGER)
-    if not any(isinstance(known, _Hide) for known in logger.filters):
-        logger.addFilter(_Hide())
+    """Have the libraries name no trust that they log in with or ask for."""
+    for name in _URLS:
+        _add(name, _Hide())
+    _add(_LOGIN, _HideAnswer())
+
+
+def _add(name: str, hide: logging.Filter) -> None:
+    logger = logging.getLogger(name)
+    if not any(isinstance(known, type(hide)) for known in logger.filters):
+        logger.addFilter(hide)

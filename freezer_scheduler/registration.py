@@ -19,10 +19,14 @@ right by itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
+
 from oslo_log import log as logging
 
 from freezer_api.domain import capabilities as domain_capabilities
 from freezer_scheduler import api as freezer_api
+from freezer_scheduler.telemetry import monitor
 
 LOG = logging.getLogger(__name__)
 
@@ -35,8 +39,9 @@ class Registration:
 
     def __init__(self, api: freezer_api.Api, client_id: str | None,
                  hostname: str, offered: domain_capabilities.Capabilities,
-                 central: bool) -> None:
+                 central: bool, observer: monitor.Monitor) -> None:
         self._api = api
+        self._observer = observer
         self._hostname = hostname
         self._client_id = client_id
         self._central = central
@@ -61,7 +66,8 @@ class Registration:
         :raises freezer_scheduler.api.ApiError: when it is not there or
             refuses
         """
-        self._api.check_claims()
+        with self._watched():
+            self._api.check_claims()
         try:
             self.renew()
         except freezer_api.ApiRefused as error:
@@ -79,8 +85,18 @@ class Registration:
         :raises freezer_scheduler.api.ApiError: when the API is not there or
             refuses
         """
-        self._api.register(self.client_id, self._hostname, self.offered,
-                           self._central)
+        with self._watched():
+            self._api.register(self.client_id, self._hostname, self.offered,
+                               self._central)
+        self._observer.registered(self.client_id)
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except freezer_api.ApiError as error:
+            self._observer.not_registered(str(error))
+            raise
 
 
 def described(offered: domain_capabilities.Capabilities) -> str:

@@ -29,6 +29,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 import dataclasses
+import enum
 import heapq
 import itertools
 import threading
@@ -44,6 +45,17 @@ _LONGEST_HOLD = 30
 _STALE = 100
 
 
+class Phase(enum.StrEnum):
+    """What a held run is at."""
+
+    QUEUED = 'queued'
+    """It lines up for a place."""
+    WORKING = 'working'
+    """It has one: it is worked on, here or by Cinder."""
+    WAITING = 'waiting'
+    """It waits for another try, or for what keeps it from going on."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Limits:
     """How many places there are."""
@@ -56,10 +68,11 @@ class Limits:
 class HeldRun:
     """A run whose lease is ours.
 
-    The first four belong to the table and may change at any time; the others
+    The first five belong to the table and may change at any time; the others
     belong to the worker that took the run.
 
     :ivar lease_until: by the monotonic clock
+    :ivar since: when it came to be ours, by the wall clock
     :ivar unstored: a report the API has not taken yet
     :ivar after: seconds to wait once the report is stored
     :ivar idle: whether nothing of it is under way while it waits
@@ -73,6 +86,7 @@ class HeldRun:
     lease_until: float
     event: documents.Event | None
     lost: bool = False
+    since: float = 0
 
     actions: tuple[job.JobAction, ...] = ()
     steps: list[documents.Step] = dataclasses.field(default_factory=list)
@@ -127,8 +141,10 @@ class Runs:
 
     def add(self, run: documents.Run, lease_until: float) -> None:
         """Hold a run that was claimed."""
-        held = HeldRun(run, lease_until, run.event, under_way=sum(
-            leaf.under_way for step in run.steps for leaf in step.leaves))
+        held = HeldRun(
+            run, lease_until, run.event, since=self._clock.wall(),
+            under_way=sum(leaf.under_way for step in run.steps
+                          for leaf in step.leaves))
         with self._changed:
             before = self._table.get(run.run_id)
             self._table[run.run_id] = held
@@ -153,19 +169,19 @@ class Runs:
                 held.event = event
                 self._hurry(held)
 
-    def lost(self, run_id: str) -> bool:
-        """Let go of a run that is not ours any more."""
+    def lost(self, run_id: str) -> HeldRun | None:
+        """Let go of a run that is not ours any more, and return it."""
         with self._changed:
             held = self._table.pop(run_id, None)
             if held is None:
-                return False
+                return None
             held.lost = True
             if held.memory is not None:
                 # The worker sees what this process left behind.
                 self._hurry(held)
             elif not held.busy:
                 self._drop(held)
-            return True
+            return held
 
     def stop(self) -> None:
         """Hand each run to the workers once more, and then no more."""
@@ -177,6 +193,20 @@ class Runs:
         """Let in what waited, where the limits have grown."""
         with self._changed:
             self._admit()
+
+    # -- for who looks on --
+
+    def phases(self) -> list[tuple[HeldRun, Phase]]:
+        """Return every held run with what it is at."""
+        with self._changed:
+            return [(held, Phase.QUEUED if held.lined_up else
+                     Phase.WORKING if held.places else Phase.WAITING)
+                    for held in self._table.values()]
+
+    def in_flight(self) -> int:
+        """Return how many places are taken."""
+        with self._changed:
+            return self._placed.total()
 
     # -- for the workers --
 

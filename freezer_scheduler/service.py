@@ -18,9 +18,11 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import functools
 import threading
+from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log as logging
+import prometheus_client
 
 from freezer_scheduler import api as freezer_api
 from freezer_scheduler import assembly
@@ -32,6 +34,9 @@ from freezer_scheduler import runs
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler import signals
 from freezer_scheduler import sources
+from freezer_scheduler.telemetry import monitor
+from freezer_scheduler.telemetry import run_context
+from freezer_scheduler.telemetry import status
 
 LOG = logging.getLogger(__name__)
 
@@ -65,12 +70,23 @@ class Service:
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
         self._runs = runs.Runs(clock, self._run_limits)
+        self.registry = prometheus_client.CollectorRegistry()
+        self._observer = monitor.Monitor(clock, self.registry)
         parts = assembly.Assembly(
-            lambda: self._settings, environ, hostname, clock, self._runs)
+            lambda: self._settings, environ, hostname, clock, self._runs,
+            self._observer)
         self._source = parts.source()
         self._files = parts.files
         self._agent = parts.agent()
         self._executor = parts.executor(self._source, self._agent)
+        self._known = status.Identity(parts.scheduler_id,
+                                      self._source.interval, settings)
+        self._observer.look_at(self._runs, self._run_limits)
+
+    def status(self) -> dict[str, Any]:
+        """Return how it stands, see :mod:`freezer_scheduler.telemetry`."""
+        return status.document(self._known, self._observer.facts(),
+                               self._runs, self._run_limits())
 
     def run(self) -> int:
         """Work until it is to stop; return the exit status."""
@@ -133,10 +149,11 @@ class Service:
     def _work(self) -> None:
         while (held := self._runs.take()) is not None:
             after = None
-            if self._runs.stopping:
-                self._executor.release(held)
-            else:
-                after = self._executor.advance(held)
+            with run_context.of(held.run):
+                if self._runs.stopping:
+                    self._executor.release(held)
+                else:
+                    after = self._executor.advance(held)
             self._runs.done(held, after)
 
     def _claim(self) -> None:

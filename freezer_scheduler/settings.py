@@ -63,6 +63,7 @@ class Settings:
     """What the scheduler goes by; times in seconds.
 
     :ivar jobs_dir: where the jobs are, or None where the API has them
+    :ivar metrics_address: host and port to serve them at, None for nowhere
     """
 
     service_mode: bool
@@ -87,6 +88,7 @@ class Settings:
     agent_command: str
     agent_dir: pathlib.Path
     agent_grace: int
+    metrics_address: tuple[str, int] | None
     notices: tuple[str, ...]
 
     @property
@@ -135,6 +137,9 @@ def load(conf: cfg.ConfigOpts, environ: Mapping[str, str],
             group.agent_dir or pidfile.default_path().parent / 'agents'),
         client_id=group.client_id or None, auth=auth, capabilities=offered,
         insecure=group.insecure, lease_seconds=lease,
+        metrics_address=(
+            (conf.metrics.bind_host, conf.metrics.port)
+            if conf.metrics.enabled else None),
         notices=tuple(_notices(conf, offered)), **values)
 
 

@@ -25,6 +25,7 @@ from freezer_scheduler import documents
 from freezer_scheduler import registration
 from freezer_scheduler import runs
 from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler.telemetry import monitor
 
 
 class Chore(NamedTuple):
@@ -81,14 +82,17 @@ class ApiSource:
 
     def __init__(self, api: freezer_api.Api, hostname: str, table: runs.Runs,
                  settings: scheduler_settings.Settings,
-                 clock: scheduler_clock.Clock) -> None:
+                 clock: scheduler_clock.Clock,
+                 observer: monitor.Monitor) -> None:
         self._api = api
+        self._observer = observer
         self._settings = settings
         self._registration = registration.Registration(
             api, settings.client_id, hostname, settings.capabilities,
-            settings.service_mode)
+            settings.service_mode, observer)
         self._claimer = claims.Claimer(
-            api, self._registration, table, lambda: self._settings, clock)
+            api, self._registration, table, lambda: self._settings, clock,
+            observer)
         self.interval: float = settings.claim_interval
         self.chores: tuple[Chore, ...] = (Chore(
             'heartbeat', settings.heartbeat_interval,
@@ -96,7 +100,7 @@ class ApiSource:
         if settings.service_mode:
             self.chores += (Chore(
                 'maintenance', settings.maintenance_interval,
-                api.maintenance, 'have pending trusts deleted'),)
+                self._maintain, 'have pending trusts deleted'),)
 
     def begin(self) -> None:
         self._registration.begin()
@@ -108,6 +112,9 @@ class ApiSource:
 
     def tick(self) -> bool:
         return self._claimer.tick()
+
+    def _maintain(self) -> None:
+        self._observer.maintained(self._api.maintenance())
 
     def report(self, run_id: str, fence: int,
                report: documents.Report) -> documents.Event | None:

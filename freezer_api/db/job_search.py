@@ -81,7 +81,9 @@ def columns(reader: Reader) -> search.Columns:
                 job.search_terms,
                 {'trust_id': trustor, 'user_credentials': trustor}, _secret),
             'job_schedule': lambda value: _schedule(shown, value)},
-        texts=(job.id, job.client_id, job.description, job.session_id))
+        texts=(job.id, job.client_id, job.description, job.session_id,
+               # Clients that can only send a text find suspended jobs, too.
+               sa.literal('suspended: ') + job.suspended))
 
 
 def _status(reader: Reader) -> search.Column:

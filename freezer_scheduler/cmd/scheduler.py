@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import signal
@@ -32,6 +33,10 @@ from freezer_scheduler import pidfile
 from freezer_scheduler import service
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler import signals
+from freezer_scheduler.telemetry import exporter
+from freezer_scheduler.telemetry import meditation
+from freezer_scheduler.telemetry import status
+from freezer_scheduler.telemetry import status_socket
 from freezer_scheduler import version
 
 _STOP_WITHIN = 120
@@ -71,9 +76,7 @@ def _run(conf: cfg.ConfigOpts) -> int:
             _stop(pid_file)
             return _start(conf, pid_file)
         case 'status':
-            pid = pid_file.running()
-            print(f'Running with pid: {pid}' if pid else 'Not Running')
-            return 0
+            return _status(conf, pid_file)
         case 'reload':
             return _reload(pid_file)
     raise _Failed(f'unknown action {conf.action!r}: must be start, stop, '
@@ -92,16 +95,32 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
             print(taken)
             # Who keeps it in the foreground counts on its running here.
             return 0 if background else 1
+    # Before it goes into the background, where nobody sees a refusal.
+    metrics = settings.metrics_address and exporter.listen(
+        settings.metrics_address)
     if background:
         _log_somewhere(conf)
     logging.setup(conf, _NAME, version.version_string())
 
     def inside() -> int:
+        clock = scheduler_clock.SystemClock()
+        made = service.Service(conf, settings, os.environ, hostname, clock,
+                               signals.ProcessSignals())
+        shown = None
         try:
-            return service.Service(
-                conf, settings, os.environ, hostname,
-                scheduler_clock.SystemClock(), signals.ProcessSignals()).run()
+            # Before there are threads that its signal would end us by.
+            meditation.Meditation(conf, made.status, settings.auth.secrets,
+                                  clock).listen()
+            if locked:
+                shown = status_socket.Listener(
+                    status_socket.path_of(pid_file.path), made.status)
+                shown.open()
+            if metrics is not None:
+                exporter.serve(metrics, made.registry)
+            return made.run()
         finally:
+            if shown is not None:
+                shown.close()
             if locked:
                 pid_file.release()
 
@@ -110,6 +129,27 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
     if locked:
         pid_file.write()
     return inside()
+
+
+def _status(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
+    pid = pid_file.running()
+    shown, problem = None, None
+    if pid is not None:
+        try:
+            shown = status_socket.ask(status_socket.path_of(pid_file.path),
+                                      pid)
+        except status_socket.NoAnswer as error:
+            problem = str(error)
+    if conf.format == 'json':
+        print(json.dumps({'running': pid is not None, 'pid': pid,
+                          'problem': problem, **(shown or {})}, indent=1))
+        return 0
+    print(f'Running with pid: {pid}' if pid else 'Not Running')
+    if shown is not None:
+        print(status.text(shown, scheduler_clock.SystemClock().wall()))
+    elif problem is not None:
+        print(f'It does not say how it stands: {problem}')
+    return 0
 
 
 def _log_somewhere(conf: cfg.ConfigOpts) -> None:

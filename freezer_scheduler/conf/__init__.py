@@ -23,13 +23,15 @@ from oslo_log import log
 
 from freezer_scheduler.conf import capabilities
 from freezer_scheduler.conf import coordination
+from freezer_scheduler.conf import metrics
 from freezer_scheduler.conf import scheduler
 from freezer_scheduler.conf import service_auth
+from freezer_scheduler.telemetry import run_context
 
 PROJECT = 'freezer'
 PROGRAM = 'scheduler'
 
-_GROUPS = (scheduler, capabilities, service_auth, coordination)
+_GROUPS = (scheduler, capabilities, service_auth, coordination, metrics)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
@@ -41,9 +43,13 @@ def new() -> cfg.ConfigOpts:
     """Return a ConfigOpts with every option, before anything is parsed."""
     conf = cfg.ConfigOpts()
     log.register_options(conf)
+    conf.set_default('logging_context_format_string', run_context.FORMAT)
     conf.register_cli_opt(cfg.StrOpt(
         'action', positional=True,
         help='start, stop, restart, status or reload'))
+    conf.register_cli_opt(cfg.StrOpt(
+        'format', choices=('text', 'json'), default='text',
+        help='How "status" is printed.'))
     for group in _GROUPS:
         # A group keeps the values of its options: each ConfigOpts needs one
         # of its own.

@@ -20,7 +20,8 @@ GROUP = cfg.OptGroup('coordination', title='Not needed any more')
 
 OPTS = [
     cfg.StrOpt(
-        'backend-url',
+        # It may hold a password.
+        'backend-url', secret=True,
         help='Without effect: schedulers share work by claiming runs from '
              'the Freezer API and need no coordination service.'),
 ]

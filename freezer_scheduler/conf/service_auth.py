@@ -92,6 +92,11 @@ class ServiceAuth:
     password: str | None = dataclasses.field(default=None, repr=False)
     token: str | None = dataclasses.field(default=None, repr=False)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody may read."""
+        return tuple(filter(None, (self.password, self.token)))
+
 
 def read(conf: cfg.ConfigOpts, environ: Mapping[str, str]) -> ServiceAuth:
     """Read the account: options first, then the environment.

@@ -289,6 +289,11 @@ class SuspensionTests(base.ApiTestCase):
                                {'match': [wanted]}, 200)['jobs']
             self.assertEqual(found, [job['job_id'] for job in listed],
                              wanted)
+        for text, found in (('suspended', [job_id]),
+                            ('Trust_Refused', [job_id]), ('trust_gone', [])):
+            listed = self.call(base.MEMBER, 'GET', 'jobs',
+                               {'match': [{'_all': text}]}, 200)['jobs']
+            self.assertEqual(found, [job['job_id'] for job in listed], text)
         listed = self.call(base.MEMBER, 'GET', 'jobs',
                            {'match_not': [{'suspended': True}]}, 200)['jobs']
         self.assertEqual([other], [job['job_id'] for job in listed])

@@ -18,6 +18,7 @@ import json
 import logging
 
 import fixtures
+import prometheus_client
 import requests_mock
 import testtools
 
@@ -27,6 +28,7 @@ from freezer_scheduler import documents
 from freezer_scheduler import identity
 from freezer_scheduler import registration
 from freezer_scheduler import runs
+from freezer_scheduler.telemetry import monitor
 from tests.unit.freezer_scheduler import fakes
 
 
@@ -42,16 +44,19 @@ class TestClaims(testtools.TestCase):
         fakes.FakeCloud(mocker, self.clock)
         self.freezer = fakes.FakeFreezer(mocker)
         self.settings = fakes.settings('--scheduler-claim-batch', '3')
+        self.registry = prometheus_client.CollectorRegistry()
+        self.observer = monitor.Monitor(self.clock, self.registry)
         connection = api.Api(
             identity.Identity(self.settings).service(), 'me', 'public', None,
             None)
         self.registration = registration.Registration(
-            connection, None, 'node', self.settings.capabilities, True)
+            connection, None, 'node', self.settings.capabilities, True,
+            self.observer)
         self.limits = runs.Limits(5, 5)
         self.runs = runs.Runs(self.clock, lambda: self.limits)
         self.claimer = claims.Claimer(
             connection, self.registration, self.runs, lambda: self.settings,
-            self.clock)
+            self.clock, self.observer)
 
     def due(self, *ids):
         self.freezer.due += [fakes.run_document(run_id) for run_id in ids]

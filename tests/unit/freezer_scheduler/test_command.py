@@ -63,8 +63,10 @@ class TestCommand(testtools.TestCase):
         file.acquire()
         file.write()
         self.addCleanup(file.release)
-        self.assertEqual((0, f'Running with pid: {os.getpid()}\n'),
-                         self.run_command('status'))
+        status, said = self.run_command('status')
+        self.assertEqual((0, f'Running with pid: {os.getpid()}'),
+                         (status, said.splitlines()[0]))
+        self.assertIn('does not say how it stands', said)
         status, said = self.run_command(
             '--service-mode', *fakes.ACCOUNT, 'start')
         self.assertEqual(0, status)

@@ -189,7 +189,8 @@ class TestSample(testtools.TestCase):
     def test_each_option_has_help_and_is_in_a_group(self):
         listed = scheduler_conf.list_opts()
         self.assertEqual(
-            {'scheduler', 'capabilities', 'service_auth', 'coordination'},
+            {'scheduler', 'capabilities', 'service_auth', 'coordination',
+             'metrics'},
             {group for group, _opts in listed})
         for _group, opts in listed:
             for opt in opts:

@@ -19,11 +19,13 @@ import itertools
 
 import hypothesis
 from hypothesis import strategies as st
+import prometheus_client
 import testtools
 
 from freezer_scheduler import claims
 from freezer_scheduler import documents
 from freezer_scheduler import runs
+from freezer_scheduler.telemetry import monitor
 from tests.unit.freezer_scheduler import fakes
 
 TICK = 5
@@ -101,7 +103,8 @@ class TestFairness(testtools.TestCase):
         api = Api()
         claimer = claims.Claimer(
             api, Client(),  # type: ignore[arg-type]
-            table, lambda: settings, clock)
+            table, lambda: settings, clock,
+            monitor.Monitor(clock, prometheus_client.CollectorRegistry()))
         api.expired = [api.run(GREEDY, 2) for _number in range(expired)]
         api.going_on[GREEDY] += expired
         does = itertools.cycle(behaviours)

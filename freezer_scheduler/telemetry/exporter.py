@@ -1,0 +1,110 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Serving metrics over HTTP, beside all that the scheduler does.
+
+A request has a thread of its own, of which there are few. Who connects and
+says nothing keeps one of them for a while, and nothing else.
+"""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import threading
+from typing import Any
+from wsgiref import simple_server
+
+import prometheus_client
+
+from freezer_scheduler import settings as scheduler_settings
+
+_AT_ONCE = 4
+_PATIENCE = 10
+
+
+def listen(address: tuple[str, int]) -> socket.socket:
+    """Take the port, so that whoever starts the scheduler sees a refusal.
+
+    :raises freezer_scheduler.settings.Refused: naming the option
+    """
+    host, port = address
+    try:
+        [(family, kind, protocol, _name, where), *_others] = (
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
+                               flags=socket.AI_PASSIVE))
+    except (socket.gaierror, UnicodeError) as error:
+        raise scheduler_settings.Refused(
+            [f'[metrics] bind_host: {host}: {error}']) from None
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(where)
+        made.listen()
+    except OSError as error:
+        made.close()
+        raise scheduler_settings.Refused(
+            [f'[metrics] bind_host, port: cannot listen at {host}, port '
+             f'{port}: {error.strerror}']) from None
+    return made
+
+
+def serve(listening: socket.socket,
+          registry: prometheus_client.CollectorRegistry) -> None:
+    """Answer requests for the metrics, in threads, for good."""
+    server = _Server(listening)
+    server.set_app(prometheus_client.make_wsgi_app(registry))
+    threading.Thread(target=server.serve_forever, name='metrics',
+                     # Sleep until somebody asks.
+                     kwargs={'poll_interval': None}, daemon=True).start()
+
+
+class _Quiet(simple_server.WSGIRequestHandler):
+
+    timeout = _PATIENCE
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing: those who ask do it every few seconds."""
+
+    def address_string(self) -> str:
+        """Return the address; to look for its name takes time."""
+        return str(self.client_address[0])
+
+
+class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
+
+    daemon_threads = True
+
+    def __init__(self, listening: socket.socket) -> None:
+        host, port = listening.getsockname()[:2]
+        super().__init__((host, port), _Quiet, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+        self.server_name, self.server_port = str(host), int(port)
+        self.setup_environ()
+        self._free = threading.BoundedSemaphore(_AT_ONCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any,
+                               client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: whoever asked has gone."""

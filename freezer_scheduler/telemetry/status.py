@@ -1,0 +1,202 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How a scheduler stands, for programs and for people.
+
+There are ids in it, of jobs and of projects, and no secrets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import os
+from typing import Any
+
+from freezer_scheduler import outcome
+from freezer_scheduler import runs
+from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler.telemetry import monitor
+from freezer_scheduler import version
+
+# Runs that people are shown; programs get them all.
+_SHOWN = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Identity:
+    """What does not change while it runs.
+
+    :ivar claim_interval: seconds
+    :ivar settings: those that it began with
+    """
+
+    scheduler_id: str
+    claim_interval: float
+    settings: scheduler_settings.Settings
+
+    @property
+    def mode(self) -> str:
+        """Return "service", "classic", or "files" without the API."""
+        if self.settings.jobs_dir is not None:
+            return 'files'
+        return 'service' if self.settings.service_mode else 'classic'
+
+    @property
+    def metrics(self) -> str | None:
+        """Return where its metrics are served, None for nowhere."""
+        if self.settings.metrics_address is None:
+            return None
+        host, port = self.settings.metrics_address
+        return f'http://{f"[{host}]" if ":" in host else host}:{port}/metrics'
+
+
+def document(known: Identity, facts: monitor.Facts, table: runs.Runs,
+             limits: runs.Limits) -> dict[str, Any]:
+    """Return how it stands; times are ISO 8601, UTC."""
+    told = facts.maintenance
+    suspended = None if told is None else told.suspended
+    return {
+        'pid': os.getpid(),
+        'version': version.version_string(),
+        'mode': known.mode,
+        'scheduler_id': known.scheduler_id,
+        'started_at': _iso(facts.started_at),
+        'client_id': facts.client_id,
+        'registered_at': _iso(facts.registered_at),
+        'registration_error': facts.registration_error,
+        'claim_interval': known.claim_interval,
+        'last_claim_at': _iso(facts.claimed_at),
+        'claim_error': facts.claim_error,
+        'claim_error_at': _iso(facts.claim_failed_at),
+        'due_waiting_seconds': facts.waiting,
+        'jobs_suspended': None if suspended is None else {
+            str(cause): count for cause, count in suspended.items()},
+        'trusts_pending': None if told is None else told.trusts_pending,
+        'in_flight': table.in_flight(),
+        'max_in_flight': limits.total,
+        'metrics': known.metrics,
+        'runs': [_run(held, phase) for held, phase in table.phases()],
+    }
+
+
+def _run(held: runs.HeldRun, phase: runs.Phase) -> dict[str, Any]:
+    # Its worker may be at it: what is read here, is read once.
+    steps = tuple(held.steps or held.run.steps)
+    current = outcome.current(steps)
+    return {
+        'run_id': held.run.run_id, 'job_id': held.run.job_id,
+        'project_id': held.run.project_id, 'since': _iso(held.since),
+        'taken_over': held.run.taken_over, 'phase': str(phase),
+        'action': None if current is None else current + 1,
+        'actions': len(steps),
+        'state': None if current is None else str(steps[current].state),
+        'report_kept': held.failures > 0,
+    }
+
+
+def text(shown: Mapping[str, Any], now: float) -> str:
+    """Return a document as lines for people.
+
+    :param now: epoch seconds
+    """
+    return '\n'.join(_lines(shown, now))
+
+
+def _lines(shown: Mapping[str, Any], now: float) -> Iterator[str]:
+    yield _line('Version', f'{shown["version"]}, {shown["mode"]} mode, '
+                           f'started {_ago(shown["started_at"], now)}')
+    if shown['mode'] != 'files':
+        yield from _service_lines(shown, now)
+    if shown['metrics']:
+        yield _line('Metrics', shown['metrics'])
+    yield _line('In flight', f'{shown["in_flight"]} of '
+                             f'{shown["max_in_flight"]}')
+    held = shown['runs']
+    yield _line('Held runs', str(len(held)))
+    if held:
+        yield ''
+        yield from _table(held[:_SHOWN], now)
+    if len(held) > _SHOWN:
+        yield f'... and {len(held) - _SHOWN} more: --format json has all'
+
+
+def _service_lines(shown: Mapping[str, Any], now: float) -> Iterator[str]:
+    yield _line('Client', (
+        f'{shown["client_id"]}, registered '
+        f'{_ago(shown["registered_at"], now)}'
+        if shown['client_id'] else 'not registered yet'))
+    if shown['registration_error']:
+        yield _line('', f'last try: {shown["registration_error"]}')
+    yield _line('Last claim', _ago(shown['last_claim_at'], now))
+    if shown['claim_error']:
+        yield _line('', f'{_ago(shown["claim_error_at"], now)} failed: '
+                        f'{shown["claim_error"]}')
+    waiting = shown['due_waiting_seconds']
+    yield _line('Due runs', (
+        'not known' if waiting is None else 'none waits' if not waiting
+        else f'the first has waited for {_span(waiting)}'))
+    if shown['mode'] == 'service':
+        counts = shown['jobs_suspended']
+        yield _line('Suspended', (
+            'not known yet' if counts is None else 'no jobs' if not counts
+            else f'{sum(counts.values())} jobs: ' + ', '.join(
+                f'{cause} {count}' for cause, count in counts.items())))
+
+
+def _table(held: Iterable[Mapping[str, Any]], now: float) -> Iterator[str]:
+    rows = [('RUN', 'JOB', 'PROJECT', 'HELD FOR', 'PHASE', 'ACTION')]
+    for run in held:
+        action = '-'
+        if run['action'] is not None:
+            action = f'{run["action"]}/{run["actions"]} {run["state"]}'
+        notes = (', taken over' * run['taken_over']
+                 + ', report kept' * run['report_kept'])
+        rows.append((run['run_id'], run['job_id'], run['project_id'],
+                     _span(_since(run['since'], now)), run['phase'],
+                     action + notes))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield '  '.join(cell.ljust(width) for cell, width in zip(
+            row, widths, strict=True)).rstrip()
+
+
+def _line(name: str, value: str) -> str:
+    return f'{name + ":" if name else "":12}{value}'
+
+
+def _iso(epoch: float | None) -> str | None:
+    return None if epoch is None else datetime.datetime.fromtimestamp(
+        int(epoch), datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+
+
+def _since(time: str, now: float) -> float:
+    return max(0.0, now - datetime.datetime.fromisoformat(time).timestamp())
+
+
+def _ago(time: str | None, now: float) -> str:
+    return 'never' if time is None else f'{_span(_since(time, now))} ago'
+
+
+def _span(seconds: float) -> str:
+    """Return a time in one or two units."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f'{days} d {hours} h'
+    if hours:
+        return f'{hours} h {minutes} min'
+    return f'{minutes} min {rest} s' if minutes else f'{rest} s'

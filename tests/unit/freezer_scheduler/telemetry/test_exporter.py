@@ -1,0 +1,96 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Metrics over HTTP."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+import fixtures
+import prometheus_client
+from prometheus_client import parser
+import requests
+import testtools
+
+from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler.telemetry import exporter
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+class TestExporter(testtools.TestCase):
+
+    def serve(self):
+        port = free_port()
+        self.listening = exporter.listen(('127.0.0.1', port))
+        self.addCleanup(self.listening.close)
+        self.registry = prometheus_client.CollectorRegistry()
+        self.counter = prometheus_client.Counter(
+            'things', 'Things.', registry=self.registry)
+        exporter.serve(self.listening, self.registry)
+        return port
+
+    def ask(self, port):
+        text = requests.get(f'http://127.0.0.1:{port}/metrics',
+                            timeout=5).text
+        return {sample.name: sample.value
+                for family in parser.text_string_to_metric_families(text)
+                for sample in family.samples}
+
+    def test_what_is_counted_is_shown(self):
+        port = self.serve()
+        self.counter.inc(3)
+        self.assertEqual(3, self.ask(port)['things_total'])
+
+    def test_a_port_that_is_taken_is_refused_by_name(self):
+        with socket.socket() as other:
+            other.bind(('127.0.0.1', 0))
+            other.listen()
+            port = other.getsockname()[1]
+            with testtools.ExpectedException(
+                    scheduler_settings.Refused,
+                    rf'\[metrics\] bind_host, port: .* port {port}: '
+                    'Address already in use'):
+                exporter.listen(('127.0.0.1', port))
+
+    def test_an_address_that_is_not_ours_is_refused_by_name(self):
+        for host in ('192.0.2.1', 'no such host', 'x' * 300):
+            with testtools.ExpectedException(scheduler_settings.Refused,
+                                             r'\[metrics\] bind_host'):
+                exporter.listen((host, free_port()))
+
+    def test_who_says_nothing_keeps_nobody_from_asking(self):
+        self.useFixture(fixtures.MonkeyPatch(
+            'freezer_scheduler.telemetry.exporter._Quiet.timeout', 1))
+        port = self.serve()
+        silent = [socket.create_connection(('127.0.0.1', port))
+                  for _number in range(exporter._AT_ONCE - 1)]
+        for one in silent:
+            self.addCleanup(one.close)
+        self.assertEqual(0, self.ask(port)['things_total'])
+        # One more than may be: not served, until the silent ones are let go.
+        silent.append(socket.create_connection(('127.0.0.1', port)))
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                self.ask(port)
+                break
+            except requests.ConnectionError:
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.1)
+        silent[-1].close()
