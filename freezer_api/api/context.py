@@ -22,10 +22,10 @@ import uuid
 import falcon
 from oslo_context import context
 from oslo_log import log
-from oslo_policy import policy
 
 from freezer_api.api import errors
 from freezer_api.api import versions
+from freezer_api import policy
 from freezer_api import trusts
 
 LOG = log.getLogger(__name__)
@@ -62,11 +62,7 @@ class Caller:
 
     def may(self, rule: str, project_id: str) -> bool:
         """Return whether policy allows a rule on a project."""
-        try:
-            return bool(self.enforcer.authorize(
-                rule, {'project_id': project_id}, self.context))
-        except policy.InvalidScope:
-            return False
+        return self.enforcer.allows(rule, project_id, self.context)
 
     def must(self, rule: str, project_id: str) -> None:
         """Refuse unless policy allows a rule on a project.
