@@ -16,7 +16,9 @@ Each is made once, beside those of the quickstart, and used again.
 """
 
 import dataclasses
+import os
 import pathlib
+import sys
 
 from tools.cloud import commands
 from tools.cloud import environments
@@ -25,7 +27,7 @@ from tools.cloud import progress
 _HERE = pathlib.Path(__file__).resolve().parent
 
 #: The same server and the same driver of the database for both.
-_COMMON = ('pyuwsgi==2.0.30.post1', 'PyMySQL==1.2.4', 'setuptools')
+_COMMON = ('pyuwsgi==2.0.30.post1', 'PyMySQL==1.2.4')
 
 
 class UpstreamEnvironment(environments.Environment):
@@ -36,12 +38,34 @@ class UpstreamEnvironment(environments.Environment):
         return _HERE / 'constraints-upstream.txt'
 
 
+@dataclasses.dataclass(frozen=True)
 class OwnEnvironment(environments.Environment):
-    """This checkout's API, with the pins of the quickstart's."""
+    """A server beside what the quickstart runs this checkout's API from.
+
+    :ivar service: the quickstart's environment
+    """
+
+    service: environments.Environment = dataclasses.field(kw_only=True)
 
     @property
     def constraints(self) -> pathlib.Path:
-        return environments.HERE / 'constraints-service.txt'
+        return self.service.constraints
+
+    def script(self, name: str) -> str:
+        own = super().script(name)
+        return own if os.path.exists(own) else self.service.script(name)
+
+    def make(self, run: commands.Commands,
+             tell: progress.Progress) -> None:
+        self.service.make(run, tell)
+        super().make(run, tell)
+        (_packages(self) / 'service.pth').write_text(
+            f'{_packages(self.service)}\n')
+
+
+def _packages(env: environments.Environment) -> pathlib.Path:
+    major, minor = sys.version_info[:2]
+    return env.venv / f'lib/python{major}.{minor}/site-packages'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,14 +80,14 @@ class Environments:
     @property
     def ours(self) -> environments.Environment:
         return OwnEnvironment(
-            'bench', self.home, (*_COMMON, 'pbr'),
-            environments.CHECKOUT / 'requirements.txt',
-            environments.CHECKOUT)
+            'bench', self.home, _COMMON,
+            service=environments.Environments(self.home).service)
 
     @property
     def upstream(self) -> environments.Environment:
         return UpstreamEnvironment(
-            'bench-upstream', self.home, (*_COMMON, 'freezer-api==19.0.0'))
+            'bench-upstream', self.home,
+            (*_COMMON, 'setuptools', 'freezer-api==19.0.0'))
 
 
 def make(wanted: environments.Environment,

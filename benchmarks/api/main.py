@@ -102,11 +102,8 @@ class Bench:
         stages: list[report.Stage] = []
         with self._tell.step('starting Keystone'):
             self._cloud.up(cloud.Options.on_free_ports(
-                projects=PROJECTS, volumes=0))
+                projects=PROJECTS, volumes=0), names=('keystone',))
         try:
-            # Keystone alone is asked.
-            for name in ('freezer-scheduler', 'freezer-api', 'cinder'):
-                self._cloud.processes[name].stop()
             people = world.People.of(self._cloud)
             for plan in plans:
                 for stage in self._plan(plan, people):
@@ -184,9 +181,9 @@ class Bench:
             name = one.side.name
             found = stage.sweeps[name] = [measure.sweep(one, self._effort)]
             if name == report.OURS:
-                found += [measure.sweep_by_marker(one, operations.PAGE)
-                          ] * (one.jobs <= 10_000)
-                found.append(measure.sweep_by_marker(one, 1000))
+                found += [
+                    measure.sweep_by_marker(one, limit, self._effort)
+                    for limit in (operations.PAGE, 1000)]
                 measure.claim_all(one)
                 result = measure.in_turn([one], operations.IDLE,
                                          self._effort)

@@ -144,8 +144,11 @@ def sweep(asked: world.World, effort: Effort) -> Sweep:
     return Sweep('by offset', time.perf_counter() - began, pages, pages)
 
 
-def sweep_by_marker(asked: world.World, limit: int) -> Sweep:
+def sweep_by_marker(asked: world.World, limit: int,
+                    effort: Effort) -> Sweep:
     """Read all pages, each from where the last one ended."""
+    how = f'by marker, {limit} a page'
+    all_pages = asked.jobs // limit + 1
     marker, found, pages = None, 0, 0
     began = time.perf_counter()
     while True:
@@ -153,12 +156,15 @@ def sweep_by_marker(asked: world.World, limit: int) -> Sweep:
             asked, marker, limit)).document['jobs']
         found += len(jobs)
         pages += 1
+        seconds = time.perf_counter() - began
         if len(jobs) < limit:
             break
+        if seconds > effort.patience and pages < all_pages:
+            return Sweep(f'{how}, reckoned', seconds / pages * all_pages,
+                         all_pages, pages)
         marker = jobs[-1]['job_id']
-    seconds = time.perf_counter() - began
     _all(found, asked)
-    return Sweep(f'by marker, {limit} a page', seconds, pages, pages)
+    return Sweep(how, seconds, pages, pages)
 
 
 def _all(found: int, asked: world.World) -> None:

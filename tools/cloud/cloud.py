@@ -110,9 +110,11 @@ class Cloud:
     def _programs(self, settings: layout.Settings) -> programs.Programs:
         return programs.Programs(self.layout, settings, self.environments)
 
-    def up(self, options: Options | None = None) -> None:
+    def up(self, options: Options | None = None,
+           names: collections.abc.Collection[str] = programs.NAMES) -> None:
         """Start what does not run, making what does not exist.
 
+        :param names: of the processes; for who needs Keystone alone, say
         :raises errors.QuickstartError: something failed; what this call
             had started is stopped again, what ran before goes on
         """
@@ -121,16 +123,17 @@ class Cloud:
             self.layout.run.mkdir(parents=True, exist_ok=True)
             lock = self.layout.run / 'lock'
             with locks.held(lock, self.run, self._tell):
-                self._up(options or Options())
+                self._up(options or Options(), names)
 
-    def _up(self, options: Options) -> None:
+    def _up(self, options: Options,
+            names: collections.abc.Collection[str]) -> None:
         settings = self._choose(options)
         self.layout.make()
         with _public_files():
             self.environments.make(self.run, self._tell)
         begin = startup.Startup(
             self.layout, settings, self._programs(settings), self.run,
-            self._tell)
+            self._tell, names)
         begin.require_ports()
         keep = secrets.load(self.layout)
         for name in config.write(self.layout, settings, keep,

@@ -12,6 +12,7 @@
 
 """Getting a cloud from its directory to where users can work in it."""
 
+import collections.abc
 import functools
 import pathlib
 import time
@@ -46,11 +47,14 @@ class Startup:
     :param made: its programs
     :param run: runs the commands
     :param tell: where progress is shown
+    :param names: of the processes to start
     """
 
     def __init__(self, where: layout.Layout, settings: layout.Settings,
                  made: programs.Programs, run: commands.Commands,
-                 tell: progress.Progress) -> None:
+                 tell: progress.Progress,
+                 names: collections.abc.Collection[str] = programs.NAMES,
+                 ) -> None:
         self._where = where
         self._settings = settings
         self._programs = made
@@ -58,7 +62,7 @@ class Startup:
         self._run = run
         self._tell = tell
         self._missing = [process for process in made.processes.values()
-                         if not process.running]
+                         if process.name in names and not process.running]
 
     def require_ports(self) -> None:
         """Refuse to go on if a port that is needed is taken.

@@ -30,6 +30,8 @@ def seed(settings: layout.Settings, number: int, first: int,
     :param first: number of the first volume
     :raises errors.QuickstartError: Cinder did not make them available
     """
+    if first > settings.volumes:
+        return
     user, project = f'user-{number}', f'project-{number}'
     session = rest.Session(settings.auth_url, user, user, project)
     base = f'{settings.cinder_url}/v3/{session.project_id}/volumes'
