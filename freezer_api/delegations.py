@@ -83,9 +83,10 @@ class Prepared:
     sound: Callable[[models.Delegation], bool] = dataclasses.field(repr=False)
 
     def attach(self, session: orm.Session, job: models.Job,
-               now: int) -> None:
+               now: int, new: bool = False) -> None:
         """Let a job run with it.
 
+        :param new: it has had none before
         :raises Vanished: when it has gone
         """
         live = db_delegations.find_live(
@@ -95,7 +96,7 @@ class Prepared:
             db_delegations.supersede(session, live)
             live = None
         if live is not None:
-            db_delegations.give(session, job, live, now)
+            db_delegations.give(session, job, live, now, new)
             return
         if self.made is not None:
             live = db_delegations.fulfil(
@@ -103,7 +104,7 @@ class Prepared:
                 self.made.decrypt_method)
         if live is None:
             raise Vanished()
-        db_delegations.give(session, job, live, now)
+        db_delegations.give(session, job, live, now, new)
         db_delegations.give_spent(session, live, now)
 
 

@@ -236,7 +236,8 @@ def of_jobs(session: orm.Session, job_ids: Iterable[str],
     :param anew: read again what the session knows
     """
     query = (
-        sa.select(models.JobAction, models.Action)
+        sa.select(models.JobAction.job_id, models.JobAction.position,
+                  models.JobAction.id, models.Action)
         .join(models.Action, models.Action.id == models.JobAction.action_id)
         .join(models.Job, models.Job.id == models.JobAction.job_id)
         .where(models.JobAction.job_id.in_(list(job_ids)),
@@ -246,11 +247,11 @@ def of_jobs(session: orm.Session, job_ids: Iterable[str],
     if lock:
         query = query.with_for_update()
     found: dict[str, list[models.Action]] = {}
-    for link, action in sorted(
+    for job_id, _, _, action in sorted(
             session.execute(query.execution_options(
                 populate_existing=lock or anew)),
-            key=lambda row: (row[0].position or 0, row[0].id)):
-        found.setdefault(link.job_id, []).append(action)
+            key=lambda row: (row[1] or 0, row[2])):
+        found.setdefault(job_id, []).append(action)
     return found
 
 
@@ -292,7 +293,8 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
     :raises Refused: on an unknown action_id, or one with another definition
     """
     project_id = job.project_id or ''
-    unlink(session, job)
+    if job not in session.new:
+        unlink(session, job)
     named = {entry['action_id'] for entry in entries
              if entry.get('action_id')}
     if named:
@@ -303,7 +305,6 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
     for position, entry in enumerate(entries):
         action = _of_entry(session, project_id, user_id, entry)
         actions.append(action)
-        session.flush()
         session.add(models.JobAction(
             id=rows.new_id(), job_id=job.id, action_id=action.id,
             position=position))

@@ -116,21 +116,24 @@ def find_many(session: orm.Session, project_id: str,
 
 
 def register(session: orm.Session, project_id: str, user_id: str,
-             registration: Registration) -> models.Client:
+             registration: Registration) -> tuple[models.Client, bool]:
     """Add a client, or bring the project's own up to date.
 
+    :returns: the client, and whether there may be more of its name, to be
+        dropped in a transaction of its own
     :raises Taken: when the id is another project's central client, or the
         uuid any row's
     """
-    _refuse_foreign(session, project_id, registration.client_id)
-    query = sa.select(models.Client).where(
-        rows.live(models.Client), models.Client.project_id == project_id,
+    found = session.scalars(sa.select(models.Client).where(
+        _visible(project_id),
         exact.same_text(models.Client.client_id, registration.client_id))
-    client = session.scalars(query.order_by(
-        models.Client.is_central.desc(), models.Client.created_at,
-        models.Client.id).limit(1)).first()
-    if client is None:
-        client = _add(session, project_id, user_id, registration)
+        .order_by(models.Client.is_central.desc(), models.Client.created_at,
+                  models.Client.id)).all()
+    if any(client.project_id != project_id for client in found):
+        raise Taken(f'Client {registration.client_id} is already registered '
+                    'by another project')
+    client = found[0] if found else _add(
+        session, project_id, user_id, registration)
     client.user_id = user_id
     client.description = registration.description
     offered = registration.supported
@@ -142,22 +145,12 @@ def register(session: orm.Session, project_id: str, user_id: str,
         # From its start: freezer_api.db.takeover.
         client.take_over_after = ''
     client.claims = registration.claims
-    # One that was registered before it became central does so now; none is
-    # demoted, since jobs of other projects may rely on it.
-    client.is_central = client.is_central or registration.is_central
-    return client
-
-
-def _refuse_foreign(session: orm.Session, project_id: str,
-                    client_id: str) -> None:
-    central = session.scalars(sa.select(models.Client.id).where(
-        rows.live(models.Client),
-        exact.same_text(models.Client.client_id, client_id),
-        models.Client.is_central == sa.true(),
-        models.Client.project_id != project_id).limit(1)).first()
-    if central is not None:
-        raise Taken(f'Client {client_id} is already registered by another '
-                    'project')
+    becomes_central = registration.is_central and not client.is_central
+    if becomes_central:
+        # One that was registered before it became central does so now; none
+        # is demoted, since jobs of other projects may rely on it.
+        client.is_central = True
+    return client, len(found) != 1 or becomes_central
 
 
 def _add(session: orm.Session, project_id: str, user_id: str,
@@ -179,7 +172,8 @@ def drop_duplicates(session: orm.Session, client: models.Client,
 
     Schedulers that start at once may each find none and add one. Called in a
     transaction after that of :func:`register`, the last of them sees all, and
-    whoever sees more than one keeps the same.
+    whoever sees more than one keeps the same. One that was there before needs
+    none of this: whoever adds another does it.
 
     :raises Taken: when that is another project's
     """

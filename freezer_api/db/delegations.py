@@ -109,9 +109,12 @@ def supersede(session: orm.Session, delegation: models.Delegation) -> None:
 
 
 def give(session: orm.Session, job: models.Job,
-         delegation: models.Delegation, now: int) -> None:
-    """Let a job run with a trust, which the transaction holds locked."""
-    credential = of_jobs(session, [job.id]).get(job.id)
+         delegation: models.Delegation, now: int, new: bool = False) -> None:
+    """Let a job run with a trust, which the transaction holds locked.
+
+    :param new: it has had none before
+    """
+    credential = None if new else of_jobs(session, [job.id]).get(job.id)
     if credential is None or credential.delegation_id != delegation.id:
         if credential is not None:
             release(session, job, now)

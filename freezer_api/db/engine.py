@@ -98,8 +98,10 @@ class Database:
                 'connection_recycle_time', 'max_pool_size', 'max_retries',
                 'retry_interval', 'max_overflow', 'pool_timeout',
                 'connection_debug', 'connection_trace')})
-        facade.configure(sqlite_fk=True, connection=_whole_unicode(
-            conf.database.connection))
+        # thread_checkin lets green threads take turns; there are none.
+        facade.configure(
+            sqlite_fk=True, thread_checkin=False,
+            connection=_whole_unicode(conf.database.connection))
         self.engine: sa.Engine = facade.writer.get_engine()
         if self.engine.dialect.name == 'sqlite':
             _write_ahead(self.engine)

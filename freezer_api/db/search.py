@@ -124,8 +124,9 @@ def _after(session: orm.Session, query: sa.Select[Row], model: Any,
            marker: str | None) -> sa.Select[Row]:
     if marker is None:
         return query
-    last: Any = session.scalars(
-        query.where(exact.same_text(model.id, marker))).first()
+    last = session.execute(
+        query.with_only_columns(model.created_at, model.id)
+        .where(exact.same_text(model.id, marker))).first()
     if last is None:
         raise UnknownMarker(marker)
     return query.where(sa.or_(

@@ -62,6 +62,7 @@ def take_over(session: orm.Session, client_row_id: str, now: int,
     for job in session.scalars(
             sa.select(models.Job).where(
                 models.Job.id.in_(wanted), *_unclaimed(client))
+            .options(orm.undefer(models.Job.created_at))
             .order_by(models.Job.id).with_for_update()):
         db_jobs.set_runtime(job, takeover.take_over(
             db_jobs.schedule(job), db_jobs.runtime(job),

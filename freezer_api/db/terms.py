@@ -24,7 +24,6 @@ from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Sequence
 import contextlib
-import itertools
 from typing import Any
 
 import sqlalchemy as sa
@@ -104,21 +103,35 @@ def _refuse_bulk(state: orm.ORMExecuteState) -> None:
 
 
 class _Changed:
-    """What a transaction has changed, of which jobs' terms are made."""
+    """What a transaction has changed, of which jobs' terms are made.
+
+    Of new jobs it knows all: nobody else can see them, so that their links
+    are those of this transaction, which has added or locked the actions.
+    """
 
     def __init__(self) -> None:
         self._new: dict[str, models.Job] = {}
+        self._links: list[tuple[models.JobAction, models.Action]] = []
         self._jobs: set[str] = set()
         self._actions: set[str] = set()
 
     def note(self, session: orm.Session, context: Any,
              instances: Any) -> None:
-        """Set the terms of rows of their own; note what jobs hold."""
-        for row in itertools.chain(session.new, session.deleted, (
-                row for row in session.dirty if session.is_modified(row))):
+        """Set the terms of what is known; note what other jobs hold."""
+        changed = [*session.new, *session.deleted, *(
+            row for row in session.dirty if session.is_modified(row))]
+        added = {row.id: row for row in session.new
+                 if isinstance(row, models.Action)}
+        for row in changed:
             match row:
                 case models.JobAction():
                     self._jobs.add(row.job_id)
+                    if row in session.new:
+                        self._links.append((row, added.get(
+                            row.action_id) or session.get_one(
+                                models.Action, row.action_id)))
+                    else:
+                        self._new.pop(row.job_id, None)
                 case models.Job() if row in session.new:
                     self._new[row.id] = row
                 case models.Job():
@@ -132,6 +145,16 @@ class _Changed:
                     if (isinstance(row, models.Action)
                             and row not in session.new):
                         self._actions.add(row.id)
+        if any(isinstance(row, models.Job | models.JobAction | models.Action)
+               for row in changed):
+            self._write_new()
+
+    def _write_new(self) -> None:
+        for job in self._new.values():
+            found = sorted(
+                (link.position or 0, link.id, action) for link, action
+                in self._links if link.job_id == job.id)
+            job.search_terms = _of(job, [action for _, _, action in found])
 
     def write(self, session: orm.Session) -> None:
         """Set the terms of the jobs."""
@@ -143,8 +166,6 @@ class _Changed:
                 sa.select(models.JobAction.job_id).where(
                     models.JobAction.action_id.in_(ids))
                 .with_for_update(read=True)))
-        # Nobody else can see a new job, so that it needs no lock.
-        self._write(session, list(self._new.values()))
         for ids in _chunks(self._jobs - self._new.keys()):
             self._write(session, session.scalars(
                 sa.select(models.Job).where(

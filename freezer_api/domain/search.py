@@ -32,6 +32,7 @@ import base64
 from collections.abc import Container
 from collections.abc import Mapping
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
@@ -176,8 +177,14 @@ def term(key: str, value: Any) -> str:
 
     :param value: for None, what they hold where it has any value
     """
-    return (f' {_digest(_JSON.encode(key))}' if value is None
+    return (_key(_JSON.encode(key)) if value is None
             else _term(key, value))
+
+
+@functools.lru_cache(maxsize=1024)
+def _key(name: str) -> str:
+    """What terms of a key begin with; few keys are in most documents."""
+    return f' {_digest(name)}'
 
 
 def _term(key: str, value: Any) -> str:
@@ -186,7 +193,7 @@ def _term(key: str, value: Any) -> str:
         text = _canonical(value)
     except RecursionError:
         text = ''  # nobody can ask for it either
-    return f' {_digest(name)}{_digest(f"{name}:{text}")}'
+    return _key(name) + _digest(f'{name}:{text}')
 
 
 def _digest(text: str) -> str:

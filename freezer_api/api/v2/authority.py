@@ -93,4 +93,4 @@ class Authority:
         self.retires |= not new
         trust = self._made or self._keeper.standing(
             self._caller, self._project_id)
-        trust.attach(session, job, now)
+        trust.attach(session, job, now, new)

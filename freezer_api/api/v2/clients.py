@@ -76,10 +76,12 @@ class Clients(services.Resource):
                 'This service takes no central clients.',
                 'service_mode_disabled')
         try:
-            client = self._database.write(lambda session: clients.register(
-                session, project_id, caller.user_id, registration))
-            self._database.write(lambda session: clients.drop_duplicates(
-                session, client, self._now()))
+            client, may_be_more = self._database.write(
+                lambda session: clients.register(
+                    session, project_id, caller.user_id, registration))
+            if may_be_more:
+                self._database.write(lambda session: clients.drop_duplicates(
+                    session, client, self._now()))
         except clients.Taken as error:
             raise errors.conflict(str(error)) from None
         resp.status = falcon.HTTP_201

@@ -59,10 +59,10 @@ def document(job: models.Job, job_actions: Sequence[models.Action],
              reader: Reader) -> dict[str, Any]:
     """Return a job, without its credentials."""
     state = jobs.runtime(job)
-    shown = dataclasses.replace(state, status=domain.visible_status(
-        state, reader.now, reader.delay))
-    if reader.pids_of is not None and job.client_id not in reader.pids_of:
-        shown = dataclasses.replace(shown, current_pid=None)
+    pid_shown = reader.pids_of is None or job.client_id in reader.pids_of
+    shown = dataclasses.replace(
+        state, status=domain.visible_status(state, reader.now, reader.delay),
+        current_pid=state.current_pid if pid_shown else None)
     made = db_documents.job(job, job_actions)
     made['job_schedule'] = domain.merge_schedule(made['job_schedule'], shown)
     if state.status_reason is not None:
@@ -82,6 +82,8 @@ def documents(session: orm.Session, found: Sequence[models.Job],
     ids = [job.id for job in found]
     job_actions = actions.of_jobs(session, ids)
     credentials = delegations.of_jobs(session, ids)
+    # Jobs of a user share a trust, and reading one takes its time.
+    known: dict[tuple[str | None, ...], dict[str, Any]] = {}
     made = []
     for job in found:
         one = document(job, job_actions.get(job.id, []), reader)
@@ -89,7 +91,11 @@ def documents(session: orm.Session, found: Sequence[models.Job],
         if credential is not None and (
                 reader.sees_trusts
                 or credential.trustor_user_id == reader.user_id):
-            one.update(_shown(keeper, credential))
+            stored = (credential.trust_id, credential.decrypt_method,
+                      credential.trustor_user_id)
+            if stored not in known:
+                known[stored] = _shown(keeper, credential)
+            one.update(known[stored])
         made.append(one)
     return made
 
@@ -97,9 +103,11 @@ def documents(session: orm.Session, found: Sequence[models.Job],
 def _shown(keeper: trust_keeper.Delegations,
            credential: models.UserCredential) -> dict[str, Any]:
     try:
-        shown = dataclasses.asdict(keeper.credentials(credential))
+        read = keeper.credentials(credential)
     except crypt.CryptError as error:
         LOG.error('The trust of job %s cannot be read: %s',
                   credential.job_id, error)
         return {}
+    shown = {'trust_id': read.trust_id,
+             'trustor_user_id': read.trustor_user_id}
     return {**shown, 'user_credentials': shown}

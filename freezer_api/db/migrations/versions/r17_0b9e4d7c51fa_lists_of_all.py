@@ -1,0 +1,28 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The list of all projects' jobs gets its order from an index.
+
+Each page was looked for among all jobs, and took the longer the more of them
+there were.
+"""
+
+from __future__ import annotations
+
+from freezer_api.db.migrations import ddl
+
+revision = '0b9e4d7c51fa'
+down_revision = '3b9d5e40c7f2'
+
+
+def upgrade() -> None:
+    ddl.create_index('ix_jobs_created_at', 'jobs', ['created_at', 'id'])
