@@ -193,6 +193,10 @@ def _document(file: pathlib.Path) -> dict[str, Any]:
             if status.st_mode & 0o002:
                 raise Unusable('everybody may write to it, and it says what '
                                'is run here')
+            if (file.parent.stat().st_mode & 0o002
+                    and status.st_uid not in (0, os.geteuid())):
+                raise Unusable('everybody may write to its folder, and it '
+                               'belongs to another user')
             text = stream.read(_LARGEST + 1)
     except OSError as error:
         raise Unusable(str(error.strerror)) from None

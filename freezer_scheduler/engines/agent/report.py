@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 import json
+import math
 import re
 from typing import Any
 import uuid
@@ -31,6 +32,8 @@ _NOT_OF_RECORD = ('status', 'backup_id', 'deleted_freezer_backup_ids')
 
 # Of a record. The API takes 64 KiB for all of it.
 _MOST_KEYS = 100
+_LONGEST_KEY = 255
+_INTEGERS = range(-2 ** 63, 2 ** 63)
 _LONGEST_TEXT = 1000
 _MOST_CHARACTERS = 30_000
 
@@ -80,8 +83,7 @@ def _record(document: Mapping[str, Any]) -> dict[str, Any]:
     record: dict[str, Any] = {}
     left = _MOST_CHARACTERS
     for key, said in list(document.items())[:_MOST_KEYS]:
-        if key in _NOT_OF_RECORD or not isinstance(
-                said, str | bool | int | float | None):
+        if key in _NOT_OF_RECORD or not _can_be_kept(key, said):
             continue
         value = (documents.shortened(said, _LONGEST_TEXT)
                  if isinstance(said, str) else said)
@@ -90,6 +92,18 @@ def _record(document: Mapping[str, Any]) -> dict[str, Any]:
             break
         record[key] = value
     return record
+
+
+def _can_be_kept(key: str, said: object) -> bool:
+    """Whether the API takes a pair; with one that it refuses no run ends."""
+    if len(key) > _LONGEST_KEY or not key.isprintable():
+        return False
+    match said:
+        case float():
+            return math.isfinite(said)
+        case int():
+            return said in _INTEGERS
+    return said is None or isinstance(said, str)
 
 
 def reason(errors: str, secrets: Sequence[str]) -> str:

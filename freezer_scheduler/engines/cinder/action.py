@@ -23,6 +23,7 @@ import dataclasses
 import datetime
 import re
 import string
+import uuid
 
 from freezer_scheduler.engines.cinder import retention
 
@@ -223,10 +224,16 @@ class _Reader:
         return value
 
     def uuid(self, key: str) -> str | None:
+        """Read an id, in the one form that Cinder gives it.
+
+        One and the same volume must not look like two.
+        """
         value = self.text(key)
-        if value is not None and not UUID.fullmatch(value):
+        if value is None:
+            return None
+        if not UUID.fullmatch(value):
             raise Unusable(f'{key}: not an id')
-        return value
+        return str(uuid.UUID(value))
 
     def flag(self, key: str, default: bool) -> bool:
         value = self._document.get(key)

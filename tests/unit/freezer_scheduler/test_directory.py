@@ -154,6 +154,21 @@ class TestDirectory(testtools.TestCase):
             self.assertIn(f'{file} is left out', self.log.output)
         self.assertIn('same.conf is left out', self.log.output)
 
+    def test_what_anybody_may_have_put_there(self):
+        """In a folder such as /tmp it would say what is run as us."""
+        self.write('theirs.conf', job_id='theirs')
+        if os.geteuid() == 0:
+            os.chown(self.place / 'theirs.conf', 54321, -1)
+        else:
+            self.useFixture(fixtures.MockPatch(
+                'os.geteuid', return_value=os.geteuid() + 1))
+        for mode, found in ((0o777, []), (0o1777, []), (0o755, ['theirs'])):
+            self.place.chmod(mode)
+            self.source.begin()
+            self.assertEqual(found, self.after(3))
+        self.assertIn('theirs.conf is left out: everybody may write to its '
+                      'folder', self.log.output)
+
     def test_a_place_that_is_not_there(self):
         source = directory.DirectorySource(
             self.place / 'none', self.runs, self.clock)

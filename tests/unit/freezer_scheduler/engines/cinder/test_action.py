@@ -137,6 +137,17 @@ class TestKeys(testtools.TestCase):
              'cindernative_backup_id': fakes.VOLUME}, fakes.PROJECT)
         self.assertIsNone(action.volume_id)
 
+    def test_an_id_is_what_cinder_calls_it(self):
+        """Else one volume would be two to who keeps requests apart."""
+        written = '1E2F3A4B-0000-4000-8000-ABCDEFABCDEF'
+        for form in (written, written.lower(), written.replace('-', '')):
+            made = cinder_action.read({
+                'action': 'restore', 'mode': 'cindernative',
+                'cindernative_vol_id': form, 'cindernative_backup_id': form},
+                fakes.PROJECT)
+            self.assertEqual([written.lower()] * 2,
+                             [made.volume_id, made.backup_id])
+
     def test_false_is_no_number_of_days(self):
         for value in (False, True, 'False', 'x', -1, 'nan', float('inf')):
             self.assertIn('remove_older_than:',
