@@ -22,10 +22,13 @@ import datetime
 from oslo_config import cfg
 
 from freezer_api.cmd import command
+from freezer_api.cmd import database_text
 from freezer_api import crypt
 from freezer_api.db import engine
+from freezer_api.db import inspection
 from freezer_api.db import migration
 from freezer_api.db import purge
+from freezer_api.db import report
 from freezer_api.db import way_back
 
 
@@ -127,6 +130,33 @@ def purge_deleted(conf: cfg.ConfigOpts) -> None:
           f'deleted before {before:%Y-%m-%d %H:%M:%S} UTC')
 
 
+def check(conf: cfg.ConfigOpts) -> int:
+    """Tell what db sync would do, and what stands in its way.
+
+    Nothing is changed. Exit status: 0 the database is up to date, or can be
+    upgraded; 1 something stands in the way, or the database cannot be read.
+    """
+    found = inspection.inspect(command.connection(conf))
+    if not conf.user_credentials['keys']:
+        found.notes.append(
+            '[user_credentials] keys is not set: an upgrade needs no key, '
+            'but jobs for a central client cannot be created without one')
+    for line in database_text.finding(found):
+        print(line)
+    return 1 if found.obstacles else 0
+
+
+def tell(conf: cfg.ConfigOpts) -> None:
+    """Tell what an upgrade kept aside, and which jobs do not run.
+
+    Values and trusts are not shown, only where they are.
+    """
+    with opened(conf) as database:
+        found = report.make(database)
+    for line in database_text.report(found):
+        print(line)
+
+
 def _downgrade_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--to', required=True, choices=[way_back.RELEASE],
                         help='the release of freezer-api to go back to')
@@ -155,6 +185,8 @@ COMMANDS = {
     'update': command.Command(sync),
     'version': command.Command(version),
     'show': command.Command(show),
+    'check': command.Command(check),
+    'report': command.Command(tell),
     'downgrade': command.Command(downgrade, _downgrade_arguments),
     'purge': command.Command(purge_deleted, _purge_arguments),
 }

@@ -93,6 +93,16 @@ def unfilled(bind: sa.Engine | sa.URL | str) -> bool:
         return terms.missing(connection)
 
 
+def steps_from(revision: str | None) -> list[tuple[str, str]]:
+    """Return each later revision and what it does, in a line."""
+    scripts = list(_scripts().walk_revisions('base', 'heads'))[::-1]
+    names = [script.revision for script in scripts]
+    first = 0 if revision is None else names.index(revision) + 1
+    return [(script.revision,
+             script.doc.splitlines()[0].replace('``', '').rstrip('.'))
+            for script in scripts[first:]]
+
+
 def tables(bind: sa.Engine | sa.URL | str) -> list[str]:
     """Return the names of the tables, sorted.
 
@@ -127,7 +137,7 @@ def sync(bind: sa.Engine | sa.URL | str, revision: str = 'head',
     :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
     """
     with exclusive(bind, lock_timeout) as connection:
-        _refuse_the_unknown(connection)
+        refuse_the_unknown(connection)
         _close_transaction(connection)
         config = _config()
         config.attributes['connection'] = connection
@@ -138,6 +148,17 @@ def sync(bind: sa.Engine | sa.URL | str, revision: str = 'head',
         if current_of(connection) == head():
             _close_transaction(connection)
             terms.fill(connection)
+
+
+@contextlib.contextmanager
+def reading(bind: sa.Engine | sa.URL | str) -> Iterator[sa.Connection]:
+    """A connection of somebody who changes nothing.
+
+    :raises MigrationError: when the URL or engine cannot be used
+    :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
+    """
+    with _engine(bind) as engine, engine.connect() as connection:
+        yield connection
 
 
 @contextlib.contextmanager
@@ -283,6 +304,22 @@ def _lock_postgresql(connection: sa.Connection, timeout: int) -> None:
     connection.execute(limit, {'value': '0'})
 
 
+def is_locked(connection: sa.Connection) -> bool:
+    """Whether somebody upgrades the database of a connection right now."""
+    if connection.dialect.name == 'sqlite':
+        return False  # Whoever upgrades a file excludes others anyway.
+    if connection.dialect.name == 'postgresql':
+        return bool(connection.scalar(sa.text(
+            "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' "
+            'AND granted AND ((classid::bigint << 32) | objid::bigint) = :key '
+            'AND database = (SELECT oid FROM pg_database '
+            'WHERE datname = current_database())'),
+            {'key': POSTGRESQL_LOCK}))
+    return connection.scalar(
+        sa.text('SELECT IS_USED_LOCK(:name)'),
+        {'name': mysql_lock_name(connection.engine.url)}) is not None
+
+
 def _busy() -> MigrationError:
     return MigrationError(
         'another process is upgrading the database, or locks it')
@@ -294,7 +331,7 @@ def _close_transaction(connection: sa.Connection) -> None:
         connection.rollback()
 
 
-def _refuse_the_unknown(connection: sa.Connection) -> None:
+def refuse_the_unknown(connection: sa.Connection) -> None:
     """
     :raises MigrationError: for a database of a release that is newer than
         this one, and for tables of which nobody says what they are

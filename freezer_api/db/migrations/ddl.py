@@ -97,7 +97,12 @@ def _allow_long_keys(bind: sa.Connection, table: str) -> None:
 
 def collation(table: str, column: str) -> tuple[str, str] | None:
     """Return (character set, collation) of a text column of MySQL."""
-    bind = op.get_bind()
+    return collation_of(op.get_bind(), table, column)
+
+
+def collation_of(bind: sa.Connection, table: str,
+                 column: str) -> tuple[str, str] | None:
+    """Return what :func:`collation` returns, outside of a revision."""
     if not is_mysql(bind):
         return None
     found = bind.execute(sa.text(

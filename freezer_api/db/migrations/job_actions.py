@@ -21,6 +21,7 @@ kept aside wherever the rows do not hold all of it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 import json
@@ -75,6 +76,21 @@ def convert_all() -> None:
     for jobs in batches.by_id(bind, JOBS, columns,
                               JOBS.c.job_actions.is_not(None)):
         _write(bind, [job.id for job in jobs], _convert(bind, jobs, charset))
+
+
+def reasons(bind: sa.Connection) -> Iterator[str]:
+    """Yield why each cell that does not become rows entirely is kept.
+
+    Nothing is written. The tables have to be those of 16.0.0 to 18.0.0.
+    """
+    charset = (ddl.collation_of(bind, 'actions', 'backup_name') or (None,))[0]
+    cell = batches.raw(JOBS.c.job_actions, bind).label('cell')
+    columns = [cell, *(JOBS.c[name] for name in (
+        'project_id', 'user_id', *_COMMON))]
+    for jobs in batches.by_id(bind, JOBS, columns,
+                              JOBS.c.job_actions.is_not(None)):
+        for value in _convert(bind, jobs, charset).values:
+            yield value.reason
 
 
 def _write(bind: sa.Connection, job_ids: Sequence[str],

@@ -27,6 +27,11 @@ from freezer_api.cmd import manage
 from freezer_api.db import migration
 
 
+# Each verb of the database with the arguments that it needs.
+VERBS = [['sync'], ['update'], ['version'], ['show'], ['check'], ['report'],
+         ['purge', '--older-than', '9'], ['downgrade', '--to', '19.0.0']]
+
+
 class ManageTest(testtools.TestCase):
 
     def setUp(self) -> None:
@@ -156,6 +161,55 @@ class TestPurge(ManageTest):
         migration.sync(f'sqlite:///{self.database}', '23c8ad2655a6')
         self.assertIn('db check', self.assert_fails(
             'db', 'purge', '--older-than', '1'))
+
+
+class TestCheck(ManageTest):
+
+    def test_what_there_is_to_do(self) -> None:
+        url = f'sqlite:///{self.database}'
+        for prepare, result in (
+                (lambda: None, 'ready for freezer-manage db sync'),
+                (lambda: migration.sync(url, '23c8ad2655a6'),
+                 'ready for freezer-manage db sync'),
+                (lambda: migration.sync(url), 'up to date')):
+            prepare()
+            status, out, errors = self.run_manage('db', 'check')
+            self.assertEqual((0, ''), (status, errors))
+            self.assertIn(f'Result: {result}', out)
+            self.assertIn('keys is not set', out)
+
+    def test_what_is_in_the_way(self) -> None:
+        migration.sync(f'sqlite:///{self.database}')
+        connection = sqlite3.connect(self.database)
+        connection.execute('DROP TABLE alembic_version')
+        connection.close()
+        status, out, errors = self.run_manage('db', 'check')
+        self.assertEqual((1, ''), (status, errors))
+        self.assertIn('In the way:', out)
+
+    def test_each_verb_without_a_database(self) -> None:
+        """One line, without the password, whatever the verb."""
+        for url in ('mysql+pymysql://u:s3cr3t@127.0.0.1:9/freezer',
+                    'postgresql+psycopg://u:s3cr3t@127.0.0.1:9/freezer',
+                    'mysql+pymysql://u:s3cr3t:x@host:s3cr3t/db', 's3cr3t'):
+            self.configure(url)
+            for verb in VERBS:
+                self.assertNotIn('s3cr3t', self.assert_fails('db', *verb))
+
+    def test_each_verb_on_another_release(self) -> None:
+        migration.sync(f'sqlite:///{self.database}')
+        connection = sqlite3.connect(self.database)
+        connection.execute("UPDATE alembic_version SET version_num = 'new'")
+        connection.commit()
+        connection.close()
+        for verb in VERBS:
+            if verb not in (['version'], ['show'], ['check']):
+                self.assert_fails('db', *verb)
+
+    def test_report(self) -> None:
+        self.run_manage('db', 'sync')
+        self.assertEqual((0, 'Nothing to report.\n', ''),
+                         self.run_manage('db', 'report'))
 
 
 class TestDowngrade(ManageTest):
