@@ -28,6 +28,7 @@ _HERE = pathlib.Path(__file__).resolve().parent
 
 #: The same server and the same driver of the database for both.
 _COMMON = ('pyuwsgi==2.0.30.post1', 'PyMySQL==1.2.4')
+_POSTGRESQL = 'psycopg[binary]==3.3.9'
 
 
 class UpstreamEnvironment(environments.Environment):
@@ -80,7 +81,7 @@ class Environments:
     @property
     def ours(self) -> environments.Environment:
         return OwnEnvironment(
-            'bench', self.home, _COMMON,
+            'bench', self.home, (*_COMMON, _POSTGRESQL),
             service=environments.Environments(self.home).service)
 
     @property

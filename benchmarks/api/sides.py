@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import json
 import os
@@ -61,14 +62,17 @@ class Side:
     :param home: its directory, which is made
     :param url: of its database, which is made
     :param options: what both are configured with, but the database
+    :param served: the file with the WSGI application
     """
 
     def __init__(self, name: str, env: environments.Environment,
                  home: pathlib.Path, url: str,
-                 options: Mapping[str, Mapping[str, object]]) -> None:
+                 options: Mapping[str, Mapping[str, object]],
+                 served: pathlib.Path = _INSIDE / 'served.py') -> None:
         self.name = name
         self.port = ports.find_free(1)[0]
         self._env = env
+        self._served = served
         self._home = home
         self._url = url
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,6 +97,13 @@ class Side:
         """
         if not self._url.startswith('sqlite'):
             self._database('create')
+        self.sync()
+
+    def sync(self) -> None:
+        """Make the tables of a database that is there.
+
+        :raises tools.cloud.errors.QuickstartError: it did not work
+        """
         self._check(subprocess.run(
             [self._env.script('freezer-manage'), '--config-file',
              str(self._configuration), 'db', 'sync'],
@@ -140,7 +151,7 @@ class Side:
                  '--processes', str(PROCESSES), '--threads', str(THREADS),
                  '--http-socket', f'127.0.0.1:{self.port}',
                  '--buffer-size', '65535', '--listen', '64',
-                 '--wsgi-file', str(_INSIDE / 'served.py'),
+                 '--wsgi-file', str(self._served),
                  '--pyargv', f'--config-file {self._configuration}'],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 cwd=self._home, env=commands.clean_environment(
@@ -164,6 +175,14 @@ class Side:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def kill(self) -> None:
+        """Kill all its processes with SIGKILL."""
+        assert self._process is not None
+        for pid in _family(self._process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
 
     def memory(self) -> Memory:
         """Measure the memory of its processes."""

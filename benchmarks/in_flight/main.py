@@ -21,21 +21,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-import contextlib
 import dataclasses
 import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 import time
-from typing import Any
 
+from benchmarks.cinder import process
 from tests.cloud import faulty_proxy
 from tools.cloud import cloud
 from tools.cloud import rest
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 _PATIENCE = 900
 
 
@@ -70,12 +66,13 @@ class Bench:
     """A cloud whose Cinder is the fake one.
 
     :param made: the cloud; its Cinder is there and is not asked
-    :param cinder: URL of the fake one
+    :param cinder: the fake one
     """
 
-    def __init__(self, made: cloud.Cloud, cinder: str, projects: int) -> None:
+    def __init__(self, made: cloud.Cloud, cinder: process.FakeCinder,
+                 projects: int) -> None:
         self._made = made
-        self._cinder = cinder
+        self.cinder = cinder
         self._sessions = [made.session(f'project-{number + 1}')
                           for number in range(projects)]
         self._logins = faulty_proxy.FaultyProxy(made.settings.keystone_port)
@@ -85,15 +82,7 @@ class Bench:
     def prepare(self, options: dict[str, int]) -> None:
         """Point the catalogue and the scheduler where it is counted."""
         self._logins.start()
-        admin, url = self._made.session('admin'), self._made.settings.auth_url
-        [service] = admin.call('GET', f'{url}/services?type=block-storage')[
-            'services']
-        for endpoint in admin.call(
-                'GET', f'{url}/endpoints?service_id={service["id"]}')[
-                    'endpoints']:
-            admin.call('PATCH', f'{url}/endpoints/{endpoint["id"]}', {
-                'endpoint': {
-                    'url': f'{self._cinder}/v3/%(project_id)s'}})
+        process.stand_in(self._made, self.cinder.url)
         path = self._made.layout.etc / 'scheduler.conf'
         text = path.read_text().replace(
             f':{self._made.settings.keystone_port}/',
@@ -111,12 +100,6 @@ class Bench:
     def logins(self) -> int:
         return 10 ** 9 - self._rule.times
 
-    def state(self) -> dict[str, Any]:
-        return rest.request('GET', f'{self._cinder}/state')[0]
-
-    def finish(self) -> None:
-        rest.request('POST', f'{self._cinder}/finish')
-
     def use(self) -> Use:
         pid = self._made.processes['freezer-scheduler'].pid
         assert pid is not None
@@ -125,7 +108,7 @@ class Bench:
     def begin(self) -> list[tuple[rest.Session, str]]:
         """Make a job for each volume, which runs at once."""
         jobs = []
-        for number, volume in enumerate(self.state()['volumes']):
+        for number, volume in enumerate(self.cinder.state()['volumes']):
             session = self._sessions[number % len(self._sessions)]
             job = session.call(
                 'POST', f'{self._api(session)}/jobs', {
@@ -164,12 +147,12 @@ def measure(bench: Bench, count: int, seconds: float) -> dict[str, str]:
     idle = bench.use()
     began, logins = time.monotonic(), bench.logins
     bench.begin()
-    _until(lambda: len(bench.state()['backups']) >= count)
+    _until(lambda: len(bench.cinder.state()['backups']) >= count)
     asked = time.monotonic() - began
-    before, cinder = bench.use(), bench.state()['requests']
+    before, cinder = bench.use(), bench.cinder.state()['requests']
     time.sleep(seconds)
-    after, looks = bench.use(), bench.state()['requests'] - cinder
-    bench.finish()
+    after, looks = bench.use(), bench.cinder.state()['requests'] - cinder
+    bench.cinder.finish()
     _until(lambda: bench.ended().get('success', 0) >= count)
     last = bench.use()
     return {
@@ -188,19 +171,6 @@ def measure(bench: Bench, count: int, seconds: float) -> dict[str, str]:
             f'{asked:.0f} s, {count / asked:.1f} backups per second'}
 
 
-@contextlib.contextmanager
-def _cinder(volumes: int) -> Any:
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'benchmarks.in_flight.cinder_server',
-         str(volumes)], cwd=_ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield f'http://127.0.0.1:{int(process.stdout.readline())}'
-    finally:
-        process.kill()
-        process.wait()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog='benchmarks/in_flight/run', description=__doc__)
@@ -211,12 +181,12 @@ def main() -> int:
     parser.add_argument('--poll-interval', type=int, default=10)
     chosen = parser.parse_args()
     with (tempfile.TemporaryDirectory(prefix='in-flight ') as folder,
-          _cinder(chosen.backups) as url):
+          process.served(chosen.backups) as cinder):
         made = cloud.Cloud(folder)
         made.up(dataclasses.replace(cloud.Options.on_free_ports(
             projects=chosen.projects, volumes=0)))
         try:
-            bench = Bench(made, url, chosen.projects)
+            bench = Bench(made, cinder, chosen.projects)
             bench.prepare({
                 'max_in_flight': chosen.backups,
                 'max_in_flight_per_project': chosen.backups,

@@ -1,0 +1,166 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The fake Cinder of the unit tests behind HTTP, for any number of projects.
+
+Each project has backups of its own. All have the same volumes: what matters
+here is what is done with them. Its port is the first line it prints. Beside
+Cinder's own requests it answers
+
+``POST /finish``
+    ends what it works on, where it does not do so by itself
+``GET /state``
+    volumes, number of requests, status of each backup
+``GET /record``
+    the requests for backups that it took on, and the backups there are
+"""
+
+from __future__ import annotations
+
+import argparse
+from http import server
+import importlib.util
+import json
+import pathlib
+import sys
+import threading
+import time
+import typing
+from typing import Any
+import urllib.parse
+import uuid
+
+if typing.TYPE_CHECKING:
+    from tests.unit.freezer_scheduler import fake_cinder
+else:
+    # By itself: its package asks for what only tests need.
+    _SPEC = importlib.util.spec_from_file_location(
+        'fake_cinder', pathlib.Path(__file__).resolve().parents[2]
+        / 'tests/unit/freezer_scheduler/fake_cinder.py')
+    fake_cinder = importlib.util.module_from_spec(_SPEC)
+    sys.modules['fake_cinder'] = fake_cinder
+    _SPEC.loader.exec_module(fake_cinder)
+
+
+class Cinder:
+    """What the server answers from; one request at a time."""
+
+    def __init__(self, volumes: int) -> None:
+        self._lock = threading.Lock()
+        self._volumes = [str(uuid.uuid4()) for _number in range(volumes)]
+        self._projects: dict[str, fake_cinder.FakeCinder] = {}
+        self._requests = 0
+        self._taken: list[dict[str, Any]] = []
+
+    def work(self, method: str, url: urllib.parse.SplitResult,
+             body: Any) -> tuple[int, Any]:
+        with self._lock:
+            match url.path:
+                case '/finish':
+                    self._finish()
+                    return 200, {}
+                case '/state':
+                    return 200, self._state()
+                case '/record':
+                    return 200, {'taken': self._taken,
+                                 'backups': list(self._backups())}
+            return self._work(method, url, body)
+
+    def finish(self) -> None:
+        with self._lock:
+            self._finish()
+
+    def _finish(self) -> None:
+        for project in self._projects.values():
+            project.finish()
+
+    def _state(self) -> dict[str, Any]:
+        return {'requests': self._requests, 'volumes': self._volumes,
+                'backups': [one['status'] for one in self._backups()]}
+
+    def _backups(self) -> Any:
+        for project_id, project in self._projects.items():
+            for backup in project.backups.values():
+                yield {'project_id': project_id, **backup}
+
+    def _work(self, method: str, url: urllib.parse.SplitResult,
+              body: Any) -> tuple[int, Any]:
+        """Answer what is asked behind ``/v3/{project_id}``."""
+        _, _, project_id, path = url.path.split('/', 3)
+        self._requests += 1
+        if project_id not in self._projects:
+            made = fake_cinder.FakeCinder(time.time)
+            made.volumes = dict.fromkeys(self._volumes, 'available')
+            self._projects[project_id] = made
+        status, document = self._projects[project_id].work(
+            fake_cinder.Request(method, '/' + path, dict(
+                urllib.parse.parse_qsl(url.query)), body))
+        if method == 'POST' and path == 'backups' and status == 202:
+            self._taken.append({
+                'at': time.time(), 'project_id': project_id,
+                'id': document['backup']['id'],
+                'metadata': body['backup'].get('metadata') or {}})
+        return status, document
+
+
+class _Handler(server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    cinder: Cinder
+
+    def log_message(self, format: str,  # noqa: A002
+                    *args: object) -> None:
+        pass
+
+    def _handle(self) -> None:
+        length = int(self.headers.get('Content-Length') or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        status, document = self.cinder.work(
+            self.command, urllib.parse.urlsplit(self.path), body)
+        text = b'' if document is None else json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header('Content-Type', 'application/json')
+        self.send_header('Content-Length', str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = do_DELETE = _handle
+
+
+class _Server(server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 500
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that does not wait for its answer is no news here."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('volumes', type=int)
+    parser.add_argument('--finish-every', type=float, default=0,
+                        help='seconds; 0 to finish only when told to')
+    chosen = parser.parse_args()
+    cinder = Cinder(chosen.volumes)
+    made = _Server(('127.0.0.1', 0),
+                   type('Handler', (_Handler,), {'cinder': cinder}))
+    if chosen.finish_every:
+        def finish() -> None:
+            while True:
+                time.sleep(chosen.finish_every)
+                cinder.finish()
+
+        threading.Thread(target=finish, daemon=True).start()
+    print(made.server_address[1], flush=True)
+    made.serve_forever()
+
+
+main()
