@@ -55,6 +55,20 @@ def sync(conf: cfg.ConfigOpts) -> None:
     migration.sync(command.connection(conf))
 
 
+def refresh(conf: cfg.ConfigOpts) -> None:
+    """Make anew what searches find rows by.
+
+    After a rolling upgrade, when the last API of the older release is gone:
+    what that one has changed is found by its old content until then.
+    """
+    url = command.connection(conf)
+    if migration.current(url) != migration.head():
+        raise command.CommandError(
+            'the database is not at the revision of this release: see '
+            'freezer-manage db check')
+    print(f'rows with other terms: {migration.refresh(url)}')
+
+
 def version(conf: cfg.ConfigOpts) -> None:
     """Print the revision that the database is at."""
     revision = migration.current(command.connection(conf))
@@ -183,6 +197,7 @@ def downgrade(conf: cfg.ConfigOpts) -> None:
 COMMANDS = {
     'sync': command.Command(sync),
     'update': command.Command(sync),
+    'refresh': command.Command(refresh),
     'version': command.Command(version),
     'show': command.Command(show),
     'check': command.Command(check),

@@ -150,6 +150,17 @@ def sync(bind: sa.Engine | sa.URL | str, revision: str = 'head',
             terms.fill(connection)
 
 
+def refresh(bind: sa.Engine | sa.URL | str, lock_timeout: int = 600) -> int:
+    """Make the search terms of an upgraded database anew.
+
+    :returns: how many rows had other ones
+    :raises MigrationError: when somebody upgrades it meanwhile
+    :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
+    """
+    with exclusive(bind, lock_timeout) as connection:
+        return terms.refresh(connection)
+
+
 @contextlib.contextmanager
 def reading(bind: sa.Engine | sa.URL | str) -> Iterator[sa.Connection]:
     """A connection of somebody who changes nothing.

@@ -204,15 +204,33 @@ def fill(connection: sa.Connection) -> None:
 
     :param connection: on SQLite in a transaction, elsewhere in none
     """
+    _each_batch(connection, anew=False)
+
+
+def refresh(connection: sa.Connection) -> int:
+    """Make the terms of all rows anew.
+
+    An API of a release without terms has changed rows and left theirs as they
+    were. Otherwise as :func:`fill`.
+
+    :returns: how many rows had other terms
+    """
+    return _each_batch(connection, anew=True)
+
+
+def _each_batch(connection: sa.Connection, anew: bool) -> int:
+    total = 0
     for model in TABLES:
         last = ''
         while True:
             with (contextlib.nullcontext() if connection.in_transaction()
                   else connection.begin()):
-                filled = _fill_batch(connection, model, last)
-            if not filled:
+                ids, changed = _fill_batch(connection, model, last, anew)
+            total += changed
+            if not ids:
                 break
-            last = filled[-1]
+            last = ids[-1]
+    return total
 
 
 def missing(connection: sa.Connection) -> bool:
@@ -226,21 +244,33 @@ def _without(model: Any) -> sa.ColumnElement[bool]:
     return sa.and_(model.search_terms.is_(None), rows.live(model))
 
 
-def _fill_batch(connection: sa.Connection, model: Any,
-                last: str) -> list[str]:
-    """Fill the batch that begins after an id, and return the ids in it."""
+def _fill_batch(connection: sa.Connection, model: Any, last: str,
+                anew: bool) -> tuple[list[str], int]:
+    """Fill the batch that begins after an id.
+
+    :returns: the ids in it, and how many rows were written
+    """
     with orm.Session(connection) as session:
         found: Sequence[Any] = session.scalars(
-            sa.select(model).where(_without(model), model.id > last)
+            sa.select(model).where(
+                rows.live(model) if anew else _without(model),
+                model.id > last)
+            .options(orm.undefer(model.search_terms))
             .order_by(model.id).limit(_CHUNK)).all()
-        values = [{'row_id': row.id, 'terms': terms} for row, terms in zip(
-            found, made(session, found), strict=True)]
+        ids = [row.id for row in found]
+        values = [{'row_id': row.id, 'terms': terms,
+                   'old': row.search_terms or ''}
+                  for row, terms in zip(found, made(session, found),
+                                        strict=True)
+                  if terms != row.search_terms]
     if values:
         table = model.__table__
         # Compared and set: others may be at work.
         connection.execute(
-            table.update().where(table.c.id == sa.bindparam('row_id'),
-                                 table.c.search_terms.is_(None))
+            table.update().where(
+                table.c.id == sa.bindparam('row_id'),
+                sa.func.coalesce(table.c.search_terms, '')
+                == sa.bindparam('old'))
             .values(search_terms=sa.bindparam('terms'),
                     updated_at=table.c.updated_at), values)
-    return [row['row_id'] for row in values]
+    return ids, len(values)

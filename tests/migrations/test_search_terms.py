@@ -142,6 +142,22 @@ class TestSearchTerms(base.EachEngine):
         migration.sync(self.url)
         self.assert_filled()
 
+    def test_what_an_older_release_changes_later(self) -> None:
+        self.populate()
+        migration.sync(self.url)
+        for statement in ("UPDATE backups SET backup_metadata = '{\"n\": 7}' "
+                          "WHERE id = 'b1'",
+                          "UPDATE actions SET backup_metadata = '{}' "
+                          "WHERE id = 'a2'"):
+            self.execute(statement)
+        before = self.rows('SELECT id, updated_at FROM jobs ORDER BY id')
+        # The action is in the terms of its job, too.
+        self.assertEqual(3, migration.refresh(self.url))
+        self.assert_filled()
+        self.assertEqual(0, migration.refresh(self.url))
+        self.assertEqual(before, self.rows(
+            'SELECT id, updated_at FROM jobs ORDER BY id'))
+
     def test_whoever_writes_meanwhile_keeps_his_own(self) -> None:
         migration.sync(self.url)
         self.populate()

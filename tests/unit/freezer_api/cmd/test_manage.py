@@ -29,7 +29,8 @@ from freezer_api.db import migration
 
 # Each verb of the database with the arguments that it needs.
 VERBS = [['sync'], ['update'], ['version'], ['show'], ['check'], ['report'],
-         ['purge', '--older-than', '9'], ['downgrade', '--to', '19.0.0']]
+         ['refresh'], ['purge', '--older-than', '9'],
+         ['downgrade', '--to', '19.0.0']]
 
 
 class ManageTest(testtools.TestCase):
