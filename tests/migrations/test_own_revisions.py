@@ -120,3 +120,38 @@ class TestCredentials(base.EachEngine):
         self.assertRaises(
             sa.exc.IntegrityError, self.insert, 'user_credentials',
             self.credential('2', 'gone'))
+
+
+class TestUnreadable(base.EachEngine):
+    """What a change would overwrite is kept aside first."""
+
+    BEFORE = 'f05d3a92b6e4'
+
+    def test_cells_that_are_not_what_they_should_be(self) -> None:
+        migration.sync(self.url, self.BEFORE)
+        documents.fill(self)
+        cells = {'bad': 'no JSON', 'list': '[]', 'text': '"x"', 'null':
+                 'null', 'empty': '', 'quotes': '""', 'none': None,
+                 'good': '{"schedule_interval": "1 days"}'}
+        self.insert('jobs', *(
+            documents.job(self, name, None, schedule=cell)
+            for name, cell in cells.items()))
+        self.execute("UPDATE backups SET backup_metadata = 'no JSON'")
+        self.execute("UPDATE clients SET supported_modes = '{}'")
+        migration.sync(self.url)
+        bad = {('jobs', 'schedule', 'bad', 'not JSON', 'no JSON'),
+               ('jobs', 'schedule', 'list', 'not an object', '[]'),
+               ('jobs', 'schedule', 'text', 'not an object', '"x"'),
+               ('backups', 'backup_metadata', 'backup-1', 'not JSON',
+                'no JSON'),
+               ('clients', 'supported_modes', 'c' * 32, 'not a list', '{}')}
+        self.assertEqual(bad, {
+            (*row[:4], bytes(row[4]).decode()) for row in self.rows(
+                'SELECT table_name, column_name, row_id, reason, value '
+                'FROM kept_values')})
+        self.assertEqual(
+            ['bad', 'list', 'text'],
+            [row[0] for row in self.rows(
+                "SELECT id FROM jobs WHERE status = 'stop' ORDER BY id")])
+        self.assertEqual([('no JSON',)], self.rows(
+            "SELECT schedule FROM jobs WHERE id = 'bad'"))

@@ -1,0 +1,24 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Cells that are not JSON are kept aside, before a change overwrites them."""
+
+from __future__ import annotations
+
+from freezer_api.db.migrations import unreadable
+
+revision = 'c4a17be9d053'
+down_revision = '3b9d5e40c7f2'
+
+
+def upgrade() -> None:
+    unreadable.keep_all()
