@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import pathlib
 import signal
 import subprocess
 import tempfile
@@ -178,9 +179,17 @@ class ServiceModeCase(unittest.TestCase):
             'GET', 'backups?limit=1000', None, session)['backups']
             if one['backup_metadata'].get('job_id') == job_id]
 
+    @property
+    def second_pid_file(self) -> pathlib.Path:
+        return self.made.layout.state / 'second.pid'
+
     @contextlib.contextmanager
-    def second_scheduler(self) -> Any:
-        """Run another scheduler of the same client beside the first."""
+    def second_scheduler(self, more: str = '') -> Any:
+        """Run another scheduler of the same client beside the first.
+
+        :param more: for the end of its configuration
+        :returns: its configuration file
+        """
         log = self.made.layout.log / 'second.out'
         etc = self.made.layout.etc
         # The first holds the pid file.
@@ -188,14 +197,13 @@ class ServiceModeCase(unittest.TestCase):
         own_log = self.made.layout.log / 'second.log'
         own_log.unlink(missing_ok=True)
         config.write_text((etc / 'scheduler.conf').read_text().replace(
-            'freezer-scheduler.log', own_log.name))
+            'freezer-scheduler.log', own_log.name) + more)
         config.chmod(0o600)
         with log.open('ab') as output:
             child = subprocess.Popen(
                 [str(self.made.environments.service.script(
                     'freezer-scheduler')), '--config-file', str(config),
-                 '--scheduler-pid-file',
-                 str(self.made.layout.state / 'second.pid'),
+                 '--scheduler-pid-file', str(self.second_pid_file),
                  '--scheduler-no-daemon', 'start'],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 env={'PATH': os.environ['PATH'], 'HOME': os.environ.get(
@@ -204,7 +212,7 @@ class ServiceModeCase(unittest.TestCase):
             waiting.eventually(
                 lambda: own_log.exists()
                 and 'Registered as client' in own_log.read_text())
-            yield
+            yield config
         finally:
             child.terminate()
             self.assertEqual(0, child.wait(30), log.read_text()[-2000:])

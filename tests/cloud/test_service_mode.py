@@ -19,13 +19,20 @@ there is a middle to be killed in.
 
 from __future__ import annotations
 
+import json
+import os
 import pathlib
+import signal
+import subprocess
 import time
 from typing import Any
 from typing import ClassVar
+import urllib.request
+import uuid
 
 from tests.cloud import service_mode
 from tests.cloud import waiting
+from tools.cloud import ports
 from tools.cloud import rest
 
 # Until a run of a scheduler that died is taken over.
@@ -190,6 +197,69 @@ class ServiceModeTests(service_mode.ServiceModeCase):
         self.assertTrue(client['is_central'])
         self.assertEqual((['backup', 'restore', 'admin'], ['cindernative']), (
             client['supported_actions'], client['supported_modes']))
+
+    def test_what_an_operator_sees(self) -> None:
+        """Status, metrics, log and report of one run, without a secret."""
+        [port] = ports.find_free(1)
+        volume = self.volume()
+        self.scheduler.stop()
+        self.addCleanup(self.made.up)
+        with self.second_scheduler(
+                # All that the libraries have to say, too.
+                '\n[DEFAULT]\ndebug = true\n'
+                'default_log_levels = urllib3=DEBUG\n'
+                f'\n[metrics]\nenabled = true\nport = {port}\n') as config:
+            job_id = self.job(volume)
+            [held] = waiting.eventually(
+                lambda: self.status(config, 'json')['runs'])
+            text = self.status(config)
+            waiting.eventually(lambda: self.result(job_id))
+            shown = self.status(config, 'json')
+            with urllib.request.urlopen(f'http://127.0.0.1:{port}') as answer:
+                metrics = answer.read().decode()
+            os.kill(shown['pid'], signal.SIGUSR2)
+            report = waiting.eventually(self.reports)[0]
+            waiting.eventually(lambda: '"runs"' in report.read_text())
+            self.assertEqual(shown['pid'], self.status(config, 'json')['pid'])
+        self.assert_one_good_backup(volume, job_id)
+        [run] = self.runs(job_id)
+        self.assertEqual((run['run_id'], job_id, self.user.project_id), (
+            held['run_id'], held['job_id'], held['project_id']))
+        self.assertIn(job_id, text)
+        self.assertEqual(('central', [], None), (
+            shown['client_id'], shown['runs'], shown['claim_error']))
+        for line in ('freezer_scheduler_runs_total{result="success"} 1.0',
+                     'freezer_scheduler_runs_claimed_total{kind="new"} 1.0',
+                     'freezer_scheduler_call_seconds_count{operation='
+                     '"create_backup",outcome="2xx",service="cinder"} 1.0'):
+            self.assertIn(line, metrics)
+        self.assertEqual(0o600, report.stat().st_mode & 0o777)
+        log = (self.made.layout.log / 'second.log').read_text()
+        ids = (f'[req-{uuid.UUID(run["run_id"])} job {job_id} run '
+               f'{run["run_id"]} project {self.user.project_id}]')
+        made = [line for line in log.splitlines()
+                if 'cinder create_backup: 202 (req-' in line]
+        self.assertEqual([True], [ids in line for line in made])
+        # It is logged under the run's id there as well.
+        self.assertIn(str(uuid.UUID(run['run_id'])), (
+            self.made.layout.log / 'cinder.log').read_text())
+        for secret in (self.api('GET', f'jobs/{job_id}')['trust_id'],
+                       self.made.account('service').password, 'gAAAA'):
+            for seen in (log, report.read_text(), metrics, text, str(shown)):
+                self.assertNotIn(secret, seen)
+
+    def status(self, config: pathlib.Path, form: str = 'text') -> Any:
+        """Return what ``status`` prints, read where it is JSON."""
+        said = subprocess.run(
+            [str(self.made.environments.service.script('freezer-scheduler')),
+             '--config-file', str(config), '--scheduler-pid-file',
+             str(self.second_pid_file), '--format', form, 'status'],
+            check=True, capture_output=True, text=True,
+            env={'PATH': os.environ['PATH'], 'HOME': '/'}).stdout
+        return json.loads(said) if form == 'json' else said
+
+    def reports(self) -> list[pathlib.Path]:
+        return list(self.made.layout.log.glob('*_gurumeditation_*'))
 
     def test_secrets_stay_where_they_belong(self) -> None:
         volume = self.volume()
