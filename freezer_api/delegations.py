@@ -183,7 +183,7 @@ class Delegations:
 
     def _sound(self, delegation: models.Delegation) -> bool:
         """Whether more jobs may be given a trust."""
-        if db_delegations.to_renew(delegation, self._clock()):
+        if db_delegations.to_renew(delegation.renew_at, self._clock()):
             return False
         try:
             self._box.decrypt(delegation.trust_id, delegation.decrypt_method)

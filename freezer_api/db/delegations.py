@@ -160,23 +160,22 @@ class Given:
 def given(session: orm.Session, job: models.Job, now: int) -> Given | None:
     """Return whose trust a job has, None for none."""
     found = session.execute(
-        sa.select(models.UserCredential, models.Delegation)
+        sa.select(models.UserCredential.trustor_user_id, models.Delegation.id,
+                  models.Delegation.live_key, models.Delegation.renew_at)
         .outerjoin(models.Delegation, models.Delegation.id
                    == models.UserCredential.delegation_id)
         .where(rows.live(models.UserCredential),
                models.UserCredential.job_id == job.id)).first()
     if found is None:
         return None
-    credential: models.UserCredential = found[0]
-    delegation: models.Delegation | None = found[1]
-    return Given(credential.trustor_user_id, causes.is_spent(
-        job.suspended) or (delegation is not None and (
-            delegation.live_key is None or to_renew(delegation, now))))
+    return Given(found.trustor_user_id, causes.is_spent(
+        job.suspended) or (found.id is not None and (
+            found.live_key is None or to_renew(found.renew_at, now))))
 
 
-def to_renew(delegation: models.Delegation, now: int) -> bool:
+def to_renew(renew_at: int | None, now: int) -> bool:
     """Whether a trust will soon expire, or has done so."""
-    return delegation.renew_at is not None and delegation.renew_at <= now
+    return renew_at is not None and renew_at <= now
 
 
 def spend(session: orm.Session, delegation_id: str | None,
