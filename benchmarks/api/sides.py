@@ -105,8 +105,8 @@ class Side:
         :raises tools.cloud.errors.QuickstartError: it did not work
         """
         self._check(subprocess.run(
-            [self._env.script('freezer-manage'), '--config-file',
-             str(self._configuration), 'db', 'sync'],
+            [self._env.python, self._env.script('freezer-manage'),
+             '--config-file', str(self._configuration), 'db', 'sync'],
             env=commands.clean_environment(), cwd=self._home,
             capture_output=True, check=False))
 

@@ -129,9 +129,10 @@ def _after(session: orm.Session, query: sa.Select[Row], model: Any,
         .where(exact.same_text(model.id, marker))).first()
     if last is None:
         raise UnknownMarker(marker)
-    return query.where(sa.or_(
-        model.created_at > last.created_at,
-        sa.and_(model.created_at == last.created_at, model.id > last.id)))
+    # In this form every engine goes on in the index where the page begins.
+    return query.where(
+        model.created_at >= last.created_at,
+        sa.or_(model.created_at > last.created_at, model.id > last.id))
 
 
 def _narrow(query: sa.Select[Row], columns: Columns,
