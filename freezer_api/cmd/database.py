@@ -23,7 +23,9 @@ from oslo_config import cfg
 
 from freezer_api.cmd import command
 from freezer_api.cmd import database_text
+from freezer_api import conf as configuration
 from freezer_api import crypt
+from freezer_api.db import copying
 from freezer_api.db import engine
 from freezer_api.db import inspection
 from freezer_api.db import migration
@@ -193,6 +195,32 @@ def downgrade(conf: cfg.ConfigOpts) -> None:
     print(f'The database is one of freezer-api {way_back.RELEASE} now.')
 
 
+def _copy_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--to-config-file', required=True, metavar='FILE',
+        help='a configuration file whose [database] connection names the '
+             'empty database to copy to')
+
+
+def copy(conf: cfg.ConfigOpts) -> None:
+    """Copy the database to an empty one, on PostgreSQL for instance.
+
+    Stop the API first. The database that is copied stays as it is.
+    """
+    other = configuration.new()
+    other(['--config-file', conf.category.to_config_file],
+          project='freezer', default_config_files=[],
+          default_config_dirs=[])
+    try:
+        done = copying.copy(command.connection(conf),
+                            command.connection(other))
+    except copying.Refused as error:
+        raise command.CommandError(str(error)) from None
+    for name, count in done.items():
+        print(f'{name}: {count}')
+    print(f'copied: {sum(done.values())} rows')
+
+
 # db update and db show are upstream's words.
 COMMANDS = {
     'sync': command.Command(sync),
@@ -202,6 +230,7 @@ COMMANDS = {
     'show': command.Command(show),
     'check': command.Command(check),
     'report': command.Command(tell),
+    'copy': command.Command(copy, _copy_arguments),
     'downgrade': command.Command(downgrade, _downgrade_arguments),
     'purge': command.Command(purge_deleted, _purge_arguments),
 }

@@ -23,18 +23,13 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-KEPT = 'kept_values'
+from freezer_api.db.migrations import kept
+
 ORPHANED = 'orphaned_user_credentials'
 
 _metadata = sa.MetaData()
 
-KEPT_VALUES = sa.Table(
-    KEPT, _metadata,
-    sa.Column('table_name', sa.String(64), primary_key=True),
-    sa.Column('column_name', sa.String(64), primary_key=True),
-    sa.Column('row_id', sa.String(255), primary_key=True),
-    sa.Column('reason', sa.String(255), nullable=False),
-    sa.Column('value', sa.LargeBinary))
+KEPT_VALUES = kept.TABLE
 
 ORPHANED_CREDENTIALS = sa.Table(
     ORPHANED, _metadata,
@@ -54,6 +49,12 @@ def present(connection: sa.Connection) -> list[sa.Table]:
     names = set(sa.inspect(connection).get_table_names())
     return [table for table in (KEPT_VALUES, ORPHANED_CREDENTIALS)
             if table.name in names]
+
+
+def ensure(connection: sa.Connection, table: sa.Table) -> None:
+    """Make one of them, unless it is there or no such table."""
+    if table in (KEPT_VALUES, ORPHANED_CREDENTIALS):
+        table.create(connection, checkfirst=True)
 
 
 def is_soft_deleted(table: sa.Table) -> bool:

@@ -213,6 +213,29 @@ class TestCheck(ManageTest):
                          self.run_manage('db', 'report'))
 
 
+class TestCopy(ManageTest):
+
+    def test_to_another_file(self) -> None:
+        self.run_manage('db', 'sync')
+        other = self.folder / 'other.conf'
+        other.write_text(
+            f'[database]\nconnection = sqlite:///{self.folder}/other.db\n',
+            encoding='utf-8')
+        status, out, errors = self.run_manage(
+            'db', 'copy', '--to-config-file', str(other))
+        self.assertEqual((0, ''), (status, errors))
+        self.assertIn('copied: 0 rows', out)
+        self.config = other
+        self.assertEqual((0, f'{migration.head()} (head)\n', ''),
+                         self.run_manage('db', 'version'))
+
+    def test_without_a_target(self) -> None:
+        self.run_manage('db', 'sync')
+        self.assert_fails('db', 'copy', '--to-config-file', '/no/where')
+        self.assertIn('connection is not set', self.assert_fails(
+            'db', 'copy', '--to-config-file', '/dev/null'))
+
+
 class TestDowngrade(ManageTest):
 
     def test_there_and_back(self) -> None:
