@@ -17,7 +17,7 @@ from __future__ import annotations
 from freezer_api.db.migrations import unreadable
 
 revision = 'c4a17be9d053'
-down_revision = '3b9d5e40c7f2'
+down_revision = '0b9e4d7c51fa'
 
 
 def upgrade() -> None:
