@@ -282,7 +282,8 @@ class Delegations:
                         delegation.project_id, error)
             # Not for secrecy: only that not all come due together.
             self._postpone(
-                delegation.id, random.randint(*_RETRY))  # noqa: S311
+                delegation.id,
+                random.randint(*_RETRY))  # noqa: S311  # nosec B311
             return False
         self._forget(delegation.id)
         return True

@@ -29,6 +29,7 @@ from keystoneauth1 import plugin
 from keystoneclient.v3 import client as ks_client
 from oslo_log import log
 
+from freezer_api.domain import redaction
 from freezer_api import service_account
 
 LOG = log.getLogger(__name__)
@@ -86,6 +87,7 @@ class Trusts:
 
     def __init__(self, account: service_account.ServiceAccount,
                  roles: Sequence[str]) -> None:
+        redaction.hide_trusts()
         self._account = account
         self.roles = tuple(sorted(roles))
 

@@ -34,7 +34,7 @@ from keystoneauth1 import session as ks_session
 import requests
 
 from freezer_api.domain import causes
-from freezer_scheduler import redaction
+from freezer_api.domain import redaction
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler import version
 

@@ -40,11 +40,13 @@ class ServiceModeCase(unittest.TestCase):
 
     :cvar OPTIONS: of the cloud
     :cvar TUNED: options of the scheduler
+    :cvar DEBUG: whether the API, the scheduler and their libraries log all
     :cvar free: volumes that no test works with yet, by project
     """
 
     OPTIONS: ClassVar[dict[str, int]] = {}
     TUNED: ClassVar[dict[str, int]] = {}
+    DEBUG: ClassVar[bool] = False
 
     made: ClassVar[cloud.Cloud]
 
@@ -59,9 +61,21 @@ class ServiceModeCase(unittest.TestCase):
         cls.addClassCleanup(cls.made.down, purge=True)
         cls.free = {name: [volume['id'] for volume in cls.made.volumes(name)]
                     for name in cls.made.settings.seeded}
+        if cls.DEBUG:
+            cls.log_all()
         cls.tune(**cls.TUNED)
 
     free: ClassVar[dict[str, list[str]]]
+
+    @classmethod
+    def log_all(cls) -> None:
+        for name in ('freezer-api', 'scheduler'):
+            path = cls.made.layout.etc / f'{name}.conf'
+            # What libraries are held to by default is to be seen as well.
+            path.write_text(path.read_text().replace(
+                '[DEFAULT]', '[DEFAULT]\ndebug = true\ndefault_log_levels =',
+                1))
+        cls.made.processes['freezer-api'].stop()
 
     @classmethod
     def tune(cls, **options: int) -> None:

@@ -19,21 +19,27 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import datetime
 import json
 import pathlib
+import re
 import signal
 import subprocess
 import sys
+import threading
 from typing import Any
 from typing import ClassVar
 import unittest
 import uuid
+
+from cryptography import fernet
 
 from tests.cloud import caller_kinds
 from tests.cloud import dying_api
 from tests.cloud import service_mode
 from tests.cloud import waiting
 from tools import callers
+from tools.cloud import commands
 from tools.cloud import config
 from tools.cloud import rest
 from tools.cloud import secrets
@@ -197,10 +203,14 @@ class DelegationTests(service_mode.ServiceModeCase):
                          trust_id not in self.trusts(tenant))
         return answers
 
-    def user_id(self, session: rest.Session) -> str:
-        return str(session.call(
+    def keystone_token(self, session: rest.Session) -> Any:
+        """What Keystone says of a session's token."""
+        return session.call(
             'GET', f'{self.made.settings.auth_url}/auth/tokens',
-            X_Subject_Token=session._token)['token']['user']['id'])
+            X_Subject_Token=session._token)['token']
+
+    def user_id(self, session: rest.Session) -> str:
+        return str(self.keystone_token(session)['user']['id'])
 
     def answer(self, session: rest.Session, method: str, path: str,
                body: Any) -> callers.Answer:
@@ -278,6 +288,207 @@ class DelegationTests(service_mode.ServiceModeCase):
         self.api('POST', f'jobs/{job_id}/event', {'start': None},
                  tenant.session)
         self.works(tenant, job_id)
+
+    # -- what a stolen one is good for --
+
+    def test_a_stolen_trust_is_of_no_use_but_to_the_service(self) -> None:
+        """And with its password: of a member of one project, no more."""
+        tenant, thief = self.tenant(), self.tenant()
+        job_id = self.job(VOLUME, start=False, session=tenant.session)
+        [trust_id] = self.trusts(tenant)
+        keep = secrets.load(self.made.layout)
+
+        def login(user: str, password: str) -> rest.Session:
+            _, headers = rest.request(
+                'POST', f'{self.made.settings.auth_url}/auth/tokens', {
+                    'auth': {'identity': {
+                        'methods': ['password'], 'password': {'user': {
+                            'name': user, 'password': password,
+                            'domain': {'id': 'default'}}}},
+                        'scope': {'OS-TRUST:trust': {'id': trust_id}}}})
+            return caller_kinds.TokenSession(
+                headers['X-Subject-Token'], tenant.project_id)
+
+        def no(session: rest.Session, method: str, path: str,
+               body: Any = None) -> None:
+            with self.assertRaises(rest.HttpError) as caught:
+                self.keystone(method, path, body, session)
+            self.assertEqual(403, caught.exception.status)
+
+        for user, password in ((thief.name, thief.name),
+                               ('admin', keep.admin),
+                               ('cinder', keep.cinder)):
+            with self.assertRaises(rest.HttpError) as caught:
+                login(user, password)
+            self.assertEqual(403, caught.exception.status)
+        acting = login(config.SERVICE_USER, keep.freezer)
+        token = self.keystone_token(acting)
+        self.assertEqual({'member', 'reader'},
+                         {role['name'] for role in token['roles']})
+        self.assertEqual(tenant.project_id, token['project']['id'])
+        no(acting, 'POST', '/OS-TRUST/trusts', {'trust': {
+            'trustor_user_id': tenant.user_id,
+            'trustee_user_id': thief.user_id, 'impersonation': True,
+            'project_id': tenant.project_id,
+            'roles': [{'id': self.member}]}})
+        no(acting, 'POST', f'/users/{tenant.user_id}/application_credentials',
+           {'application_credential': {'name': 'x'}})
+        no(acting, 'PATCH', f'/users/{tenant.user_id}',
+           {'user': {'password': 'x'}})
+        # It ends with the last job.
+        self.api('DELETE', f'jobs/{job_id}', None, tenant.session)
+        with self.assertRaises(rest.HttpError):
+            login(config.SERVICE_USER, keep.freezer)
+
+    # -- what breaks no trust --
+
+    def goes_on(self, tenant: Tenant, *jobs: str) -> None:
+        """Wait until jobs have run as far as Cinder, from now on."""
+        begun = datetime.datetime.now(datetime.UTC)
+
+        def ran(job_id: str) -> bool:
+            try:
+                runs = self.runs(job_id, tenant.session)
+            except rest.HttpError as error:
+                # The API has just got Keystone back.
+                self.assertEqual(503, error.status, error)
+                return False
+            return any(
+                VOLUME in (run['reason'] or '')
+                and datetime.datetime.fromisoformat(run['nominal_at']) > begun
+                for run in runs)
+
+        for job_id in jobs:
+            waiting.eventually(lambda job_id=job_id: ran(job_id))
+
+    def assert_never_suspended(self, tenant: Tenant, *jobs: str) -> None:
+        for job_id in jobs:
+            self.assertNotIn('suspended', self.shown(tenant, job_id))
+            self.assertEqual([], [
+                run for run in self.runs(job_id, tenant.session)
+                if run.get('cause')])
+
+    def test_what_is_not_the_users_fault_suspends_nothing(self) -> None:
+        """A service password that was changed, and a Keystone away."""
+        tenant = self.tenant()
+        job_id = self.frequent(tenant)
+        self.goes_on(tenant, job_id)
+        service = self.user_id(self.service)
+        right = secrets.load(self.made.layout).freezer
+        log = self.made.layout.log / 'freezer-scheduler.log'
+        before = log.stat().st_size
+
+        def said(words: str) -> bool:
+            return words in log.read_bytes()[before:].decode()
+
+        def password(value: str) -> None:
+            self.keystone('PATCH', f'/users/{service}', {
+                'user': {'password': value}})
+
+        password(uuid.uuid4().hex)
+        try:
+            waiting.eventually(
+                lambda: said('Keystone refuses the login of [service_auth]'))
+        finally:
+            password(right)
+        # The change ended the token that this test had of the account, too.
+        type(self).service = rest.Session(
+            self.made.settings.auth_url, config.SERVICE_USER, right,
+            'service')
+        self.goes_on(tenant, job_id)
+        before = log.stat().st_size
+        self.made.processes['keystone'].stop()
+        waiting.eventually(lambda: said('Cannot'))
+        self.start('keystone')
+        self.goes_on(tenant, job_id)
+        self.assert_never_suspended(tenant, job_id)
+        self.assertEqual(1, len(self.trusts(tenant)))
+
+    def start(self, name: str) -> None:
+        process = self.made.processes[name]
+        process.start()
+        waiting.eventually(lambda: rest.answers(self.made.urls[name]))
+
+    # -- keys --
+
+    def use_keys(self, *keys: str) -> None:
+        """Restart the API with other keys."""
+        path = self.made.layout.etc / 'freezer-api.conf'
+        path.write_text(re.sub('(?m)^keys = .*$',
+                               'keys = ' + ','.join(keys), path.read_text()))
+        self.made.processes['freezer-api'].stop()
+        self.start('freezer-api')
+
+    def manage(self, *arguments: str) -> str:
+        done = self.made.run.output(
+            [str(self.made.layout.bin / 'freezer-manage'), *arguments],
+            commands.clean_environment())
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_keys_change_while_everything_goes_on(self) -> None:
+        tenant = self.tenant()
+        _, mate = self.join(tenant.name, tenant.project_id)
+        jobs = [self.frequent(tenant) for _number in range(3)]
+        old = secrets.load(self.made.layout).credential_key
+        new, stranger = (fernet.Fernet.generate_key().decode()
+                         for _number in range(2))
+        stop = threading.Event()
+
+        def come_and_go() -> list[str]:
+            made = []
+            while not stop.wait(0.1):
+                made.append(self.job(VOLUME, start=False, session=mate))
+                gone = self.job(VOLUME, start=False, session=mate)
+                self.api('DELETE', f'jobs/{gone}', None, mate)
+            return made
+
+        with self.second_scheduler(), \
+                concurrent.futures.ThreadPoolExecutor(1) as pool:
+            self.goes_on(tenant, *jobs)
+            trusts = self.trusts(tenant)
+            self.use_keys(new, old)
+            writer = pool.submit(come_and_go)
+            try:
+                for _number in range(3):
+                    self.assertIn('key 1', self.manage('credential',
+                                                       'rotate'))
+            finally:
+                stop.set()
+            made = writer.result()
+            self.manage('credential', 'check')
+            self.use_keys(new)
+            self.goes_on(tenant, *jobs)
+        self.assert_never_suspended(tenant, *jobs)
+        self.assertTrue(made)
+        for job_id in (*jobs, *made):
+            self.assertIn(self.shown(tenant, job_id)['trust_id'],
+                          self.trusts(tenant))
+        self.assertLessEqual(trusts.items(), self.trusts(tenant).items())
+        self.wrong_keys(tenant, jobs, new, stranger)
+
+    def wrong_keys(self, tenant: Tenant, jobs: list[str], right: str,
+                   wrong: str) -> None:
+        """Nothing is deleted, and all is well when they are back."""
+        gone = self.job(VOLUME, start=False,
+                        session=self.join(tenant.name, tenant.project_id)[1])
+        trusts = self.trusts(tenant)
+        self.use_keys(wrong)
+        for job_id in jobs:
+            self.assertEqual('trust_unreadable',
+                             self.suspended(tenant, job_id))
+        # Its trust cannot be deleted now, and is not forgotten.
+        self.api('DELETE', f'jobs/{gone}', None, tenant.session)
+        # None at all is no better.
+        self.use_keys()
+        self.request(tenant, later=7000)
+        self.assertEqual(trusts, self.trusts(tenant))
+        self.use_keys(right)
+        self.goes_on(tenant, *jobs)
+        for job_id in jobs:
+            self.assertNotIn('suspended', self.shown(tenant, job_id))
+        self.request(tenant, later=70000)
+        self.assertEqual(len(trusts) - 1, len(self.trusts(tenant)))
 
     # -- many at once --
 

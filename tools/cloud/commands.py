@@ -67,7 +67,8 @@ class Commands:
         :raises errors.QuickstartError: it ended with another status than 0
         """
         with log.open('ab') as file:
-            child = subprocess.Popen(
+            # No shell, and arguments of our own.
+            child = subprocess.Popen(  # nosec B603
                 argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                 env=dict(env), cwd=cwd, start_new_session=True)
             status = self._wait(child, None)
@@ -80,7 +81,8 @@ class Commands:
                env: collections.abc.Mapping[str, str],
                seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command and hand back its output, whatever its status."""
-        with subprocess.Popen(
+        # Likewise.
+        with subprocess.Popen(  # nosec B603
                 argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE, text=True, env=dict(env),
                 start_new_session=True) as child:

@@ -95,7 +95,8 @@ class Daemon:
     def start(self) -> None:
         """Start it in a session of its own, out of a terminal's reach."""
         with self.output.open('ab') as output, _undisturbed():
-            child = subprocess.Popen(
+            # No shell, and a command line of our own.
+            child = subprocess.Popen(  # nosec B603
                 self.argv, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=output, env=dict(self.env) | {_MARK: self._mark},
                 start_new_session=True, cwd=self.state)

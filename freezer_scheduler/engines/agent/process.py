@@ -63,7 +63,8 @@ class AgentProcess:
         # An agent that nobody holds any more is ended.
         self._cut = weakref.finalize(self, os.close, self._leash)
         try:
-            self._guard = subprocess.Popen(  # noqa: S603
+            # No shell, and a program of this package.
+            self._guard = subprocess.Popen(  # noqa: S603  # nosec B603
                 # Isolated and without site packages: it is there at once.
                 [sys.executable, '-I', '-S', agent_guard.__file__,
                  str(folder), str(grace), *argv],

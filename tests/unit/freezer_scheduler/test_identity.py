@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import email
-import logging
 import threading
 import time
 from unittest import mock
@@ -186,15 +185,6 @@ class TestIdentity(testtools.TestCase):
                                     if one != number)][:kept]
                 self.assertEqual(logins, len(cloud.logins))
                 self.assertLessEqual(len(known._trusts), kept)
-
-    def test_the_log_of_requests_names_no_trust(self):
-        with self.assertLogs('urllib3.connectionpool', 'DEBUG') as log:
-            logging.getLogger('urllib3.connectionpool').debug(
-                '%s "%s %s"', 'http://k', 'GET',
-                f'/v3/OS-TRUST/trusts/{fakes.TRUST}?x')
-            logging.getLogger('urllib3.connectionpool').debug('%s', 'other')
-        self.assertNotIn(fakes.TRUST, '\n'.join(log.output))
-        self.assertIn('other', log.output[1])
 
     def test_keystone_urls(self):
         for url, expected in (
