@@ -53,6 +53,8 @@ class Identity:
         self._settings = settings
         self._auth = settings.auth
         self._trusts_kept = trusts_kept
+        # Read from a file, so once and not for each trust.
+        self._user_agent = f'freezer-scheduler/{version.version_string()}'
         redaction.hide_trusts()
         self._http = _pool(http or requests.Session(), settings.workers + 4)
         self._trusts: collections.OrderedDict[str, ks_session.Session] = (
@@ -155,7 +157,7 @@ class Identity:
             auth=plugin, session=self._http,
             verify=False if self._settings.insecure else verify,
             cert=self._auth.cert, timeout=self._settings.request_timeout,
-            user_agent=f'freezer-scheduler/{version.version_string()}')
+            user_agent=self._user_agent)
 
 
 def identity_url(auth_url: str) -> str:

@@ -205,7 +205,7 @@ class DelegationTests(service_mode.ServiceModeCase):
 
     def keystone_token(self, session: rest.Session) -> Any:
         """What Keystone says of a session's token."""
-        return session.call(
+        return self.admin.call(
             'GET', f'{self.made.settings.auth_url}/auth/tokens',
             X_Subject_Token=session._token)['token']
 
@@ -298,16 +298,18 @@ class DelegationTests(service_mode.ServiceModeCase):
         [trust_id] = self.trusts(tenant)
         keep = secrets.load(self.made.layout)
 
-        def login(user: str, password: str) -> rest.Session:
+        def use(method: str, proof: Any) -> rest.Session:
             _, headers = rest.request(
                 'POST', f'{self.made.settings.auth_url}/auth/tokens', {
-                    'auth': {'identity': {
-                        'methods': ['password'], 'password': {'user': {
-                            'name': user, 'password': password,
-                            'domain': {'id': 'default'}}}},
-                        'scope': {'OS-TRUST:trust': {'id': trust_id}}}})
+                    'auth': {'identity': {'methods': [method], method: proof},
+                             'scope': {'OS-TRUST:trust': {'id': trust_id}}}})
             return caller_kinds.TokenSession(
                 headers['X-Subject-Token'], tenant.project_id)
+
+        def login(user: str, password: str) -> rest.Session:
+            return use('password', {'user': {
+                'name': user, 'password': password,
+                'domain': {'id': 'default'}}})
 
         def no(session: rest.Session, method: str, path: str,
                body: Any = None) -> None:
@@ -320,7 +322,19 @@ class DelegationTests(service_mode.ServiceModeCase):
                                ('cinder', keep.cinder)):
             with self.assertRaises(rest.HttpError) as caught:
                 login(user, password)
-            self.assertEqual(403, caught.exception.status)
+            self.assertIn(caught.exception.status, (401, 403))
+        # Nor to the service without its password.
+        made = self.keystone(
+            'POST', f'/users/{self.user_id(self.service)}'
+                    '/application_credentials',
+            {'application_credential': {'name': tenant.name}}, self.service)
+        for proof in (
+                ('application_credential', {
+                    name: made['application_credential'][name]
+                    for name in ('id', 'secret')}),):
+            with self.assertRaises(rest.HttpError) as caught:
+                use(*proof)
+            self.assertIn(caught.exception.status, (400, 401, 403))
         acting = login(config.SERVICE_USER, keep.freezer)
         token = self.keystone_token(acting)
         self.assertEqual({'member', 'reader'},
@@ -391,11 +405,12 @@ class DelegationTests(service_mode.ServiceModeCase):
                 lambda: said('Keystone refuses the login of [service_auth]'))
         finally:
             password(right)
-        # The change ended the token that this test had of the account, too.
+        self.goes_on(tenant, job_id)
+        # The change ended the token that this test had of the account, too,
+        # and one of the same second.
         type(self).service = rest.Session(
             self.made.settings.auth_url, config.SERVICE_USER, right,
             'service')
-        self.goes_on(tenant, job_id)
         before = log.stat().st_size
         self.made.processes['keystone'].stop()
         waiting.eventually(lambda: said('Cannot'))

@@ -15,12 +15,17 @@
 from __future__ import annotations
 
 import email
+import gc
+import os
+import pathlib
 import threading
 import time
 from unittest import mock
 
 import hypothesis
 from hypothesis import strategies as st
+from keystoneauth1 import access
+from keystoneauth1.identity import v3
 import requests
 from requests import cookies
 import requests_mock
@@ -185,6 +190,30 @@ class TestIdentity(testtools.TestCase):
                                     if one != number)][:kept]
                 self.assertEqual(logins, len(cloud.logins))
                 self.assertLessEqual(len(known._trusts), kept)
+
+    def test_tens_of_thousands_of_trusts_take_constant_memory(self):
+        known = identity.Identity(fakes.settings())
+
+        def used(first, last):
+            for number in range(first, last):
+                # As after a login, with the catalogue of a cloud.
+                token = {'methods': ['password'], 'catalog': [{
+                    'type': f'type-{number}-{service}', 'endpoints': [
+                        {'url': f'http://{interface}.example/{number}'}
+                        for interface in ('public', 'internal', 'admin')]}
+                    for service in range(6)]}
+                plugin = known.trust(f'trust-{number}').auth
+                assert isinstance(plugin, v3.Password)
+                plugin.auth_ref = access.AccessInfoV3(
+                    {'token': token}, f't{number}')
+            gc.collect()
+            pages = pathlib.Path('/proc/self/statm').read_text().split()[1]
+            return int(pages) * os.sysconf('SC_PAGE_SIZE') >> 20
+
+        full = used(0, 2000)
+        later = used(2000, 22_000)
+        # Were they kept, these would take some hundreds of MiB.
+        self.assertLess(later - full, 16)
 
     def test_keystone_urls(self):
         for url, expected in (
