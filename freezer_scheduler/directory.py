@@ -33,6 +33,7 @@ import uuid
 from oslo_log import log as logging
 
 from freezer_api.domain import jobs
+from freezer_api.domain import plans
 from freezer_api.domain import schedule as schedules
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import documents
@@ -48,8 +49,8 @@ _LARGEST = 1024 * 1024
 # The project of runs that are nobody's but this host's.
 _PROJECT = 'files'
 
-# Seconds until a job without any time is run, as elsewhere.
-_DELAY = 2
+# A job without any time is run after two seconds.
+_RULES = plans.Rules(delay=2)
 
 
 class Unusable(Exception):
@@ -62,7 +63,7 @@ class _Job:
 
     job_id: str
     document: Mapping[str, Any]
-    schedule: Mapping[str, Any]
+    plan: plans.Plan
     runtime: jobs.Runtime
 
 
@@ -112,14 +113,13 @@ class DirectorySource:
         now = int(self._clock.wall())
         with self._lock:
             due = [one for one in self._jobs.values()
-                   if one.runtime.run_id is None
-                   and one.runtime.next_run_at is not None
-                   and one.runtime.next_run_at <= now]
-            due.sort(key=lambda one: one.runtime.next_run_at or 0)
+                   if one.runtime.due_at is not None
+                   and one.runtime.due_at <= now]
+            due.sort(key=lambda one: one.runtime.due_at or 0)
             due = due[:self._runs.room()]
             for one in due:
                 run_id = uuid.uuid4().hex
-                one.runtime = jobs.claim(one.schedule, one.runtime, run_id,
+                one.runtime = jobs.claim(one.plan, one.runtime, run_id,
                                          now)
                 self._of_run[run_id] = one
         for one in due:
@@ -136,7 +136,7 @@ class DirectorySource:
             with self._lock:
                 one = self._of_run.pop(run_id)
                 one.runtime = jobs.finish(
-                    one.schedule, one.runtime, str(report.state),
+                    one.plan, one.runtime, str(report.state),
                     report.reason, int(self._clock.wall()))
         for backup in report.backups:
             LOG.info('Run %s: backup %s', run_id,
@@ -172,14 +172,15 @@ class DirectorySource:
             raise Unusable('job_id is not a text')
         user, runtime = jobs.split_schedule(schedule)
         try:
-            made = jobs.create(user, runtime, int(self._clock.wall()),
-                               _DELAY, claims=True)
+            plan = plans.Plan(user, job_id, _RULES)
+            made = jobs.create(plan, runtime, int(self._clock.wall()),
+                               claims=True)
         except schedules.ScheduleError as error:
             raise Unusable(str(error)) from None
         named = [{'action_id': f'action-{number}', **action}
                  if isinstance(action, dict) else action
                  for number, action in enumerate(job_actions, start=1)]
-        return _Job(job_id, {**document, 'job_actions': named}, user, made)
+        return _Job(job_id, {**document, 'job_actions': named}, plan, made)
 
 
 def _document(file: pathlib.Path) -> dict[str, Any]:

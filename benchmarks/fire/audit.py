@@ -26,7 +26,7 @@ import itertools
 
 from benchmarks.fire import evidence as known
 from benchmarks.fire import plan
-from freezer_api.domain import jobs as domain
+from freezer_api.domain import plans
 
 _GOOD = 'success'
 
@@ -68,6 +68,10 @@ class Limits:
 Rule = Callable[[known.Evidence, Limits], Iterator[str]]
 
 
+def _firing_after(job: known.Job, after: int) -> int | None:
+    return plans.Plan(job.schedule).firing_after(job.created, after)
+
+
 def chains(evidence: known.Evidence,
            limits: Limits) -> Iterator[str]:
     """Go through the firings of each job, and through its runs."""
@@ -75,21 +79,18 @@ def chains(evidence: known.Evidence,
     for run in evidence.runs:
         rows[run.job_id].append(run)
     for job in evidence.jobs:
-        after: int | None = job.created - 1
+        after = job.created - 1
         for run in rows[job.id]:
-            expected = after if after is None else domain.firing_after(
-                job.schedule, job.created, after)
+            expected = _firing_after(job, after)
             if run.nominal_at != expected:
                 yield (f'job {job.id}: run {run.id} is for '
                        f'{run.nominal_at}, the next firing was {expected}')
             # What came due until then is in this run, or was passed over
             # with it.
-            after = (run.time_started if run.time_started is not None
-                     else run.time_ended)
-            if after is not None:
-                after = max(after, run.nominal_at)
-        left = after if after is None else domain.firing_after(
-            job.schedule, job.created, after)
+            after = run.nominal_at
+            if run.covers_until is not None:
+                after = run.covers_until - 1
+        left = _firing_after(job, after)
         if left is not None:
             yield f'job {job.id}: nothing became of its firing at {left}'
 

@@ -47,6 +47,7 @@ class Run:
     reason: str | None
     time_started: int | None
     time_ended: int | None
+    covers_until: int | None = None
 
 
 class Change(NamedTuple):
@@ -138,7 +139,7 @@ def jobs(made: database.Database) -> list[Job]:
 def runs(made: database.Database) -> list[Run]:
     return [Run(*row) for row in made.rows(
         'SELECT id, job_id, nominal_at, state, reason, time_started, '
-        'time_ended FROM job_runs ORDER BY nominal_at')]
+        'time_ended, covers_until FROM job_runs ORDER BY nominal_at')]
 
 
 def changes(made: database.Database) -> list[Change]:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from benchmarks.fire import evidence as known
-from freezer_api.domain import jobs as domain
+from freezer_api.domain import plans
 
 
 @dataclasses.dataclass
@@ -89,8 +89,7 @@ def of_runs(jobs: Iterable[known.Job], runs: Iterable[known.Run],
             asked = 0
             if run is not None:
                 asked = backups.get(run.id, 0)
-                covered = max(covered, run.time_started
-                              or run.time_ended or nominal)
+                covered = max(covered, (run.covers_until or 0) - 1)
             found.surplus += max(0, asked - 1)
             found.once += asked == 1
             found.repeated += asked > 1
@@ -107,7 +106,7 @@ def _nominal(job: known.Job) -> list[int]:
     found: list[int] = []
     after = job.created - 1
     while True:
-        firing = domain.firing_after(job.schedule, job.created, after)
+        firing = plans.Plan(job.schedule).firing_after(job.created, after)
         if firing is None:
             return found
         found.append(firing)

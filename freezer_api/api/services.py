@@ -21,6 +21,7 @@ import falcon
 from oslo_config import cfg
 
 from freezer_api.api import context
+from freezer_api.conf import scheduling
 from freezer_api.db import engine
 from freezer_api import delegations as trust_keeper
 
@@ -48,6 +49,7 @@ class Resource:
         self._conf = services.conf
         self._database = services.database
         self._delegations = services.delegations
+        self._rules = scheduling.rules(services.conf)
 
     def _now(self) -> int:
         return self._services.clock()

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
+from freezer_api.domain import plans
+
 GROUP = cfg.OptGroup('scheduling', title='When jobs become due')
 
 OPTS: list[cfg.Opt] = [
@@ -28,4 +30,29 @@ OPTS: list[cfg.Opt] = [
              'is still run. Several such firings of a job become one run. An '
              'older one is recorded as missed and not run. A start that a '
              'user asked for is run however late.'),
+    cfg.IntOpt(
+        'jitter', default=0, min=0, max=86400,
+        help='Seconds by which a job with an interval or cron fields becomes '
+             'due later than its schedule says, at the most, so that not all '
+             'jobs of one time start at once. How many they are follows from '
+             "the job's id, and never exceeds a tenth of the time until its "
+             'next firing. A run is still named after the time of the '
+             'schedule. 0: no jitter.'),
+    cfg.IntOpt(
+        'continuous_backoff', default=60, min=0, max=86400,
+        help='Seconds until a job with the interval "continuous" runs again '
+             'whose run was no success. They double with each further one, '
+             'and after a success it runs again at once.'),
+    cfg.IntOpt(
+        'continuous_backoff_max', default=3600, min=0, max=86400,
+        help='The most seconds that continuous_backoff grows to.'),
 ]
+
+
+def rules(conf: cfg.ConfigOpts) -> plans.Rules:
+    """Return the options as the rule of the next firing takes them."""
+    group = conf[GROUP.name]
+    return plans.Rules(
+        delay=group.autostart_delay, window=group.catch_up_window,
+        jitter=group.jitter, backoff=group.continuous_backoff,
+        backoff_max=group.continuous_backoff_max)

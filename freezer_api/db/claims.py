@@ -28,20 +28,29 @@ from sqlalchemy import orm
 from freezer_api.db import exact
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
+from freezer_api.db import queues
 from freezer_api.db import rows
 from freezer_api.db import runs as db_runs
 from freezer_api.domain import jobs
+from freezer_api.domain import plans
 from freezer_api.domain import runs
 from freezer_api.domain import suspension
+from freezer_api.domain import turns
 
 _CHUNK = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class Claimed:
-    """What became of due jobs: runs, and how many that came too late."""
+    """What a scheduler is given.
 
-    runs: Sequence[tuple[models.Job, models.JobRun]] = ()
+    :ivar expired: runs that another one held
+    :ivar begun: runs that begin
+    :ivar missed: how many jobs had firings that came too late
+    """
+
+    expired: Sequence[tuple[models.Job, models.JobRun]] = ()
+    begun: Sequence[tuple[models.Job, models.JobRun]] = ()
     missed: int = 0
 
 
@@ -70,164 +79,196 @@ def renew(session: orm.Session, holder: db_runs.Holder,
     return ours
 
 
-def take_over(session: orm.Session, holder: db_runs.Holder, limit: int,
-              lease: int, now: int) -> list[models.JobRun]:
-    """Give the holder runs whose lease has expired."""
-    expired = session.scalars(
-        sa.select(models.JobRun).where(
-            db_runs.of_client(holder), models.JobRun.lease_expires_at <= now)
-        .order_by(models.JobRun.lease_expires_at).limit(limit)
-        .with_for_update(skip_locked=True)).all()
-    for run in expired:
-        run.scheduler_id = holder.scheduler_id
-        run.lease_expires_at = now + lease
-        run.fence += 1
-    return list(expired)
+def due_since(session: orm.Session, holder: db_runs.Holder,
+              now: int) -> int | None:
+    """Return since when the longest waiting job has been due, if one is."""
+    # One entry of the index of the claims is read.
+    due = sa.select(models.Job.due_at).where(
+        _given_to(holder), models.Job.due_at <= now)
+    if holder.project_id is not None:
+        due = due.where(models.Job.project_id == holder.project_id)
+    return session.scalar(due.order_by(models.Job.due_at).limit(1))
 
 
 def _given_to(holder: db_runs.Holder) -> sa.ColumnElement[bool]:
     return exact.same_text(models.Job.client_id, holder.client_id)
 
 
-def _waiting(holder: db_runs.Holder, now: int) -> sa.ColumnElement[bool]:
-    """The condition of a job that is due and not in anybody's hands."""
-    waiting = sa.and_(
-        rows.live(models.Job), _given_to(holder),
-        models.Job.next_run_at <= now, models.Job.run_id.is_(None))
-    if holder.project_id is None:
-        return waiting
-    return sa.and_(waiting, models.Job.project_id == holder.project_id)
-
-
-def due_since(session: orm.Session, holder: db_runs.Holder,
-              now: int) -> int | None:
-    """Return since when the longest waiting job has been due, if one is."""
-    # The index of the claims begins with it: one entry is read, and those
-    # of jobs whose last run outlasts their next firing.
-    return session.scalar(
-        sa.select(models.Job.next_run_at).where(_waiting(holder, now))
-        .order_by(models.Job.next_run_at).limit(1))
-
-
-def _due(session: orm.Session, holder: db_runs.Holder, limit: int,
-         per_project: int | None, now: int) -> list[str]:
-    """Ids of due jobs, the projects taking turns, each oldest first.
-
-    :param per_project: how many runs of a project may go on at one time
-    """
-    turn = sa.func.row_number().over(
-        partition_by=models.Job.project_id,
-        order_by=(models.Job.next_run_at, models.Job.id)).label('turn')
-    query = sa.select(
-        models.Job.id, models.Job.project_id, models.Job.next_run_at,
-        turn).where(_waiting(holder, now))
-    queue = query.subquery()
-    chosen = sa.select(queue.c.id).order_by(
-        queue.c.turn, queue.c.next_run_at, queue.c.id).limit(limit)
-    if per_project is not None:
-        going = _going(holder).subquery()
-        chosen = chosen.outerjoin(
-            going, going.c.project_id == queue.c.project_id).where(
-                queue.c.turn + sa.func.coalesce(going.c.number, 0)
-                <= per_project)
-    return list(session.scalars(chosen))
-
-
-def _going(holder: db_runs.Holder) -> sa.Select[str | None, int]:
-    """How many runs of each project go on for the client."""
-    return sa.select(
-        models.JobRun.project_id, sa.func.count().label('number')).where(
-            exact.same_text(models.JobRun.client_id, holder.client_id),
-            models.JobRun.lease_expires_at.is_not(None)).group_by(
-                models.JobRun.project_id)
-
-
-def claim(session: orm.Session, holder: db_runs.Holder, limit: int,
-          per_project: int | None, lease: int, window: int,
-          now: int) -> Claimed:
-    """Make runs of due jobs and give them to the holder.
+def take(session: orm.Session, holder: db_runs.Holder, limit: int,
+         per_project: int | None, lease: int, rules: plans.Rules,
+         now: int) -> Claimed:
+    """Give the holder runs: those nobody holds any more, and due jobs.
 
     :param per_project: how many runs of a project may go on at one time for
         the client, whoever holds them; None for any number
-    :param window: seconds within which a late firing is still run; an older
-        one becomes a run that was missed
+    :param lease: for how many seconds a run is kept without a word
     """
-    wanted = _due(session, holder, limit, per_project, now)
-    if not wanted:
-        return Claimed()
+    wanted = _next(session, holder, limit, per_project, now)
+    expired = [entry.id for entry in wanted if entry.goes_on]
+    due = [entry.id for entry in wanted if not entry.goes_on]
+    taken = take_over(session, holder, expired, lease, now) if expired else []
+    if not due:
+        return Claimed(taken)
+    begun, missed = claim(session, holder, due, lease, rules, now)
+    return Claimed(taken, begun, missed)
+
+
+def _next(session: orm.Session, holder: db_runs.Holder, limit: int,
+          per_project: int | None, now: int) -> list[turns.Entry]:
+    """Return whose turn it is, expired leases and due jobs in one line."""
+    going: dict[str | None, int] = {}
+    full: list[str] = []
+    if per_project is not None:
+        going = _going(session, holder)
+        full = [project_id for project_id, number in going.items()
+                if project_id is not None and number >= per_project]
+    entries: list[turns.Entry] = []
+    for line, closed in ((queues.EXPIRED, []), (queues.DUE, full)):
+        if holder.project_id is None:
+            entries += queues.head(
+                session, line, holder.client_id, now, limit, closed)
+        else:
+            entries += queues.of_project(
+                session, line, holder.client_id, holder.project_id, now,
+                limit)
+    return turns.chosen(entries, limit, going, per_project)
+
+
+def _going(session: orm.Session,
+           holder: db_runs.Holder) -> dict[str | None, int]:
+    """Return how many runs of each project go on for the client."""
+    return dict(session.execute(
+        sa.select(models.JobRun.project_id, sa.func.count()).where(
+            db_runs.of_client(holder),
+            models.JobRun.lease_expires_at.is_not(None)).group_by(
+                models.JobRun.project_id)).all())
+
+
+def take_over(session: orm.Session, holder: db_runs.Holder,
+              wanted: Sequence[str], lease: int,
+              now: int) -> list[tuple[models.Job, models.JobRun]]:
+    """Give the holder runs whose lease has expired."""
+    expired = {run.id: run for run in session.scalars(
+        sa.select(models.JobRun).where(
+            models.JobRun.id.in_(wanted), db_runs.of_client(holder),
+            models.JobRun.lease_expires_at <= now)
+        .order_by(models.JobRun.id).with_for_update(skip_locked=True))}
+    by_id = db_runs.of_ids(session, [run.job_id for run in expired.values()])
+    taken = []
+    for run_id in wanted:
+        run = expired.get(run_id)
+        if run is not None:
+            run.scheduler_id = holder.scheduler_id
+            run.lease_expires_at = now + lease
+            run.fence += 1
+            taken.append((by_id[run.job_id], run))
+    return taken
+
+
+def claim(session: orm.Session, holder: db_runs.Holder,
+          wanted: Sequence[str], lease: int, rules: plans.Rules,
+          now: int) -> tuple[list[tuple[models.Job, models.JobRun]], int]:
+    """Make runs of due jobs and give them to the holder.
+
+    :returns: them, and how many jobs had firings that came too late
+    """
     due = session.scalars(
         sa.select(models.Job).where(
-            models.Job.id.in_(wanted), _waiting(holder, now))
+            models.Job.id.in_(wanted), rows.live(models.Job),
+            _given_to(holder), models.Job.due_at <= now)
         .order_by(models.Job.id).with_for_update(skip_locked=True)).all()
     had = db_runs.had(session, due)
     claimed, missed = [], 0
-    for job in sorted(due, key=lambda job: wanted.index(job.id)):
-        if job.retry_run_id is not None:
-            run = _claim_again(session, holder, job, lease, window, now)
-        elif (job.id, job.next_run_at) in had:
-            _rearm(session, job, now)
+    place = {job_id: number for number, job_id in enumerate(wanted)}
+    for job in sorted(due, key=lambda job: place[job.id]):
+        plan = db_jobs.plan(job, rules)
+        if job.run_id is not None:
+            # An API of an earlier revision knows nothing of the column.
+            job.due_at = None
             continue
+        if job.retry_run_id is not None:
+            run = _claim_again(session, holder, job, plan, lease, now)
         else:
-            run = _claim_one(session, holder, job, lease, window, now)
-            missed += run is None
+            if (job.id, job.next_run_at) in had:
+                _pass_on(session, job, plan, now)
+            missed += _miss(session, job, plan, now)
+            run = _claim_one(session, holder, job, plan, lease, now)
         if run is not None:
             claimed.append((job, run))
     session.flush()
-    return Claimed(claimed, missed)
+    return claimed, missed
 
 
-def _rearm(session: orm.Session, job: models.Job, now: int) -> None:
+def _pass_on(session: orm.Session, job: models.Job, plan: plans.Plan,
+             now: int) -> None:
     """Pass on from a firing that was run already."""
     state = db_jobs.runtime(job)
     if runs.trigger(state) is runs.Trigger.START:
-        job.next_run_at = db_runs.start_time(session, job, now)
+        state = jobs.start(state, db_runs.start_time(session, job, now))
     else:
-        db_jobs.set_runtime(job, jobs.miss(
-            db_jobs.schedule(job), state, now))
+        state = jobs.miss(plan, state, now, db_runs.stood_for(session, job))
+    db_jobs.set_runtime(job, state)
+
+
+def _miss(session: orm.Session, job: models.Job, plan: plans.Plan,
+          now: int) -> bool:
+    """Pass on from firings that came too late; return whether any did."""
+    state = db_jobs.runtime(job)
+    if not runs.too_late(state, now, plan.rules.window):
+        return False
+    missed = jobs.miss(plan, state, now)
+    db_runs.pass_over(
+        session, job, plan, runs.State.MISSED, now,
+        f'No scheduler claimed the run within {plan.rules.window} seconds of '
+        'its time.', until=missed.next_run_at)
+    db_jobs.set_runtime(job, missed)
+    if (missed.due_at is not None and missed.due_at <= now
+            and db_runs.had(session, [job])):
+        _pass_on(session, job, plan, now)
+    return True
 
 
 def _claim_one(session: orm.Session, holder: db_runs.Holder, job: models.Job,
-               lease: int, window: int, now: int) -> models.JobRun | None:
+               plan: plans.Plan, lease: int,
+               now: int) -> models.JobRun | None:
+    """Make a run of a job, if it is due."""
     state = db_jobs.runtime(job)
-    schedule = db_jobs.schedule(job)
+    if (state.next_run_at is None or state.due_at is None
+            or state.due_at > now):
+        return None
     run = models.JobRun(
         id=rows.new_id(), job_id=job.id, project_id=job.project_id,
         client_id=job.client_id, nominal_at=state.next_run_at,
-        trigger=runs.trigger(state), fence=1)
+        covers_until=jobs.stands_for(plan, state, state.next_run_at, now + 1),
+        trigger=runs.trigger(state), fence=1, time_started=now)
     session.add(run)
-    if runs.too_late(state, now, window):
-        run.state = runs.State.MISSED
-        run.reason = (f'No scheduler claimed the run within {window} seconds '
-                      'of its time.')
-        run.time_ended = now
-        db_jobs.set_runtime(job, jobs.miss(schedule, state, now))
-        return None
-    run.time_started = now
-    _hand_out(holder, job, run, lease, now)
+    _hand_out(holder, job, run, plan, lease, now)
     return run
 
 
 def _claim_again(session: orm.Session, holder: db_runs.Holder,
-                 job: models.Job, lease: int, window: int,
+                 job: models.Job, plan: plans.Plan, lease: int,
                  now: int) -> models.JobRun | None:
     """Try a run again that the job's trust did not allow before."""
     run = session.get(models.JobRun, job.retry_run_id, with_for_update=True)
     if run is None or not suspension.Firing(
-            run.id, run.nominal_at, window).in_time(now):
+            run.id, run.nominal_at, plan.rules.window).in_time(now):
         db_jobs.set_runtime(job, jobs.miss(
-            db_jobs.schedule(job), db_jobs.runtime(job), now))
+            plan, db_jobs.runtime(job), now))
         return None
     run.fence += 1
     run.client_id = job.client_id
     run.reason = run.cause = run.time_ended = run.delegation_id = None
-    _hand_out(holder, job, run, lease, now)
+    run.covers_until = run.covers_until or jobs.stands_for(
+        plan, db_jobs.runtime(job), run.nominal_at, now + 1)
+    _hand_out(holder, job, run, plan, lease, now)
     return run
 
 
 def _hand_out(holder: db_runs.Holder, job: models.Job, run: models.JobRun,
-              lease: int, now: int) -> None:
+              plan: plans.Plan, lease: int, now: int) -> None:
     run.state = runs.State.RUNNING
     run.scheduler_id = holder.scheduler_id
     run.lease_expires_at = now + lease
     db_jobs.set_runtime(job, jobs.claim(
-        db_jobs.schedule(job), db_jobs.runtime(job), run.id, now))
+        plan, db_jobs.runtime(job), run.id, now))

@@ -22,8 +22,10 @@ from sqlalchemy import orm
 from freezer_api.db import actions
 from freezer_api.db import exact
 from freezer_api.db import models
+from freezer_api.db import queues
 from freezer_api.db import rows
 from freezer_api.domain import jobs as domain
+from freezer_api.domain import plans
 
 _RUNTIME = tuple(field.name for field in dataclasses.fields(domain.Runtime))
 
@@ -48,6 +50,11 @@ def schedule(job: models.Job) -> dict[str, object]:
     user, _ = domain.split_schedule(
         job.schedule if isinstance(job.schedule, dict) else {})
     return user
+
+
+def plan(job: models.Job, rules: plans.Rules) -> plans.Plan:
+    """Return when the job fires and becomes due."""
+    return plans.Plan(schedule(job), job.id, rules)
 
 
 def find(session: orm.Session, project_id: str | None, job_id: str,
@@ -92,9 +99,16 @@ def add(session: orm.Session, project_id: str, user_id: str,
     if job_id and session.get(models.Job, job_id) is not None:
         raise Taken(f'Job already registered with ID {job_id}')
     job = models.Job(id=job_id or rows.new_id(), project_id=project_id,
-                     user_id=user_id, client_id=client_id, schedule={})
+                     user_id=user_id, schedule={})
+    give(session, job, client_id)
     session.add(job)
     return job
+
+
+def give(session: orm.Session, job: models.Job, client_id: str) -> None:
+    """Give a job to a client, which then knows of its project."""
+    job.client_id = client_id
+    queues.ensure(session, client_id, job.project_id)
 
 
 def delete(session: orm.Session, job: models.Job, now: int) -> None:
@@ -103,5 +117,5 @@ def delete(session: orm.Session, job: models.Job, now: int) -> None:
     if job.run_id is not None:
         session.execute(sa.update(models.JobRun).where(
             models.JobRun.id == job.run_id).values(event='abort'))
-    job.next_run_at = None
+    job.next_run_at = job.due_at = None
     rows.delete(job, now)

@@ -28,39 +28,12 @@ import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
 from sqlalchemy import orm
 
+from freezer_api.db import columns
 from freezer_api.db import json_text
 
-
-def _search_terms() -> orm.Mapped[str | None]:
-    """Of freezer_api.db.terms; NULL only in rows that others wrote."""
-    return orm.mapped_column(
-        sa.Text().with_variant(
-            mysql.MEDIUMTEXT(charset='ascii', collation='ascii_bin'),
-            'mysql', 'mariadb'),
-        deferred=True)
-
-
-def _naive_utcnow() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-
-
-class Base(orm.DeclarativeBase):
-    __table_args__: Any = {'mysql_engine': 'InnoDB'}
-
-    # Nobody is shown these, so they are not read with the rest.
-    created_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
-        sa.DateTime, default=_naive_utcnow, deferred=True)
-    updated_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
-        sa.DateTime, onupdate=_naive_utcnow, deferred=True)
-    deleted_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
-        sa.DateTime, deferred=True)
-    # Not oslo.db's soft delete: deployed databases hold a plain boolean, and
-    # rows in which it is NULL are treated as deleted.
-    deleted: orm.Mapped[bool | None] = orm.mapped_column(
-        sa.Boolean, default=False)
+Base = columns.Base
 
 
 class Client(Base):
@@ -91,7 +64,7 @@ class Client(Base):
         sa.Boolean, server_default=sa.false(), default=False)
     # See freezer_api.db.takeover; NULL: there is nothing to take over.
     take_over_after: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
-    search_terms: orm.Mapped[str | None] = _search_terms()
+    search_terms: orm.Mapped[str | None] = columns.search_terms()
 
     __table_args__ = (
         sa.Index('ix_clients_client_id', 'client_id'),
@@ -126,7 +99,7 @@ class Action(Base):
     # of its keys.
     backup_metadata: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
         json_text.JSONText())
-    search_terms: orm.Mapped[str | None] = _search_terms()
+    search_terms: orm.Mapped[str | None] = columns.search_terms()
 
     __table_args__ = (
         sa.Index('ix_actions_project_id', 'project_id', 'created_at', 'id'),
@@ -176,7 +149,7 @@ class Session(Base):
         sa.Integer, default=-1)
     status: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     result: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
-    search_terms: orm.Mapped[str | None] = _search_terms()
+    search_terms: orm.Mapped[str | None] = columns.search_terms()
 
 
 class Job(Base):
@@ -207,24 +180,53 @@ class Job(Base):
     current_pid: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     # Why the job stands as it does, where there is something to say.
     status_reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
-    # The one authority on what is due: epoch seconds, NULL for never.
+    # The next firing: epoch seconds, NULL for none.
     next_run_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    # The one authority on what is due: from when on the job may be claimed.
+    # NULL for never, and while a run goes on.
+    due_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     # The run that is going on; none other starts meanwhile.
     run_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
-    search_terms: orm.Mapped[str | None] = _search_terms()
+    search_terms: orm.Mapped[str | None] = columns.search_terms()
     # What is the matter with its trust, NULL for nothing, and since when.
     suspended: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
     suspended_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     # The run that the job is due for once more.
     retry_run_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    # How many runs in succession were no success.
+    failures: orm.Mapped[int | None] = orm.mapped_column(sa.Integer)
 
     __table_args__ = (
         sa.Index('ix_jobs_client_id_next_run_at', 'client_id', 'next_run_at'),
+        # With the id, since many are due in one second.
+        sa.Index('ix_jobs_due', 'client_id', 'due_at', 'id'),
+        sa.Index('ix_jobs_project_due',
+                 'client_id', 'project_id', 'due_at', 'id'),
         sa.Index('ix_jobs_client_id_created_at',
                  'client_id', 'created_at', 'id'),
         sa.Index('ix_jobs_created_at', 'created_at', 'id'),
         sa.Index('ix_jobs_suspended', 'suspended'),
         sa.Index('ix_jobs_project_id', 'project_id', 'created_at', 'id'),
+        Base.__table_args__,
+    )
+
+
+class Queue(Base):
+    """A project that has, or had, jobs for a client.
+
+    Which of them are due says the table of the jobs alone. This one is for
+    finding, behind the many jobs of one project, those of the others.
+    """
+
+    __tablename__ = 'queues'
+
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
+    client_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    project_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+
+    __table_args__ = (
+        sa.UniqueConstraint('client_id', 'project_id',
+                            name='uq_queues_client_id_project_id'),
         Base.__table_args__,
     )
 
@@ -322,6 +324,9 @@ class JobRun(Base):
     project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     client_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     nominal_at: orm.Mapped[int] = orm.mapped_column(sa.BigInteger)
+    # It stands for each firing from nominal_at until before then. NULL: for
+    # its own alone.
+    covers_until: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     trigger: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
@@ -345,6 +350,10 @@ class JobRun(Base):
         sa.UniqueConstraint(
             'job_id', 'nominal_at', name='uq_job_runs_job_id_nominal_at'),
         sa.Index('ix_job_runs_lease', 'client_id', 'lease_expires_at'),
+        sa.Index('ix_job_runs_open', 'client_id', 'lease_expires_at', 'id'),
+        sa.Index('ix_job_runs_project_open',
+                 'client_id', 'project_id', 'lease_expires_at', 'id'),
+        sa.Index('ix_job_runs_time_ended', 'time_ended'),
         Base.__table_args__,
     )
 
@@ -362,7 +371,7 @@ class Backup(Base):
         json_text.JSONText())
     status: orm.Mapped[str] = orm.mapped_column(
         sa.String(64), server_default='available', default='available')
-    search_terms: orm.Mapped[str | None] = _search_terms()
+    search_terms: orm.Mapped[str | None] = columns.search_terms()
 
     __table_args__ = (
         sa.Index('ix_backups_project_id', 'project_id', 'created_at', 'id'),

@@ -34,6 +34,7 @@ from freezer_api.db import rounds
 from freezer_api.db import rows
 from freezer_api.domain import causes
 from freezer_api.domain import jobs
+from freezer_api.domain import plans
 from freezer_api.domain import runs
 from freezer_api.domain import suspension
 
@@ -58,8 +59,7 @@ class Holder:
 class Report:
     """What a scheduler says of a run that it holds.
 
-    ``cause`` is set where it ended because of its trust; ``window`` are the
-    seconds within which such a run may be tried again.
+    ``cause`` is set where it ended because of its trust.
     """
 
     run_id: str
@@ -69,7 +69,6 @@ class Report:
     actions: list[dict[str, Any]]
     release: bool
     cause: causes.Cause | None = None
-    window: int = 0
 
 
 def of_client(holder: Holder) -> sa.ColumnElement[bool]:
@@ -115,7 +114,19 @@ def start_time(session: orm.Session, job: models.Job, now: int) -> int:
     return now if latest is None else max(now, latest + 1)
 
 
-def leave_behind(session: orm.Session, job: models.Job, now: int) -> None:
+def stood_for(session: orm.Session, job: models.Job) -> int:
+    """Return the last moment whose firing a run of the job stands for."""
+    latest = session.execute(
+        sa.select(models.JobRun.nominal_at, models.JobRun.covers_until)
+        .where(models.JobRun.job_id == job.id)
+        .order_by(models.JobRun.nominal_at.desc()).limit(1)).first()
+    if latest is None:
+        return 0
+    return max(latest.nominal_at, (latest.covers_until or 0) - 1)
+
+
+def leave_behind(session: orm.Session, job: models.Job, rules: plans.Rules,
+                 now: int) -> None:
     """End the run of a job that was moved away from a client that is gone.
 
     While its holder is alive, the run goes on and ends by itself.
@@ -127,7 +138,7 @@ def leave_behind(session: orm.Session, job: models.Job, now: int) -> None:
             and run.lease_expires_at <= now):
         end(session, job, run, runs.State.ABORTED,
             'The job was given to another client, and no scheduler of '
-            f'{run.client_id} went on with the run.', now)
+            f'{run.client_id} went on with the run.', rules, now)
 
 
 def tell(session: orm.Session, run_id: str, event: str) -> None:
@@ -136,7 +147,8 @@ def tell(session: orm.Session, run_id: str, event: str) -> None:
         models.JobRun.id == run_id).values(event=event))
 
 
-def report(session: orm.Session, holder: Holder, said: Report, now: int,
+def report(session: orm.Session, holder: Holder, said: Report,
+           rules: plans.Rules, now: int,
            ) -> tuple[models.Job | None, models.JobRun | None]:
     """Write what the holder says of a run.
 
@@ -158,30 +170,33 @@ def report(session: orm.Session, holder: Holder, said: Report, now: int,
     run.actions = said.actions
     run.reason = said.reason
     if said.cause is not None and said.state is runs.State.FAIL:
-        refuse(session, job, run, said.cause, said.window, now)
+        refuse(session, job, run, said.cause, rules, now)
     elif said.state.final:
-        end(session, job, run, said.state, said.reason, now)
+        end(session, job, run, said.state, said.reason, rules, now)
     elif said.release:
         run.lease_expires_at = now
     return job, run
 
 
 def end(session: orm.Session, job: models.Job, run: models.JobRun,
-        state: runs.State, reason: str | None, now: int) -> None:
+        state: runs.State, reason: str | None, rules: plans.Rules,
+        now: int) -> None:
     """End a run, and put its job where it belongs after it."""
-    before = _close(session, job, run, state, reason, now)
+    plan = db_jobs.plan(job, rules)
+    before = _close(session, job, run, state, reason, plan, now)
     if before is not None:
         db_jobs.set_runtime(job, jobs.finish(
-            db_jobs.schedule(job), before, state.value, reason, now))
+            plan, before, state.value, reason, now))
 
 
 def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
-           cause: causes.Cause, window: int, now: int) -> None:
+           cause: causes.Cause, rules: plans.Rules, now: int) -> None:
     """End a run whose trust does not work, and suspend its job.
 
-    :param window: seconds after its time for which it may be tried again,
-        unless something was begun already
+    It may be tried again within the window of the rules, unless something was
+    begun already.
     """
+    plan = db_jobs.plan(job, rules)
     begun = bool(run.actions)
     credential = delegations.of_jobs(session, [job.id]).get(job.id)
     tried = (credential is not None
@@ -191,18 +206,17 @@ def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
     reason = run.reason if begun and run.reason else cause.advice
     run.cause = str(cause)
     before = _close(session, job, run, runs.State.FAIL if begun
-                    else runs.State.SKIPPED, reason, now)
+                    else runs.State.SKIPPED, reason, plan, now)
     if before is None:
         return
-    schedule = db_jobs.schedule(job)
     if job.client_id != run.client_id:
         db_jobs.set_runtime(job, jobs.finish(
-            schedule, before, jobs.FAIL, reason, now))
+            plan, before, jobs.FAIL, reason, now))
         return
     firing = None
     if not begun and run.trigger == runs.Trigger.SCHEDULE:
-        firing = suspension.Firing(run.id, run.nominal_at, window)
-    after = suspension.suspend(schedule, before, cause, firing, now)
+        firing = suspension.Firing(run.id, run.nominal_at, rules.window)
+    after = suspension.suspend(plan, before, cause, firing, now)
     if credential is not None and not tried and run.delegation_id:
         # It has another trust by now.
         after = suspension.resume(after, now)
@@ -210,7 +224,7 @@ def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
 
 
 def _close(session: orm.Session, job: models.Job, run: models.JobRun,
-           state: runs.State, reason: str | None,
+           state: runs.State, reason: str | None, plan: plans.Plan,
            now: int) -> jobs.Runtime | None:
     """End a run.
 
@@ -229,19 +243,44 @@ def _close(session: orm.Session, job: models.Job, run: models.JobRun,
         return None
     before = db_jobs.runtime(job)
     if (before.next_run_at is not None and before.next_run_at <= now
-            and not had(session, [job])):
-        _pass_over(session, job, before.next_run_at, now)
+            and not plan.continuous and not had(session, [job])):
+        pass_over(session, job, plan, runs.State.SKIPPED, now,
+                  'The previous run of the job was still going on.')
     return before
 
 
-def _pass_over(session: orm.Session, job: models.Job, nominal_at: int,
-               now: int) -> None:
+def pass_over(session: orm.Session, job: models.Job, plan: plans.Plan,
+              state: runs.State, now: int, reason: str,
+              until: int | None = None) -> None:
+    """Record the job's next firing as one that is not run.
+
+    :param state: missed or skipped
+    :param until: the first later one that this does not stand for; None
+        where there is none up to now
+    """
+    before = db_jobs.runtime(job)
+    assert before.next_run_at is not None
     session.add(models.JobRun(
         id=rows.new_id(), job_id=job.id, project_id=job.project_id,
-        client_id=job.client_id, nominal_at=nominal_at, fence=0,
-        trigger=runs.Trigger.SCHEDULE, state=runs.State.SKIPPED,
-        time_ended=now,
-        reason='The previous run of the job was still going on.'))
+        client_id=job.client_id, nominal_at=before.next_run_at, fence=0,
+        covers_until=jobs.stands_for(
+            plan, before, before.next_run_at,
+            now + 1 if until is None else min(until, now + 1)),
+        trigger=runs.trigger(before), state=state, time_ended=now,
+        reason=reason))
+
+
+def forgo(session: orm.Session, job: models.Job, rules: plans.Rules,
+          now: int, why: str) -> None:
+    """Record a firing that nobody has claimed, and that nobody will.
+
+    :param why: what came before it was claimed
+    """
+    plan = db_jobs.plan(job, rules)
+    if (jobs.overdue(db_jobs.runtime(job), now) and not plan.continuous
+            and not had(session, [job])):
+        pass_over(session, job, plan, runs.State.SKIPPED, now,
+                  f'{why} before a scheduler claimed the run.')
 
 
 def of_ids(session: orm.Session,

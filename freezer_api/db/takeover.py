@@ -27,7 +27,9 @@ from sqlalchemy import orm
 from freezer_api.db import exact
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
+from freezer_api.db import queues
 from freezer_api.db import rows
+from freezer_api.domain import plans
 from freezer_api.domain import takeover
 
 _BATCH = 500
@@ -38,14 +40,13 @@ def pending(client: models.Client) -> bool:
     return client.take_over_after is not None
 
 
-def take_over(session: orm.Session, client_row_id: str, now: int,
-              window: int) -> bool:
+def take_over(session: orm.Session, client_row_id: str, rules: plans.Rules,
+              now: int) -> bool:
     """Take over the next batch of a client's jobs.
 
     A job that is due already, runs, or is not to run is left as it is.
 
     :param client_row_id: of the row, not the name of the client
-    :param window: seconds within which a late firing is still run
     :returns: whether there may be more for the caller to do. There is not
         while somebody else does it.
     """
@@ -65,8 +66,9 @@ def take_over(session: orm.Session, client_row_id: str, now: int,
             .options(orm.undefer(models.Job.created_at))
             .order_by(models.Job.id).with_for_update()):
         db_jobs.set_runtime(job, takeover.take_over(
-            db_jobs.schedule(job), db_jobs.runtime(job),
-            _created(job, now), now, window))
+            db_jobs.plan(job, rules), db_jobs.runtime(job),
+            _created(job, now), now))
+        queues.ensure(session, job.client_id, job.project_id)
     more = len(wanted) == _BATCH
     client.take_over_after = wanted[-1] if more else None
     return more

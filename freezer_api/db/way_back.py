@@ -53,7 +53,7 @@ DELEGATIONS = _TABLES['delegations']
 _RUNTIME = ('event', 'status', 'result', 'time_created', 'time_started',
             'time_ended', 'current_pid')
 _FORGOTTEN = ('next_run_at', 'run_id', 'suspended', 'suspended_at',
-              'retry_run_id', 'status_reason')
+              'retry_run_id', 'status_reason', 'due_at', 'failures')
 
 
 class Obstacle(Exception):

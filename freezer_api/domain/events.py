@@ -70,15 +70,15 @@ def _leave(event: str, runtime: jobs.Runtime) -> Effect:
 def _start(runtime: jobs.Runtime, now: int) -> Effect:
     if runtime.run_id is not None:
         return Effect(runtime, 'start already requested')
-    return Effect(dataclasses.replace(
-        runtime, event='start', status='', result='', next_run_at=now,
-        status_reason=None, retry_run_id=None), 'success')
+    return Effect(jobs.start(dataclasses.replace(
+        runtime, status='', result='', status_reason=None,
+        retry_run_id=None), now), 'success')
 
 
 def _end(event: str, runtime: jobs.Runtime) -> Effect:
     if runtime.run_id is None:
         return Effect(dataclasses.replace(
-            runtime, event='', status='stop', next_run_at=None,
+            runtime, event='', status='stop', next_run_at=None, due_at=None,
             retry_run_id=None), 'success')
     if runtime.event == 'abort':
         # It ends and disarms the job already, which is all that a stop asks.

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
-import datetime
 from typing import Any
 
 from freezer_api.domain import causes
+from freezer_api.domain import plans
 from freezer_api.domain import schedule as schedules
 
 RUNTIME_KEYS = ('event', 'status', 'result', 'time_created', 'time_started',
@@ -39,10 +39,12 @@ ABORTED = 'aborted'
 class Runtime:
     """The runtime part of a job; None is a key that the document lacks.
 
-    ``next_run_at`` is when the job is due, None for never; ``run_id`` is the
-    run that is going on. ``suspended`` is why its trust does not work, see
+    ``next_run_at`` is the next firing, None for none, and ``due_at`` when it
+    may be claimed, None while a run goes on, which is ``run_id``.
+    ``suspended`` is why its trust does not work, see
     freezer_api.domain.causes, and ``suspended_at`` since when;
     ``retry_run_id`` is the run that the job is due for once more.
+    ``failures`` is how many runs in succession were no success.
     """
 
     event: str | None = None
@@ -58,6 +60,8 @@ class Runtime:
     suspended: str | None = None
     suspended_at: int | None = None
     retry_run_id: str | None = None
+    due_at: int | None = None
+    failures: int | None = None
 
     @property
     def disarmed(self) -> bool:
@@ -92,28 +96,15 @@ def merge_schedule(user: Mapping[str, Any],
     return merged
 
 
-def firing_after(user_schedule: Mapping[str, Any], anchor: int,
-                 after: int) -> int | None:
-    """Return the first firing of the schedule after ``after``.
-
-    :param anchor: when the job was created, from where intervals count
-    :raises freezer_api.domain.schedule.ScheduleError: on a schedule that
-        cannot be understood
-    """
-    firing = schedules.next_firing(
-        schedules.parse(user_schedule), _aware(anchor), _aware(after))
-    return None if firing is None else int(firing.timestamp())
-
-
-def create(user_schedule: Mapping[str, Any], runtime: Mapping[str, Any],
-           now: int, delay: int, claims: bool) -> Runtime:
+def create(plan: plans.Plan, runtime: Mapping[str, Any], now: int,
+           claims: bool) -> Runtime:
     """Return the runtime of a new job.
 
     :param runtime: the runtime keys that the creator sent
-    :param delay: seconds until a job without an event can become due
     :param claims: whether the client's scheduler claims runs; for another,
         what was sent is kept for that scheduler to find
-    :raises freezer_api.domain.schedule.ScheduleError: see firing_after
+    :raises freezer_api.domain.schedule.ScheduleError: on a schedule that
+        cannot be understood
     """
     new = Runtime(event=runtime.get('event'), status=runtime.get('status'),
                   result=runtime.get('result'), time_created=now,
@@ -121,8 +112,7 @@ def create(user_schedule: Mapping[str, Any], runtime: Mapping[str, Any],
     if not claims:
         return new
     if new.event == 'start':
-        return dataclasses.replace(new, status='', result='',
-                                   next_run_at=now)
+        return start(dataclasses.replace(new, status='', result=''), now)
     if new.event in ('stop', 'abort') or (not new.event and new.disarmed):
         return dataclasses.replace(
             new, event='', status=new.status if new.disarmed else 'stop')
@@ -130,11 +120,17 @@ def create(user_schedule: Mapping[str, Any], runtime: Mapping[str, Any],
     # another job.
     new = dataclasses.replace(new, event=new.event and '', status=None,
                               result=None)
-    return arm(user_schedule, new, now, delay)
+    return arm(plan, new, now, plan.rules.delay)
 
 
-def arm(user_schedule: Mapping[str, Any], runtime: Runtime, now: int,
-        delay: int) -> Runtime:
+def start(runtime: Runtime, at: int) -> Runtime:
+    """Return the runtime of a job that is to run at a time, once."""
+    return dataclasses.replace(
+        runtime, event='start', next_run_at=at,
+        due_at=at if runtime.run_id is None else None)
+
+
+def arm(plan: plans.Plan, runtime: Runtime, now: int, delay: int) -> Runtime:
     """Return the runtime with its next firing computed anew.
 
     For a new job, a new schedule and a new client. A job that was stopped or
@@ -143,28 +139,37 @@ def arm(user_schedule: Mapping[str, Any], runtime: Runtime, now: int,
 
     :param delay: seconds that the firing lies in the future at the least,
         unless the user named a date
+    :raises freezer_api.domain.schedule.ScheduleError: see create
     """
-    runtime = dataclasses.replace(runtime, retry_run_id=None)
+    runtime = dataclasses.replace(runtime, retry_run_id=None, failures=0)
     if runtime.disarmed:
-        return dataclasses.replace(runtime, next_run_at=None)
+        return dataclasses.replace(runtime, next_run_at=None, due_at=None)
     if runtime.event == 'start':
-        return dataclasses.replace(runtime, next_run_at=now)
+        return start(runtime, now)
     anchor = runtime.time_created if runtime.time_created is not None else now
-    parsed = schedules.parse(user_schedule)
     reason = None
-    if isinstance(parsed, schedules.OneShot):
+    if isinstance(plan.parsed, schedules.OneShot):
         ran = (runtime.time_started or -1) >= 0
         following = None if ran else max(now, anchor) + delay
-    elif isinstance(parsed, schedules.Once):
-        following = firing_after(user_schedule, anchor, now - 1)
+    elif isinstance(plan.parsed, schedules.Once):
+        following = plan.firing_after(anchor, now - 1)
     else:
-        following = firing_after(user_schedule, anchor, now + delay - 1)
-    if isinstance(parsed, schedules.Never):
-        reason = parsed.reason
-    elif following is None and not isinstance(parsed, schedules.OneShot):
+        following = plan.firing_after(anchor, now + delay - 1)
+    if isinstance(plan.parsed, schedules.Never):
+        reason = plan.parsed.reason
+    elif following is None and not isinstance(
+            plan.parsed, schedules.OneShot):
         reason = 'The schedule has no firing in the future.'
-    return dataclasses.replace(runtime, next_run_at=following,
-                               status_reason=reason)
+    return armed(plan, dataclasses.replace(runtime, status_reason=reason),
+                 anchor, following)
+
+
+def armed(plan: plans.Plan, runtime: Runtime, anchor: int,
+          firing: int | None) -> Runtime:
+    """Return the runtime with a firing, or none, as its next."""
+    due_at = (plan.due_at(anchor, firing) if runtime.run_id is None
+              else None)
+    return dataclasses.replace(runtime, next_run_at=firing, due_at=due_at)
 
 
 def visible_status(runtime: Runtime, now: int, delay: int) -> str | None:
@@ -180,64 +185,95 @@ def visible_status(runtime: Runtime, now: int, delay: int) -> str | None:
     return runtime.status
 
 
-def _following(user_schedule: Mapping[str, Any], runtime: Runtime,
-               now: int) -> tuple[int | None, str | None]:
-    """The firing after ``now``, and why there is none where that is odd."""
+def following(plan: plans.Plan, runtime: Runtime,
+              after: int) -> tuple[int | None, str | None]:
+    """Return the firing after a time, and why there is none if that is odd.
+    """
     try:
-        parsed = schedules.parse(user_schedule)
-        if isinstance(parsed, schedules.OneShot):
+        if isinstance(plan.parsed, schedules.OneShot):
             return None, None
-        anchor = runtime.time_created
-        return firing_after(user_schedule,
-                            now if anchor is None else anchor, now), None
+        return plan.firing_after(_anchor(runtime, after), after), None
     except schedules.ScheduleError as error:
         return None, f'The schedule cannot be understood: {error}'
 
 
-def claim(user_schedule: Mapping[str, Any], runtime: Runtime, run_id: str,
+def _anchor(runtime: Runtime, now: int) -> int:
+    return now if runtime.time_created is None else runtime.time_created
+
+
+def stands_for(plan: plans.Plan, runtime: Runtime, firing: int,
+               until: int) -> int | None:
+    """Return until when a run stands for other firings than its own too.
+
+    :param firing: its own
+    :param until: where the firings that it does not stand for begin
+    :returns: ``until``; None where there is no other firing before it
+    """
+    if plan.continuous:
+        return None
+    other, _ = following(plan, runtime, firing)
+    return until if other is not None and other < until else None
+
+
+def overdue(runtime: Runtime, now: int) -> bool:
+    """Whether a firing of the schedule waits for somebody to claim it."""
+    return (runtime.run_id is None and runtime.retry_run_id is None
+            and runtime.event != 'start' and runtime.next_run_at is not None
+            and runtime.next_run_at <= now)
+
+
+def claim(plan: plans.Plan, runtime: Runtime, run_id: str,
           now: int) -> Runtime:
     """Return the runtime of a job whose due firing has become ``run_id``."""
-    following, reason = _following(user_schedule, runtime, now)
+    # Of a continuous job nothing is to come before that is over.
+    firing, reason = ((None, None) if plan.continuous
+                      else following(plan, runtime, now))
     return dataclasses.replace(
         runtime, event='', status='running', result='', time_started=now,
-        time_ended=-1, run_id=run_id, next_run_at=following,
+        time_ended=-1, run_id=run_id, next_run_at=firing, due_at=None,
         status_reason=reason, suspended=causes.lasting(runtime.suspended),
         retry_run_id=None)
 
 
-def miss(user_schedule: Mapping[str, Any], runtime: Runtime,
-         now: int) -> Runtime:
-    """Return the runtime of a job whose due firing came too late to run."""
-    following, reason = _following(user_schedule, runtime, now)
-    return dataclasses.replace(
-        runtime, next_run_at=following, status_reason=reason,
-        retry_run_id=None,
-        status='completed' if following is None else 'scheduled')
+def miss(plan: plans.Plan, runtime: Runtime, now: int,
+         after: int | None = None) -> Runtime:
+    """Return the runtime of a job whose due firing came too late to run.
+
+    :param after: the next firing is later than that; without it, than the
+        due one and all that came too late likewise
+    """
+    if after is None:
+        after = max(runtime.next_run_at or 0, now - plan.rules.window - 1)
+    firing, reason = following(plan, runtime, after)
+    missed = dataclasses.replace(
+        runtime, status_reason=reason, retry_run_id=None,
+        status='completed' if firing is None else 'scheduled')
+    return armed(plan, missed, _anchor(runtime, now), firing)
 
 
-def finish(user_schedule: Mapping[str, Any], runtime: Runtime, result: str,
+def finish(plan: plans.Plan, runtime: Runtime, result: str,
            reason: str | None, now: int) -> Runtime:
     """Return the runtime of a job whose run has ended.
 
-    Firings that came due during the run are passed over; whether there were
-    any can be seen from ``next_run_at`` before.
+    Firings that came during the run are passed over; whether there were any
+    can be seen from ``next_run_at`` before.
 
-    :param result: success, fail or aborted
+    :param result: success, fail or aborted; empty for none
     """
+    failures = 0 if result == SUCCESS else (runtime.failures or 0) + 1
     ended = dataclasses.replace(
         runtime, result=result, time_ended=now, run_id=None,
-        current_pid=None, status_reason=reason,
+        current_pid=None, status_reason=reason, failures=failures,
         suspended_at=runtime.suspended_at if runtime.suspended else None)
     if runtime.event in ('stop', 'abort'):
         return dataclasses.replace(ended, event='', status='completed',
-                                   next_run_at=None)
-    following = runtime.next_run_at
-    if following is not None and following <= now:
-        following, _ = _following(user_schedule, runtime, now)
-    return dataclasses.replace(
-        ended, next_run_at=following,
-        status='completed' if following is None else 'scheduled')
-
-
-def _aware(epoch: int) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(epoch, datetime.UTC)
+                                   next_run_at=None, due_at=None)
+    firing = runtime.next_run_at
+    if plan.continuous:
+        firing, _ = following(
+            plan, runtime, now + max(0, plan.rules.wait(failures) - 1))
+    elif firing is not None and firing <= now:
+        firing, _ = following(plan, runtime, now)
+    ended = dataclasses.replace(
+        ended, status='completed' if firing is None else 'scheduled')
+    return armed(plan, ended, _anchor(runtime, now), firing)

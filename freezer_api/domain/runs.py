@@ -54,5 +54,5 @@ def too_late(runtime: jobs.Runtime, now: int, window: int) -> bool:
         user started by hand is run however late
     """
     return (trigger(runtime) is Trigger.SCHEDULE
-            and runtime.next_run_at is not None
-            and runtime.next_run_at < now - window)
+            and runtime.due_at is not None
+            and runtime.due_at < now - window)

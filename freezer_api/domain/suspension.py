@@ -21,12 +21,11 @@ costs is therefore bounded by its schedule, and a claim knows no difference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import dataclasses
-from typing import Any
 
 from freezer_api.domain import causes
 from freezer_api.domain import jobs
+from freezer_api.domain import plans
 
 # When a firing that could not be run is tried again: seconds after its time.
 _RETRIES = (60, 300, 900, 1800, 3600)
@@ -58,9 +57,8 @@ class Firing:
         return at if self.in_time(at) else None
 
 
-def suspend(user_schedule: Mapping[str, Any], runtime: jobs.Runtime,
-            cause: causes.Cause, firing: Firing | None,
-            now: int) -> jobs.Runtime:
+def suspend(plan: plans.Plan, runtime: jobs.Runtime, cause: causes.Cause,
+            firing: Firing | None, now: int) -> jobs.Runtime:
     """Return the runtime of a job whose run found its trust of no use.
 
     What was withdrawn meanwhile stays withdrawn.
@@ -73,7 +71,7 @@ def suspend(user_schedule: Mapping[str, Any], runtime: jobs.Runtime,
     # somebody wanted so there is none.
     result = '' if cause is causes.Cause.WITHDRAWN else jobs.FAIL
     ended = dataclasses.replace(
-        jobs.finish(user_schedule, runtime, result, cause.advice, now),
+        jobs.finish(plan, runtime, result, cause.advice, now),
         suspended=str(cause), suspended_at=runtime.suspended_at or now)
     retry_at = None
     if firing is not None and runtime.event not in ('stop', 'abort') and (
@@ -83,7 +81,7 @@ def suspend(user_schedule: Mapping[str, Any], runtime: jobs.Runtime,
             ended.next_run_at is not None and ended.next_run_at <= retry_at):
         return ended
     return dataclasses.replace(ended, status='scheduled',
-                               next_run_at=retry_at,
+                               next_run_at=retry_at, due_at=retry_at,
                                retry_run_id=firing.run_id)
 
 
@@ -91,20 +89,21 @@ def resume(runtime: jobs.Runtime, now: int) -> jobs.Runtime:
     """Return the runtime of a job that was given a trust."""
     if runtime.suspended is None:
         return runtime
-    return dataclasses.replace(
-        runtime, suspended=None, suspended_at=None, status_reason=None,
-        next_run_at=runtime.next_run_at if runtime.retry_run_id is None
-        else now)
+    resumed = dataclasses.replace(
+        runtime, suspended=None, suspended_at=None, status_reason=None)
+    if runtime.retry_run_id is None:
+        return resumed
+    return dataclasses.replace(resumed, next_run_at=now, due_at=now)
 
 
-def withdraw(user_schedule: Mapping[str, Any], runtime: jobs.Runtime,
+def withdraw(plan: plans.Plan, runtime: jobs.Runtime,
              now: int) -> jobs.Runtime:
     """Return the runtime of a job that nobody's trust is wanted for.
 
     A run that is going on ends by itself.
     """
     if runtime.retry_run_id is not None:
-        runtime = jobs.miss(user_schedule, runtime, now)
+        runtime = jobs.miss(plan, runtime, now)
     return dataclasses.replace(
         runtime, suspended=str(causes.Cause.WITHDRAWN), suspended_at=now,
         status_reason=causes.Cause.WITHDRAWN.advice)

@@ -20,24 +20,22 @@ once and within the catch-up window; the rest of the past is past.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 import dataclasses
-from typing import Any
 
 from freezer_api.domain import jobs
+from freezer_api.domain import plans
 from freezer_api.domain import schedule as schedules
 
 INTERRUPTED = ('The scheduler that ran the job was replaced before it told '
                'how the run ended.')
 
 
-def take_over(user_schedule: Mapping[str, Any], runtime: jobs.Runtime,
-              created: int, now: int, window: int) -> jobs.Runtime:
+def take_over(plan: plans.Plan, runtime: jobs.Runtime, created: int,
+              now: int) -> jobs.Runtime:
     """Return the runtime of a job that is claimed from now on.
 
     :param created: when the row was made, for a job that does not say when
         it was
-    :param window: seconds within which a late firing is still run
     """
     state = _settled(dataclasses.replace(
         runtime, current_pid=None, retry_run_id=None,
@@ -45,18 +43,19 @@ def take_over(user_schedule: Mapping[str, Any], runtime: jobs.Runtime,
         else runtime.time_created))
     try:
         # What was run this very second is not to be run again.
-        armed = jobs.arm(user_schedule, state,
+        armed = jobs.arm(plan, state,
                          max(now, (state.time_started or 0) + 1), 0)
         missed = None if armed.disarmed or armed.event == 'start' else (
-            _missed(user_schedule, armed, now, window))
+            _missed(plan, armed, now))
     except schedules.ScheduleError as error:
         armed = dataclasses.replace(
-            state, next_run_at=None,
+            state, next_run_at=None, due_at=None,
             status_reason=f'The schedule cannot be understood: {error}')
         missed = None
     if missed is not None:
-        armed = dataclasses.replace(armed, next_run_at=missed,
-                                    status_reason=None)
+        armed = jobs.armed(
+            plan, dataclasses.replace(armed, status_reason=None),
+            armed.time_created or 0, missed)
     if state.status == 'running':
         armed = dataclasses.replace(
             armed, status_reason=INTERRUPTED,
@@ -83,10 +82,10 @@ def _settled(runtime: jobs.Runtime) -> jobs.Runtime:
     return runtime
 
 
-def _missed(user_schedule: Mapping[str, Any], runtime: jobs.Runtime,
-            now: int, window: int) -> int | None:
+def _missed(plan: plans.Plan, runtime: jobs.Runtime,
+            now: int) -> int | None:
     """Return a firing of the window that nobody has run, None for none."""
-    parsed = schedules.parse(user_schedule)
+    parsed = plan.parsed
     ran = runtime.time_started
     if ran is not None and ran >= 0 and isinstance(
             parsed, schedules.Interval) and ran + parsed.seconds > now:
@@ -95,7 +94,6 @@ def _missed(user_schedule: Mapping[str, Any], runtime: jobs.Runtime,
         return None
     if isinstance(parsed, (schedules.OneShot, schedules.Continuous)):
         return None
-    after = max(now - window - 1, -1 if ran is None else ran)
-    firing = jobs.firing_after(
-        user_schedule, runtime.time_created or 0, after)
+    after = max(now - plan.rules.window - 1, -1 if ran is None else ran)
+    firing = plan.firing_after(runtime.time_created or 0, after)
     return firing if firing is not None and firing <= now else None

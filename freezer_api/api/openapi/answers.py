@@ -108,7 +108,7 @@ RUN = _document(
     state={'enum': [state.value for state in run_states.State]},
     reason=_TEXT_OR_NULL,
     time_started=_INTEGER, time_ended=_INTEGER, scheduler_id=_TEXT_OR_NULL,
-    actions=_STEPS, optional={'cause': _CAUSE})
+    actions=_STEPS, optional={'cause': _CAUSE, 'covers_until': _TIME})
 
 _EVENT: Schema = {'enum': ['stop', 'abort', None]}
 

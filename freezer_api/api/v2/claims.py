@@ -126,10 +126,9 @@ class Claims(_ForSchedulers):
         Each batch is a transaction of its own, so that nobody who writes one
         of these jobs waits for long.
         """
-        window = self._conf.scheduling.catch_up_window
         for _ in range(_BATCHES):
             if not self._database.write(lambda session: takeover.take_over(
-                    session, client_row_id, now, window)):
+                    session, client_row_id, self._rules, now)):
                 return
 
     def _take(self, session: orm.Session, client: models.Client,
@@ -139,20 +138,15 @@ class Claims(_ForSchedulers):
         limit, lease = sent['limit'], sent['lease_seconds']
         if not limit:
             return [], 0
-        expired = claims.take_over(session, holder, limit, lease, now)
-        by_id = (runs.of_ids(session, [run.job_id for run in expired])
-                 if expired else {})
-        fresh = claims.claim(
-            session, holder, limit - len(expired), sent.get('per_project'),
-            lease, self._conf.scheduling.catch_up_window, now)
-        claimed: list[_Claimed] = [
-            (by_id[run.job_id], run) for run in expired]
-        claimed += fresh.runs
-        made = self._documents(session, client, lease, claimed, now)
+        taken = claims.take(
+            session, holder, limit, sent.get('per_project'), lease,
+            self._rules, now)
+        made = self._documents(
+            session, client, lease, [*taken.expired, *taken.begun], now)
         rounds.begin(session, [
-            (job, run) for job, run in fresh.runs
+            (job, run) for job, run in taken.begun
             if run.lease_expires_at is not None], now)
-        return made, fresh.missed
+        return made, taken.missed
 
     def _documents(self, session: orm.Session, client: models.Client,
                    lease: int, claimed: Sequence[_Claimed],
@@ -171,7 +165,7 @@ class Claims(_ForSchedulers):
                 trust = self._credentials(client, job, credential)
             except _NoTrust as error:
                 runs.refuse(session, job, run, error.cause,
-                            self._conf.scheduling.catch_up_window, now)
+                            self._rules, now)
                 backups.give_up(session, job, run, error.cause.advice,
                                 now)
                 continue
@@ -237,12 +231,12 @@ class Run(_ForSchedulers):
             state=domain.State(sent['state']), reason=sent.get('reason'),
             actions=sent.get('actions', []),
             release=sent.get('release', False),
-            cause=causes.reported(sent.get('cause')),
-            window=self._conf.scheduling.catch_up_window)
+            cause=causes.reported(sent.get('cause')))
 
         def work(session: orm.Session) -> str | None:
             holder = _holder(client, sent)
-            job, run = runs.report(session, holder, said, now)
+            job, run = runs.report(
+                session, holder, said, self._rules, now)
             if job is None or run is None:
                 raise errors.not_found(f'No run with ID {run_id}')
             for backup in sent.get('backups', []):

@@ -29,6 +29,7 @@ from freezer_api.api import errors
 from freezer_api.api import services
 from freezer_api.api.v2 import assignment
 from freezer_api.api.v2 import authority
+from freezer_api.conf import scheduling
 from freezer_api.db import actions
 from freezer_api.db import clients
 from freezer_api.db import delegations
@@ -38,6 +39,7 @@ from freezer_api.db import rounds
 from freezer_api.db import runs
 from freezer_api.db import sessions
 from freezer_api.domain import jobs as domain
+from freezer_api.domain import plans
 from freezer_api.domain import schedule as schedules
 from freezer_api.domain import stock
 from freezer_api.domain import suspension
@@ -56,6 +58,7 @@ class JobChange:
         self._caller = caller
         self._project_id = project_id
         self._now = made.clock()
+        self._rules = scheduling.rules(made.conf)
         self._trust = authority.Authority(
             made.delegations, caller.trust_caller, project_id)
 
@@ -189,8 +192,8 @@ class JobChange:
         """Set all of a job from a document."""
         new = job.time_created is None
         moved = job.client_id != sent['client_id']
-        job.client_id = sent['client_id']
-        runs.leave_behind(session, job, self._now)
+        jobs.give(session, job, sent['client_id'])
+        runs.leave_behind(session, job, self._rules, self._now)
         session_id = job.session_id
         for name, default in _PLAIN.items():
             value = sent.get(name)
@@ -201,10 +204,10 @@ class JobChange:
         if new:
             job.schedule = user
             jobs.set_runtime(job, domain.create(
-                user, runtime, self._now,
-                self._conf.scheduling.autostart_delay, client.claims))
+                jobs.plan(job, self._rules), runtime, self._now,
+                client.claims))
         else:
-            self._reschedule(job, user, runtime, client, moved)
+            self._reschedule(session, job, user, runtime, client, moved)
         self._check(session, job, client, sent['job_actions'])
         self._delegate(session, job, client, new)
 
@@ -225,8 +228,8 @@ class JobChange:
             rounds.leave(session, job, session_id, self._now)
         moved = (sent.get('client_id') or job.client_id) != job.client_id
         if moved:
-            job.client_id = sent['client_id']
-        runs.leave_behind(session, job, self._now)
+            jobs.give(session, job, sent['client_id'])
+        runs.leave_behind(session, job, self._rules, self._now)
         if not (says_what or withdraws or owes or 'job_schedule' in sent):
             return
         client = assignment.client_of(
@@ -234,21 +237,24 @@ class JobChange:
         if 'job_schedule' in sent or moved:
             user, runtime = domain.split_schedule(
                 sent.get('job_schedule', jobs.schedule(job)))
-            self._reschedule(job, user, runtime, client, moved)
+            self._reschedule(session, job, user, runtime, client, moved)
         if says_what:
             self._check(session, job, client, sent.get('job_actions'))
         if withdraws and assignment.wants_trust(self._conf, client):
             self._trust.retires = True
             delegations.release(session, job, self._now)
             jobs.set_runtime(job, suspension.withdraw(
-                jobs.schedule(job), jobs.runtime(job), self._now))
+                jobs.plan(job, self._rules), jobs.runtime(job), self._now))
         elif says_what or owes:
             self._delegate(session, job, client)
 
-    def _reschedule(self, job: models.Job, user: dict[str, Any],
-                    runtime: Mapping[str, Any], client: models.Client,
-                    moved: bool) -> None:
-        """Set a job's schedule; arm it anew where that makes a difference."""
+    def _reschedule(self, session: orm.Session, job: models.Job,
+                    user: dict[str, Any], runtime: Mapping[str, Any],
+                    client: models.Client, moved: bool) -> None:
+        """Set a job's schedule; arm it anew where that makes a difference.
+
+        A firing that nobody has claimed yet stays with a job that moves.
+        """
         state = jobs.runtime(job)
         if not client.claims:
             # Its scheduler keeps these itself, and sends the whole of them.
@@ -259,8 +265,14 @@ class JobChange:
                     *domain.RUNTIME_KEYS, 'status_reason', 'suspended',
                     'suspended_at')},
                 **kept})
-        elif moved or user != jobs.schedule(job):
-            state = domain.arm(user, state, self._now, 0)
+        elif user != jobs.schedule(job):
+            runs.forgo(session, job, self._rules, self._now,
+                       'The schedule of the job was changed')
+            state = domain.arm(
+                plans.Plan(user, job.id, self._rules), state, self._now, 0)
+        elif moved and not domain.overdue(state, self._now):
+            state = domain.arm(
+                jobs.plan(job, self._rules), state, self._now, 0)
         job.schedule = user
         jobs.set_runtime(job, state)
 

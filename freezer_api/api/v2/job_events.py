@@ -14,8 +14,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import falcon
 from sqlalchemy import orm
 
@@ -31,6 +29,11 @@ from freezer_api.db import models
 from freezer_api.db import runs
 from freezer_api.domain import causes
 from freezer_api.domain import events
+from freezer_api.domain import jobs as domain
+
+# What a firing came to nothing by that was due already.
+_BEFORE = {'start': 'The job was started by hand',
+           'stop': 'The job was stopped', 'abort': 'The job was aborted'}
 
 
 class JobEvent(services.Resource):
@@ -73,7 +76,7 @@ class JobEvent(services.Resource):
         job = jobs.find(session, project_id, job_id, lock=True)
         if job is None:
             raise errors.not_found(f'Job not registered with ID {job_id}')
-        runs.leave_behind(session, job, now)
+        runs.leave_behind(session, job, self._rules, now)
         client = clients.find_visible(session, project_id, job.client_id)
         if event == 'start':
             # Whatever became of client and actions, a job can be stopped.
@@ -86,10 +89,12 @@ class JobEvent(services.Resource):
         effect = events.apply(
             event, jobs.runtime(job), now,
             client is None or bool(client.claims))
+        if effect.runtime.next_run_at != job.next_run_at:
+            runs.forgo(session, job, self._rules, now, _BEFORE[event])
         state = effect.runtime
         if state.event == 'start' and state.next_run_at == now:
-            state = dataclasses.replace(
-                state, next_run_at=runs.start_time(session, job, now))
+            state = domain.start(
+                state, runs.start_time(session, job, now))
         jobs.set_runtime(job, state)
         if effect.for_run is not None and job.run_id is not None:
             runs.tell(session, job.run_id, effect.for_run)

@@ -43,6 +43,8 @@ def document(run: models.JobRun) -> dict[str, Any]:
         'scheduler_id': run.scheduler_id,
         'actions': run.actions or [],
     }
+    if run.covers_until is not None:
+        made['covers_until'] = job_documents.iso(run.covers_until)
     if run.cause is not None:
         made['cause'] = run.cause
     return made

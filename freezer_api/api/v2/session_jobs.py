@@ -62,10 +62,11 @@ class SessionJob(services.Resource):
         self._database.write(work)
         resp.status = falcon.HTTP_204
 
-    @staticmethod
-    def _part(session: orm.Session, job: models.Job, now: int) -> None:
+    def _part(self, session: orm.Session, job: models.Job, now: int) -> None:
         """Leave a job on its own, and stopped: its times were the session's.
         """
+        runs.forgo(session, job, self._rules, now,
+                   'The job was taken out of its session')
         job.session_id = ''
         job.session_tag = 0
         client = clients.find_visible(

@@ -83,12 +83,14 @@ class AuditTests(testtools.TestCase):
 
     def test_a_firing_that_is_run_again(self) -> None:
         evidence = good()
-        evidence.runs[0] = run(1000, time_started=1011)
+        evidence.runs[0] = run(1000, time_started=1011,
+                               covers_until=1012)
         self.assertIn('chains', broken(evidence))
 
     def test_late_firings_are_one_run(self) -> None:
         evidence = good()
-        evidence.runs[0] = run(1000, time_started=1011)
+        evidence.runs[0] = run(1000, time_started=1011,
+                               covers_until=1012)
         del evidence.runs[1]
         self.assertEqual([], list(audit.chains(evidence, LIMITS)))
 
@@ -188,8 +190,8 @@ class FiringsTests(testtools.TestCase):
     def test_runs(self) -> None:
         evidence = good()
         counted = firings.of_runs(
-            [JOB], [run(1000, time_started=1011), run(1020, state='skipped',
-                                                      reason='because')],
+            [JOB], [run(1000, time_started=1011, covers_until=1012),
+                    run(1020, state='skipped', reason='because')],
             {'run-1000': 2})
         self.assertEqual(firings.Firings(repeated=1, explained=2, lost=1,
                                          surplus=1), counted)

@@ -22,6 +22,7 @@ import testtools
 from freezer_api.domain import causes
 from freezer_api.domain import events
 from freezer_api.domain import jobs
+from freezer_api.domain import plans
 from freezer_api.domain import suspension
 
 T0 = 1_800_000_000
@@ -33,14 +34,19 @@ SCHEDULES: tuple[dict[str, str], ...] = (
 CAUSES = st.sampled_from(list(causes.Cause))
 
 
+def plan(schedule):
+    return plans.Plan(schedule, 'job', plans.Rules(
+        delay=0, window=WINDOW, jitter=20))
+
+
 class LifeOfAJob(stateful.RuleBasedStateMachine):
     """What API and schedulers do to one job, in any order."""
 
     @stateful.initialize(schedule=st.sampled_from(SCHEDULES[:3]))
     def create(self, schedule):
-        self.schedule = schedule
+        self.schedule, self.plan = schedule, plan(schedule)
         self.now = T0
-        self.job = jobs.create(schedule, {}, T0, 0, claims=True)
+        self.job = jobs.create(plan(schedule), {}, T0, claims=True)
         self.nominal: int | None = None
         self.started = False
         self.skipped = {}
@@ -63,7 +69,7 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
         if self.job.retry_run_id is not None:
             run_id = self.job.retry_run_id
             if self.now - self.skipped[run_id] > WINDOW:
-                self.job = jobs.miss(self.schedule, self.job, self.now)
+                self.job = jobs.miss(self.plan, self.job, self.now)
                 return
             self.nominal = self.skipped[run_id]
         else:
@@ -71,16 +77,15 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
             run_id = f'run-{self.runs}'
             self.nominal = self.job.next_run_at
         self.started = self.job.event == 'start'
-        self.job = jobs.claim(self.schedule, self.job, run_id, self.now)
+        self.job = jobs.claim(self.plan, self.job, run_id, self.now)
 
     def due(self):
-        return (self.job.run_id is None and self.job.next_run_at is not None
-                and self.job.next_run_at <= self.now)
+        return self.job.due_at is not None and self.job.due_at <= self.now
 
     @stateful.precondition(lambda self: self.job.run_id is not None)
     @stateful.rule(result=st.sampled_from(['success', 'fail', 'aborted']))
     def finish(self, result):
-        self.job = jobs.finish(self.schedule, self.job, result, None,
+        self.job = jobs.finish(self.plan, self.job, result, None,
                                self.now)
 
     @stateful.precondition(lambda self: self.job.run_id is not None)
@@ -93,7 +98,7 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
     @stateful.rule(cause=CAUSES)
     def next_firing_is_refused(self, cause):
         # What leads to most of the states, and would seldom come about.
-        self.now = max(self.now, self.job.next_run_at or 0)
+        self.now = max(self.now, self.job.due_at or 0)
         self.take()
         if self.job.run_id is not None:
             self.end_refused(cause, begun=False)
@@ -106,7 +111,7 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
             self.skipped[self.job.run_id] = self.nominal
         withdrawn = causes.lasting(self.job.suspended)
         self.job = suspension.suspend(
-            self.schedule, self.job, cause, firing, self.now)
+            self.plan, self.job, cause, firing, self.now)
         assert self.job.suspended == (withdrawn or cause)
 
     @stateful.rule()
@@ -116,15 +121,15 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
 
     @stateful.rule()
     def withdraw(self):
-        self.job = suspension.withdraw(self.schedule, self.job, self.now)
+        self.job = suspension.withdraw(self.plan, self.job, self.now)
 
     @stateful.rule(schedule=st.sampled_from(SCHEDULES))
     def reschedule(self, schedule):
         try:
-            self.job = jobs.arm(schedule, self.job, self.now, 0)
+            self.job = jobs.arm(plan(schedule), self.job, self.now, 0)
         except ValueError:
             return
-        self.schedule = schedule
+        self.schedule, self.plan = schedule, plan(schedule)
 
     @stateful.invariant()
     def it_does_not_run_while_its_trust_fails(self):
@@ -139,6 +144,14 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
         assert self.job.retry_run_id in self.skipped
         assert self.job.next_run_at is not None
         assert self.job.status == 'scheduled'
+
+    @stateful.invariant()
+    def it_is_due_for_its_next_firing_unless_it_runs(self):
+        if self.job.run_id is not None or self.job.next_run_at is None:
+            assert self.job.due_at is None
+        else:
+            assert self.job.due_at is not None
+            assert 0 <= self.job.due_at - self.job.next_run_at <= 20
 
     @stateful.invariant()
     def a_withdrawn_job_says_so(self):
@@ -188,12 +201,12 @@ class TestRetries(testtools.TestCase):
         self.assertEqual([60, 300, 900, 1800, 3600, 7200, 10800], tries)
 
     def test_a_schedule_that_fires_sooner_is_not_tried_in_between(self):
-        schedule = {'schedule_interval': '30 seconds'}
-        job = jobs.create(schedule, {}, T0, 0, claims=True)
+        often = plan({'schedule_interval': '30 seconds'})
+        job = jobs.create(often, {}, T0, claims=True)
         now = T0 + 30
-        job = jobs.claim(schedule, job, 'r', now)
+        job = jobs.claim(often, job, 'r', now)
         job = suspension.suspend(
-            schedule, job, causes.Cause.REFUSED,
+            often, job, causes.Cause.REFUSED,
             suspension.Firing('r', now, WINDOW), now)
         self.assertIsNone(job.retry_run_id)
         self.assertEqual(now + 30, job.next_run_at)
@@ -201,16 +214,16 @@ class TestRetries(testtools.TestCase):
 
 class TestStop(testtools.TestCase):
 
-    SCHEDULE = {'schedule_interval': '1 days'}
+    PLAN = plan({'schedule_interval': '1 days'})
 
     def refused(self, job: jobs.Runtime, now: int) -> jobs.Runtime:
         return suspension.suspend(
-            self.SCHEDULE, job, causes.Cause.REFUSED,
+            self.PLAN, job, causes.Cause.REFUSED,
             suspension.Firing('r', now, WINDOW), now)
 
     def running(self, now: int) -> jobs.Runtime:
-        return jobs.claim(self.SCHEDULE, jobs.create(
-            self.SCHEDULE, {}, T0, 0, claims=True), 'r', now)
+        return jobs.claim(self.PLAN, jobs.create(
+            self.PLAN, {}, T0, claims=True), 'r', now)
 
     def test_a_stop_ends_the_tries(self):
         waiting = self.refused(self.running(T0), T0)

@@ -19,6 +19,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from freezer_api.domain import jobs
+from freezer_api.domain import plans
 from freezer_api.domain import takeover
 
 NOW = 1_800_000_000
@@ -26,13 +27,17 @@ WINDOW = 3600
 DAY = 86_400
 
 
+def plan(schedule: dict[str, object]) -> plans.Plan:
+    return plans.Plan(schedule, 'job', plans.Rules(window=WINDOW))
+
+
 def taken_over(schedule: dict[str, object], created: int = NOW - 10 * DAY,
                **more: object) -> jobs.Runtime:
     return takeover.take_over(
-        schedule, jobs.Runtime(**{  # type: ignore[arg-type]
+        plan(schedule), jobs.Runtime(**{  # type: ignore[arg-type]
             'time_created': created, 'time_started': -1, 'time_ended': -1,
             'status': 'scheduled', 'event': '', **more}),
-        created, NOW, WINDOW)
+        created, NOW)
 
 
 class PhaseTests(unittest.TestCase):
@@ -62,7 +67,7 @@ class PhaseTests(unittest.TestCase):
         start = NOW - age
         state = taken_over({
             'schedule_interval': f'{seconds} seconds',
-            'schedule_start_date': jobs._aware(start).isoformat()},
+            'schedule_start_date': plans.aware(start).isoformat()},
             time_started=NOW - 1)
         assert state.next_run_at is not None
         self.assertEqual(0, (state.next_run_at - start) % seconds)
@@ -84,7 +89,7 @@ class PhaseTests(unittest.TestCase):
                                  (-60, NOW - 59, None), (0, -1, NOW),
                                  (-2 * WINDOW, -1, None)):
             state = taken_over(
-                {'schedule_date': jobs._aware(NOW + offset).isoformat()},
+                {'schedule_date': plans.aware(NOW + offset).isoformat()},
                 time_started=ran)
             self.assertEqual(due, state.next_run_at, offset)
             self.assertEqual(due is None, state.status_reason is not None)
@@ -92,8 +97,8 @@ class PhaseTests(unittest.TestCase):
     def test_creation_of_the_row_counts_where_the_job_does_not_say(
             self) -> None:
         state = takeover.take_over(
-            {'schedule_interval': '7 days'}, jobs.Runtime(), NOW - 10 * DAY,
-            NOW, WINDOW)
+            plan({'schedule_interval': '7 days'}), jobs.Runtime(),
+            NOW - 10 * DAY, NOW)
         self.assertEqual(NOW + 4 * DAY, state.next_run_at)
         self.assertEqual(NOW - 10 * DAY, state.time_created)
 

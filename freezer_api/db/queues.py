@@ -1,0 +1,144 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which projects have jobs for a client, and who of them goes first.
+
+A queue of due jobs, or of runs that nobody holds any more, may be as long as
+one project makes it. So it is never read as a whole: the oldest of it, and
+where there is more than that, the oldest of each project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import exact
+from freezer_api.db import models
+from freezer_api.db import rows
+from freezer_api.domain import turns
+
+# So many of a queue are looked at before it is told apart by projects.
+_HEAD = 500
+
+# Queries put together into one, at the most.
+_CHUNK = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """What is lined up for a client: rows of a table, by a time of theirs.
+
+    There is an index on client, time and id, and one on client, project, time
+    and id.
+
+    :ivar at: the column of that time
+    :ivar goes_on: see :class:`freezer_api.domain.turns.Entry`
+    """
+
+    id: orm.InstrumentedAttribute[str]
+    client_id: orm.InstrumentedAttribute[str]
+    project_id: orm.InstrumentedAttribute[str | None]
+    at: orm.InstrumentedAttribute[int | None]
+    goes_on: bool = False
+
+    def select(self, client_id: str, now: int) -> sa.Select[Any, Any, Any]:
+        """Return the query of those whose time has come, oldest first."""
+        return sa.select(
+            self.id.label('id'), self.project_id.label('project_id'),
+            self.at.label('at')).where(
+                exact.same_text(self.client_id, client_id),
+                self.at <= now).order_by(self.at, self.id)
+
+
+DUE = Line(models.Job.id, models.Job.client_id, models.Job.project_id,
+           models.Job.due_at)
+EXPIRED = Line(models.JobRun.id, models.JobRun.client_id,
+               models.JobRun.project_id, models.JobRun.lease_expires_at,
+               goes_on=True)
+
+
+def ensure(session: orm.Session, client_id: str,
+           project_id: str | None) -> None:
+    """Note that a project has jobs for a client."""
+    if project_id is None:
+        return
+    known = session.scalar(sa.select(models.Queue.id).where(
+        models.Queue.client_id == client_id,
+        models.Queue.project_id == project_id))
+    if known is None:
+        session.add(models.Queue(id=rows.new_id(), client_id=client_id,
+                                 project_id=project_id))
+
+
+def of_project(session: orm.Session, line: Line, client_id: str,
+               project_id: str, now: int, limit: int) -> list[turns.Entry]:
+    """Return the head of a line in which one project stands alone."""
+    return _entries(session, line, line.select(client_id, now).where(
+        line.project_id == project_id).limit(limit))
+
+
+def head(session: orm.Session, line: Line, client_id: str, now: int,
+         limit: int, full: Sequence[str]) -> list[turns.Entry]:
+    """Return what may be next in a line, with enough to take turns.
+
+    :param limit: how many are wanted
+    :param full: projects that are to have no more
+    """
+    most = max(_HEAD, 2 * limit)
+    found = _entries(session, line, line.select(client_id, now).limit(most))
+    if len(found) < most:
+        return found
+    firsts = _projects(session, line, client_id, now, limit, full)
+    if len(firsts) >= limit:
+        each = 1
+    else:
+        each = limit - len(firsts) + 1
+    known = {entry.id: entry for entry in found}
+    for start in range(0, len(firsts), _CHUNK):
+        part = [line.select(client_id, now).where(
+            line.project_id == project_id).limit(each).subquery().select()
+            for project_id in firsts[start:start + _CHUNK]]
+        for entry in _entries(session, line, sa.union_all(*part)):
+            known[entry.id] = entry
+    return list(known.values())
+
+
+def _projects(session: orm.Session, line: Line, client_id: str, now: int,
+              limit: int, full: Sequence[str]) -> Sequence[str]:
+    """Return the projects that have waited longest.
+
+    :param full: those that are to have no more
+    """
+    queue = models.Queue
+    first = line.select(client_id, now).with_only_columns(line.at).where(
+        line.project_id == queue.project_id).limit(1).scalar_subquery(
+            ).correlate(queue)
+    each = sa.select(queue.project_id, first.label('first')).where(
+        queue.client_id == client_id)
+    if full:
+        each = each.where(queue.project_id.not_in(full))
+    waiting = each.subquery()
+    return session.scalars(
+        sa.select(waiting.c.project_id).where(waiting.c.first.is_not(None))
+        .order_by(waiting.c.first, waiting.c.project_id)
+        .limit(limit)).all()
+
+
+def _entries(session: orm.Session, line: Line,
+             query: sa.Executable) -> list[turns.Entry]:
+    return [turns.Entry(row.id, row.project_id, row.at, line.goes_on)
+            for row in session.execute(query)]
