@@ -18,15 +18,16 @@ is said to be kept aside is just what will be.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 
 import sqlalchemy as sa
 
 from freezer_api.db import migration
 from freezer_api.db import migration_rights
-from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import job_actions
 from freezer_api.db.migrations import job_runtime
+from freezer_api.db.migrations import unreadable
 from freezer_api.db import terms
 
 # The revision of each release, and what came with each revision: a column or
@@ -50,6 +51,9 @@ _MARKS = (
     ('a8e61f7b20c3', 'jobs', 'suspended'),
     ('f05d3a92b6e4', 'jobs', 'search_terms'),
 )
+
+# The revision that keeps cells which are no JSON.
+_UNREADABLE = 'c4a17be9d053'
 
 # Seconds for 100,000 rows, measured as doc/source/admin/upgrade.rst says, the
 # slower of the two servers.
@@ -220,38 +224,34 @@ def _look_at_charsets(found: Finding, connection: sa.Connection) -> None:
 
 def _look_into_rows(found: Finding, connection: sa.Connection,
                     columns: Columns) -> None:
-    def keep(what: str, count: int) -> None:
-        if count:
-            found.kept[what] = found.kept.get(what, 0) + count
-
+    """Count what would be kept aside."""
+    kept: collections.Counter[str] = collections.Counter()
     if 'user_name' in columns.get('backups', {}):
         name: sa.ColumnClause[str] = sa.column('user_name')
-        keep('backups.user_name: a column that is no more',
-             connection.scalar(sa.select(sa.func.count()).select_from(
-                 sa.table('backups', name)).where(
-                     name.is_not(None), name != '')) or 0)
+        kept['backups.user_name: a column that is no more'] = (
+            connection.scalar(sa.select(sa.func.count()).select_from(
+                sa.table('backups', name)).where(
+                    name.is_not(None), name != '')) or 0)
     if 'job_actions' in columns.get('jobs', {}):
         if job_actions.ACTIONS.c.keys() - columns['actions'].keys():
             found.notes.append(
                 'tables this old are not looked into: what of '
                 'jobs.job_actions is kept aside, db report tells afterwards')
         else:
-            for reason in job_actions.reasons(connection):
-                keep(f'jobs.job_actions: {reason}', 1)
+            kept.update(f'jobs.job_actions: {reason}'
+                        for reason in job_actions.reasons(connection))
     if 'jobs' in columns and 'next_run_at' not in columns['jobs']:
-        cell = batches.raw(job_runtime.JOBS.c.schedule, connection)
-        for rows in batches.by_id(
-                connection, job_runtime.JOBS, [cell.label('cell')],
-                job_runtime.JOBS.c.schedule.is_not(None)):
-            for row in rows:
-                parts = job_runtime.split(row.cell)
-                for reason in parts[2] if parts else ():
-                    keep(f'jobs.schedule: {reason}', 1)
+        kept.update(f'jobs.schedule: {reason}'
+                    for reason in job_runtime.reasons(connection))
+    if _UNREADABLE in (revision for revision, _ in found.steps):
+        kept.update(f'{table}.{column}: {reason}' for table, column, reason
+                    in unreadable.reasons(connection, columns))
     if ('user_credentials' in columns
             and 'delegation_id' not in columns['user_credentials']):
         credentials = sa.table('user_credentials', sa.column('job_id'))
         jobs = sa.table('jobs', sa.column('id'))
-        keep('user_credentials: their job does not exist',
-             connection.scalar(sa.select(sa.func.count()).select_from(
-                 credentials).where(~sa.exists().where(
-                     jobs.c.id == credentials.c.job_id))) or 0)
+        kept['user_credentials: their job does not exist'] = (
+            connection.scalar(sa.select(sa.func.count()).select_from(
+                credentials).where(~sa.exists().where(
+                    jobs.c.id == credentials.c.job_id))) or 0)
+    found.kept = dict(+kept)

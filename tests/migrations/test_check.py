@@ -53,7 +53,8 @@ class TestEachEngine(base.EachEngine, CheckTest):
         self.insert(
             'jobs', documents.job(self, 'job-3', [entry, 'x']),
             documents.job(self, 'job-4', 'abc'),
-            documents.job(self, 'job-5', [], schedule=schedule))
+            documents.job(self, 'job-5', [], schedule=schedule),
+            documents.job(self, 'job-6', [], schedule="{'odd': 1}"))
 
     def test_from_nothing_to_the_head(self) -> None:
         found = self.look()
@@ -67,7 +68,7 @@ class TestEachEngine(base.EachEngine, CheckTest):
         found = self.look()
         self.assertIn('18.0.0', found.origin)
         self.assertEqual([], found.obstacles)
-        self.assertEqual(5, found.rows['jobs'])
+        self.assertEqual(6, found.rows['jobs'])
         self.assertEqual(migration.revisions()[3:],
                          [step for step, _ in found.steps])
 
@@ -92,7 +93,7 @@ class TestEachEngine(base.EachEngine, CheckTest):
         found = report.make(opened.database(self))
         self.assertEqual(
             [(1, ['backup-1']), (1, ['job-3']), (1, ['job-4']),
-             (1, ['job-5'])],
+             (1, ['job-6']), (1, ['job-5'])],
             [(sort.count, sort.ids) for sort in found.kept])
         self.assertEqual(4, sum(sort.count for sort in found.unarmed))
         # No value that was kept is shown.

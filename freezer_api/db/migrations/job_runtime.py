@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import json
 from typing import Any
 
@@ -63,6 +64,20 @@ def _fits(key: str, value: Any) -> bool:
                 and value.isascii() and '\0' not in value)
     return (isinstance(value, int) and not isinstance(value, bool)
             and -2 ** 63 <= value < 2 ** 63)
+
+
+def reasons(bind: sa.Connection) -> Iterator[str]:
+    """Yield why each schedule that does not fit is kept.
+
+    Nothing is written.
+    """
+    cell = batches.raw(JOBS.c.schedule, bind).label('cell')
+    for jobs in batches.by_id(bind, JOBS, [cell],
+                              JOBS.c.schedule.is_not(None)):
+        for job in jobs:
+            parts = split(job.cell)
+            if parts is not None and parts[2]:
+                yield '; '.join(dict.fromkeys(parts[2]))
 
 
 def move_all() -> None:

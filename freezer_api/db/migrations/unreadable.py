@@ -19,6 +19,10 @@ schedule is among them is stopped: nobody knows when it was to run.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+
 from alembic import op
 import sqlalchemy as sa
 
@@ -53,12 +57,38 @@ def reason_to_keep(cell: bytes | str | None,
     return 'not an object' if wanted is dict else 'not a list'
 
 
-def keep_all() -> None:
-    """Look at each cell; done again, it keeps the same."""
+def _columns() -> Iterator[tuple[str, str, type]]:
     for tables, wanted in ((_OBJECTS, dict), (_LISTS, list)):
         for name, columns in tables.items():
             for column in columns:
-                _keep_column(name, column, wanted)
+                yield name, column, wanted
+
+
+def keep_all() -> None:
+    """Look at each cell; done again, it keeps the same."""
+    for name, column, wanted in _columns():
+        _keep_column(name, column, wanted)
+
+
+def reasons(bind: sa.Connection, present: Mapping[str, Collection[str]]
+            ) -> Iterator[tuple[str, str, str]]:
+    """Yield table, column and reason of each cell to keep.
+
+    Nothing is written.
+
+    :param present: the columns of each table
+    """
+    for name, column, wanted in _columns():
+        if column not in present.get(name, ()):
+            continue
+        table = sa.table(name, sa.column('id'), sa.column(column))
+        cell = batches.raw(table.c[column], bind).label('cell')
+        for rows in batches.by_id(bind, table, [cell],
+                                  table.c[column].is_not(None)):
+            for row in rows:
+                reason = reason_to_keep(row.cell, wanted)
+                if reason is not None:
+                    yield name, column, reason
 
 
 def _keep_column(name: str, column: str, wanted: type) -> None:
