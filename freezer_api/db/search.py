@@ -137,7 +137,9 @@ def _after(session: orm.Session, query: sa.Select[Row], model: Any,
 
 def _narrow(query: sa.Select[Row], columns: Columns,
             search: domain.Search) -> sa.Select[Row]:
-    if search.text is not None:
+    if search.text is not None and _UNSTORABLE.search(search.text):
+        query = query.where(sa.false())
+    elif search.text is not None:
         query = query.where(sa.or_(*(
             sa.func.lower(sa.cast(column, sa.Text)).contains(
                 search.text.lower(), autoescape=True)

@@ -152,6 +152,15 @@ class SearchTests(base.ApiTestCase):
             'match_not': [{'status': 'completed'}],
             'match': [{'client_id': 'two'}]}), found)
 
+    def test_a_text_that_no_database_holds_is_nowhere(self) -> None:
+        """PostgreSQL would refuse it, and say so in the log each time."""
+        for text in ('a\0b', '\ud800'):
+            for noun in ('clients', 'jobs', 'sessions', 'actions', 'backups'):
+                found = self.client.simulate_get(
+                    f'/v2/p1/{noun}', extras=base.MEMBER.environ(),
+                    body=json.dumps({'match': [{'_all': text}]}))
+                self.assertEqual([], found.json.get(noun), found.text)
+
     def test_a_list_in_all_takes_the_place_of_the_search(self) -> None:
         self.assertEqual(
             self.search({'match': [{'client_id': 'one'}]}),
