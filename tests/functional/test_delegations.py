@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from unittest import mock
 
@@ -330,6 +331,14 @@ class DelegationTests(base.ApiTestCase):
         self.assertEqual(2, len(self.trusts.live))
         self.maintain()
         self.assertEqual([('eve', 'p2')], list(self.trusts.live.values()))
+
+    def test_maintenance_asks_keystone_what_the_start_could_not(self) -> None:
+        asked: list[bool] = []
+        self.services = dataclasses.replace(
+            self.services, self_test=lambda: asked.append(True))
+        self.client.app = self.make_app()
+        self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)
+        self.assertEqual([True], asked)
 
     def test_maintenance_is_not_for_tenants(self) -> None:
         self.call(base.MEMBER, 'POST', 'maintenance', {}, 403)
