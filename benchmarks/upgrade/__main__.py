@@ -16,7 +16,8 @@
 
 Makes a database on that server and drops it in the end. Beside each revision,
 one connection reads a job and another writes one, time and again; the longest
-wait of each is what the upgrade locks for.
+wait of each is what the upgrade locks for. In the end a scheduler that claims
+takes the jobs over.
 """
 
 from __future__ import annotations
@@ -33,8 +34,11 @@ from unittest import mock
 import uuid
 
 import sqlalchemy as sa
+from sqlalchemy import orm
 
 from freezer_api.db import migration
+from freezer_api.db import models
+from freezer_api.db import takeover
 from freezer_api.db import terms
 
 FROM = '23c8ad2655a6'
@@ -148,7 +152,38 @@ def measure(url: str, jobs: int) -> None:
     total += taken
     print(f'{"search terms":14}{taken:9.1f}{waits.read:9.2f}'
           f'{waits.write:9.2f}')
-    print(f'{"all":14}{total:9.1f}')
+    print(f'{"all":14}{total:9.1f}', flush=True)
+    take_over(engine, jobs)
+
+
+def take_over(engine: sa.Engine, jobs: int) -> None:
+    """Let a scheduler that claims take all the jobs over, and look at them.
+
+    :raises RuntimeError: a job is due at another second than it was
+    """
+    now = int(time.time())
+    with orm.Session(engine) as session, session.begin():
+        session.add(models.Client(
+            id='c' * 32, uuid='c' * 32, client_id='central', user_id='u',
+            project_id='p', is_central=True, claims=True,
+            take_over_after=''))
+    longest, more, start = 0.0, True, time.monotonic()
+    with probed(engine) as waits:
+        while more:
+            begun = time.monotonic()
+            with orm.Session(engine) as session, session.begin():
+                more = takeover.take_over(session, 'c' * 32, now, 3600)
+            longest = max(longest, time.monotonic() - begun)
+    print(f'{"take over":14}{time.monotonic() - start:9.1f}'
+          f'{waits.read:9.2f}{waits.write:9.2f}'
+          f'   longest transaction {longest:.2f} s')
+    job = models.Job
+    with orm.Session(engine) as session:
+        armed = session.scalar(sa.select(sa.func.count()).where(
+            job.next_run_at >= now - 3600,
+            (job.next_run_at - job.time_created) % 86_400 == 0))
+    if armed != jobs:
+        raise RuntimeError(f'{armed} of {jobs} jobs are due as they were')
 
 
 def main() -> None:

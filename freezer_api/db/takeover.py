@@ -60,11 +60,15 @@ def take_over(session: orm.Session, client_row_id: str, rules: plans.Rules,
         sa.select(models.Job.id).where(
             *_unclaimed(client), models.Job.id > client.take_over_after)
         .order_by(models.Job.id).limit(_BATCH)).all()
+    # By their ids alone: what MySQL reads to find them it locks, too.
     for job in session.scalars(
-            sa.select(models.Job).where(
-                models.Job.id.in_(wanted), *_unclaimed(client))
-            .options(orm.undefer(models.Job.created_at))
+            sa.select(models.Job).where(models.Job.id.in_(wanted))
+            .options(orm.undefer(models.Job.created_at),
+                     orm.undefer(models.Job.deleted))
             .order_by(models.Job.id).with_for_update()):
+        if (job.deleted is not False or job.client_id != client.client_id
+                or job.next_run_at is not None or job.run_id is not None):
+            continue  # somebody was faster
         db_jobs.set_runtime(job, takeover.take_over(
             db_jobs.plan(job, rules), db_jobs.runtime(job),
             _created(job, now), now))

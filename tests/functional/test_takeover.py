@@ -17,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 import sqlalchemy as sa
+from sqlalchemy import orm
 
 from freezer_api.db import models
 from freezer_api.db import takeover
@@ -135,7 +136,26 @@ class TakeOverTests(base.ApiTestCase):
 
 
 class MySQLTakeOverTests(base.MySQL, TakeOverTests):
-    pass
+
+    def test_only_a_batch_is_locked(self) -> None:
+        """Invariant 8: whoever changes another job meanwhile just does."""
+        jobs = sorted(self.polled({'schedule_interval': '2 hours'})
+                      for _ in range(5))
+        self.register_central()
+        with (mock.patch.object(takeover, '_BATCH', 2),
+              orm.Session(self.database.engine) as session,
+              self.database.engine.connect() as other):
+            client_id = session.scalars(sa.select(models.Client.id)).one()
+            self.assertTrue(takeover.take_over(
+                session, client_id, self.clock.now, 3600))
+            session.flush()
+            other.execute(sa.text('SET innodb_lock_wait_timeout = 1'))
+            for job_id in jobs[2:]:
+                other.execute(sa.update(models.Job.__table__).where(
+                    models.Job.id == job_id).values(session_tag=7))
+            other.commit()
+            session.commit()
+        self.assertEqual(7, self.job(jobs[-1])['session_tag'])
 
 
 class PostgreSQLTakeOverTests(base.PostgreSQL, TakeOverTests):

@@ -117,6 +117,11 @@ class Session:
         self._token = headers['X-Subject-Token']
         self.project_id: str = answer['token']['project']['id']
 
+    @property
+    def token(self) -> str:
+        """The token itself, for who sends it another way."""
+        return self._token
+
     def call(self, method: str, url: str, body: Document | None = None,
              **headers: str) -> Document:
         """Send a request with the token.

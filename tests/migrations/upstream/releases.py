@@ -91,11 +91,12 @@ class Release:
                     commands.clean_environment())
             part.rename(self.sources)
 
-    def deployment(self, url: str, **options: bool) -> dict[str, Any]:
+    def deployment(self, url: str, **options: Any) -> dict[str, Any]:
         """Have the release make a database, and return what it says of it.
 
         :param options: ``sync`` and ``fill``: whether it makes tables and
-            rows; see ``inside/deployment.py``
+            rows. ``who`` and ``jobs`` instead: what a user makes of a central
+            client, with ``more`` of the configuration to reach Keystone with
         :raises AssertionError: it failed
         """
         self.make()

@@ -15,7 +15,8 @@
 Runs inside the release's environment. Standard input says, as JSON, where the
 database is and whether it is made or only read; standard output gets what the
 release's own API answers about it. Keystone's middleware is replaced by the
-headers that it would set, and trusts by invented ones.
+headers that it would set, and trusts by invented ones, unless a real Keystone
+is named.
 """
 
 import json
@@ -61,13 +62,13 @@ class Deployment:
     :ivar trusts: whether the release knows central clients
     """
 
-    def __init__(self, url, folder):
+    def __init__(self, url, folder, more=''):
         path = folder / 'freezer-api.conf'
         path.write_text(
             f'[database]\nconnection = {url}\nmysql_sql_mode = TRADITIONAL\n'
             '[storage]\ndriver = sqlalchemy\nbackend = sqlalchemy\n'
             f'[oslo_policy]\npolicy_dirs = {folder}/policy.d\n'
-            f'policy_file = {folder}/policy.yaml\n')
+            f'policy_file = {folder}/policy.yaml\n' + more)
         (folder / 'policy.yaml').write_text('{}')
         config.parse_args(['--config-file', str(path)])
         logging.disable(logging.CRITICAL)
@@ -76,9 +77,9 @@ class Deployment:
         self.engine = sa.create_engine(url)
         self.trusts = hasattr(CONF, 'centralized_scheduler')
 
-    def open(self):
+    def open(self, invent_trusts=True):
         self._app = middleware.ContextMiddleware(api.build_app_v2())
-        if self.trusts:
+        if self.trusts and invent_trusts:
             self._invent_trusts()
 
     def _invent_trusts(self):
@@ -94,15 +95,18 @@ class Deployment:
         client.delete_trust = lambda self, trust_id, project_id: None
 
     def ask(self, who, method, path, body=None):
-        """Send a request and return status and document."""
-        user, project = who
+        """Send a request and return status and document.
+
+        :param who: user, project, and a token where it matters
+        """
+        user, project, token = (*who, 'token')[:3]
         request = webob.Request.blank(
             f'/{project}/{path}', method=method, headers={
                 'X-Identity-Status': 'Confirmed', 'X-User-Id': user,
                 'X-Project-Id': project, 'X-Tenant-Id': project,
                 'X-User-Name': 'Zoë'.encode().decode('latin-1'),
-                'X-Roles': 'service,admin' if user == FREEZER else 'member',
-                'X-Auth-Token': 'token', 'Accept': 'application/json'})
+                'X-Roles': 'service,admin' if project == SERVICE else 'member',
+                'X-Auth-Token': token, 'Accept': 'application/json'})
         if body is not None:
             request.body = json.dumps(body).encode()
         response = request.get_response(self._app)
@@ -407,9 +411,11 @@ class Reader:
 
 
 def make(wanted, folder):
-    deployment = Deployment(wanted['url'], folder)
+    deployment = Deployment(wanted['url'], folder, wanted.get('more', ''))
     if wanted.get('sync', True):
         deployment.driver.db_sync()
+    if 'jobs' in wanted:
+        return delegated(deployment, wanted['who'], wanted['jobs'])
     made = {}
     if wanted.get('fill', True):
         deployment.open()
@@ -423,6 +429,19 @@ def make(wanted, folder):
                     job_id for job_id, name in filler.names.items()
                     if name.startswith('odd'))}}
     return made
+
+
+def delegated(deployment, who, jobs):
+    """Make jobs of a central client, with trusts of a real Keystone."""
+    from keystonemiddleware import auth_token  # registers its options
+    assert auth_token
+    deployment.open(invent_trusts=False)
+    deployment.do((FREEZER, SERVICE), 'POST', 'clients', {
+        'client_id': 'central', 'hostname': 'control-1', 'is_central': True})
+    made = [deployment.do(who, 'POST', 'jobs', job)['job_id']
+            for job in jobs]
+    return {job_id: deployment.do(who, 'GET', f'jobs/{job_id}')
+            for job_id in made}
 
 
 def main():
