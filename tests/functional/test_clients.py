@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import concurrent.futures
 
+from freezer_api.db import models
 from freezer_api.domain import capabilities
 from tests.functional import base
 
@@ -110,6 +111,16 @@ class ClientTests(base.ApiTestCase):
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda n: self.register_central(
                 hostname=f'control-{n}'), range(8)))
+        self.assertEqual(['central'], self.listed())
+
+    def test_what_one_that_died_at_its_start_left_goes_later(self) -> None:
+        """Of two that start at once, no one is left to drop one."""
+        self.register_central()
+        self.database.write(lambda session: session.add(models.Client(
+            id='twin', uuid='twin', client_id='central', project_id='svc',
+            user_id='freezer', hostname='control-2', is_central=True)))
+        self.assertEqual(['central', 'central'], self.listed())
+        self.register_central()
         self.assertEqual(['central'], self.listed())
 
     def test_two_projects_may_use_one_id(self) -> None:
