@@ -46,6 +46,17 @@ OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         'continuous_backoff_max', default=3600, min=0, max=86400,
         help='The most seconds that continuous_backoff grows to.'),
+    cfg.IntOpt(
+        'keep_runs_days', default=90, min=0, max=36500,
+        help='Days for which runs are kept after their end. Older ones are '
+             'removed, a batch at a time, by the maintenance that schedulers '
+             'ask for once a minute. The latest run of a job is kept in any '
+             'case. 0: for ever.'),
+    cfg.IntOpt(
+        'keep_runs_last', default=1000, min=0,
+        help='How many runs of a job are kept, the latest ones; older ones '
+             'are removed even if they are younger than keep_runs_days. 0: '
+             'any number.'),
 ]
 
 

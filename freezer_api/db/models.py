@@ -353,7 +353,7 @@ class JobRun(Base):
         sa.Index('ix_job_runs_open', 'client_id', 'lease_expires_at', 'id'),
         sa.Index('ix_job_runs_project_open',
                  'client_id', 'project_id', 'lease_expires_at', 'id'),
-        sa.Index('ix_job_runs_time_ended', 'time_ended'),
+        sa.Index('ix_job_runs_time_ended', 'time_ended', 'id'),
         Base.__table_args__,
     )
 

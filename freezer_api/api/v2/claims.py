@@ -32,6 +32,7 @@ from freezer_api.db import backups
 from freezer_api.db import claims
 from freezer_api.db import clients
 from freezer_api.db import delegations
+from freezer_api.db import history
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import rounds
@@ -258,14 +259,22 @@ class Run(_ForSchedulers):
 class Maintenance(services.Resource):
     """``/v2/{project_id}/maintenance``"""
 
+    def __init__(self, made: services.Services) -> None:
+        super().__init__(made)
+        group = self._conf.scheduling
+        self._history = history.History(self._database, history.Policy(
+            days=group.keep_runs_days, last=group.keep_runs_last))
+
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
         self._caller(req).must('maintenance:run', project_id)
         self._services.self_test()
         gone = self._delegations.maintain()
+        trimmed = self._history.trim(self._now())
         with self._database.read() as session:
             suspended = jobs.suspended(session)
         resp.media = {'trusts_deleted': gone,
                       'trusts_pending': self._delegations.pending(),
+                      'runs_deleted': trimmed,
                       'jobs_suspended': sum(suspended.values()),
                       'jobs_suspended_by_cause': suspended}

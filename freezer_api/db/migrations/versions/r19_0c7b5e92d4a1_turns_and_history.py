@@ -60,4 +60,5 @@ def upgrade() -> None:
                      ['client_id', 'lease_expires_at', 'id'])
     ddl.create_index('ix_job_runs_project_open', 'job_runs',
                      ['client_id', 'project_id', 'lease_expires_at', 'id'])
-    ddl.create_index('ix_job_runs_time_ended', 'job_runs', ['time_ended'])
+    ddl.create_index('ix_job_runs_time_ended', 'job_runs',
+                     ['time_ended', 'id'])
