@@ -60,12 +60,14 @@ class ApiRefused(ApiError):
 class NoServiceRole(ApiRefused):
     """The account of a central scheduler has no role that makes it one."""
 
-    def __init__(self, refused: ApiRefused) -> None:
-        super().__init__(
-            refused.status,
-            'the account of [service_auth] os_username has not the role '
+    text = ('the account of [service_auth] os_username has not the role '
             'service in the project of os_project_name, which a central '
-            f'scheduler needs (the API says {refused})', refused.code)
+            'scheduler needs')
+
+    def __init__(self, refused: ApiRefused) -> None:
+        super().__init__(refused.status,
+                         f'{self.text} (the API says {refused})',
+                         refused.code)
 
 
 class StaleFence(ApiRefused):

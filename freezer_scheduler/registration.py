@@ -30,6 +30,8 @@ from freezer_scheduler.telemetry import monitor
 
 LOG = logging.getLogger(__name__)
 
+_POWERFUL = frozenset(('service', 'admin'))
+
 
 class Registration:
     """This client at the API.
@@ -67,13 +69,16 @@ class Registration:
             refuses
         """
         with self._watched():
+            powerless = self._central and not _POWERFUL & self._api.roles()
+            if powerless:
+                # A policy may let other roles do it. And an API with the
+                # same account cannot check tokens: it will not say.
+                LOG.warning('%s', freezer_api.NoServiceRole.text)
             self._api.check_claims()
         try:
             self.renew()
         except freezer_api.ApiRefused as error:
-            # A policy may let other roles do it, so it is asked only now.
-            if (error.status == 403 and self._central
-                    and 'service' not in self._api.roles()):
+            if error.status == 403 and powerless:
                 raise freezer_api.NoServiceRole(error) from None
             raise
         LOG.info('Registered as client %s: %s', self.client_id,

@@ -161,6 +161,16 @@ class TestService(Case):
                       'os_username has not the role service',
                       self.log.output)
 
+    def test_it_is_told_too_where_the_api_cannot_say_so(self):
+        """With the same account it cannot check the scheduler's token."""
+        self.freezer.faults['v2'] = [503] * 99
+        self.cloud.roles = ['member']
+        self.start()
+        self.until(lambda: 'Cannot register yet' in self.log.output,
+                   'it does not wait')
+        self.stop()
+        self.assertIn('has not the role service', self.log.output)
+
     def test_it_waits_for_keystone_and_the_api(self):
         self.cloud.fail('POST', '/auth/tokens', fakes.no_connection)
         self.freezer.faults['v2'] = [503]
