@@ -117,6 +117,6 @@ def _grouped(connection: sa.Connection, row_id: Any, by: list[Any],
                 for column, value in zip(by, values, strict=True)))
             .order_by(row_id).limit(NAMED)).all()
         found.append(Sort(title.format(*(
-            'none' if value is None else value for value in values)),
+            'none' if value in (None, '') else value for value in values)),
             count, list(ids)))
     return found
