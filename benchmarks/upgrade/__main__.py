@@ -40,6 +40,7 @@ from freezer_api.db import migration
 from freezer_api.db import models
 from freezer_api.db import takeover
 from freezer_api.db import terms
+from freezer_api.domain import plans
 
 FROM = '23c8ad2655a6'
 _CHUNK = 2000
@@ -172,7 +173,8 @@ def take_over(engine: sa.Engine, jobs: int) -> None:
         while more:
             begun = time.monotonic()
             with orm.Session(engine) as session, session.begin():
-                more = takeover.take_over(session, 'c' * 32, now, 3600)
+                more = takeover.take_over(
+                    session, 'c' * 32, plans.Rules(), now)
             longest = max(longest, time.monotonic() - begun)
     print(f'{"take over":14}{time.monotonic() - start:9.1f}'
           f'{waits.read:9.2f}{waits.write:9.2f}'

@@ -21,6 +21,7 @@ from sqlalchemy import orm
 
 from freezer_api.db import models
 from freezer_api.db import takeover
+from freezer_api.domain import plans
 from tests.functional import base
 
 DAY = 86_400
@@ -147,11 +148,11 @@ class MySQLTakeOverTests(base.MySQL, TakeOverTests):
               self.database.engine.connect() as other):
             client_id = session.scalars(sa.select(models.Client.id)).one()
             self.assertTrue(takeover.take_over(
-                session, client_id, self.clock.now, 3600))
+                session, client_id, plans.Rules(), self.clock.now))
             session.flush()
             other.execute(sa.text('SET innodb_lock_wait_timeout = 1'))
             for job_id in jobs[2:]:
-                other.execute(sa.update(models.Job.__table__).where(
+                other.execute(sa.update(models.Job).where(
                     models.Job.id == job_id).values(session_tag=7))
             other.commit()
             session.commit()
