@@ -127,7 +127,9 @@ def finish(session: Session, job_id: str, result: str, now: int) -> Session:
     member = session.members.get(job_id)
     if member is None or member.status != RUNNING:
         return session
-    return end(session, job_id, result, now).session
+    after = _changed(session, job_id, status=COMPLETED, result=result,
+                     time_ended=now)
+    return _settled(after, now) if session.status == RUNNING else after
 
 
 def end(session: Session, job_id: str, result: str, now: int) -> Outcome:
@@ -160,15 +162,15 @@ def stand_aside(session: Session, job_id: str, now: int) -> Session:
 def overall_result(session: Session) -> str:
     """Return running, fail or success for the session's round.
 
-    A job that did not take part in this round has no say; one that runs
-    keeps the round open, and one that failed makes it fail.
+    A job that did not take part in this round has no say, and one that runs
+    since the round before does not keep it open. One that runs does, and one
+    that failed makes it fail.
     """
-    if any(member.status == RUNNING for member in session.members.values()):
-        return RUNNING
-    results = {member.result for member in session.members.values()
-               if member.status == COMPLETED
-               and member.time_started >= session.time_start}
-    if not results:
+    present = [member for member in session.members.values()
+               if member.time_started >= session.time_start]
+    results = {member.result for member in present
+               if member.status == COMPLETED}
+    if not results or any(member.status == RUNNING for member in present):
         return RUNNING
     return 'success' if results == {'success'} else 'fail'
 
@@ -203,11 +205,12 @@ def _settled_without(before: Session, after: Session, job_id: str,
     if before.status != RUNNING or member is None or (
             member.status != RUNNING):
         return after
-    if all(one.status != RUNNING for one in after.members.values()) and (
-            overall_result(after) == RUNNING):
-        # It was alone in the round.
-        return dataclasses.replace(after, status=ACTIVE)
-    return _settled(after, now)
+    if any(one.status in (RUNNING, COMPLETED)
+           and one.time_started >= after.time_start
+           for one in after.members.values()):
+        return _settled(after, now)
+    # It was alone in the round.
+    return dataclasses.replace(after, status=ACTIVE)
 
 
 def _member(session: Session, job_id: str) -> Member:

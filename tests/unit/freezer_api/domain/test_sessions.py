@@ -210,3 +210,23 @@ class ClaimedRunTests(unittest.TestCase):
         self.assertEqual(('running', ''), (state.status, state.result))
         state = sessions.end(state, 'b', 'fail', NOW + 3).session
         self.assertEqual(('completed', 'fail'), (state.status, state.result))
+
+    def test_who_runs_since_the_round_before_holds_no_other_up(self) -> None:
+        """It may never end: its job may be gone, with its scheduler."""
+        state = self.take(session('a', 'b'), 'a')
+        state = self.take(state, 'b', 0, NOW + 3600)
+        state = sessions.finish(state, 'b', 'success', NOW + 3601)
+        self.assertEqual((2, 'completed', 'success'), (
+            state.session_tag, state.status, state.result))
+        state = sessions.finish(state, 'a', 'fail', NOW + 3602)
+        self.assertEqual(('completed', 'success'),
+                         (state.status, state.result))
+
+    def test_a_run_from_before_the_first_round_ends_none(self) -> None:
+        """A job can be put into a session while it runs."""
+        state = sessions.Session({'a': sessions.Member(
+            'c', 'running', '', NOW, -1)})
+        state = sessions.finish(state, 'a', 'success', NOW + 1)
+        self.assertEqual((0, 'active', None), (
+            state.session_tag, state.status, state.result))
+        self.assertEqual('completed', state.members['a'].status)
