@@ -154,7 +154,8 @@ class Trusts:
                 'delegation_missing_roles',
                 f'Failed to find roles {list(self.roles)} for a trust. '
                 'Roles that come from an identity provider only cannot be '
-                'delegated.') from error
+                'delegated: have an administrator assign them to you in the '
+                'project.') from error
         except (ks_exceptions.Forbidden,
                 ks_exceptions.Unauthorized) as error:
             raise TrustRefused(
