@@ -152,7 +152,7 @@ def _service_lines(shown: Mapping[str, Any], now: float) -> Iterator[str]:
         counts = shown['jobs_suspended']
         yield _line('Suspended', (
             'not known yet' if counts is None else 'no jobs' if not counts
-            else f'{sum(counts.values())} jobs: ' + ', '.join(
+            else f'{_jobs(sum(counts.values()))}: ' + ', '.join(
                 f'{cause} {count}' for cause, count in counts.items())))
 
 
@@ -175,6 +175,10 @@ def _table(held: Iterable[Mapping[str, Any]], now: float) -> Iterator[str]:
 
 def _line(name: str, value: str) -> str:
     return f'{name + ":" if name else "":12}{value}'
+
+
+def _jobs(count: int) -> str:
+    return '1 job' if count == 1 else f'{count} jobs'
 
 
 def _iso(epoch: float | None) -> str | None:
