@@ -32,6 +32,10 @@ from freezer_api.domain import schedule as schedules
 # The part of the time until the next firing that jitter takes at the most.
 _JITTER_PART = 10
 
+# From the year 1 to the end of 9999.
+_FIRST = -62_135_596_800
+_LAST = 253_402_300_799
+
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
@@ -133,4 +137,9 @@ class Plan:
 
 
 def aware(epoch: int) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(epoch, datetime.UTC)
+    """Return a time, or the nearest one that there is.
+
+    Rows of former releases hold any number that a client wrote.
+    """
+    return datetime.datetime.fromtimestamp(
+        min(max(epoch, _FIRST), _LAST), datetime.UTC)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import dataclasses
-import datetime
 from typing import Any
 
 from oslo_log import log
@@ -30,6 +29,7 @@ from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api import delegations as trust_keeper
 from freezer_api.domain import jobs as domain
+from freezer_api.domain import plans
 
 LOG = log.getLogger(__name__)
 
@@ -51,8 +51,7 @@ class Reader:
 
 def iso(epoch: int) -> str:
     """Return a time as text, UTC."""
-    return datetime.datetime.fromtimestamp(epoch, datetime.UTC).strftime(
-        '%Y-%m-%dT%H:%M:%SZ')
+    return plans.aware(epoch).strftime('%Y-%m-%dT%H:%M:%SZ')
 
 
 def document(job: models.Job, job_actions: Sequence[models.Action],
