@@ -155,10 +155,10 @@ class TestKilled(WayBackTestCase):
         self.assertGreater(deaths, 5)
         left[0] = 0
         with self.database.engine.connect() as connection:
-            for schedule, next_run_at in connection.execute(sa.text(
-                    'SELECT schedule, next_run_at FROM jobs')):
+            for schedule, *due in connection.execute(sa.text(
+                    'SELECT schedule, next_run_at, due_at FROM jobs')):
                 self.assertEqual('scheduled', json.loads(schedule)['status'])
-                self.assertIsNone(next_run_at)
+                self.assertEqual([None, None], due)
             self.assertEqual(self.trusts.live.keys(), set(
                 connection.scalars(sa.text(
                     'SELECT trust_id FROM user_credentials'))))
