@@ -210,6 +210,7 @@ class Run:
     """A claimed run. ``job`` is whatever the user wrote.
 
     :ivar problem: why the run cannot be gone on with, or None
+    :ivar due_at: the time of the firing, in epoch seconds by the API's clock
     """
 
     run_id: str
@@ -222,6 +223,7 @@ class Run:
     job: object
     trust_id: str | None = dataclasses.field(repr=False)
     problem: str | None = None
+    due_at: float | None = None
 
     @property
     def taken_over(self) -> bool:
@@ -249,7 +251,8 @@ class Run:
             event=event(document.get('event')),
             steps=tuple(steps), job=document.get('job'),
             trust_id=trust_id if isinstance(trust_id, str) else None,
-            problem=problem)
+            problem=problem,
+            due_at=lateness.epoch(document.get('nominal_at')))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -256,7 +256,7 @@ class Executor:
             memory=held.memory,
             lease_left=lambda: self._lease_left(held),
             retries=action.retries, room=self._room(held),
-            place=lambda: self._one_more(held))
+            place=lambda: self._one_more(held), due_at=held.run.due_at)
 
     def _engine(self, held: runs.HeldRun, action: job.JobAction,
                 step: documents.Step) -> tuple[base.Engine | None, str]:

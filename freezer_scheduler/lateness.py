@@ -43,13 +43,13 @@ class Lateness:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Lateness:
         """Read the answer to a claim, as far as it can be read."""
-        now = _time(document.get('server_time'))
+        now = epoch(document.get('server_time'))
         missed = document.get('missed')
         made = cls(missed=missed if isinstance(missed, int) else 0)
         if now is None:
             return made
         runs = document.get('runs')
-        claimed = [_time(run.get('nominal_at'))
+        claimed = [epoch(run.get('nominal_at'))
                    for run in (runs if isinstance(runs, list) else ())
                    # A run that was taken over was handed out before.
                    if isinstance(run, Mapping) and run.get('fence') == 1]
@@ -57,12 +57,13 @@ class Lateness:
             max(0.0, now - time) for time in claimed if time is not None))
         if 'due_since' not in document:
             return made
-        since = _time(document['due_since'])
+        since = epoch(document['due_since'])
         return dataclasses.replace(
             made, waiting=0.0 if since is None else max(0.0, now - since))
 
 
-def _time(value: object) -> float | None:
+def epoch(value: object) -> float | None:
+    """Read a time of the API as epoch seconds; None for none."""
     if not isinstance(value, str):
         return None
     try:

@@ -41,6 +41,8 @@ class Order:
     :ivar retries: for an action of several volumes, each of which has tries
         of its own; all others are tried again by who calls
     :ivar room: of how many volumes the action may be
+    :ivar due_at: when the run was due, in epoch seconds, by the clock of who
+        handed it out; None where that is the clock of this host
     :ivar place: asks for a place for one more volume beside those under way;
         the first one has the run's own
     """
@@ -57,6 +59,7 @@ class Order:
         default_factory=retries.Retries)
     room: int = documents.MOST_PARTS
     place: Callable[[], bool] = lambda: True
+    due_at: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)

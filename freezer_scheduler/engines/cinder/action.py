@@ -53,14 +53,14 @@ class Removal:
     freezer_only: bool
     last_too: bool
 
-    def rule(self, started: datetime.datetime) -> retention.Rule | None:
+    def rule(self, due: datetime.datetime) -> retention.Rule | None:
         """Return the rule; None where nothing is to be removed.
 
-        :param started: when the action began; days count back from then
+        :param due: when the run was due; days count back from then
         """
         cutoff = self.remove_before
         if self.remove_older_than is not None:
-            cutoff = started - datetime.timedelta(self.remove_older_than)
+            cutoff = due - datetime.timedelta(self.remove_older_than)
         if cutoff is None and self.fullbackup_rotation is None:
             return None
         # Age goes before a number.

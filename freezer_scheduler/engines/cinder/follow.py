@@ -113,7 +113,7 @@ class Follow(cinder_backup.BackupStep):
             LOG.warning('Run %s: action %s was changed meanwhile',
                         self._order.run_id, self._step.action_id)
             return False
-        return removal.rule(self._started()) is not None
+        return removal.rule(self._due()) is not None
 
     def _finished(self, backup: cinder_client.CinderBackup,
                   ) -> tuple[documents.Backup, ...]:

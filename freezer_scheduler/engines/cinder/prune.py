@@ -111,7 +111,7 @@ class Prune(cinder_step.CinderStep):
 
     def _choose(self) -> base.Progress:
         """Choose the next backup, and store what is meant to be done."""
-        rule = self._action().removal.rule(self._started())
+        rule = self._action().removal.rule(self._due())
         if rule is None:
             # The user took the wish back.
             return self._end(_State.SUCCESS, None)

@@ -98,14 +98,21 @@ class CinderStep:
     def _epoch(self) -> int:
         return int(self._tools.clock.wall())
 
-    def _started(self) -> datetime.datetime:
-        started = self._step.started_at
-        return datetime.datetime.fromtimestamp(
-            self._epoch() if started is None else started, datetime.UTC)
-
     def _action(self) -> cinder_action.CinderAction:
         return cinder_action.read(self._order.freezer_action,
                                   self._order.project_id)
+
+    def _due(self) -> datetime.datetime:
+        """Return from when ages of backups count back.
+
+        That is never by the clock of this host, where another is known: one
+        that is a year ahead would make all backups old.
+        """
+        due = self._order.due_at
+        if due is None:
+            due = self._step.started_at
+        return datetime.datetime.fromtimestamp(
+            self._epoch() if due is None else due, datetime.UTC)
 
     def _may_write(self) -> bool:
         """Whether a request sent now surely falls into our lease."""

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 
 import hypothesis
@@ -159,6 +160,13 @@ class TestTicks(testtools.TestCase):
     def test_any_job_is_handed_on(self, job):
         [run] = self.tick(runs=[fakes.run_document(job=job)]).runs
         self.assertEqual(job, run.job)
+
+    @hypothesis.given(st.integers(0, 2 ** 32))
+    def test_when_a_run_was_due(self, epoch):
+        due = datetime.datetime.fromtimestamp(epoch, datetime.UTC)
+        [run] = self.tick(runs=[fakes.run_document(
+            nominal_at=due.strftime('%Y-%m-%dT%H:%M:%SZ'))]).runs
+        self.assertEqual(epoch, run.due_at)
 
     def test_one_unreadable_run_does_not_hide_the_others(self):
         good = fakes.run_document('good')

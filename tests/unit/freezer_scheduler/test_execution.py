@@ -40,8 +40,10 @@ class FakeEngine:
 
     def __init__(self):
         self.calls = []
+        self.due = set()
 
     def start(self, order):
+        self.due.add(order.due_at)
         self.calls.append(('start', order.step.position))
         return base.Progress(
             dataclasses.replace(order.step, state=State.SUBMITTING),
@@ -167,6 +169,10 @@ class TestOrder(Case):
             [self.states(report) for report in self.reports])
         self.assertEqual(['running', 'running', 'success'],
                          [report.state for report in self.reports])
+
+    def test_engines_know_when_the_run_was_due(self):
+        self.ended('ok', nominal_at='1970-01-01T00:01:40Z')
+        self.assertEqual({100}, self.engine.due)
 
     def test_actions_run_one_after_the_other(self):
         self.ended('ok', 'ok', 'ok')

@@ -72,11 +72,12 @@ class Case(testtools.TestCase):
             clock=self.clock, limits=lambda: LIMITS, hostname='here'))
 
     def order(self, step=None, memory=None, trust=fakes.TRUST, **keys):
+        due_at = keys.pop('due_at', None)
         return base.Order(
             run_id='run-1', job_id='job-1', project_id=fakes.PROJECT,
             trust_id=trust, freezer_action=fakes.action(**keys),
             step=step or documents.Step('action-1', 0, tries=1),
-            memory=memory, lease_left=lambda: self.lease)
+            memory=memory, lease_left=lambda: self.lease, due_at=due_at)
 
     def call(self, order, aborting=False):
         if aborting:

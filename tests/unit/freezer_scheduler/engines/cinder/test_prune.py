@@ -123,6 +123,23 @@ class TestOrder(PruneCase):
             record for record in self.records()
             if record.backup_id == progress.step.backup_id][-1].status)
 
+    def test_days_count_back_from_when_the_run_was_due(self):
+        """However wrong the clock of this host is."""
+        for wrong in (365, -365):
+            self.cloud.backups.clear()
+            old, young = self.chain(30, 0), self.chain(20, 0)
+            due = self.clock.epoch
+            self.clock.epoch += wrong * DAY
+            done, order = self.go(self.order(
+                remove_older_than=25, due_at=due), 'submitted')
+            self.cloud.finish()
+            done, _order = self.go(order)
+            self.clock.epoch = due
+            self.assertEqual('success', done.step.state)
+            self.assertEqual(
+                [*young, done.step.cinder_backup_id],
+                list(self.cloud.backups), f'{wrong} {old}')
+
     def test_nothing_is_removed_after_a_backup_that_failed(self):
         self.chain(30)
         order = self.order(remove_older_than=0, fullbackup_rotation=1)
