@@ -40,7 +40,7 @@ def main() -> int:
     chosen = options.read()
     tell = progress.Progress(sys.stdout)
     if chosen.keep is not None:
-        chosen.keep.mkdir(parents=True, exist_ok=True)
+        chosen.keep.mkdir(parents=True)
         text, held = _trial(chosen, chosen.keep.resolve(), tell)
     else:
         with tempfile.TemporaryDirectory(prefix='fire ') as folder:

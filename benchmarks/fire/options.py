@@ -83,6 +83,8 @@ def read(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     chosen.only = chosen.only or able
     if set(chosen.only) - set(able):
         made.error(f'--upstream goes with --only {" ".join(able)}')
+    if chosen.keep is not None and chosen.keep.exists():
+        made.error(f'--keep {chosen.keep}: is there already')
     if chosen.seed is None:
         chosen.seed = random.SystemRandom().randrange(10 ** 6)
     return chosen

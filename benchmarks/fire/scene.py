@@ -147,7 +147,10 @@ def _document(volume: str, size: Size, chance: random.Random, begin: float,
         'client_id': CLIENT, 'job_schedule': schedule, 'job_actions': [{
             'freezer_action': {
                 'action': 'backup', 'mode': 'cindernative',
-                'cindernative_vol_id': volume},
+                'cindernative_vol_id': volume,
+                # A wrong clock must not make backups old.
+                **({'remove_older_than': 30} if chance.random() < 0.3
+                   else {})},
             'max_retries': 2, 'max_retries_interval': 1}]}
 
 
