@@ -20,6 +20,7 @@ from typing import Any
 from tests.cloud import service_mode
 from tests.migrations.upstream import releases
 from tools.cloud import config
+from tools.cloud import rest
 from tools.cloud import secrets
 
 
@@ -37,17 +38,22 @@ class AdoptionTests(service_mode.ServiceModeCase):
         database = made.layout.state / 'freezer/freezer.db'
         for path in database.parent.glob('freezer.db*'):
             path.unlink()
-        token = self.user.token
-        user_id = self.user.call(
-            'GET', f'{made.settings.auth_url}/auth/tokens',
-            X_Subject_Token=token)['token']['user']['id']
         options = config.freezer_api(
             made.layout, made.settings, secrets.load(made.layout))
         return releases.Release(releases.NEWEST).deployment(
             f'sqlite:///{database}', jobs=jobs,
-            who=[user_id, self.user.project_id, token],
+            service=self.who(made.session('service')),
+            who=self.who(self.user),
             more=config.render({
                 'keystone_authtoken': options['keystone_authtoken']}))
+
+    def who(self, session: rest.Session) -> list[str]:
+        """User, project and token of a session."""
+        answer = session.call(
+            'GET', f'{self.made.settings.auth_url}/auth/tokens',
+            X_Subject_Token=session.token)
+        return [answer['token']['user']['id'], session.project_id,
+                session.token]
 
     def test_jobs_run_with_the_trusts_that_they_have(self) -> None:
         volume = self.volume()

@@ -95,8 +95,9 @@ class Release:
         """Have the release make a database, and return what it says of it.
 
         :param options: ``sync`` and ``fill``: whether it makes tables and
-            rows. ``who`` and ``jobs`` instead: what a user makes of a central
-            client, with ``more`` of the configuration to reach Keystone with
+            rows. ``service``, ``who`` and ``jobs`` instead: who registers a
+            central client and what a user makes of it, with ``more`` of the
+            configuration to reach Keystone with
         :raises AssertionError: it failed
         """
         self.make()

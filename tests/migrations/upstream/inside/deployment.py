@@ -76,6 +76,7 @@ class Deployment:
             CONF.storage.driver, backend=CONF.storage.backend)
         self.engine = sa.create_engine(url)
         self.trusts = hasattr(CONF, 'centralized_scheduler')
+        self.service = SERVICE
 
     def open(self, invent_trusts=True):
         self._app = middleware.ContextMiddleware(api.build_app_v2())
@@ -105,7 +106,8 @@ class Deployment:
                 'X-Identity-Status': 'Confirmed', 'X-User-Id': user,
                 'X-Project-Id': project, 'X-Tenant-Id': project,
                 'X-User-Name': 'Zoë'.encode().decode('latin-1'),
-                'X-Roles': 'service,admin' if project == SERVICE else 'member',
+                'X-Roles': ('service,admin' if project == self.service
+                            else 'member'),
                 'X-Auth-Token': token, 'Accept': 'application/json'})
         if body is not None:
             request.body = json.dumps(body).encode()
@@ -415,7 +417,8 @@ def make(wanted, folder):
     if wanted.get('sync', True):
         deployment.driver.db_sync()
     if 'jobs' in wanted:
-        return delegated(deployment, wanted['who'], wanted['jobs'])
+        return delegated(deployment, wanted['service'], wanted['who'],
+                         wanted['jobs'])
     made = {}
     if wanted.get('fill', True):
         deployment.open()
@@ -431,12 +434,13 @@ def make(wanted, folder):
     return made
 
 
-def delegated(deployment, who, jobs):
+def delegated(deployment, service, who, jobs):
     """Make jobs of a central client, with trusts of a real Keystone."""
     from keystonemiddleware import auth_token  # registers its options
     assert auth_token
     deployment.open(invent_trusts=False)
-    deployment.do((FREEZER, SERVICE), 'POST', 'clients', {
+    deployment.service = service[1]
+    deployment.do(service, 'POST', 'clients', {
         'client_id': 'central', 'hostname': 'control-1', 'is_central': True})
     made = [deployment.do(who, 'POST', 'jobs', job)['job_id']
             for job in jobs]
