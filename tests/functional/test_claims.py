@@ -185,6 +185,27 @@ class ClaimTests(base.ApiTestCase):
                              answer['held'])
             self.assertEqual([], self.claim(scheduler='s2')['runs'])
 
+    def test_what_was_kept_while_the_api_was_away_is_taken(self) -> None:
+        """An hour late, with a lease long over, and the trust is gone."""
+        first, second = self.create_job(), self.create_job()
+        for job_id in (first, second):
+            self.start(job_id)
+        runs = {run['job_id']: run for run in self.claim()['runs']}
+        self.clock.now += 3600
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.delete(models.UserCredential))
+        self.report(runs[first], 'fail', reason='Cinder was full')
+        held = [{'run_id': runs[second]['run_id'], 'fence': 1}]
+        answer = self.claim(held=held)
+        self.assertEqual([], answer['lost'])
+        self.assertEqual([], answer['runs'])
+        self.report(runs[second], 'success')
+        self.assertEqual(
+            [('fail', 'Cinder was full', base.T0),
+             ('success', None, base.T0)],
+            [(run['state'], run['reason'], run['time_started'])
+             for job_id in (first, second) for run in self.runs(job_id)])
+
     def test_a_released_run_is_taken_at_once(self) -> None:
         self.start(self.create_job())
         run = self.one_run(scheduler='s1')
