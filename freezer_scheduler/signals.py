@@ -16,7 +16,11 @@ from __future__ import annotations
 
 import enum
 import signal
+import time
 from typing import Protocol
+
+# Seconds between two looks for a signal, where it is not waited for forever.
+_LOOK = 0.1
 
 
 class Wish(enum.Enum):
@@ -49,10 +53,17 @@ class ProcessSignals:
 
     def wait(self, seconds: float | None = None) -> Wish | None:
         if seconds is None:
-            number = signal.sigwaitinfo(self._WISHES).si_signo
-        else:
-            received = signal.sigtimedwait(self._WISHES, seconds)
-            if received is None:
+            return self._wish(signal.sigwaitinfo(self._WISHES))
+        until = time.monotonic() + seconds
+        # To wait inside sigtimedwait is not safe: where the process is
+        # stopped for longer than that, Python hands out a signal that was
+        # none, with whatever number.
+        while (received := signal.sigtimedwait(self._WISHES, 0)) is None:
+            left = until - time.monotonic()
+            if left <= 0:
                 return None
-            number = received.si_signo
-        return self._WISHES[signal.Signals(number)]
+            time.sleep(min(left, _LOOK))
+        return self._wish(received)
+
+    def _wish(self, received: signal.struct_siginfo) -> Wish:
+        return self._WISHES[signal.Signals(received.si_signo)]
