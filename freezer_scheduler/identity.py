@@ -137,6 +137,12 @@ class Identity:
 
     def _own_session(self) -> ks_session.Session:
         auth = self._auth
+        if auth.application_credential_id:
+            return self._session(v3.ApplicationCredential(
+                identity_url(auth.auth_url or ''),
+                application_credential_id=auth.application_credential_id,
+                application_credential_secret=(
+                    auth.application_credential_secret or '')))
         return self._session(v3.Password(
             project_id=auth.project_id,
             project_name=None if auth.project_id else auth.project_name,
@@ -151,7 +157,7 @@ class Identity:
                 'user_domain_id': auth.user_domain_id,
                 'user_domain_name': auth.user_domain_name}
 
-    def _session(self, plugin: v3.Password) -> ks_session.Session:
+    def _session(self, plugin: v3.Auth) -> ks_session.Session:
         verify: bool | str = self._auth.cacert or True
         return ks_session.Session(
             auth=plugin, session=self._http,

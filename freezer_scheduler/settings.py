@@ -169,17 +169,18 @@ def _auth(conf: cfg.ConfigOpts, environ: Mapping[str, str],
     if conf.scheduler.no_api:
         # Agents that need one say so.
         return auth, problems
-    needed = [('auth_url', auth.auth_url), ('username', auth.username),
-              ('password', auth.password),
-              ('user_domain_name', auth.user_domain_name
-               or auth.user_domain_id),
-              ('project_name', auth.project_name or auth.project_id)]
-    if auth.project_name and not auth.project_id:
-        needed.append(('project_domain_name', auth.project_domain_name
-                       or auth.project_domain_id))
+    needed = ([('auth_url', auth.auth_url)]
+              + (_application_credential(auth)
+                 if auth.application_credential_id
+                 or auth.application_credential_secret else _user(auth)))
     for name, value in needed:
         if not value:
             problems.append(f'[service_auth] os_{name}: missing')
+    if auth.application_credential_id and conf.scheduler.service_mode:
+        problems.append(
+            '[service_auth] os_application_credential_id: Keystone gives it '
+            'no token of a trust, which service mode lives on; give '
+            'os_username and os_password')
     if auth.token and not auth.password:
         problems.append('[service_auth] os_token: a token ends too soon for '
                         'a scheduler; give os_username and os_password')
@@ -188,6 +189,24 @@ def _auth(conf: cfg.ConfigOpts, environ: Mapping[str, str],
         if url and not re.match(r'https?://[^/\s]+', url):
             problems.append(f'[service_auth] os_{name}: not an http URL')
     return auth, problems
+
+
+def _application_credential(auth: service_auth.ServiceAuth,
+                            ) -> list[tuple[str, str | None]]:
+    return [
+        ('application_credential_id', auth.application_credential_id),
+        ('application_credential_secret', auth.application_credential_secret)]
+
+
+def _user(auth: service_auth.ServiceAuth) -> list[tuple[str, str | None]]:
+    needed = [('username', auth.username), ('password', auth.password),
+              ('user_domain_name', auth.user_domain_name
+               or auth.user_domain_id),
+              ('project_name', auth.project_name or auth.project_id)]
+    if auth.project_name and not auth.project_id:
+        needed.append(('project_domain_name', auth.project_domain_name
+                       or auth.project_domain_id))
+    return needed
 
 
 def _capabilities(conf: cfg.ConfigOpts,

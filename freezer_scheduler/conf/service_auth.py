@@ -41,13 +41,16 @@ _HELP = {
     'auth-url': 'URL of Keystone.',
     'backup-url': 'URL of the Freezer API, instead of the catalogue.',
     'region-name': 'Region to look for endpoints in.',
+    'application-credential-id': 'Application credential, in place of user '
+                                 'and project. Not usable in service mode.',
+    'application-credential-secret': "The application credential's secret.",
     'token': 'A token. Not usable in service mode, which outlives it.',
     'endpoint-type': 'Interface of the endpoints in the catalogue; "public" '
                      'where none is given.',
     'cert': 'Client certificate with its key, in one PEM file.',
     'cacert': 'Certificates of the authorities to trust.',
 }
-_SECRET = ('password', 'token')
+_SECRET = ('password', 'token', 'application-credential-secret')
 
 
 def _opt(name: str) -> cfg.Opt:
@@ -88,14 +91,18 @@ class ServiceAuth:
     region_name: str | None
     cert: str | None
     cacert: str | None
+    application_credential_id: str | None = None
     endpoint_type: str = 'public'
     password: str | None = dataclasses.field(default=None, repr=False)
     token: str | None = dataclasses.field(default=None, repr=False)
+    application_credential_secret: str | None = dataclasses.field(
+        default=None, repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What nobody may read."""
-        return tuple(filter(None, (self.password, self.token)))
+        return tuple(filter(None, (
+            self.password, self.token, self.application_credential_secret)))
 
 
 def read(conf: cfg.ConfigOpts, environ: Mapping[str, str]) -> ServiceAuth:
@@ -117,7 +124,11 @@ def read(conf: cfg.ConfigOpts, environ: Mapping[str, str]) -> ServiceAuth:
 
 
 def variables(auth: ServiceAuth) -> dict[str, str]:
-    """Return the account as the OS_* variables of other programs."""
+    """Return the account as the OS_* variables of agents.
+
+    They cannot log in with an application credential, so are not given it.
+    """
     return {f'OS_{field.name.upper()}': value
             for field in dataclasses.fields(auth)
-            if (value := getattr(auth, field.name))}
+            if not field.name.startswith('application_credential')
+            and (value := getattr(auth, field.name))}

@@ -276,6 +276,37 @@ class ClassicTests(unittest.TestCase):
             backup['status'] for backup in self.made.backups('project-1')
             if backup['volume_id'] == volume])
 
+    def test_an_application_credential_for_the_account(self) -> None:
+        auth_url = self.made.settings.auth_url
+        token = self.user.call('GET', f'{auth_url}/auth/tokens',
+                               X_Subject_Token=self.user._token)['token']
+        made = self.user.call(
+            'POST', f'{auth_url}/users/{token["user"]["id"]}'
+                    '/application_credentials',
+            {'application_credential': {'name': 'scheduler'}},
+        )['application_credential']
+        scheduler = Scheduler(self.made, self.directory / 'credential',
+                              client_id='web-2')
+        for name in [name for name in scheduler.environ
+                     if name.startswith('OS_')]:
+            del scheduler.environ[name]
+        scheduler.environ.update(
+            OS_AUTH_URL=auth_url, OS_APPLICATION_CREDENTIAL_ID=made['id'],
+            OS_APPLICATION_CREDENTIAL_SECRET=made['secret'])
+        scheduler.start()
+        self.addCleanup(scheduler.end)
+        waiting.eventually(lambda: 'web-2' in [
+            one['client']['client_id']
+            for one in self.api('GET', 'clients')['clients']])
+        job_id: str = self.api('POST', 'jobs', {
+            'client_id': 'web-2', 'job_actions': [{'freezer_action': {
+                'action': 'backup', 'mode': 'cindernative',
+                'cindernative_vol_id':
+                    self.made.volumes('project-1')[1]['id']}}]})['job_id']
+        run = self.ended(job_id)
+        self.assertEqual(('success', None), (run['state'], run['reason']))
+        self.assertNotIn(made['secret'], scheduler.log.read_text())
+
     def central(self, client_id: str, *arguments: str) -> Scheduler:
         """Start a central scheduler for the time of a test."""
         central = Scheduler(

@@ -54,7 +54,8 @@ FLAGS = (
 AUTH = ('username', 'password', 'project-id', 'project-name',
         'project-domain-id', 'project-domain-name', 'user-domain-id',
         'user-domain-name', 'auth-url', 'backup-url', 'region-name', 'token',
-        'cert', 'cacert')
+        'cert', 'cacert', 'application-credential-id',
+        'application-credential-secret')
 
 
 class TestCommandLine(testtools.TestCase):

@@ -82,6 +82,24 @@ class TestSettings(testtools.TestCase):
         conf = fakes.parsed('--service-mode', *account)
         self.assertEqual('p', settings.load(conf, {}, 'node').auth.project_id)
 
+    def test_an_application_credential_needs_no_user_and_project(self):
+        account = [*fakes.ACCOUNT[:2], '--os-application-credential-id', 'i']
+        with testtools.ExpectedException(
+                settings.Refused,
+                '.*os_application_credential_secret: missing'):
+            settings.load(fakes.parsed(*account), {}, 'node')
+        made = settings.load(fakes.parsed(*account), {
+            'OS_APPLICATION_CREDENTIAL_SECRET': 's-1'}, 'node').auth
+        self.assertEqual(('s-1',), made.secrets)
+        self.assertNotIn('s-1', repr(made))
+
+    def test_an_application_credential_does_not_do_in_service_mode(self):
+        [problem] = self.refused(
+            '--os-application-credential-id', 'i',
+            '--os-application-credential-secret', 's-1')
+        self.assertIn('[service_auth] os_application_credential_id:', problem)
+        self.assertNotIn('s-1', problem)
+
     def test_a_token_does_not_do(self):
         account = ['--os-token', 'tk-secret', *fakes.ACCOUNT[:4]]
         problems = '\n'.join(self.refused(account=account))

@@ -368,6 +368,11 @@ class TestEnvironment(testtools.TestCase):
         self.assertNotIn('OS_CACERT', made)
         self.assertEqual('True', made['OS_INSECURE'])
 
+    def test_no_secret_that_is_of_no_use(self):
+        made = self.made('--os-application-credential-id', 'i',
+                         '--os-application-credential-secret', 's')
+        self.assertEqual([], [name for name in made if 'CREDENTIAL' in name])
+
     def test_the_rest_is_as_it_was(self):
         made = self.made(PATH='/bin', OS_ANYTHING='x', NOTIFY_SOCKET='y')
         self.assertEqual('/bin', made['PATH'])
