@@ -58,17 +58,20 @@ def sync(conf: cfg.ConfigOpts) -> None:
 
 
 def refresh(conf: cfg.ConfigOpts) -> None:
-    """Make anew what searches find rows by.
+    """Mend what an API of an older release has left behind.
 
-    After a rolling upgrade, when the last API of the older release is gone:
-    what that one has changed is found by its old content until then.
+    After a rolling upgrade, when the last of those is gone: what it has
+    changed is found by its old content until then, and jobs that it has given
+    their next firing wait.
     """
     url = command.connection(conf)
     if migration.current(url) != migration.head():
         raise command.CommandError(
             'the database is not at the revision of this release: see '
             'freezer-manage db check')
-    print(f'rows with other terms: {migration.refresh(url)}')
+    found = migration.refresh(url)
+    print(f'jobs lined up: {found.jobs}')
+    print(f'rows with other terms: {found.terms}')
 
 
 def version(conf: cfg.ConfigOpts) -> None:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import hashlib
 import sqlite3
 from typing import Any
@@ -33,6 +34,7 @@ from alembic import script
 from alembic import util
 import sqlalchemy as sa
 
+from freezer_api.db import queues
 from freezer_api.db import terms
 
 VERSION_TABLE = 'alembic_version'
@@ -150,15 +152,28 @@ def sync(bind: sa.Engine | sa.URL | str, revision: str = 'head',
             terms.fill(connection)
 
 
-def refresh(bind: sa.Engine | sa.URL | str, lock_timeout: int = 600) -> int:
-    """Make the search terms of an upgraded database anew.
+@dataclasses.dataclass(frozen=True)
+class Refreshed:
+    """How much was not as this release would have it.
 
-    :returns: how many rows had other ones
+    :ivar terms: rows with other search terms
+    :ivar jobs: jobs that no claim would have found
+    """
+
+    terms: int
+    jobs: int
+
+
+def refresh(bind: sa.Engine | sa.URL | str,
+            lock_timeout: int = 600) -> Refreshed:
+    """Mend what an API of an earlier release has left behind.
+
     :raises MigrationError: when somebody upgrades it meanwhile
     :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
     """
     with exclusive(bind, lock_timeout) as connection:
-        return terms.refresh(connection)
+        jobs = queues.mend(connection)
+        return Refreshed(terms.refresh(connection), jobs)
 
 
 @contextlib.contextmanager

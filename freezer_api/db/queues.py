@@ -20,6 +20,7 @@ where there is more than that, the oldest of each project.
 from __future__ import annotations
 
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -29,6 +30,7 @@ from sqlalchemy import orm
 from freezer_api.db import exact
 from freezer_api.db import models
 from freezer_api.db import rows
+from freezer_api.db import transactions
 from freezer_api.domain import turns
 
 # So many of a queue are looked at before it is told apart by projects.
@@ -136,6 +138,46 @@ def _projects(session: orm.Session, line: Line, client_id: str, now: int,
         sa.select(waiting.c.project_id).where(waiting.c.first.is_not(None))
         .order_by(waiting.c.first, waiting.c.project_id)
         .limit(limit)).all()
+
+
+def mend(connection: sa.Connection) -> int:
+    """Line up what an API of an earlier release has left out.
+
+    It gives a job its next firing and knows of no line.
+
+    :param connection: on SQLite in a transaction, elsewhere in none
+    :returns: how many jobs were due and in no line
+    """
+    job = models.Job
+    left_out = (rows.live(job), job.next_run_at.is_not(None),
+                job.due_at.is_(None), job.run_id.is_(None))
+    total = 0
+    while True:
+        with transactions.lasting(connection):
+            ids = connection.scalars(
+                sa.select(job.id).where(*left_out).limit(_HEAD)).all()
+            total += connection.execute(sa.update(job).where(
+                job.id.in_(ids), *left_out).values(
+                    due_at=job.next_run_at,
+                    updated_at=job.updated_at)).rowcount
+        if not ids:
+            break
+    with transactions.lasting(connection):
+        unknown = connection.execute(
+            sa.select(job.client_id, job.project_id).where(
+                rows.live(job), job.project_id.is_not(None),
+                ~sa.exists().where(
+                    models.Queue.client_id == job.client_id,
+                    models.Queue.project_id == job.project_id))
+            .distinct()).all()
+    for client_id, project_id in unknown:
+        # An API of this release may be faster.
+        with (contextlib.suppress(sa.exc.IntegrityError),
+              transactions.lasting(connection), connection.begin_nested()):
+            connection.execute(sa.insert(models.Queue).values(
+                id=rows.new_id(), client_id=client_id,
+                project_id=project_id, deleted=False))
+    return total
 
 
 def _entries(session: orm.Session, line: Line,

@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Sequence
-import contextlib
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,6 +36,7 @@ from freezer_api.db import job_search
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import sessions
+from freezer_api.db import transactions
 from freezer_api.domain import search as domain
 
 _CHUNK = 500
@@ -223,8 +223,7 @@ def _each_batch(connection: sa.Connection, anew: bool) -> int:
     for model in TABLES:
         last = ''
         while True:
-            with (contextlib.nullcontext() if connection.in_transaction()
-                  else connection.begin()):
+            with transactions.lasting(connection):
                 ids, changed = _fill_batch(connection, model, last, anew)
             total += changed
             if not ids:

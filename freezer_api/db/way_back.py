@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence
-import contextlib
 import dataclasses
 from typing import Any
 
@@ -38,6 +37,7 @@ from freezer_api.db import migration
 from freezer_api.db.migrations import job_entries
 from freezer_api.db import models
 from freezer_api.db import terms
+from freezer_api.db import transactions
 
 RELEASE = '19.0.0'
 REVISION = '7a3b9c1d2e4f'
@@ -87,7 +87,7 @@ def go(url: str, box: crypt.Crypt) -> Result:
                            'of this release: run freezer-manage db sync')
         if not sa.inspect(connection).has_table(DELEGATIONS.name):
             return Result(0, 0)  # It never was anywhere else.
-        with _lasting(connection):
+        with transactions.lasting(connection):
             _refuse(connection)
             # Read before anything is written: a key may be missing.
             for _ in _trusts(connection, box):
@@ -101,23 +101,12 @@ def go(url: str, box: crypt.Crypt) -> Result:
             table = _TABLES[model.__tablename__]
             # 19.0.0 changes rows and not their terms. An upgrade makes new
             # ones where there are none.
-            with _lasting(connection):
+            with transactions.lasting(connection):
                 connection.execute(
                     sa.update(table).values(
                         search_terms=None, updated_at=table.c.updated_at
                     ).where(table.c.search_terms.is_not(None)))
         return Result(jobs, trusts)
-
-
-@contextlib.contextmanager
-def _lasting(connection: sa.Connection) -> Iterator[None]:
-    """One transaction, except on SQLite, where all of it is one."""
-    if connection.dialect.name == 'sqlite':
-        yield
-        return
-    connection.rollback()  # What was read began one.
-    with connection.begin():
-        yield
 
 
 def _refuse(connection: sa.Connection) -> None:
@@ -160,14 +149,14 @@ def _trusts(connection: sa.Connection, box: crypt.Crypt
 def _decrypt_all(connection: sa.Connection, box: crypt.Crypt) -> int:
     total = 0
     for batch in _trusts(connection, box):
-        with _lasting(connection):
+        with transactions.lasting(connection):
             connection.execute(
                 sa.update(CREDENTIALS).where(
                     CREDENTIALS.c.id == sa.bindparam('row_id')).values(
                     trust_id=sa.bindparam('new'), decrypt_method=None,
                     updated_at=CREDENTIALS.c.updated_at), batch)
         total += len(batch)
-    with _lasting(connection):
+    with transactions.lasting(connection):
         # 19.0.0 does not look whether a credential was taken away, and would
         # show one without a trust.
         connection.execute(sa.delete(CREDENTIALS).where(
@@ -194,7 +183,7 @@ def _move_all(connection: sa.Connection) -> int:
         values = [{'row_id': row.id, 'new': new} for row in rows
                   if (new := _merged(row)) is not None]
         if values:
-            with _lasting(connection):
+            with transactions.lasting(connection):
                 connection.execute(
                     sa.update(JOBS).where(
                         JOBS.c.id == sa.bindparam('row_id')).values(

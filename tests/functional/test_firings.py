@@ -17,6 +17,10 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+import sqlalchemy as sa
+
+from freezer_api.db import migration
+from freezer_api.db import models
 from tests.functional import base
 
 HOURLY = {'schedule_interval': '1 hours'}
@@ -173,6 +177,22 @@ class FiringTests(base.ApiTestCase):
         self.assertLess(tries, 15)
         self.assertGreater(tries, 3)
         self.assertTrue(self.job(job_id)['suspended'])
+
+    def test_what_an_older_api_has_armed_is_found_after_a_refresh(
+            self) -> None:
+        """Never lost: it knows neither when a job is due nor of queues."""
+        job_id = self.create_job(schedule=HOURLY)
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.update(models.Job).values(due_at=None))
+            connection.execute(sa.delete(models.Queue))
+        self.clock.now += 3600
+        self.assertEqual([], self.claim()['runs'])
+        self.assertEqual(1, migration.refresh(self.url()).jobs)
+        self.assertEqual(0, migration.refresh(self.url()).jobs)
+        self.assertEqual(job_id, self.one_run()['job_id'])
+        with self.database.read() as session:
+            self.assertEqual(1, session.scalar(
+                sa.select(sa.func.count()).select_from(models.Queue)))
 
 
 class FiringTestsOnMySQL(base.MySQL, FiringTests):

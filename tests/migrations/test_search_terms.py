@@ -152,9 +152,9 @@ class TestSearchTerms(base.EachEngine):
             self.execute(statement)
         before = self.rows('SELECT id, updated_at FROM jobs ORDER BY id')
         # The action is in the terms of its job, too.
-        self.assertEqual(3, migration.refresh(self.url))
+        self.assertEqual(3, migration.refresh(self.url).terms)
         self.assert_filled()
-        self.assertEqual(0, migration.refresh(self.url))
+        self.assertEqual(0, migration.refresh(self.url).terms)
         self.assertEqual(before, self.rows(
             'SELECT id, updated_at FROM jobs ORDER BY id'))
 

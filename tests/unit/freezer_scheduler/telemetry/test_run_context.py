@@ -18,6 +18,7 @@ import io
 import logging
 import threading
 
+from oslo_context import fixture as context_fixture
 from oslo_log import formatters
 import testtools
 
@@ -34,6 +35,8 @@ class TestRunContext(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
+        # Other tests of this process leave theirs to the thread.
+        self.useFixture(context_fixture.ClearRequestContext())
         conf = scheduler_conf.new()
         conf(['start'], default_config_files=[], default_config_dirs=[])
         self.written = io.StringIO()
