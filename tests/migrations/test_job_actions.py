@@ -45,6 +45,7 @@ class TestJobEntries(testscenarios.WithScenarios, base.DatabaseTest):
                         .join(models.Action, models.Action.id
                               == models.JobAction.action_id)
                         .where(models.JobAction.job_id == job_id)
+                        .options(orm.undefer(models.Action.created_at))
                         .order_by(models.JobAction.position))]
 
     def convert(self, *entries: Any) -> list[tuple[int, models.Action]]:
