@@ -43,7 +43,9 @@ def main() -> int:
         chosen.keep.mkdir(parents=True)
         text, held = _trial(chosen, chosen.keep.resolve(), tell)
     else:
-        with tempfile.TemporaryDirectory(prefix='fire ') as folder:
+        # 19.0.0 takes its commands apart at blanks.
+        with tempfile.TemporaryDirectory(
+                prefix='fire-' if chosen.upstream else 'fire ') as folder:
             text, held = _trial(chosen, pathlib.Path(folder), tell)
     print(text, flush=True)
     if chosen.output is not None:

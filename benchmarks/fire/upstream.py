@@ -122,6 +122,8 @@ def starts(home: pathlib.Path,
     :param jobs: by volume
     """
     found = collections.defaultdict(list)
+    if not record(home).exists():
+        raise errors.QuickstartError('no scheduler has started anything')
     for line in record(home).read_text().splitlines():
         moment, volume = line.split()
         found[jobs[volume]].append(float(moment))
