@@ -40,16 +40,25 @@ def opened(conf: cfg.ConfigOpts) -> Iterator[engine.Database]:
 
     :raises CommandError: when it has another
     """
-    url = command.connection(conf)
-    if migration.current(url) != migration.head():
-        raise command.CommandError(
-            'the database is not at the revision of this release: see '
-            'freezer-manage db check')
+    _upgraded(conf)
     database = engine.Database(conf)
     try:
         yield database
     finally:
         database.engine.dispose()
+
+
+def _upgraded(conf: cfg.ConfigOpts) -> str:
+    """Return the URL of a database that has this release's schema.
+
+    :raises CommandError: when it has another
+    """
+    url = command.connection(conf)
+    if migration.current(url) != migration.head():
+        raise command.CommandError(
+            'the database is not at the revision of this release: see '
+            'freezer-manage db check')
+    return url
 
 
 def sync(conf: cfg.ConfigOpts) -> None:
@@ -64,12 +73,7 @@ def refresh(conf: cfg.ConfigOpts) -> None:
     changed is found by its old content until then, and jobs that it has given
     their next firing wait.
     """
-    url = command.connection(conf)
-    if migration.current(url) != migration.head():
-        raise command.CommandError(
-            'the database is not at the revision of this release: see '
-            'freezer-manage db check')
-    found = migration.refresh(url)
+    found = migration.refresh(_upgraded(conf))
     print(f'jobs lined up: {found.jobs}')
     print(f'rows with other terms: {found.terms}')
 
