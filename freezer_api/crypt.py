@@ -60,7 +60,8 @@ class Crypt:
 
         :param method: as stored beside it; None is plain text, as upstream
             kept it
-        :raises CryptError: on an unknown method, or when no key fits
+        :raises CryptError: on an unknown method, or when no key fits, or
+            what it opens is no text
         """
         if method is None:
             return text
@@ -73,6 +74,8 @@ class Crypt:
         except fernet.InvalidToken:
             raise CryptError(
                 'none of [user_credentials] keys fits') from None
+        except UnicodeDecodeError:
+            raise CryptError('what is stored is no text') from None
 
     def key_number(self, text: str, method: str | None) -> int | None:
         """Return which of the keys a stored text needs; the first is 1.

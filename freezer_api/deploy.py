@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterable
 import datetime
+import functools
 from typing import Any
 
 import falcon
@@ -31,8 +32,10 @@ from oslo_middleware import cors
 from oslo_middleware import healthcheck
 from oslo_middleware import http_proxy_to_wsgi
 
+from freezer_api.api import answers
 from freezer_api.api import context
 from freezer_api.api import errors
+from freezer_api.api import known_tokens
 from freezer_api.api.openapi import document
 from freezer_api.api import request
 from freezer_api.api import services
@@ -42,6 +45,7 @@ from freezer_api.api.v2 import claims
 from freezer_api.api.v2 import clients
 from freezer_api.api.v2 import job_events
 from freezer_api.api.v2 import jobs
+from freezer_api.api.v2 import reports
 from freezer_api.api.v2 import runs
 from freezer_api.api.v2 import session_jobs
 from freezer_api.api.v2 import sessions
@@ -63,7 +67,8 @@ _ROUTES: tuple[tuple[str, type[services.Resource]], ...] = (
     ('/clients', clients.Clients),
     ('/clients/{client_id}', clients.Client),
     ('/clients/{client_id}/claims', claims.Claims),
-    ('/clients/{client_id}/runs/{run_id}', claims.Run),
+    ('/clients/{client_id}/runs/{run_id}', reports.Run),
+    ('/clients/{client_id}/reports', reports.Reports),
     ('/jobs', jobs.Jobs),
     ('/jobs/{job_id}', jobs.Job),
     ('/jobs/{job_id}/event', job_events.JobEvent),
@@ -119,6 +124,7 @@ def make_resources(made: services.Services) -> falcon.App[Any, Any]:
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_qs_csv = True
     app.req_options.keep_blank_qs_values = False
+    answers.install(app)
     errors.install(app)
     app.add_route('/', versions.Versions())
     app.add_route('/v2', versions.Home())
@@ -150,8 +156,14 @@ def make_app(conf: cfg.ConfigOpts) -> Wsgi:
     :raises freezer_api.crypt.CryptError: on an unusable key
     """
     resources = make_resources(make_services(conf))
-    authenticated = auth_token.AuthProtocol(
-        resources, {'oslo_config_config': conf})
+    authenticated: Any = functools.partial(
+        auth_token.AuthProtocol, conf={'oslo_config_config': conf})
+    # An operator may have each request asked about at Keystone.
+    if conf.keystone_authtoken.token_cache_time > 0:
+        authenticated = known_tokens.KnownTokens(
+            authenticated, resources, utc_clock)
+    else:
+        authenticated = authenticated(resources)
 
     # For everybody: what the API is, and whether this process answers.
     open_to_all: dict[str, Any] = {

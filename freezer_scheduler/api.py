@@ -83,6 +83,8 @@ class Api:
 
     Methods raise ApiUnreachable when there is no useful answer, Keystone's
     included, and ApiRefused when the answer is no.
+
+    :ivar gathers: whether it takes the reports of many runs at once
     """
 
     def __init__(self, session: ks_session.Session, scheduler_id: str,
@@ -93,6 +95,7 @@ class Api:
         self._interface = interface
         self._region_name = region_name
         self._override = override
+        self.gathers = False
 
     def project_id(self) -> str:
         """Return the id of the scheduler's own project."""
@@ -125,6 +128,7 @@ class Api:
             raise NoClaims(
                 f'the Freezer API at {home} knows no claims: it is older '
                 f'than this scheduler')
+        self.gathers = 'rel/reports' in resources
 
     def register(self, client_id: str, hostname: str,
                  offered: domain_capabilities.Capabilities,
@@ -174,6 +178,23 @@ class Api:
             200, report.to_document(self._scheduler_id, fence))
         return documents.event(
             answer.get('event') if isinstance(answer, dict) else None)
+
+    def report_all(self, client_id: str, said: Sequence[dict[str, Any]],
+                   ) -> dict[str, documents.Event | None]:
+        """Store how far several runs have come: all of that, or nothing.
+
+        :param said: reports as documents, with their runs' ids
+        :returns: what users want of the runs; those that are not ours any
+            more are not in there
+        """
+        answer = self._request(
+            'POST', f'{self._base()}/clients/{client_id}/reports', 200,
+            {'scheduler_id': self._scheduler_id, 'reports': said})
+        try:
+            return {one['run_id']: documents.event(one['event'])
+                    for one in answer['reports']}
+        except (KeyError, TypeError):
+            raise ApiUnreachable('unusable answer to reports') from None
 
     def maintenance(self) -> maintenance.Maintenance:
         """Have the API try pending deletions of trusts again.

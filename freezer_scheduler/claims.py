@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import random
 
 from oslo_log import log as logging
 
@@ -34,6 +35,14 @@ _REMIND = 300
 # Leases renewed with one question: the API refuses long ones whole.
 _HELD = 500
 
+# The shortest part of an interval that is waited. Schedulers that asked at one
+# rhythm would always ask in one order: whoever comes first after the second at
+# which jobs are due would get them all.
+_SHORTEST = 0.8
+
+# The part of all places that has to be free before more is claimed at once.
+_PART = 4
+
 
 class Claimer:
     """Asks the API for everything: leases, events, new runs."""
@@ -51,14 +60,56 @@ class Claimer:
         self._observer = observer
         self._away_since: float | None = None
         self._reminded = 0.0
+        self._renewed = float('-inf')
+        self._more = self._no_room = False
 
     def tick(self) -> bool:
         """Ask once.
 
         :returns: whether there may be more to claim at once
         """
-        held = self._runs.held()
-        limit = min(self._settings().claim_batch, self._runs.room())
+        batch = self._settings().claim_batch
+        held = self._held()
+        limit = min(batch, self._runs.room())
+        claimed = self._claim(limit, held)
+        self._more = claimed is not None and limit <= claimed
+        self._no_room = self._more and limit < batch
+        return self._more and not self._no_room
+
+    def rest(self, wait: Callable[[float], object]) -> None:
+        """Wait until it is time to ask again.
+
+        That is an interval later or a little less, by chance; where there was
+        no room for all that is due, as soon as there is some.
+
+        :param wait: waits for so many seconds, or for the end
+        """
+        settings = self._settings()
+        if self._no_room:
+            # Not for each single place: a claim costs more than a run.
+            self._runs.await_room(
+                min(settings.claim_batch,
+                    max(1, settings.max_in_flight // _PART)),
+                settings.claim_interval)
+        else:
+            part = random.uniform(_SHORTEST, 1)  # noqa: S311  # nosec B311
+            wait(settings.claim_interval * part)
+
+    def _held(self) -> list[tuple[str, int]]:
+        """Return what is to be renewed: all, but once in an interval."""
+        now = self._clock.monotonic()
+        if self._more and (
+                now - self._renewed < self._settings().claim_interval):
+            return []
+        self._renewed = now
+        return self._runs.held()
+
+    def _claim(self, limit: int,
+               held: list[tuple[str, int]]) -> int | None:
+        """Renew leases and claim up to limit new runs.
+
+        :returns: how many were claimed; None where something went wrong
+        """
         problem = None
         # What is held comes first: where its leases have just ended, a claim
         # would hand it out to us as new.
@@ -68,18 +119,18 @@ class Claimer:
             if isinstance(refused, freezer_api.ApiUnreachable):
                 # To go on asking would take a timeout each.
                 self._away(str(refused))
-                return False
+                return None
             held = held[_HELD:]
         claimed, refused = self._ask(limit, held)
         problem = problem or refused
         if problem is None:
             self._back()
-            return 0 < limit <= claimed
+            return claimed
         self._away(str(problem))
         if (isinstance(problem, freezer_api.ApiRefused)
                 and problem.status == 404):
             self._register_again()
-        return False
+        return None
 
     def _ask(self, limit: int, held: list[tuple[str, int]],
              ) -> tuple[int, freezer_api.ApiError | None]:

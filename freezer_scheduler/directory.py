@@ -19,8 +19,10 @@ alone: whoever starts anew knows nothing of what was.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import json
 import os
@@ -129,6 +131,16 @@ class DirectorySource:
                 event=None, steps=(), job=one.document, trust_id=None),
                 lease_until=float('inf'))
         return False
+
+    def rest(self, wait: Callable[[float], object]) -> None:
+        wait(self.interval)
+
+    # There is no request that would be saved.
+    gathers = False
+
+    def report_all(self, said: Sequence[dict[str, Any]],
+                   ) -> Mapping[str, documents.Event | None]:
+        raise NotImplementedError
 
     def report(self, run_id: str, fence: int,
                report: documents.Report) -> documents.Event | None:

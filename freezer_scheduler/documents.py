@@ -302,6 +302,7 @@ class Report:
     """What is told to the API about a run.
 
     :ivar cause: what is the matter with its trust, where it failed for that
+    :ivar age: for how many seconds it could not be told
     """
 
     state: RunState
@@ -310,10 +311,15 @@ class Report:
     backups: tuple[Backup, ...] = ()
     release: bool = False
     cause: str | None = None
+    age: int = 0
 
     def to_document(self, scheduler_id: str, fence: int) -> dict[str, Any]:
+        return {'scheduler_id': scheduler_id, **self.said(fence)}
+
+    def said(self, fence: int) -> dict[str, Any]:
+        """Return all of the document but who says it."""
         document: dict[str, Any] = {
-            'scheduler_id': scheduler_id, 'fence': fence,
+            'fence': fence,
             'state': str(self.state),
             'reason': shortened(self.reason, _REASON),
             'actions': fitting.fitted(
@@ -323,6 +329,8 @@ class Report:
             document['release'] = True
         if self.cause is not None:
             document['cause'] = self.cause
+        if self.age:
+            document['age'] = self.age
         return document
 
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
-import dataclasses
+import math
 
 from oslo_log import log as logging
 
@@ -40,6 +40,9 @@ LOG = logging.getLogger(__name__)
 _LONGEST_BACKOFF = 30
 _LOGGED = 400
 _TAKEN_OUT = 'was taken out of the job while it was carried out'
+
+#: What :meth:`Executor.advance` returns of a run that somebody else has now.
+ELSEWHERE = math.inf
 
 _State = documents.StepState
 _Report = Callable[[str, int, documents.Report], documents.Event | None]
@@ -72,11 +75,15 @@ class Executor:
         self._one_more = one_more
         self._delegated, self._check = delegated, check
 
-    def advance(self, held: runs.HeldRun) -> float | None:
+    def advance(self, held: runs.HeldRun,
+                together: Callable[[runs.HeldRun, documents.Report], bool]
+                = lambda _held, _report: False) -> float | None:
         """Make one move.
 
+        :param together: may take a run to send its report with others; then
+            it calls :meth:`answered`
         :returns: seconds until the next one; None when the run is over for
-            this scheduler
+            this scheduler, ELSEWHERE when it was taken
         """
         try:
             if held.lost or held.forsaken:
@@ -85,6 +92,9 @@ class Executor:
                 self._move(held)
             if held.unstored is None:
                 return held.after
+            if not held.failures and together(held, held.kept(
+                    held.unstored, self._clock.monotonic())):
+                return ELSEWHERE
             return self._deliver(held, held.unstored)
         # A run must not take others along: without this the worker would end,
         # and with it the work on every other run.
@@ -95,6 +105,22 @@ class Executor:
         return self._end_badly(
             held, 'an error in the scheduler; its log has the details under '
                   'the id of this run')
+
+    def answered(self, held: runs.HeldRun,
+                 answer: documents.Event | freezer_api.ApiError | None,
+                 ) -> float | None:
+        """Go on, as :meth:`advance`, after a report was sent with others."""
+        if isinstance(answer, freezer_api.StaleFence):
+            LOG.warning('Run %s belongs to another scheduler now',
+                        held.run.run_id)
+            held.forsaken = True
+            return 0
+        if isinstance(answer, freezer_api.ApiError):
+            # It may be another one's fault, so this one goes alone next.
+            held.failures += 1
+            return 1
+        assert held.unstored is not None
+        return self._stored(held, held.unstored, answer)
 
     def release(self, held: runs.HeldRun) -> None:
         """Hand a run back, for another scheduler to go on with."""
@@ -185,29 +211,7 @@ class Executor:
         return held.idle
 
     def _pass_over(self, held: runs.HeldRun) -> None:
-        """Skip the actions that are not to be begun."""
-        stopped = None
-        for position, step in enumerate(held.steps):
-            fresh = (step.state is _State.PENDING and not step.tries
-                     and held.memory is None)
-            if step.state in (_State.FAIL, _State.ABORTED):
-                stopped = step.state
-            elif not fresh:
-                if not step.state.final:
-                    return
-            elif held.event is documents.Event.ABORT:
-                first = stopped is not _State.ABORTED
-                held.steps[position] = self._ended(
-                    step, _State.ABORTED if first else _State.SKIPPED,
-                    'aborted before it began')
-                stopped = _State.ABORTED
-            elif stopped and not held.actions[position].mandatory:
-                held.steps[position] = self._ended(
-                    step, _State.SKIPPED, 'an action before it '
-                    + ('was aborted' if stopped is _State.ABORTED
-                       else 'failed'))
-            else:
-                return
+        outcome.pass_over(held, int(self._clock.wall()))
 
     def _work(self, held: runs.HeldRun,
               current: int) -> tuple[documents.Backup, ...]:
@@ -322,6 +326,7 @@ class Executor:
         run = held.run
         if held.lost:
             return self._forsake(held)
+        report = held.kept(report, self._clock.monotonic())
         try:
             event = self._report(run.run_id, run.fence, report)
         except freezer_api.ApiError as error:
@@ -391,8 +396,3 @@ class Executor:
         held.bad_end = True
         self._break_off(held, reason)
         return 0
-
-    def _ended(self, step: documents.Step, state: _State,
-               reason: str) -> documents.Step:
-        return dataclasses.replace(step, state=state, reason=reason,
-                                   ended_at=int(self._clock.wall()))

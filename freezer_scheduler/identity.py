@@ -35,6 +35,7 @@ import requests
 
 from freezer_api.domain import causes
 from freezer_api.domain import redaction
+from freezer_scheduler import server_environment
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler import version
 
@@ -49,10 +50,13 @@ class Identity:
 
     def __init__(self, settings: scheduler_settings.Settings,
                  http: requests.Session | None = None,
-                 trusts_kept: int = _TRUSTS_KEPT) -> None:
+                 trusts_kept: int | None = None) -> None:
         self._settings = settings
         self._auth = settings.auth
-        self._trusts_kept = trusts_kept
+        # Each run may be of another user. With fewer all would log in anew
+        # again and again.
+        self._trusts_kept = trusts_kept or max(
+            _TRUSTS_KEPT, settings.max_in_flight)
         # Read from a file, so once and not for each trust.
         self._user_agent = f'freezer-scheduler/{version.version_string()}'
         redaction.hide_trusts()
@@ -178,6 +182,6 @@ def _pool(http: requests.Session, size: int) -> requests.Session:
     http.cookies.set_policy(
         cookiejar.DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ('http://', 'https://'):
-        http.mount(scheme, ks_session.TCPKeepAliveAdapter(
+        http.mount(scheme, server_environment.Adapter(
             pool_connections=16, pool_maxsize=size))
     return http

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from freezer_scheduler import documents
+from freezer_scheduler import runs
 
 _State = documents.StepState
 
@@ -89,6 +90,35 @@ def closed(steps: Iterable[documents.Step],
         for parent in steps for step in parent.leaves
         if step.backup_id and not step.state.final
         and step.state is not _State.PRUNING)
+
+
+def pass_over(held: runs.HeldRun, now: int) -> None:
+    """Skip the actions that are not to be begun.
+
+    :param now: epoch seconds
+    """
+    stopped = None
+    for position, step in enumerate(held.steps):
+        fresh = (step.state is _State.PENDING and not step.tries
+                 and held.memory is None)
+        if step.state in (_State.FAIL, _State.ABORTED):
+            stopped = step.state
+        elif not fresh:
+            if not step.state.final:
+                return
+        elif held.event is documents.Event.ABORT:
+            first = stopped is not _State.ABORTED
+            held.steps[position] = dataclasses.replace(
+                step, ended_at=now, reason='aborted before it began',
+                state=_State.ABORTED if first else _State.SKIPPED)
+            stopped = _State.ABORTED
+        elif stopped and not held.actions[position].mandatory:
+            held.steps[position] = dataclasses.replace(
+                step, ended_at=now, state=_State.SKIPPED,
+                reason='an action before it ' + (
+                    'was aborted' if stopped is _State.ABORTED else 'failed'))
+        else:
+            return
 
 
 def broken_off(step: documents.Step, reason: str,

@@ -17,7 +17,8 @@ hold no thread. To be worked on it needs one of a limited number of places,
 which it keeps through the short waits between its moves. Where it only waits,
 for another try, for a busy volume, or for long, it gives the place up and
 lines up again when it is due. So what one project waits for costs the others
-nothing. Each project has a line of its own, and the projects take turns.
+nothing. Each project has a line of its own, and the projects take turns: for
+places, and, where more runs have one than workers can begin with, for those.
 
 A run of several volumes has a place for each that is under way. The first is
 the run's own; another is given only while one is free, which is when nobody
@@ -30,19 +31,16 @@ import collections
 from collections.abc import Callable
 import dataclasses
 import enum
-import heapq
-import itertools
 import threading
 
+from freezer_scheduler import agenda
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import documents
 from freezer_scheduler import job
+from freezer_scheduler import turns
 
 # A run that is not due for longer than that, in seconds, has no place.
 _LONGEST_HOLD = 30
-
-# Entries left behind in the heap that are not worth a cleaning.
-_STALE = 100
 
 
 class Phase(enum.StrEnum):
@@ -74,6 +72,7 @@ class HeldRun:
     :ivar lease_until: by the monotonic clock
     :ivar since: when it came to be ours, by the wall clock
     :ivar unstored: a report the API has not taken yet
+    :ivar unstored_since: when it was offered first, by the monotonic clock
     :ivar after: seconds to wait once the report is stored
     :ivar idle: whether nothing of it is under way while it waits
     :ivar forsaken: whether it is another scheduler's, and all that is left
@@ -92,6 +91,7 @@ class HeldRun:
     steps: list[documents.Step] = dataclasses.field(default_factory=list)
     memory: object = None
     unstored: documents.Report | None = None
+    unstored_since: float = 0
     after: float = 0
     idle: bool = False
     under_way: int = 0
@@ -103,9 +103,17 @@ class HeldRun:
     busy: bool = False
     places: int = 0
     lined_up: bool = False
+    let_in: bool = False
     again: bool = False
     due: int = 0
     successor: HeldRun | None = None
+
+    def kept(self, report: documents.Report, now: float) -> documents.Report:
+        """Return a report that says for how long it could not be sent."""
+        if not self.failures:
+            self.unstored_since = now
+        # Not a time of day: this machine's may be wrong.
+        return dataclasses.replace(report, age=int(now - self.unstored_since))
 
 
 class Runs:
@@ -115,13 +123,16 @@ class Runs:
                  limits: Callable[[], Limits]) -> None:
         self._clock = clock
         self._limits = limits
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(lock := threading.RLock())
+        self._freed = threading.Condition(lock)  # Not to wake a worker.
         self._table: dict[str, HeldRun] = {}
-        self._heap: list[tuple[float, int, HeldRun]] = []
-        self._numbers = itertools.count(1)
+        # Without a run: one of those that were let in may begin.
+        self._agenda = agenda.Agenda[HeldRun]()
         self._waiting: collections.OrderedDict[
             str, collections.deque[HeldRun]] = collections.OrderedDict()
+        self._let_in = turns.Turns[HeldRun]()
         self._placed: collections.Counter[str] = collections.Counter()
+        self._taken = 0
         self._stopping = False
 
     # -- for the claimer --
@@ -129,9 +140,14 @@ class Runs:
     def room(self) -> int:
         """Return how many more runs may be claimed."""
         with self._changed:
-            if self._stopping:
-                return 0
-            return max(0, self._limits().total - self._placed.total())
+            return 0 if self._stopping else max(
+                0, self._limits().total - self._taken)
+
+    def await_room(self, wanted: int, seconds: float) -> None:
+        """Wait until so many more runs may be claimed, or for so long."""
+        with self._freed:
+            self._freed.wait_for(
+                lambda: self._stopping or self.room() >= wanted, seconds)
 
     def held(self) -> list[tuple[str, int]]:
         """Return (run id, fence) of every held run."""
@@ -188,6 +204,7 @@ class Runs:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+            self._freed.notify_all()
 
     def limits_changed(self) -> None:
         """Let in what waited, where the limits have grown."""
@@ -206,7 +223,7 @@ class Runs:
     def in_flight(self) -> int:
         """Return how many places are taken."""
         with self._changed:
-            return self._placed.total()
+            return self._taken
 
     # -- for the workers --
 
@@ -233,7 +250,8 @@ class Runs:
                     held.busy = True
                     held.again = False
                     return held
-                if not wait or (self._stopping and not self._any_busy()):
+                if not wait or (self._stopping and not any(
+                        one.busy for one in self._table.values())):
                     return None
                 self._changed.wait(self._until_due())
 
@@ -272,7 +290,8 @@ class Runs:
                     self._give_places(held, max(1, held.under_way))
                 self._push(held, 0 if held.again else after)
                 self._admit()
-            self._changed.notify_all()
+            if self._stopping:
+                self._changed.notify_all()
 
     # -- inside the lock --
 
@@ -294,18 +313,23 @@ class Runs:
             queue.remove(held)
             if not queue:
                 del self._waiting[project_id]
+        if held.let_in:
+            held.let_in = False
+            self._let_in.remove(project_id, held)
         self._admit()
 
     def _give_places(self, held: HeldRun, places: int) -> None:
         """Have a run count as so many, whatever the limits."""
         project_id = held.run.project_id
         self._placed[project_id] += places - held.places
+        self._taken += places - held.places
+        self._freed.notify_all()
         held.places = places
         if not self._placed[project_id]:
             del self._placed[project_id]
 
     def _free(self, project_id: str, limits: Limits) -> bool:
-        return (self._placed.total() < limits.total
+        return (self._taken < limits.total
                 and self._placed[project_id] < limits.per_project)
 
     def _enqueue(self, held: HeldRun) -> None:
@@ -323,7 +347,7 @@ class Runs:
         while let_in:
             let_in = False
             for project_id in list(self._waiting):
-                if self._placed.total() >= limits.total:
+                if self._taken >= limits.total:
                     return
                 if not self._free(project_id, limits):
                     continue
@@ -335,51 +359,42 @@ class Runs:
                 held.lined_up = False
                 # Of one that was taken over, more may be under way.
                 self._give_places(held, max(1, held.under_way))
-                self._push(held, 0)
+                held.let_in = True
+                self._let_in.add(project_id, held)
+                self._agenda.put(self._clock.monotonic(), None)
+                self._changed.notify()
                 let_in = True
 
     def _push(self, held: HeldRun, after: float) -> None:
-        if len(self._heap) > 2 * len(self._table) + _STALE:
-            # A run that ended would be kept until it would have been due.
-            self._heap = [entry for entry in self._heap
-                          if entry[2].due == entry[1]]
-            heapq.heapify(self._heap)
-        held.due = next(self._numbers)
-        heapq.heappush(self._heap, (self._clock.monotonic() + after,
-                                    held.due, held))
+        self._agenda.put(self._clock.monotonic() + after, held)
         self._changed.notify()
 
     def _hurry(self, held: HeldRun) -> None:
         if held.busy:
             held.again = True
-        elif held.places:
+        elif held.places and not held.let_in:
             self._push(held, 0)
-        elif not held.lined_up:
+        elif not held.places and not held.lined_up:
             self._enqueue(held)
 
     def _next_due(self) -> HeldRun | None:
-        while self._heap:
-            due_at, number, held = self._heap[0]
-            # Entries of runs that ended or were put forward are left behind.
-            if held.due != number or held.busy:
-                heapq.heappop(self._heap)
-            elif due_at > self._clock.monotonic():
-                return None
-            else:
-                heapq.heappop(self._heap)
-                if held.places:
+        while self._agenda.is_due(self._clock.monotonic()):
+            held = self._agenda.take()
+            if held is None:
+                held = self._let_in.next()
+                if held is not None:
+                    held.let_in = False
                     return held
+            elif held.places:
+                return held
+            else:
                 self._enqueue(held)
         return None
 
     def _until_due(self) -> float | None:
-        if self._stopping or not self._heap:
-            return None
-        return max(0.0, self._heap[0][0] - self._clock.monotonic())
+        at = None if self._stopping else self._agenda.at
+        return None if at is None else max(0.0, at - self._clock.monotonic())
 
     def _idle(self) -> HeldRun | None:
         return next((held for held in self._table.values()
                      if not held.busy), None)
-
-    def _any_busy(self) -> bool:
-        return any(held.busy for held in self._table.values())

@@ -28,8 +28,10 @@ from freezer_scheduler import api as freezer_api
 from freezer_scheduler import assembly
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler.engines.agent import files as agent_files
+from freezer_scheduler import execution
 from freezer_scheduler import notify
 from freezer_scheduler import registration
+from freezer_scheduler import reports
 from freezer_scheduler import runs
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler import signals
@@ -45,6 +47,8 @@ _FATAL = (freezer_api.NoClaims, freezer_api.ApiRefused,
           freezer_api.LoginRefused)
 _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 30.0
+# One waits for an answer while the other gathers.
+_REPORTERS = 2
 
 
 class Service:
@@ -79,6 +83,8 @@ class Service:
         self._files = parts.files
         self._agent = parts.agent()
         self._executor = parts.executor(self._source, self._agent)
+        self._reporter = reports.Reporter(
+            self._source, self._observer.reported, self._answered)
         self._known = status.Identity(parts.scheduler_id,
                                       self._source.interval, settings)
         self._observer.look_at(self._runs, self._run_limits)
@@ -136,6 +142,8 @@ class Service:
         settings = self._settings
         for number in range(settings.workers):
             self._thread(f'worker-{number}', self._work)
+        for number in range(_REPORTERS):
+            self._thread(f'reports-{number}', self._report)
         self._thread('claims', self._claim)
         for chore in self._source.chores:
             self._thread(chore.name, functools.partial(self._repeat, chore))
@@ -153,8 +161,22 @@ class Service:
                 if self._runs.stopping:
                     self._executor.release(held)
                 else:
-                    after = self._executor.advance(held)
-            self._runs.done(held, after)
+                    after = self._executor.advance(
+                        held, self._reporter.take)
+            if after is not execution.ELSEWHERE:
+                self._runs.done(held, after)
+
+    def _report(self) -> None:
+        more = True
+        while more:
+            try:
+                more = self._reporter.send()
+            # The runs have their reports back, and go on alone.
+            except Exception:
+                LOG.exception('An error in the scheduler while reporting')
+
+    def _answered(self, held: runs.HeldRun, answer: reports.Answer) -> None:
+        self._runs.done(held, self._executor.answered(held, answer))
 
     def _claim(self) -> None:
         while not self._ending.is_set():
@@ -165,7 +187,7 @@ class Service:
             except Exception:
                 LOG.exception('An error in the scheduler while claiming')
             if not more:
-                self._ending.wait(self._source.interval)
+                self._source.rest(self._ending.wait)
 
     def _repeat(self, chore: sources.Chore) -> None:
         failed = False
@@ -226,6 +248,7 @@ class Service:
                 thread.join(0.1)
                 if self._wishes.wait(0) is signals.Wish.STOP:
                     until = 0
+        self._reporter.stop()
         left = len(self._runs.held())
         if left:
             LOG.warning('%d runs could not be handed back; they go on '

@@ -42,8 +42,8 @@ _CLIENT_ID = re.compile(rf'(?:[\w-]+_)?{_LABEL}(?:\.{_LABEL})*')
 _LIMITS = {
     'claim_interval': (1, 600), 'claim_batch': (1, 1000),
     'request_timeout': (1, 600), 'poll_interval': (1, 3600),
-    'workers': (1, 128), 'max_in_flight': (1, 2500),
-    'max_in_flight_per_project': (1, 2500),
+    'workers': (1, 128), 'max_in_flight': (1, 10_000),
+    'max_in_flight_per_project': (1, 10_000),
     'heartbeat_interval': (5, 86400), 'maintenance_interval': (5, 86400),
     'backup_timeout': (60, 30 * 86400), 'busy_timeout': (0, 30 * 86400),
     'concurrent_jobs': (1, 2500), 'agent_grace': (0, 3600),

@@ -15,6 +15,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
 from typing import NamedTuple
 from typing import Protocol
 
@@ -50,6 +53,10 @@ class Source(Protocol):
     interval: float
     chores: tuple[Chore, ...]
 
+    @property
+    def gathers(self) -> bool:
+        """Whether it can be told of several runs at once."""
+
     def begin(self) -> None:
         """Make ready.
 
@@ -68,12 +75,25 @@ class Source(Protocol):
         :returns: whether there may be more at once
         """
 
+    def rest(self, wait: Callable[[float], object]) -> None:
+        """Wait until there may be more.
+
+        :param wait: waits for so many seconds, or for the end
+        """
+
     def report(self, run_id: str, fence: int,
                report: documents.Report) -> documents.Event | None:
         """Tell how far a run has come.
 
         :returns: what the user wants of it
         :raises freezer_scheduler.api.ApiError: when that was not taken
+        """
+
+    def report_all(self, said: Sequence[dict[str, Any]],
+                   ) -> Mapping[str, documents.Event | None]:
+        """Tell how far several runs have come, see :meth:`.Api.report_all`.
+
+        :raises freezer_scheduler.api.ApiError: when nothing was taken
         """
 
 
@@ -113,6 +133,9 @@ class ApiSource:
     def tick(self) -> bool:
         return self._claimer.tick()
 
+    def rest(self, wait: Callable[[float], object]) -> None:
+        self._claimer.rest(wait)
+
     def _maintain(self) -> None:
         self._observer.maintained(self._api.maintenance())
 
@@ -120,3 +143,11 @@ class ApiSource:
                report: documents.Report) -> documents.Event | None:
         return self._api.report(self._registration.client_id, run_id, fence,
                                 report)
+
+    @property
+    def gathers(self) -> bool:
+        return self._api.gathers
+
+    def report_all(self, said: Sequence[dict[str, Any]],
+                   ) -> Mapping[str, documents.Event | None]:
+        return self._api.report_all(self._registration.client_id, said)

@@ -14,9 +14,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 
 
+@functools.cache  # It is read from a file.
 def version_string() -> str:
     """Return the version, or ``unknown`` in a tree that is not installed."""
     try:

@@ -23,7 +23,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import platform
 import shutil
 import tempfile
 
@@ -34,6 +33,7 @@ from benchmarks.api import operations
 from benchmarks.api import report
 from benchmarks.api import sides
 from benchmarks.api import world
+from benchmarks import machine
 from tools.cloud import cloud
 from tools.cloud import config
 from tools.cloud import environments as cloud_environments
@@ -200,13 +200,8 @@ class Bench:
 
 
 def _machine() -> dict[str, str]:
-    cpu = next(
-        (line.partition(':')[2].strip() for line in pathlib.Path(
-            '/proc/cpuinfo').read_text().splitlines()
-         if line.startswith('model name')), platform.machine())
     return {
-        'Machine': f'{os.cpu_count()} cores, {cpu}, {platform.release()}',
-        'Python': platform.python_version(),
+        **machine.described(),
         'Server': f'uWSGI, {sides.PROCESSES} processes of {sides.THREADS} '
                   'threads, http-socket, a connection for each request',
     }

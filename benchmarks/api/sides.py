@@ -25,6 +25,7 @@ import subprocess
 import time
 from typing import Any
 
+from benchmarks import processes
 from tools.cloud import commands
 from tools.cloud import config
 from tools.cloud import environments
@@ -63,16 +64,19 @@ class Side:
     :param url: of its database, which is made
     :param options: what both are configured with, but the database
     :param served: the file with the WSGI application
+    :param workers: processes that answer
     """
 
     def __init__(self, name: str, env: environments.Environment,
                  home: pathlib.Path, url: str,
                  options: Mapping[str, Mapping[str, object]],
-                 served: pathlib.Path = _INSIDE / 'served.py') -> None:
+                 served: pathlib.Path = _INSIDE / 'served.py',
+                 workers: int = PROCESSES) -> None:
         self.name = name
         self.port = ports.find_free(1)[0]
         self._env = env
         self._served = served
+        self._workers = workers
         self._home = home
         self._url = url
         self._process: subprocess.Popen[bytes] | None = None
@@ -115,12 +119,36 @@ class Side:
         if not self._url.startswith('sqlite'):
             self._database('drop')
 
-    def fill(self, template_ids: list[str], first: int,
-             last: int) -> dict[str, list[str]]:
+    def fill(self, template_ids: list[str], first: int, last: int,
+             per_project: int | None = None) -> dict[str, list[str]]:
         """Copy jobs; see ``inside/database.py``."""
         made: dict[str, list[str]] = self._database(
-            'fill', template_ids=template_ids, first=first, last=last)
+            'fill', template_ids=template_ids, first=first, last=last,
+            per_project=per_project)
         return made
+
+    def arm(self, count: int, at: int, seconds: int) -> None:
+        """Have jobs fire; see ``inside/database.py``."""
+        self._database('arm', count=count, at=at, seconds=seconds)
+
+    def crowd(self, count: int, projects: int, at: int) -> None:
+        """Have a few projects' jobs be due; see ``inside/database.py``."""
+        self._database('crowd', count=count, projects=projects, at=at)
+
+    def calm(self, at: int) -> None:
+        """Have nothing due before a time; see ``inside/database.py``."""
+        self._database('calm', at=at)
+
+    def runs(self, since: int) -> list[list[Any]]:
+        """Return runs; see ``inside/database.py``."""
+        found: list[list[Any]] = self._database('runs', since=since)
+        return found
+
+    def resize(self, workers: int) -> None:
+        """Be served by so many processes from now on."""
+        self.stop()
+        self._workers = workers
+        self.start()
 
     def _database(self, do: str, **arguments: Any) -> Any:
         done = self._check(subprocess.run(
@@ -148,7 +176,7 @@ class Side:
             self._process = subprocess.Popen(
                 [self._env.script('uwsgi'), '--master', '--need-app',
                  '--die-on-term', '--disable-logging', '--enable-threads',
-                 '--processes', str(PROCESSES), '--threads', str(THREADS),
+                 '--processes', str(self._workers), '--threads', str(THREADS),
                  '--http-socket', f'127.0.0.1:{self.port}',
                  '--buffer-size', '65535', '--listen', '64',
                  '--wsgi-file', str(self._served),
@@ -179,15 +207,26 @@ class Side:
     def kill(self) -> None:
         """Kill all its processes with SIGKILL."""
         assert self._process is not None
-        for pid in _family(self._process.pid):
+        for pid in self.pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
+    @property
+    def pids(self) -> list[int]:
+        """Its processes, the first of which started the others."""
+        assert self._process is not None
+        return processes.family(self._process.pid)
+
+    @property
+    def statements(self) -> int:
+        """SQL statements that it has sent in answering requests."""
+        return sum(int(path.read_text() or 0)
+                   for path in self._home.glob('statements-*'))
+
     def memory(self) -> Memory:
         """Measure the memory of its processes."""
-        assert self._process is not None
-        pids = _family(self._process.pid)
+        pids = self.pids
         resident = proportional = 0
         for pid in pids:
             rollup = pathlib.Path(f'/proc/{pid}/smaps_rollup').read_text()
@@ -196,12 +235,3 @@ class Side:
             resident += values['Rss:']
             proportional += values['Pss:']
         return Memory(len(pids), resident / 1024, proportional / 1024)
-
-
-def _family(pid: int) -> list[int]:
-    """A process and all its descendants."""
-    children = [
-        int(child) for task in os.listdir(f'/proc/{pid}/task')
-        for child in pathlib.Path(
-            f'/proc/{pid}/task/{task}/children').read_text().split()]
-    return [pid, *(one for child in children for one in _family(child))]

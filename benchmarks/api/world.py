@@ -104,12 +104,15 @@ class World:
 
     :param side: the API, served
     :param people: who asks it
+    :param per_project: how many jobs a project gets, see ``sides.Side.fill``
     """
 
-    def __init__(self, side: sides.Side, people: People) -> None:
+    def __init__(self, side: sides.Side, people: People,
+                 per_project: int | None = None) -> None:
         self.side = side
         self.people = people
         self.jobs = 0
+        self._per_project = per_project
         self._templates: list[str] = []
         #: Ids of central jobs in the project of the first member, all copies.
         self.job_ids: list[str] = []
@@ -147,7 +150,8 @@ class World:
     def grow(self, jobs: int) -> None:
         """Copy jobs until there are so many."""
         if jobs > self.jobs:
-            made = self.side.fill(self._templates, self.jobs, jobs)
+            made = self.side.fill(self._templates, self.jobs, jobs,
+                                  self._per_project)
             self.job_ids += made[self._templates[0]]
             self.jobs = jobs
 

@@ -35,15 +35,20 @@ class FakeCinder:
     :ivar url: where it answers
     """
 
-    def __init__(self, volumes: int, finish_every: float = 0) -> None:
+    def __init__(self, volumes: int, finish_every: float = 0,
+                 at_once: int = 0) -> None:
         """Start it.
 
+        :param volumes: how many there are; 0 for any that is asked for
         :param finish_every: seconds between the moments at which it ends
             what it works on; 0 to wait for :meth:`finish`
+        :param at_once: backups that it works on at one time, and so ends at
+            one moment; 0 for all that it was asked for
         """
         self._process = subprocess.Popen(
             [sys.executable, '-m', 'benchmarks.cinder.server', str(volumes),
-             '--finish-every', str(finish_every)],
+             '--finish-every', str(finish_every),
+             '--at-once', str(at_once)],
             cwd=_ROOT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.url = (
@@ -51,6 +56,9 @@ class FakeCinder:
 
     def state(self) -> dict[str, Any]:
         return rest.request('GET', f'{self.url}/state')[0]
+
+    def count(self) -> dict[str, int]:
+        return rest.request('GET', f'{self.url}/count')[0]
 
     def record(self) -> dict[str, Any]:
         return rest.request('GET', f'{self.url}/record')[0]
@@ -67,9 +75,10 @@ class FakeCinder:
 
 
 @contextlib.contextmanager
-def served(volumes: int, finish_every: float = 0) -> Iterator[FakeCinder]:
-    """A fake Cinder for a while."""
-    made = FakeCinder(volumes, finish_every)
+def served(volumes: int, finish_every: float = 0,
+           at_once: int = 0) -> Iterator[FakeCinder]:
+    """A fake Cinder for a while, see :class:`FakeCinder`."""
+    made = FakeCinder(volumes, finish_every, at_once)
     try:
         yield made
     finally:

@@ -20,6 +20,8 @@ Cinder's own requests it answers
     ends what it works on, where it does not do so by itself
 ``GET /state``
     volumes, number of requests, status of each backup
+``GET /count``
+    how many backups it took on, and how many of these it ended
 ``GET /record``
     the requests for backups that it took on, and the backups there are
 """
@@ -51,11 +53,28 @@ else:
     _SPEC.loader.exec_module(fake_cinder)
 
 
-class Cinder:
-    """What the server answers from; one request at a time."""
+class _AnyVolume(dict[str, str]):
+    """Each volume that somebody asks for, available at first."""
 
-    def __init__(self, volumes: int) -> None:
+    def __contains__(self, volume_id: object) -> bool:
+        return True
+
+    def __missing__(self, volume_id: str) -> str:
+        return 'available'
+
+
+class Cinder:
+    """What the server answers from; one request at a time.
+
+    :param volumes: how many there are; 0 for any that is asked for
+    :param at_once: how many backups it works on at one time; 0 for any
+        number
+    """
+
+    def __init__(self, volumes: int, at_once: int = 0) -> None:
         self._lock = threading.Lock()
+        self._at_once = at_once
+        self._finished = 0
         self._volumes = [str(uuid.uuid4()) for _number in range(volumes)]
         self._projects: dict[str, fake_cinder.FakeCinder] = {}
         self._requests = 0
@@ -70,6 +89,9 @@ class Cinder:
                     return 200, {}
                 case '/state':
                     return 200, self._state()
+                case '/count':
+                    return 200, {'taken': len(self._taken),
+                                 'finished': self._finished}
                 case '/record':
                     return 200, {'taken': self._taken,
                                  'backups': list(self._backups())}
@@ -80,8 +102,17 @@ class Cinder:
             self._finish()
 
     def _finish(self) -> None:
-        for project in self._projects.values():
-            project.finish()
+        last = len(self._taken)
+        if self._at_once:
+            last = min(last, self._finished + self._at_once)
+        elif self._volumes:
+            # All that goes on, and not backups alone.
+            for project in self._projects.values():
+                project.finish()
+            self._finished = last
+        for one in self._taken[self._finished:last]:
+            self._projects[one['project_id']].finish_backup(one['id'])
+        self._finished = last
 
     def _state(self) -> dict[str, Any]:
         return {'requests': self._requests, 'volumes': self._volumes,
@@ -99,7 +130,8 @@ class Cinder:
         self._requests += 1
         if project_id not in self._projects:
             made = fake_cinder.FakeCinder(time.time)
-            made.volumes = dict.fromkeys(self._volumes, 'available')
+            made.volumes = (dict.fromkeys(self._volumes, 'available')
+                            if self._volumes else _AnyVolume())
             self._projects[project_id] = made
         status, document = self._projects[project_id].work(
             fake_cinder.Request(method, '/' + path, dict(
@@ -148,8 +180,10 @@ def main() -> None:
     parser.add_argument('volumes', type=int)
     parser.add_argument('--finish-every', type=float, default=0,
                         help='seconds; 0 to finish only when told to')
+    parser.add_argument('--at-once', type=int, default=0,
+                        help='backups that it finishes then; 0 for all')
     chosen = parser.parse_args()
-    cinder = Cinder(chosen.volumes)
+    cinder = Cinder(chosen.volumes, chosen.at_once)
     made = _Server(('127.0.0.1', 0),
                    type('Handler', (_Handler,), {'cinder': cinder}))
     if chosen.finish_every:

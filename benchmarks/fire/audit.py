@@ -190,8 +190,10 @@ def stale(evidence: known.Evidence, limits: Limits) -> Iterator[str]:
 def complaints(evidence: known.Evidence, limits: Limits) -> Iterator[str]:
     yield from evidence.complaints
     for at, text in evidence.errors:
-        if not any(window.since <= at <= window.until + limits.patience
-                   for window in evidence.windows if not window.target):
+        if text.startswith('500'):
+            yield f'the API answered {text}'
+        elif not any(window.since <= at <= window.until + limits.patience
+                     for window in evidence.windows if not window.target):
             yield f'the API answered {text} while all was well'
 
 
@@ -202,8 +204,10 @@ def spread(evidence: known.Evidence, limits: Limits) -> Iterator[str]:
     mean = sum(begun.values()) / sum(well.values())
     for name, seconds in well.items():
         expected = mean * seconds
-        # So few say nothing.
-        if expected >= 25 and not (
+        # So few say nothing, nor does so short a time: what comes due at one
+        # moment goes to whoever asks first after it, and it takes some claims
+        # until everybody has been first.
+        if expected >= 25 and seconds >= 30 and not (
                 1 / limits.uneven <= begun[name] / expected
                 <= limits.uneven):
             yield (f'{name} began {begun[name]} runs, and in the time in '

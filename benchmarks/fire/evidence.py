@@ -16,13 +16,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import json
 from typing import Any
 from typing import NamedTuple
+from typing import Protocol
 
-from benchmarks.fire import database
 from benchmarks.fire import plan
+
+
+class Rows(Protocol):
+    """A database."""
+
+    def rows(self, query: str) -> Sequence[Any]:
+        """Return what a query finds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,26 +137,26 @@ class Evidence:
     ended: float = 0
 
 
-def jobs(made: database.Database) -> list[Job]:
+def jobs(made: Rows) -> list[Job]:
     return [Job(row[0], json.loads(row[1]), row[2], row[3], row[4])
             for row in made.rows(
                 'SELECT id, schedule, time_created, next_run_at, run_id '
                 'FROM jobs')]
 
 
-def runs(made: database.Database) -> list[Run]:
+def runs(made: Rows) -> list[Run]:
     return [Run(*row) for row in made.rows(
         'SELECT id, job_id, nominal_at, state, reason, time_started, '
         'time_ended, covers_until FROM job_runs ORDER BY nominal_at')]
 
 
-def changes(made: database.Database) -> list[Change]:
+def changes(made: Rows) -> list[Change]:
     return [Change._make(row) for row in made.rows(
         'SELECT at, run_id, fence, scheduler_id, state, lease, reported '
         'FROM fire_history ORDER BY number')]
 
 
-def records(made: database.Database) -> list[tuple[str, str]]:
+def records(made: Rows) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in made.rows(
         'SELECT job_id, status FROM backups')]
 

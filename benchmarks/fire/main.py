@@ -29,6 +29,7 @@ from benchmarks.fire import options
 from benchmarks.fire import plan
 from benchmarks.fire import report
 from benchmarks.fire import scene
+from benchmarks.fire import servers
 from benchmarks.fire import trial
 from benchmarks.fire import upstream
 from tools.cloud import cloud
@@ -74,24 +75,30 @@ def conduct(chosen: argparse.Namespace, made: cloud.Cloud,
     """
     size = scene.Size(chosen.jobs, chosen.projects, chosen.schedulers,
                       chosen.interval, busy=1)
-    seconds, lease = 60 * chosen.minutes, scene.TUNED['lease_seconds']
+    timings = scene.SHIPPED if chosen.shipped else scene.TUNED
+    seconds, lease = 60 * chosen.minutes, timings['lease_seconds']
     envs = cloud_environments.default_home()
     env = environments.make(environments.Environments(envs).ours, tell)
     stock = environments.make(
         upstream.environment(envs), tell) if chosen.upstream else None
     with contextlib.ExitStack() as stack:
+        server = (stack.enter_context(servers.made(chosen.database))
+                  if chosen.own_server else None)
         team = stack.enter_context(
-            scene.own_team(made, home, env) if stock is None
+            scene.own_team(made, home, env, timings) if stock is None
             else scene.stock_team(made, home, stock))
         stage = stack.enter_context(scene.scene(
             made, chosen.database,
+            server.url if server is not None else
             chosen.server or options.SERVERS[chosen.database], home, size,
             env, team))
+        stage.server = server
         with tell.step(f'seed {chosen.seed}; {chosen.jobs} jobs'):
             begin = stage.make_jobs(size, chosen.seed, seconds)
         one = trial.Trial(stage, begin, tell)
         one.run(plan.draw(chosen.seed, seconds, one.names, stage.guest,
-                          lease, chosen.pause, chosen.only), seconds)
+                          lease, chosen.pause, chosen.only,
+                          chosen.stopped), seconds)
         ended = time.time()
         with tell.step('waiting for what goes on'):
             if chosen.upstream:
@@ -104,7 +111,7 @@ def conduct(chosen: argparse.Namespace, made: cloud.Cloud,
             one.drain(6 * lease)
             one.stop()
         found = one.evidence(ended)
-    limits = audit.Limits(scene.TUNED['claim_interval'], chosen.patience)
+    limits = audit.Limits(timings['claim_interval'], chosen.patience)
     broken = {promise: list(rule(found, limits))
               for promise, rule in audit.PROMISES.items()}
     return (report.of_own(chosen, found, broken),

@@ -45,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument('--server', metavar='URL',
                       help='of the database server, if it is another than '
                            'the one on this machine')
+    made.add_argument('--own-server', action='store_true',
+                      help='make a database server for the trial, so that '
+                           'it can be killed and shut down, too')
     made.add_argument('--minutes', type=float, default=5,
                       help='for which jobs fire and things go wrong')
     made.add_argument('--seed', type=int,
@@ -65,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
                       help='the schedulers of Freezer 19.0.0, with their '
                            'coordination over Redis, instead; nothing but '
                            'schedulers can fail then')
+    made.add_argument('--shipped', action='store_true',
+                      help='the timings that schedulers have by default, '
+                           'such as leases of a minute')
+    made.add_argument('--stopped', type=float, metavar='SECONDS',
+                      help='for which a SIGSTOP of a scheduler lasts, where '
+                           'that is for longer than a lease')
     made.add_argument('--patience', type=float, default=6,
                       help='seconds that something may take on this machine '
                            'where nothing stands in its way')
@@ -79,10 +88,12 @@ def read(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line, or arguments like those on one."""
     made = parser()
     chosen = made.parse_args(arguments)
-    able = _OF_UPSTREAM if chosen.upstream else tuple(plan.Kind)
+    able = _OF_UPSTREAM if chosen.upstream else tuple(
+        kind for kind in plan.Kind
+        if chosen.own_server or kind not in plan.OF_SERVER)
     chosen.only = chosen.only or able
     if set(chosen.only) - set(able):
-        made.error(f'--upstream goes with --only {" ".join(able)}')
+        made.error(f'--only can be {" ".join(able)} here')
     if chosen.keep is not None and chosen.keep.exists():
         made.error(f'--keep {chosen.keep}: is there already')
     if chosen.seed is None:

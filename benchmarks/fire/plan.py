@@ -32,6 +32,8 @@ class Kind(enum.StrEnum):
     JOIN = 'join'
     API = 'api'
     DATABASE = 'database'
+    CRASH = 'crash'
+    SHUTDOWN = 'shutdown'
     CINDER = 'cinder'
     KEYSTONE = 'keystone'
 
@@ -45,6 +47,8 @@ SAID = {
     Kind.JOIN: 'one more scheduler joins and leaves',
     Kind.API: 'kill -9 of the API',
     Kind.DATABASE: 'all connections to the database cut',
+    Kind.CRASH: 'kill -9 of the database server',
+    Kind.SHUTDOWN: 'the database server shut down',
     Kind.CINDER: 'SIGSTOP of Cinder',
     Kind.KEYSTONE: 'SIGSTOP of Keystone',
 }
@@ -52,9 +56,13 @@ SAID = {
 #: What befalls one scheduler; the others can go on with its work.
 OF_ONE = frozenset((Kind.KILL, Kind.ROLL, Kind.SLEEP, Kind.NAP, Kind.CLOCK))
 
+#: What befalls the database server itself, if it is the trial's own.
+OF_SERVER = frozenset((Kind.CRASH, Kind.SHUTDOWN))
+
 _WEIGHTS = {Kind.KILL: 4, Kind.ROLL: 3, Kind.SLEEP: 4, Kind.NAP: 2,
             Kind.CLOCK: 2, Kind.JOIN: 2, Kind.API: 3, Kind.DATABASE: 3,
-            Kind.CINDER: 1, Kind.KEYSTONE: 1}
+            Kind.CRASH: 2, Kind.SHUTDOWN: 1, Kind.CINDER: 1,
+            Kind.KEYSTONE: 1}
 
 _STEPS = (-31536000, -86400, -3600, -60, 60, 3600, 86400, 31536000)
 
@@ -88,7 +96,8 @@ class Fault:
 
 def draw(seed: int, seconds: float, schedulers: Sequence[str], guest: str,
          lease: float, pause: float,
-         only: Sequence[Kind] = tuple(Kind)) -> list[Fault]:
+         only: Sequence[Kind] = tuple(Kind),
+         stopped: float | None = None) -> list[Fault]:
     """Return the faults of one trial, in their order.
 
     One scheduler is left alone at any time, so that somebody can go on.
@@ -99,6 +108,7 @@ def draw(seed: int, seconds: float, schedulers: Sequence[str], guest: str,
     :param guest: the scheduler that joins and leaves
     :param lease: of a run, in seconds
     :param pause: seconds between two faults, in the mean
+    :param stopped: for how many seconds a scheduler sleeps
     """
     chance = random.Random(seed)  # noqa: S311
     kinds = _kinds(chance, only)
@@ -107,6 +117,8 @@ def draw(seed: int, seconds: float, schedulers: Sequence[str], guest: str,
     kind = next(kinds)
     while at < seconds:
         fault = Fault(at, _length(chance, kind, lease), kind)
+        if kind is Kind.SLEEP and stopped is not None:
+            fault = dataclasses.replace(fault, seconds=stopped)
         if kind is Kind.CLOCK:
             fault = dataclasses.replace(fault, step=chance.choice(_STEPS))
         if kind in OF_ONE or kind is Kind.JOIN:
@@ -156,7 +168,9 @@ def _length(chance: random.Random, kind: Kind, lease: float) -> float:
             return lease + chance.uniform(1, 0.5 * lease)
         case Kind.NAP | Kind.CINDER | Kind.KEYSTONE:
             return chance.uniform(0.5, 0.8 * lease)
-        case Kind.API:
+        case Kind.SHUTDOWN:
+            return chance.uniform(1, 2.5 * lease)
+        case Kind.API | Kind.CRASH:
             return chance.uniform(0.1, 0.5 * lease)
         case Kind.JOIN | Kind.CLOCK:
             return chance.uniform(0.3, 1.5) * lease

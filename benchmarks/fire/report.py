@@ -100,6 +100,9 @@ def _figures(evidence: known.Evidence) -> dict[str, str]:
             f'{times} times: {count}'
             for times, count in sorted(fences.items())),
         'answers of 500 and more': str(len(evidence.errors)),
+        'the longest until an answer, in seconds': '{:.1f}'.format(max(
+            (report.until - report.at for report in evidence.reports
+             if report.until is not None), default=0)),
         'faults': str(len(evidence.windows)),
         **{f'  {plan.SAID[kind]}': str(count)
            for kind, count in sorted(windows.items())},

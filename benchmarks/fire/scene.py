@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -29,6 +30,7 @@ from benchmarks import catalogue
 from benchmarks.cinder import process
 from benchmarks.fire import database
 from benchmarks.fire import scheduler
+from benchmarks.fire import servers
 from benchmarks.fire import upstream
 from tools.cloud import cloud
 from tools.cloud import config
@@ -48,6 +50,10 @@ TUNED = {'claim_interval': 1, 'poll_interval': 1, 'request_timeout': 4,
          'lease_seconds': 12, 'heartbeat_interval': 20,
          'maintenance_interval': 20}
 
+#: What they have by default.
+SHIPPED = {'claim_interval': 5, 'poll_interval': 10, 'request_timeout': 30,
+           'lease_seconds': 60}
+
 
 #: Makes a scheduler by its name.
 Team = Callable[[str], scheduler.Scheduler]
@@ -59,6 +65,8 @@ class Size:
 
     :ivar interval: seconds between two firings of a job, in the mean
     :ivar busy: seconds between the moments at which Cinder finishes backups
+    :ivar prunes: which part of the jobs remove old backups
+    :ivar keep_days: after which a backup is old
     """
 
     jobs: int
@@ -66,6 +74,9 @@ class Size:
     schedulers: int
     interval: int
     busy: float
+    prunes: float = 0.3
+    # A wrong clock must not make backups old.
+    keep_days: float = 30
 
 
 @dataclasses.dataclass
@@ -74,6 +85,7 @@ class Scene:
 
     :ivar guest: the scheduler that only joins and leaves
     :ivar jobs: their ids by their volumes
+    :ivar server: that of the database, where it is the trial's own
     """
 
     cloud: cloud.Cloud
@@ -84,6 +96,7 @@ class Scene:
     guest: str
     home: pathlib.Path
     jobs: dict[str, str] = dataclasses.field(default_factory=dict)
+    server: servers.Server | None = None
 
     @property
     def requests(self) -> pathlib.Path:
@@ -148,9 +161,8 @@ def _document(volume: str, size: Size, chance: random.Random, begin: float,
             'freezer_action': {
                 'action': 'backup', 'mode': 'cindernative',
                 'cindernative_vol_id': volume,
-                # A wrong clock must not make backups old.
-                **({'remove_older_than': 30} if chance.random() < 0.3
-                   else {})},
+                **({'remove_older_than': size.keep_days}
+                   if chance.random() < size.prunes else {})},
             'max_retries': 2, 'max_retries_interval': 1}]}
 
 
@@ -175,10 +187,14 @@ def keystone(home: pathlib.Path, projects: int, envs: pathlib.Path,
 
 @contextlib.contextmanager
 def scene(made: cloud.Cloud, engine: str, server: str, home: pathlib.Path,
-          size: Size, env: environments.Environment,
-          team: Team) -> Iterator[Scene]:
-    """Everything up on one database, and gone in the end."""
+          size: Size, env: environments.Environment, team: Team,
+          scheduling: Mapping[str, object] | None = None) -> Iterator[Scene]:
+    """Everything up on one database, and gone in the end.
+
+    :param scheduling: options of the API's group of that name
+    """
     options = _api_options(made)
+    options['scheduling'].update(scheduling or {})
     with contextlib.ExitStack() as stack:
         sided: list[sides.Side] = []
 
@@ -206,11 +222,15 @@ def scene(made: cloud.Cloud, engine: str, server: str, home: pathlib.Path,
 
 @contextlib.contextmanager
 def own_team(made: cloud.Cloud, home: pathlib.Path,
-             env: environments.Environment) -> Iterator[Team]:
-    """Schedulers of this project."""
+             env: environments.Environment,
+             timings: Mapping[str, int]) -> Iterator[Team]:
+    """Schedulers of this project.
+
+    :param timings: options of theirs, in seconds
+    """
     options = config.scheduler(made.layout, made.settings,
                                secrets.load(made.layout))
-    options['scheduler'] |= {'client_id': CLIENT, **TUNED}
+    options['scheduler'] |= {'client_id': CLIENT, **timings}
     yield lambda name: scheduler.Scheduler(name, home / name, env, options)
 
 

@@ -109,6 +109,13 @@ class Trial:
             case kind.DATABASE:
                 stage.database.cut()
                 return lambda: None
+            case kind.CRASH | kind.SHUTDOWN:
+                assert stage.server is not None
+                if fault.kind is kind.CRASH:
+                    stage.server.kill()
+                else:
+                    stage.server.stop()
+                return stage.server.start
             case kind.API:
                 stage.api.kill()
                 return stage.api.start

@@ -81,10 +81,10 @@ class StockScheduler(scheduler.Scheduler):
 
 
 def options(made: cloud.Cloud, client_id: str,
-            redis: int) -> config.Options:
+            redis: int | None) -> config.Options:
     """What all of them are configured with.
 
-    :param redis: port
+    :param redis: port; None for one scheduler, which needs no coordination
     """
     variables = credentials.variables(made.account('service'),
                                       made.settings.auth_url)
@@ -95,8 +95,8 @@ def options(made: cloud.Cloud, client_id: str,
         'capabilities': {
             'supported_actions': 'backup', 'supported_storages': 'swift',
             'supported_modes': 'cindernative', 'supported_engines': 'tar'},
-        'coordination': {
-            'backend_url': f'redis://127.0.0.1:{redis}?timeout=12'},
+        **({} if redis is None else {'coordination': {
+            'backend_url': f'redis://127.0.0.1:{redis}?timeout=12'}}),
         'service_auth': {
             name.lower(): value for name, value in variables.items()
             if name != 'OS_IDENTITY_API_VERSION'}}

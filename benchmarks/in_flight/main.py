@@ -22,44 +22,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 import dataclasses
-import os
-import pathlib
 import tempfile
 import time
 
 from benchmarks.cinder import process
+from benchmarks import processes
 from tests.cloud import faulty_proxy
 from tools.cloud import cloud
 from tools.cloud import rest
 
 _PATIENCE = 900
-
-
-@dataclasses.dataclass(frozen=True)
-class Use:
-    """What a process has used by now.
-
-    :ivar cpu: seconds
-    :ivar resident: KiB
-    :ivar most: KiB, the most that was resident
-    """
-
-    cpu: float
-    resident: int
-    most: int
-    threads: int
-
-    @classmethod
-    def of(cls, pid: int) -> Use:
-        proc = pathlib.Path('/proc', str(pid))
-        fields = proc.joinpath('stat').read_text().rpartition(')')[2].split()
-        status = dict(
-            line.split(':', 1)
-            for line in proc.joinpath('status').read_text().splitlines())
-        return cls((int(fields[11]) + int(fields[12]))
-                   / os.sysconf('SC_CLK_TCK'),
-                   int(status['VmRSS'].split()[0]),
-                   int(status['VmHWM'].split()[0]), int(status['Threads']))
 
 
 class Bench:
@@ -100,10 +72,10 @@ class Bench:
     def logins(self) -> int:
         return 10 ** 9 - self._rule.times
 
-    def use(self) -> Use:
+    def use(self) -> processes.Use:
         pid = self._made.processes['freezer-scheduler'].pid
         assert pid is not None
-        return Use.of(pid)
+        return processes.Use.of(pid)
 
     def begin(self) -> list[tuple[rest.Session, str]]:
         """Make a job for each volume, which runs at once."""

@@ -37,6 +37,9 @@ _CODES = {400: 'bad_request', 401: 'unauthorized', 403: 'forbidden',
 # MySQL's number for a text that the character set of a column lacks.
 _NO_SUCH_CHARACTERS = 1267
 
+# Beginnings of PostgreSQL's codes: it ends connections, or has no more.
+_NO_CONNECTION = ('08', '53300', '57P')
+
 
 class ApiError(falcon.HTTPError):
     """An answer that is no success.
@@ -139,9 +142,16 @@ def _on_database(req: falcon.Request, resp: falcon.Response,
         _on_unstorable(req, resp, error, params)
     LOG.exception('A database operation failed')
     if isinstance(error, db_exception.DBConnectionError):
-        raise unavailable('The database cannot be reached.',
-                          'database_unavailable')
+        raise _database_away()
+    if isinstance(error, db_exception.DBDeadlock):
+        raise unavailable('Others change the same rows at this moment.',
+                          'database_busy')
     raise _storage_error()
+
+
+def _database_away() -> ApiError:
+    return unavailable('The database cannot be reached.',
+                       'database_unavailable')
 
 
 def _on_unstorable(req: falcon.Request, resp: falcon.Response,
@@ -158,6 +168,10 @@ def _on_operational(req: falcon.Request, resp: falcon.Response,
     if arguments[0] == _NO_SUCH_CHARACTERS:
         _on_unstorable(req, resp, error, params)
     LOG.exception('A database operation failed')
+    # PostgreSQL's driver has no code for a connection that cannot be made.
+    code = getattr(error.orig, 'sqlstate', '')
+    if code is None or code.startswith(_NO_CONNECTION):
+        raise _database_away()
     raise _storage_error()
 
 

@@ -60,6 +60,10 @@ _HOME = {'resources': {
     'rel/claims': _resource(
         '/v2/{project_id}/clients/{client_id}/claims',
         ['project_id', 'client_id'], ['POST']),
+    # And by this, that it takes the reports of many runs at once.
+    'rel/reports': _resource(
+        '/v2/{project_id}/clients/{client_id}/reports',
+        ['project_id', 'client_id'], ['POST']),
     'rel/openapi': {
         'href': OPENAPI,
         'hints': {'allow': ['GET'], 'formats': {'application/json': {}}}},

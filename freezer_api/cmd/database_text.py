@@ -34,7 +34,7 @@ def finding(found: inspection.Finding) -> Iterator[str]:
     """Yield the lines of ``db check``."""
     yield f'Database of: {found.origin}'
     yield f'Revision:    {found.revision or "none"}'
-    if found.rows:
+    if any(found.rows.values()):
         yield 'Rows:        ' + ', '.join(
             f'{name} {count}' for name, count in found.rows.items() if count)
     yield from _work(found)
@@ -71,13 +71,13 @@ def _work(found: inspection.Finding) -> Iterator[str]:
         for what, count in sorted(found.kept.items()):
             yield f'  {count:>7}  {what}'
     yield ''
-    yield f'It takes about {_duration(found.seconds)}.'
+    yield f'It takes {_duration(found.seconds)}.'
 
 
 def _duration(seconds: float) -> str:
     if seconds < 60:
         return 'a minute or less'
-    return f'{round(seconds / 60)} to {round(seconds / 60 * 2)} minutes'
+    return f'about {round(seconds / 60)} to {round(seconds / 60 * 2)} minutes'
 
 
 def report(found: db_report.Report) -> Iterator[str]:

@@ -37,6 +37,8 @@ def _failure(text: str) -> upgradecheck.Result:
 class Checks(upgradecheck.UpgradeCommands):
     """What an operator has to set right before the API can be (re)started."""
 
+    _away: bool
+
     def _database(self) -> upgradecheck.Result:
         """The schema is that of this release, and its data are."""
         url = self._conf.database.connection
@@ -94,11 +96,15 @@ class Checks(upgradecheck.UpgradeCommands):
     def _keystone(self, question: Callable[
             [self_test.KeystoneTest], self_test.Finding | None],
             ) -> upgradecheck.Result:
+        if self._away:
+            return upgradecheck.Result(upgradecheck.Code.WARNING,
+                                       'not checked: Keystone is away')
         # Cannot be asked: an option is to blame, and a check before says so.
         if not self_test.of_account(self._conf):
             try:
                 finding = question(self_test.KeystoneTest(self._conf))
             except self_test.Away as error:
+                self._away = True
                 return _failure(str(error))
             except ks_exceptions.Unauthorized:
                 # Likewise: that is the check of the login.
@@ -125,6 +131,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
+        self._away = False
 
 
 def main(argv: Sequence[str] | None = None) -> int:

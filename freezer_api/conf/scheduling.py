@@ -47,6 +47,12 @@ OPTS: list[cfg.Opt] = [
         'continuous_backoff_max', default=3600, min=0, max=86400,
         help='The most seconds that continuous_backoff grows to.'),
     cfg.IntOpt(
+        'abandoned_after', default=604800, min=0,
+        help='Seconds for which a run waits for a scheduler to go on with it '
+             'after its lease has expired. Then it is a failure, and its job '
+             'goes on with its next firing. It is looked after by the '
+             'maintenance that central schedulers ask for. 0: for ever.'),
+    cfg.IntOpt(
         'keep_runs_days', default=90, min=0, max=36500,
         help='Days for which runs are kept after their end. Older ones are '
              'removed, a batch at a time, by the maintenance that schedulers '

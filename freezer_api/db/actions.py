@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -227,6 +228,38 @@ def delete(session: orm.Session, action: models.Action, now: int) -> None:
         link.deleted = True
 
 
+# Made once: to put a query together takes longer than to ask it.
+_OF_JOBS = (
+    sa.select(models.JobAction.job_id, models.JobAction.position,
+              models.JobAction.id, models.Action)
+    .join(models.Action, models.Action.id == models.JobAction.action_id)
+    .join(models.Job, models.Job.id == models.JobAction.job_id)
+    .where(models.JobAction.job_id.in_(
+        sa.bindparam('jobs', expanding=True)),
+        models.Action.project_id == models.Job.project_id,
+        rows.live(models.JobAction), rows.live(models.Action))
+    .order_by(models.Action.id))
+_LOCKED_OF_JOBS = _OF_JOBS.with_for_update()
+
+
+_LOOK_OF_JOBS = _OF_JOBS.order_by(None).with_only_columns(
+    models.JobAction.job_id.label('linked_to'),
+    models.JobAction.position.label('linked_at'),
+    models.JobAction.id.label('linked_by'), *rows.shown(models.Action))
+
+
+def look(session: orm.Session,
+         job_ids: Iterable[str]) -> dict[str, list[models.Action]]:
+    """Return the actions of jobs as :func:`of_jobs` does, to be looked at."""
+    found: dict[str, list[models.Action]] = {}
+    read: Iterator[Any] = rows.look(
+        session, _LOOK_OF_JOBS, models.Action, {'jobs': list(job_ids)})
+    for row in sorted(
+            read, key=lambda row: (row.linked_at or 0, row.linked_by)):
+        found.setdefault(row.linked_to, []).append(row)
+    return found
+
+
 def of_jobs(session: orm.Session, job_ids: Iterable[str],
             lock: bool = False,
             anew: bool = False) -> dict[str, list[models.Action]]:
@@ -235,21 +268,12 @@ def of_jobs(session: orm.Session, job_ids: Iterable[str],
     :param lock: see :func:`find`
     :param anew: read again what the session knows
     """
-    query = (
-        sa.select(models.JobAction.job_id, models.JobAction.position,
-                  models.JobAction.id, models.Action)
-        .join(models.Action, models.Action.id == models.JobAction.action_id)
-        .join(models.Job, models.Job.id == models.JobAction.job_id)
-        .where(models.JobAction.job_id.in_(list(job_ids)),
-               models.Action.project_id == models.Job.project_id,
-               rows.live(models.JobAction), rows.live(models.Action))
-        .order_by(models.Action.id))
-    if lock:
-        query = query.with_for_update()
     found: dict[str, list[models.Action]] = {}
     for job_id, _, _, action in sorted(
-            session.execute(query.execution_options(
-                populate_existing=lock or anew)),
+            session.execute(_LOCKED_OF_JOBS if lock else _OF_JOBS,
+                            {'jobs': list(job_ids)},
+                            execution_options={
+                                'populate_existing': lock or anew}),
             key=lambda row: (row[1] or 0, row[2])):
         found.setdefault(job_id, []).append(action)
     return found

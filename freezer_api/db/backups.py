@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import json
 from typing import Any
@@ -84,15 +85,27 @@ def update(backup: models.Backup, metadata: Mapping[str, Any],
 def give_up(session: orm.Session, job: models.Job, run: models.JobRun,
             reason: str, now: int) -> None:
     """Close the records of backups that nobody will follow any more."""
-    for step in run.actions or ():
-        for part in (step, *step.get('parts', ())):
-            backup = session.get(models.Backup, part.get('backup_id') or '')
-            if backup is not None and backup.status == 'creating':
-                report(session, job, backup.id, 'error',
-                       {'fail_reason': reason}, now)
+    records = of_ids(session, (
+        part.get('backup_id') or '' for step in run.actions or ()
+        for part in (step, *step.get('parts', ()))))
+    for backup in list(records.values()):
+        if backup.status == 'creating':
+            report(session, job, records, backup.id, 'error',
+                   {'fail_reason': reason}, now)
 
 
-def report(session: orm.Session, job: models.Job, backup_id: str,
+def of_ids(session: orm.Session,
+           backup_ids: Iterable[str]) -> dict[str, models.Backup]:
+    """Return records by id, of any project, deleted ones too."""
+    wanted = set(backup_ids)
+    if not wanted:
+        return {}
+    return {backup.id: backup for backup in session.scalars(
+        sa.select(models.Backup).where(models.Backup.id.in_(wanted)))}
+
+
+def report(session: orm.Session, job: models.Job,
+           records: dict[str, models.Backup], backup_id: str,
            status: str, metadata: Mapping[str, Any], now: int) -> None:
     """Write what a run says of a backup: a new record or more of an old.
 
@@ -100,15 +113,19 @@ def report(session: orm.Session, job: models.Job, backup_id: str,
     alone: a run reports its own backups only, but for the end of old ones.
     Metadata that users added makes way where the report would not fit beside
     it, so that a run can end.
+
+    :param records: all that there are of those reported on, see
+        :func:`of_ids`; a new one is added
     """
     if status == 'deleted':
         _report_deleted(session, job, backup_id,
                         metadata.get('cinder_backup_id'), now)
         return
     metadata = {**metadata, 'job_id': job.id}
-    backup = session.get(models.Backup, backup_id)
+    backup = records.get(backup_id)
     if backup is None:
-        add(session, job.project_id or '', job.user_id, metadata, status,
+        records[backup_id] = add(
+            session, job.project_id or '', job.user_id, metadata, status,
             backup_id)
     elif (backup.project_id, backup.job_id) == (job.project_id, job.id):
         update(backup, metadata, status)

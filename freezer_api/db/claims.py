@@ -18,6 +18,7 @@ other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -74,8 +75,14 @@ def renew(session: orm.Session, holder: db_runs.Holder,
                 models.JobRun.lease_expires_at.is_not(None))
             .order_by(models.JobRun.id).with_for_update())
             if run.fence == held[run.id]]
-    for run in ours:
-        run.lease_expires_at = now + lease
+    ids = [run.id for run in ours]
+    for start in range(0, len(ids), _CHUNK):
+        # One statement: row by row, each would be one more to be waited for.
+        session.execute(
+            sa.update(models.JobRun)
+            .where(models.JobRun.id.in_(ids[start:start + _CHUNK]))
+            .values(lease_expires_at=now + lease),
+            execution_options={'synchronize_session': False})
     return ours
 
 
@@ -123,15 +130,22 @@ def _next(session: orm.Session, holder: db_runs.Holder, limit: int,
         full = [project_id for project_id, number in going.items()
                 if project_id is not None and number >= per_project]
     entries: list[turns.Entry] = []
-    for line, closed in ((queues.EXPIRED, []), (queues.DUE, full)):
+    for line, closed, most in ((queues.EXPIRED, [], None),
+                               (queues.DUE, full, per_project)):
         if holder.project_id is None:
             entries += queues.head(
-                session, line, holder.client_id, now, limit, closed)
+                session, line, holder.client_id, now, limit, closed,
+                _room(most or limit, going if most else {}))
         else:
             entries += queues.of_project(
                 session, line, holder.client_id, holder.project_id, now,
                 limit)
     return turns.chosen(entries, limit, going, per_project)
+
+
+def _room(most: int,
+          going: Mapping[str | None, int]) -> Callable[[str], int]:
+    return lambda project_id: most - going.get(project_id, 0)
 
 
 def _going(session: orm.Session,
@@ -195,7 +209,6 @@ def claim(session: orm.Session, holder: db_runs.Holder,
             run = _claim_one(session, holder, job, plan, lease, now)
         if run is not None:
             claimed.append((job, run))
-    session.flush()
     return claimed, missed
 
 

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import dataclasses
 
 import sqlalchemy as sa
@@ -69,7 +70,7 @@ def supported(client: models.Client) -> capabilities.Capabilities:
             client.supported_storages, client.supported_engines)))
 
 
-def _visible(project_id: str) -> sa.ColumnElement[bool]:
+def _visible(project_id: str | exact.Parameter) -> sa.ColumnElement[bool]:
     return sa.and_(
         rows.live(models.Client),
         sa.or_(models.Client.project_id == project_id,
@@ -81,6 +82,20 @@ def visible(project_id: str) -> sa.Select[models.Client]:
     return sa.select(models.Client).where(_visible(project_id))
 
 
+# Made once: to put a query together takes longer than to ask it.
+_NAMED = sa.select(models.Client).where(
+    _visible(exact.text('project')),
+    exact.same_text(models.Client.client_id, exact.text('name'))).order_by(
+        models.Client.is_central.desc(), models.Client.created_at,
+        models.Client.id)
+
+
+def _named(session: orm.Session, project_id: str,
+           client_id: str) -> Sequence[models.Client]:
+    return session.scalars(
+        _NAMED, {'project': project_id, 'name': client_id}).all()
+
+
 def find_visible(session: orm.Session, project_id: str,
                  client_id: str) -> models.Client | None:
     """Return the client that an id means to a project.
@@ -88,12 +103,17 @@ def find_visible(session: orm.Session, project_id: str,
     A central client goes before one of the project's own, which cannot take
     a central one's place.
     """
-    query = sa.select(models.Client).where(
-        _visible(project_id),
-        exact.same_text(models.Client.client_id, client_id))
-    return session.scalars(query.order_by(
-        models.Client.is_central.desc(), models.Client.created_at,
-        models.Client.id).limit(1)).first()
+    return next(iter(_named(session, project_id, client_id)), None)
+
+
+_LOOK = _NAMED.with_only_columns(*rows.shown(models.Client))
+
+
+def look(session: orm.Session, project_id: str,
+         client_id: str) -> models.Client | None:
+    """Return a client as :func:`find_visible` does, to be looked at."""
+    return next(rows.look(session, _LOOK, models.Client, {
+        'project': project_id, 'name': client_id}), None)
 
 
 def find_owned(session: orm.Session, project_id: str,
@@ -124,11 +144,7 @@ def register(session: orm.Session, project_id: str, user_id: str,
     :raises Taken: when the id is another project's central client, or the
         uuid any row's
     """
-    found = session.scalars(sa.select(models.Client).where(
-        _visible(project_id),
-        exact.same_text(models.Client.client_id, registration.client_id))
-        .order_by(models.Client.is_central.desc(), models.Client.created_at,
-                  models.Client.id)).all()
+    found = _named(session, project_id, registration.client_id)
     if any(client.project_id != project_id for client in found):
         raise Taken(f'Client {registration.client_id} is already registered '
                     'by another project')

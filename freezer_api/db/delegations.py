@@ -15,13 +15,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 import hashlib
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import exact
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import rows
@@ -46,26 +49,67 @@ def live_key(project_id: str, trustor_user_id: str, roles: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+# Made once: to put a query together takes longer than to ask it.
+_LIVE = sa.select(models.Delegation).where(
+    models.Delegation.live_key == exact.text('key'))
+_LOCKED = _LIVE.with_for_update().execution_options(populate_existing=True)
+
+_OF_JOBS = rows.ordered(sa.select(models.UserCredential).where(
+    rows.live(models.UserCredential),
+    models.UserCredential.job_id.in_(sa.bindparam('jobs', expanding=True))),
+    models.UserCredential)
+
+_GIVEN = (
+    sa.select(models.UserCredential.trustor_user_id, models.Delegation.id,
+              models.Delegation.live_key, models.Delegation.renew_at)
+    .outerjoin(models.Delegation, models.Delegation.id
+               == models.UserCredential.delegation_id)
+    .where(rows.live(models.UserCredential),
+           models.UserCredential.job_id == exact.text('job')))
+
+_GIVEN_TO = (
+    sa.select(models.UserCredential.trustor_user_id, models.Delegation.id,
+              models.Delegation.live_key, models.Delegation.renew_at,
+              models.Job.suspended, models.Job.run_id)
+    .select_from(models.Job)
+    .outerjoin(models.UserCredential, sa.and_(
+        models.UserCredential.job_id == models.Job.id,
+        rows.live(models.UserCredential)))
+    .outerjoin(models.Delegation, models.Delegation.id
+               == models.UserCredential.delegation_id)
+    .where(rows.live(models.Job),
+           models.Job.project_id == exact.text('project'),
+           exact.same_text(models.Job.id, exact.text('job'))))
+
+
 def find_live(session: orm.Session, project_id: str, trustor_user_id: str,
               roles: str, lock: bool = False) -> models.Delegation | None:
     """Return the trust that a user's jobs in a project share."""
-    query = sa.select(models.Delegation).where(
-        models.Delegation.live_key == live_key(
-            project_id, trustor_user_id, roles))
-    if lock:
-        query = query.with_for_update().execution_options(
-            populate_existing=True)
-    return session.scalars(query).first()
+    return session.scalars(_LOCKED if lock else _LIVE, {
+        'key': live_key(project_id, trustor_user_id, roles)}).first()
 
 
 def of_jobs(session: orm.Session, job_ids: Iterable[str],
             ) -> dict[str, models.UserCredential]:
     """Return the credentials of jobs, by job id."""
-    query = sa.select(models.UserCredential).where(
-        rows.live(models.UserCredential),
-        models.UserCredential.job_id.in_(list(job_ids)))
     return {credential.job_id: credential for credential in session.scalars(
-        rows.ordered(query, models.UserCredential))}
+        _OF_JOBS, {'jobs': list(job_ids)})}
+
+
+_LOOK_OF_JOBS = _OF_JOBS.with_only_columns(
+    models.UserCredential.job_id, models.UserCredential.trust_id,
+    models.UserCredential.decrypt_method,
+    models.UserCredential.trustor_user_id)
+
+
+def look(session: orm.Session, job_ids: Iterable[str],
+         ) -> Iterator[models.UserCredential]:
+    """Yield what may be shown of the credentials of jobs.
+
+    Where there are several of a job, the last counts.
+    """
+    return rows.look(session, _LOOK_OF_JOBS, models.UserCredential,
+                     {'jobs': list(job_ids)})
 
 
 def intend(session: orm.Session, project_id: str, trustor_user_id: str,
@@ -159,18 +203,27 @@ class Given:
 
 def given(session: orm.Session, job: models.Job, now: int) -> Given | None:
     """Return whose trust a job has, None for none."""
-    found = session.execute(
-        sa.select(models.UserCredential.trustor_user_id, models.Delegation.id,
-                  models.Delegation.live_key, models.Delegation.renew_at)
-        .outerjoin(models.Delegation, models.Delegation.id
-                   == models.UserCredential.delegation_id)
-        .where(rows.live(models.UserCredential),
-               models.UserCredential.job_id == job.id)).first()
-    if found is None:
-        return None
-    return Given(found.trustor_user_id, causes.is_spent(
-        job.suspended) or (found.id is not None and (
-            found.live_key is None or to_renew(found.renew_at, now))))
+    found = session.execute(_GIVEN, {'job': job.id}).first()
+    return None if found is None else Given(
+        found.trustor_user_id, _is_spent(found, job.suspended, now))
+
+
+def is_settled(session: orm.Session, project_id: str, job_id: str,
+               user_id: str, now: int) -> bool:
+    """Whether there is a job of which a change finds nothing else to do.
+
+    It does not run, and has no trust of that user's that is to be replaced.
+    """
+    found = session.connection().execute(
+        _GIVEN_TO, {'project': project_id, 'job': job_id}).first()
+    return (found is not None and found.run_id is None
+            and (found.trustor_user_id != user_id
+                 or not _is_spent(found, found.suspended, now)))
+
+
+def _is_spent(found: Any, suspended: str | None, now: int) -> bool:
+    return causes.is_spent(suspended) or (found.id is not None and (
+        found.live_key is None or to_renew(found.renew_at, now)))
 
 
 def to_renew(renew_at: int | None, now: int) -> bool:

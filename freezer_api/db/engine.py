@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import select
 from typing import Any
 from typing import TypeVar
 
@@ -26,12 +27,15 @@ from oslo_db import exception as db_exception
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 from sqlalchemy import orm
+from sqlalchemy import pool
 
+from freezer_api.db import executemany
 from freezer_api.db import terms
 
 Result = TypeVar('Result')
 
 _WRITES = 'freezer_writes'
+_COMMITTED = 'freezer_committed'
 
 
 def _begin_immediate(engine: sa.Engine) -> None:
@@ -65,6 +69,69 @@ def _write_ahead(engine: sa.Engine) -> None:
         cursor.close()
 
 
+def _ping_if_spoken_to(engine: sa.Engine) -> None:
+    """Spare a connection from the pool its ping while its server is silent.
+
+    A server speaks when it is asked, and when it ends a connection. So one
+    that has said nothing since holds the connection as far as this end can
+    know, and a ping would find out no more.
+    """
+    dialect = engine.dialect
+    ping = dialect.do_ping
+
+    def is_silent(connection: Any) -> bool:
+        poll = select.poll()
+        try:
+            # PyMySQL shows in no other way what it reads from.
+            poll.register(getattr(connection, '_sock', None) or connection,
+                          select.POLLIN)
+        except (TypeError, ValueError, dialect.loaded_dbapi.Error):
+            return False  # no socket that is open
+        return not poll.poll(0)
+
+    def do_ping(connection: Any) -> bool:
+        return is_silent(connection) or ping(connection)
+
+    dialect.do_ping = do_ping  # type: ignore[assignment]
+
+
+def _end_once(engine: sa.Engine) -> None:
+    """Spare a connection whose transaction was committed a rollback.
+
+    SQLAlchemy sends one when the connection goes back to the pool, since it
+    might have been used for more.
+    """
+    dialect = engine.dialect
+    begin, commit, rollback = (
+        dialect.do_begin, dialect.do_commit, dialect.do_rollback)
+
+    def do_begin(connection: pool.PoolProxiedConnection) -> None:
+        connection.info.pop(_COMMITTED, None)
+        begin(connection)
+
+    def do_commit(connection: pool.PoolProxiedConnection) -> None:
+        commit(connection)
+        connection.info[_COMMITTED] = True
+
+    def do_rollback(connection: pool.PoolProxiedConnection) -> None:
+        if not connection.info.pop(_COMMITTED, False):
+            rollback(connection)
+
+    dialect.do_begin = do_begin  # type: ignore[assignment]
+    dialect.do_commit = do_commit  # type: ignore[assignment]
+    dialect.do_rollback = do_rollback  # type: ignore[assignment]
+
+
+def _know_columns(engine: sa.Engine) -> None:
+    """Connect by way of freezer_api.db.pymysql_driver."""
+    # Only a deployment with PyMySQL has it.
+    from freezer_api.db import pymysql_driver
+    engine.dialect.connect = (  # type: ignore[method-assign]
+        pymysql_driver.Connection)
+    # The one that oslo.db has tried.
+    engine.dispose()
+
+
 def _lost_race(error: BaseException) -> bool:
     return isinstance(error, db_exception.DBDuplicateEntry)
 
@@ -95,9 +162,10 @@ class Database:
         facade.configure(**{
             name: getattr(conf.database, name) for name in (
                 'connection', 'sqlite_synchronous', 'mysql_sql_mode',
-                'connection_recycle_time', 'max_pool_size', 'max_retries',
-                'retry_interval', 'max_overflow', 'pool_timeout',
-                'connection_debug', 'connection_trace')})
+                'mysql_wsrep_sync_wait', 'connection_recycle_time',
+                'max_pool_size', 'max_retries', 'retry_interval',
+                'max_overflow', 'pool_timeout', 'connection_debug',
+                'connection_trace')})
         # thread_checkin lets green threads take turns; there are none.
         facade.configure(
             sqlite_fk=True, thread_checkin=False,
@@ -106,6 +174,11 @@ class Database:
         if self.engine.dialect.name == 'sqlite':
             _write_ahead(self.engine)
             _begin_immediate(self.engine)
+        if self.engine.dialect.driver == 'pymysql':
+            _know_columns(self.engine)
+            executemany.update_together(self.engine)
+        _ping_if_spoken_to(self.engine)
+        _end_once(self.engine)
         self._writers = self.engine.execution_options(**{_WRITES: True})
 
     @contextlib.contextmanager
@@ -129,16 +202,14 @@ class Database:
         but database work.
         """
 
-        @db_api.wrap_db_retry(max_retries=8, retry_interval=0.05,
+        @db_api.wrap_db_retry(max_retries=12, retry_interval=0.05,
                               inc_retry_interval=True, max_retry_interval=1,
                               jitter=True, retry_on_deadlock=True,
                               retry_on_disconnect=True,
                               exception_checker=_lost_race)
         def attempt() -> Result:
-            with orm.Session(self._writers,
-                             expire_on_commit=False) as session:
-                terms.follow(session)
-                with session.begin():
-                    return work(session)
+            with (terms.Session(self._writers) as session,
+                  session.begin()):
+                return work(session)
 
         return attempt()

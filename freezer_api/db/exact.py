@@ -25,19 +25,27 @@ import sqlalchemy as sa
 from sqlalchemy.ext import compiler
 from sqlalchemy.sql import functions
 
+Parameter = sa.BindParameter[str]
+
+
+def text(name: str) -> Parameter:
+    """A parameter of a query that is made once: a text."""
+    return sa.bindparam(name, type_=sa.String())
+
 
 class same_text(functions.FunctionElement[bool]):
     """The condition that two texts are the same, byte for byte.
 
     :param left: a column
-    :param right: a text
+    :param right: a text, or the parameter that stands for it
     """
 
     type = sa.Boolean()
     inherit_cache = True
 
-    def __init__(self, left: Any, right: str) -> None:
-        super().__init__(left, sa.literal(right, sa.String()))
+    def __init__(self, left: Any, right: str | Parameter) -> None:
+        super().__init__(left, sa.literal(right, sa.String())
+                         if isinstance(right, str) else right)
 
     def self_group(self, against: Any = None) -> same_text:
         """Return what stands among other conditions: this, as it is.

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -41,8 +42,12 @@ def runtime(job: models.Job) -> domain.Runtime:
 
 def set_runtime(job: models.Job, state: domain.Runtime) -> None:
     """Write where a job stands."""
+    before = runtime(job)
     for name in _RUNTIME:
-        setattr(job, name, getattr(state, name))
+        value = getattr(state, name)
+        # What is set is compared with what is stored once more.
+        if value != getattr(before, name):
+            setattr(job, name, value)
 
 
 def schedule(job: models.Job) -> dict[str, object]:
@@ -64,14 +69,36 @@ def find(session: orm.Session, project_id: str | None, job_id: str,
     :param project_id: None finds a job of any project
     :param lock: keep others from changing it until the transaction ends
     """
+    return session.scalars(
+        _of_id(project_id is not None, lock),
+        {'id': job_id, 'project': project_id}).first()
+
+
+# Made once: to put a query together takes longer than to ask it.
+@functools.cache
+def _of_id(in_project: bool, lock: bool) -> sa.Select[models.Job]:
     query = sa.select(models.Job).where(
-        rows.live(models.Job), exact.same_text(models.Job.id, job_id))
-    if project_id is not None:
-        query = query.where(models.Job.project_id == project_id)
+        rows.live(models.Job),
+        exact.same_text(models.Job.id, exact.text('id')))
+    if in_project:
+        query = query.where(models.Job.project_id == exact.text('project'))
     if lock:
         query = query.with_for_update().execution_options(
             populate_existing=True)
-    return session.scalars(query).first()
+    return query
+
+
+_LOOK = _of_id(True, False).with_only_columns(*rows.shown(models.Job))
+_LOOK_ANYWHERE = _of_id(False, False).with_only_columns(
+    *rows.shown(models.Job))
+
+
+def look(session: orm.Session, project_id: str | None,
+         job_id: str) -> models.Job | None:
+    """Return a live job as :func:`find` does, to be looked at."""
+    return next(rows.look(
+        session, _LOOK_ANYWHERE if project_id is None else _LOOK, models.Job,
+        {'id': job_id, 'project': project_id}), None)
 
 
 def of_project(project_id: str | None) -> sa.Select[models.Job]:
@@ -109,6 +136,25 @@ def give(session: orm.Session, job: models.Job, client_id: str) -> None:
     """Give a job to a client, which then knows of its project."""
     job.client_id = client_id
     queues.ensure(session, client_id, job.project_id)
+
+
+# Past the session, which would read the job first. No terms hold it.
+_DESCRIBE = sa.update(models.Job).where(
+    rows.live(models.Job),
+    models.Job.project_id == exact.text('project'),
+    exact.same_text(models.Job.id, exact.text('job'))).values(
+        description=sa.bindparam('text'))
+
+
+def describe(session: orm.Session, project_id: str, job_id: str,
+             text: str) -> bool:
+    """Describe a job, whatever else is done to it meanwhile.
+
+    :returns: whether there is such a job
+    """
+    done = session.connection().execute(
+        _DESCRIBE, {'project': project_id, 'job': job_id, 'text': text})
+    return bool(done.rowcount)
 
 
 def delete(session: orm.Session, job: models.Job, now: int) -> None:

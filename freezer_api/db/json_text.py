@@ -57,4 +57,4 @@ class JSONText(types.TypeDecorator[Any]):
 
     def compare_values(self, left: Any, right: Any) -> bool:
         # 1, 1.0 and True are equal, but no two of them mean the same.
-        return json.dumps(left) == json.dumps(right)
+        return bool(left == right) and json.dumps(left) == json.dumps(right)

@@ -14,9 +14,9 @@
 
 Upgrades of one database exclude each other, from whatever node they come, and
 each is safe to run again, also after it was killed. On SQLite an upgrade is
-one transaction; on PostgreSQL each revision is one; on MariaDB, whose DDL is
-not transactional, a revision looks for its own half-done work. At the end
-rows without search terms get them, a batch at a time.
+one transaction. Elsewhere rows are changed a batch at a time, so that nobody
+waits for all of them, and a revision looks for its own half-done work. At the
+end rows without search terms get them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import dataclasses
-import hashlib
-import sqlite3
 from typing import Any
 
 from alembic import command
@@ -34,6 +32,8 @@ from alembic import script
 from alembic import util
 import sqlalchemy as sa
 
+from freezer_api.db import cluster_lock
+from freezer_api.db import migration_lock
 from freezer_api.db import queues
 from freezer_api.db import terms
 
@@ -43,7 +43,6 @@ LEGACY_VERSION_TABLE = 'migrate_version'
 _FIRST_TABLES = frozenset(('action_reports', 'actions', 'backups', 'clients',
                            'jobs', 'sessions'))
 # Advisory locks are numbers of a database; any that nobody else uses.
-POSTGRESQL_LOCK = 0x667265657A6572
 
 
 class MigrationError(Exception):
@@ -203,6 +202,15 @@ def exclusive(bind: sa.Engine | sa.URL | str,
 
 
 @contextlib.contextmanager
+def _locked(engine: sa.Engine, lock_timeout: int) -> Iterator[sa.Connection]:
+    try:
+        with migration_lock.held(engine, lock_timeout) as connection:
+            yield connection
+    except (migration_lock.Busy, cluster_lock.Lost) as error:
+        raise MigrationError(str(error)) from None
+
+
+@contextlib.contextmanager
 def _engine(bind: sa.Engine | sa.URL | str,
             lock_timeout: int | None = None) -> Iterator[sa.Engine]:
     """An engine of our own, whose connections end with their use.
@@ -269,88 +277,6 @@ def _strict(engine: sa.Engine) -> None:
             cursor.execute("SET SESSION sql_mode = 'TRADITIONAL'")
 
 
-@contextlib.contextmanager
-def _locked(engine: sa.Engine,
-            timeout: int) -> Iterator[sa.Connection]:
-    """A connection while which no other upgrade of the database runs.
-
-    The locks of the servers end with the connection, however it ends.
-    """
-    with engine.connect() as connection:
-        if engine.dialect.name == 'sqlite':
-            with _begin_sqlite(connection):
-                yield connection
-            return
-        if engine.dialect.name == 'postgresql':
-            _lock_postgresql(connection, timeout)
-        else:
-            _lock_mysql(connection, timeout)
-        connection.commit()
-        yield connection
-
-
-def _begin_sqlite(connection: sa.Connection) -> sa.RootTransaction:
-    try:
-        return connection.begin()
-    except sa.exc.OperationalError as error:
-        if (getattr(error.orig, 'sqlite_errorcode', None)
-                != sqlite3.SQLITE_BUSY):
-            raise
-        raise _busy() from None
-
-
-def mysql_lock_name(url: sa.URL) -> str:
-    """Return the name of the lock of a database.
-
-    Locks belong to the server, have names of 64 characters at most, and are
-    not told apart by case.
-    """
-    digest = hashlib.sha256(str(url.database).encode()).hexdigest()
-    return f'freezer-{digest[:32]}'
-
-
-def _lock_mysql(connection: sa.Connection, timeout: int) -> None:
-    taken = connection.execute(
-        sa.text('SELECT GET_LOCK(:name, :timeout)'),
-        {'name': mysql_lock_name(connection.engine.url), 'timeout': timeout})
-    if taken.scalar() != 1:
-        raise _busy()
-
-
-def _lock_postgresql(connection: sa.Connection, timeout: int) -> None:
-    limit = sa.text("SELECT set_config('lock_timeout', :value, false)")
-    connection.execute(limit, {'value': f'{timeout}s'})
-    try:
-        connection.execute(sa.text('SELECT pg_advisory_lock(:key)'),
-                           {'key': POSTGRESQL_LOCK})
-    except sa.exc.OperationalError as error:
-        if getattr(error.orig, 'sqlstate', None) != '55P03':
-            raise
-        raise _busy() from None
-    connection.execute(limit, {'value': '0'})
-
-
-def is_locked(connection: sa.Connection) -> bool:
-    """Whether somebody upgrades the database of a connection right now."""
-    if connection.dialect.name == 'sqlite':
-        return False  # Whoever upgrades a file excludes others anyway.
-    if connection.dialect.name == 'postgresql':
-        return bool(connection.scalar(sa.text(
-            "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' "
-            'AND granted AND ((classid::bigint << 32) | objid::bigint) = :key '
-            'AND database = (SELECT oid FROM pg_database '
-            'WHERE datname = current_database())'),
-            {'key': POSTGRESQL_LOCK}))
-    return connection.scalar(
-        sa.text('SELECT IS_USED_LOCK(:name)'),
-        {'name': mysql_lock_name(connection.engine.url)}) is not None
-
-
-def _busy() -> MigrationError:
-    return MigrationError(
-        'another process is upgrading the database, or locks it')
-
-
 def _close_transaction(connection: sa.Connection) -> None:
     """Let alembic begin its own, except on SQLite."""
     if connection.dialect.name != 'sqlite':
@@ -360,16 +286,24 @@ def _close_transaction(connection: sa.Connection) -> None:
 def refuse_the_unknown(connection: sa.Connection) -> None:
     """
     :raises MigrationError: for a database of a release that is newer than
-        this one, and for tables of which nobody says what they are
+        this one, for tables of which nobody says what they are, and for a
+        version without its tables
     """
     version = current_of(connection)
+    tables = set(sa.inspect(connection).get_table_names())
     if version is not None:
         if version not in revisions():
             raise MigrationError(
                 f'the database is at revision {version}, which this release '
                 'does not know; it was upgraded by a newer one')
+        lost = sorted(_FIRST_TABLES - tables)
+        if lost:
+            raise MigrationError(
+                f'the database says that it is at revision {version}, but '
+                f'has no table {", ".join(lost)}: restore what is missing '
+                f'from a backup, or drop table {VERSION_TABLE} of a database '
+                'that is to be new')
         return
-    tables = set(sa.inspect(connection).get_table_names())
     if (tables & _FIRST_TABLES
             and not tables & {VERSION_TABLE, LEGACY_VERSION_TABLE}):
         # An empty version table, on the other hand, is left by a first

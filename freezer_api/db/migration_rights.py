@@ -19,7 +19,7 @@ import re
 
 import sqlalchemy as sa
 
-from freezer_api.db import migration
+from freezer_api.db import migration_lock
 
 _WANTED = ('ALTER', 'CREATE', 'DELETE', 'DROP', 'INDEX', 'INSERT',
            'REFERENCES', 'SELECT', 'UPDATE')
@@ -32,7 +32,7 @@ def missing(connection: sa.Connection, to_do: bool) -> list[str]:
     :param to_do: whether there is anything to upgrade
     """
     found = []
-    if migration.is_locked(connection):
+    if migration_lock.is_held(connection):
         found.append('another process is upgrading the database, or locks it')
     if to_do:
         if connection.dialect.name == 'sqlite':

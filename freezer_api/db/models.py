@@ -64,6 +64,8 @@ class Client(Base):
         sa.Boolean, server_default=sa.false(), default=False)
     # See freezer_api.db.takeover; NULL: there is nothing to take over.
     take_over_after: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    # See freezer_api.db.presence.
+    claimed_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     search_terms: orm.Mapped[str | None] = columns.search_terms()
 
     __table_args__ = (

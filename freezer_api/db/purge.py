@@ -21,7 +21,8 @@ had, what an upgrade kept of it.
 
 What goes is a condition on the rows alone and does not depend on what was
 purged before. So a count tells beforehand what a purge will do, and a purge
-that was killed goes on when it is run again.
+that was killed goes on when it is run again. What nobody deletes, the queue of
+a project, goes when the last of its jobs does.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from sqlalchemy import orm
 
 from freezer_api.db import engine
 from freezer_api.db import models
+from freezer_api.db import queues
 from freezer_api.db import side_tables
 
 BATCH = 500
@@ -55,6 +57,7 @@ DELEGATIONS = models.Delegation.__table__
 BACKUPS = models.Backup.__table__
 SESSIONS = models.Session.__table__
 CLIENTS = models.Client.__table__
+QUEUES = models.Queue.__table__
 
 
 def _live(table: Any) -> _Condition:
@@ -91,13 +94,17 @@ def _jobs(before: datetime.datetime) -> _Condition:
             _live(SESSIONS))))
 
 
+def _staying(before: datetime.datetime) -> _Condition:
+    """Jobs that do not go."""
+    return sa.not_(sa.func.coalesce(_jobs(before), sa.false()))
+
+
 def _actions(before: datetime.datetime) -> _Condition:
-    staying = sa.not_(sa.func.coalesce(_jobs(before), sa.false()))
     return sa.and_(
         _expired(ACTIONS, before),
         ~sa.exists().where(
             LINKS.c.action_id == ACTIONS.c.id, _live(LINKS),
-            JOBS.c.id == LINKS.c.job_id, staying))
+            JOBS.c.id == LINKS.c.job_id, _staying(before)))
 
 
 def _credentials(before: datetime.datetime) -> _Condition:
@@ -141,6 +148,17 @@ def _reports(before: datetime.datetime) -> _Condition:
         sa.select(ACTIONS.c.id)))
 
 
+def _queues(before: datetime.datetime) -> _Condition:
+    """Nobody deletes these: they are there for jobs and for runs."""
+    def of(table: Any) -> _Condition:
+        return sa.and_(table.c.client_id == QUEUES.c.client_id,
+                       table.c.project_id == QUEUES.c.project_id)
+
+    return sa.and_(
+        ~sa.exists().where(of(JOBS), _staying(before)),
+        ~sa.exists().where(of(RUNS), RUNS.c.lease_expires_at.is_not(None)))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Satellite:
     """Rows that go with a row: those whose column is its id."""
@@ -150,11 +168,15 @@ class _Satellite:
 
 @dataclasses.dataclass(frozen=True)
 class _Kind:
-    """Rows that are purged together."""
+    """Rows that are purged together.
+
+    :ivar wanted: somebody may be about to need one, and locks it first
+    """
 
     table: Any
     condition: Callable[[datetime.datetime], _Condition]
     satellites: tuple[_Satellite, ...] = ()
+    wanted: bool = False
 
 
 # What others refer to comes after them.
@@ -170,6 +192,7 @@ _KINDS = (
     _Kind(REPORTS, _reports),
     _Kind(SESSIONS, _sessions),
     _Kind(CLIENTS, _clients),
+    _Kind(QUEUES, _queues, wanted=True),
 )
 
 
@@ -208,6 +231,9 @@ class Purge:
         found = {}
         for kind in _KINDS:
             found[kind.table.name] = self._all(kind)
+        if found[models.Queue.__tablename__]:
+            # Locks of another node of a cluster are not seen on this one.
+            self._database.write(queues.add_missing)
         with self._database.read() as session:
             tables = side_tables.present(session.connection())
         for table in tables:
@@ -240,6 +266,11 @@ class Purge:
             session.execute(sa.delete(satellite.column.table).where(
                 satellite.column.in_(ids)))
         side_tables.forget(session, kind.table.name, ids)
-        session.execute(sa.delete(kind.table).where(
-            kind.table.c.id.in_(ids)))
+        going = kind.table.c.id.in_(ids)
+        if kind.wanted:
+            # In another statement, which sees what was waited for.
+            session.execute(sa.select(kind.table.c.id).where(going)
+                            .order_by(kind.table.c.id).with_for_update())
+            going = sa.and_(going, kind.condition(self._before))
+        session.execute(sa.delete(kind.table).where(going))
         return ids

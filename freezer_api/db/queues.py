@@ -19,6 +19,7 @@ where there is more than that, the oldest of each project.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
 import dataclasses
@@ -35,6 +36,8 @@ from freezer_api.domain import turns
 
 # So many of a queue are looked at before it is told apart by projects.
 _HEAD = 500
+# ... where some of it is of projects that are to have no more.
+_AMONG_FULL = 2000
 
 # Queries put together into one, at the most.
 _CHUNK = 100
@@ -73,15 +76,23 @@ EXPIRED = Line(models.JobRun.id, models.JobRun.client_id,
                goes_on=True)
 
 
+_KNOWN = sa.select(models.Queue.id).where(
+    models.Queue.client_id == exact.text('client'),
+    models.Queue.project_id == exact.text('project'))
+# A purge takes those that nobody needs. Locked by the id, since MySQL would
+# lock the neighbours of a name too.
+_LOCKED = sa.select(models.Queue.id).where(
+    models.Queue.id == sa.bindparam('known')).with_for_update(read=True)
+
+
 def ensure(session: orm.Session, client_id: str,
            project_id: str | None) -> None:
     """Note that a project has jobs for a client."""
     if project_id is None:
         return
-    known = session.scalar(sa.select(models.Queue.id).where(
-        models.Queue.client_id == client_id,
-        models.Queue.project_id == project_id))
-    if known is None:
+    known = session.scalar(
+        _KNOWN, {'client': client_id, 'project': project_id})
+    if known is None or session.scalar(_LOCKED, {'known': known}) is None:
         session.add(models.Queue(id=rows.new_id(), client_id=client_id,
                                  project_id=project_id))
 
@@ -94,28 +105,46 @@ def of_project(session: orm.Session, line: Line, client_id: str,
 
 
 def head(session: orm.Session, line: Line, client_id: str, now: int,
-         limit: int, full: Sequence[str]) -> list[turns.Entry]:
+         limit: int, full: Sequence[str],
+         room: Callable[[str], int]) -> list[turns.Entry]:
     """Return what may be next in a line, with enough to take turns.
 
     :param limit: how many are wanted
     :param full: projects that are to have no more
+    :param room: how many more one of the others may have
     """
-    most = max(_HEAD, 2 * limit)
-    found = _entries(session, line, line.select(client_id, now).limit(most))
-    if len(found) < most:
+    most = max(_AMONG_FULL if full else _HEAD, 2 * limit)
+    # Not without the full ones: as many as are due would be passed over.
+    oldest = _entries(session, line, line.select(client_id, now).limit(most))
+    passed = set(full)
+    found = [entry for entry in oldest if entry.project_id not in passed]
+    if (len(oldest) < most
+            # Then it is the turn of one of each of those, oldest first.
+            or len({entry.project_id for entry in found}) >= limit):
         return found
-    firsts = _projects(session, line, client_id, now, limit, full)
-    if len(firsts) >= limit:
-        each = 1
-    else:
-        each = limit - len(firsts) + 1
+    # Rows of former releases may be of no project.
+    firsts: Sequence[str | None] = [
+        None, *_projects(session, line, client_id, now, limit, full)]
     known = {entry.id: entry for entry in found}
-    for start in range(0, len(firsts), _CHUNK):
-        part = [line.select(client_id, now).where(
-            line.project_id == project_id).limit(each).subquery().select()
-            for project_id in firsts[start:start + _CHUNK]]
-        for entry in _entries(session, line, sa.union_all(*part)):
-            known[entry.id] = entry
+    seen: dict[str | None, int] = {}
+    # With as many of each as it takes nobody is passed over, and no more are
+    # read where it is a few of many projects.
+    each = -(-limit // max(1, len(firsts)))
+    while firsts:
+        seen |= dict.fromkeys(firsts, 0)
+        for start in range(0, len(firsts), _CHUNK):
+            part = [line.select(client_id, now).where(
+                line.project_id == project_id).limit(each).subquery().select()
+                for project_id in firsts[start:start + _CHUNK]]
+            for entry in _entries(session, line, sa.union_all(*part)):
+                known[entry.id] = entry
+                seen[entry.project_id] += 1
+        if sum(min(number, room(project_id or ''))
+               for project_id, number in seen.items()) >= limit:
+            break
+        firsts = [project_id for project_id in firsts
+                  if each <= seen[project_id] < room(project_id or '')]
+        each = min(2 * each, limit)
     return list(known.values())
 
 
@@ -138,6 +167,19 @@ def _projects(session: orm.Session, line: Line, client_id: str, now: int,
         sa.select(waiting.c.project_id).where(waiting.c.first.is_not(None))
         .order_by(waiting.c.first, waiting.c.project_id)
         .limit(limit)).all()
+
+
+_MISSING = sa.select(models.Job.client_id, models.Job.project_id).where(
+    rows.live(models.Job), models.Job.project_id.is_not(None),
+    ~sa.exists().where(models.Queue.client_id == models.Job.client_id,
+                       models.Queue.project_id == models.Job.project_id)
+).distinct()
+
+
+def add_missing(session: orm.Session) -> None:
+    """Note which projects have jobs, where that is not known."""
+    for client_id, project_id in session.execute(_MISSING).all():
+        ensure(session, client_id, project_id)
 
 
 def mend(connection: sa.Connection) -> int:
@@ -163,13 +205,7 @@ def mend(connection: sa.Connection) -> int:
         if not ids:
             break
     with transactions.lasting(connection):
-        unknown = connection.execute(
-            sa.select(job.client_id, job.project_id).where(
-                rows.live(job), job.project_id.is_not(None),
-                ~sa.exists().where(
-                    models.Queue.client_id == job.client_id,
-                    models.Queue.project_id == job.project_id))
-            .distinct()).all()
+        unknown = connection.execute(_MISSING).all()
     for client_id, project_id in unknown:
         # An API of this release may be faster.
         with (contextlib.suppress(sa.exc.IntegrityError),

@@ -66,6 +66,7 @@ def make(database: engine.Database) -> Report:
         kept = side_tables.KEPT_VALUES
         orphaned = side_tables.ORPHANED_CREDENTIALS
         job, credential = models.Job, models.UserCredential
+        status = sa.func.coalesce(job.status, '')
         return Report(
             kept=_grouped(connection, kept.c.row_id, [
                 kept.c.table_name, kept.c.column_name, kept.c.reason],
@@ -77,11 +78,10 @@ def make(database: engine.Database) -> Report:
             suspended=_grouped(connection, job.id, [job.suspended], '{}',
                                rows.live(job), job.suspended.is_not(None)),
             unarmed=_grouped(
-                connection, job.id, [job.client_id, job.status],
+                connection, job.id, [job.client_id, status],
                 'client {}, status {}', rows.live(job),
                 job.next_run_at.is_(None), job.run_id.is_(None),
-                sa.func.coalesce(job.status, '').not_in(
-                    ('stop', 'completed', 'removed'))),
+                status.not_in(('stop', 'completed', 'removed'))),
             trusts=[
                 *_grouped(connection, models.Delegation.id, [],
                           'wait for their deletion in Keystone',

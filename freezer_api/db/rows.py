@@ -14,16 +14,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from collections.abc import Mapping
 import datetime
+import functools
 from typing import Any
+from typing import cast
 from typing import TypeVar
 import uuid
 
 import sqlalchemy as sa
+from sqlalchemy import orm
 
 from freezer_api.db import models
 
 Row = TypeVar('Row')
+Model = TypeVar('Model', bound=models.Base)
 
 
 def new_id() -> str:
@@ -42,6 +48,29 @@ def live(model: type[models.Base]) -> sa.ColumnElement[bool]:
 def ordered(query: sa.Select[Row], model: Any) -> sa.Select[Row]:
     """Put a list into its stable order: creation, then id."""
     return query.order_by(model.created_at, model.id)
+
+
+@functools.cache
+def shown(model: type[models.Base]) -> tuple[
+        orm.InstrumentedAttribute[Any], ...]:
+    """Return the columns that are read with a row."""
+    return tuple(getattr(model, column.key)
+                 for column in sa.inspect(model).column_attrs
+                 if not column.deferred)
+
+
+def look(session: orm.Session, query: sa.Executable, model: type[Model],
+         parameters: Mapping[str, Any] | None = None) -> Iterator[Model]:
+    """Yield rows that are looked at and not changed.
+
+    They have what such objects of the session would have, in a fraction of
+    the time and of the memory.
+
+    :param query: of the columns of :func:`shown`, or fewer, or more
+    :param model: whose rows they are
+    """
+    return cast(Iterator[Model], iter(session.connection().execute(
+        query, parameters or {})))
 
 
 def delete(row: models.Base, now: int) -> None:

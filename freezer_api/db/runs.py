@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -39,10 +38,6 @@ from freezer_api.domain import runs
 from freezer_api.domain import suspension
 
 
-class Stale(Exception):
-    """The run has another holder, or none any more."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Holder:
     """The scheduler that asks.
@@ -53,22 +48,6 @@ class Holder:
     client_id: str
     project_id: str | None
     scheduler_id: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What a scheduler says of a run that it holds.
-
-    ``cause`` is set where it ended because of its trust.
-    """
-
-    run_id: str
-    fence: int
-    state: runs.State
-    reason: str | None
-    actions: list[dict[str, Any]]
-    release: bool
-    cause: causes.Cause | None = None
 
 
 def of_client(holder: Holder) -> sa.ColumnElement[bool]:
@@ -147,54 +126,29 @@ def tell(session: orm.Session, run_id: str, event: str) -> None:
         models.JobRun.id == run_id).values(event=event))
 
 
-def report(session: orm.Session, holder: Holder, said: Report,
-           rules: plans.Rules, now: int,
-           ) -> tuple[models.Job | None, models.JobRun | None]:
-    """Write what the holder says of a run.
-
-    :returns: the run's job, deleted or not, and the run; None, None for a
-        run that the client does not have
-    :raises Stale: when the run is no longer the holder's; nothing is changed
-    """
-    run = session.get(models.JobRun, said.run_id)
-    if run is None or run.client_id != holder.client_id or (
-            holder.project_id is not None
-            and run.project_id != holder.project_id):
-        return None, None
-    job = session.get_one(models.Job, run.job_id, with_for_update=True,
-                          populate_existing=True)
-    session.refresh(run, with_for_update=True)
-    if (run.fence != said.fence or run.lease_expires_at is None
-            or run.scheduler_id != holder.scheduler_id):
-        raise Stale()
-    run.actions = said.actions
-    run.reason = said.reason
-    if said.cause is not None and said.state is runs.State.FAIL:
-        refuse(session, job, run, said.cause, rules, now)
-    elif said.state.final:
-        end(session, job, run, said.state, said.reason, rules, now)
-    elif said.release:
-        run.lease_expires_at = now
-    return job, run
-
-
 def end(session: orm.Session, job: models.Job, run: models.JobRun,
         state: runs.State, reason: str | None, rules: plans.Rules,
-        now: int) -> None:
-    """End a run, and put its job where it belongs after it."""
+        now: int, ended: int | None = None) -> None:
+    """End a run, and put its job where it belongs after it.
+
+    :param ended: when that was, if it was not now
+    """
     plan = db_jobs.plan(job, rules)
-    before = _close(session, job, run, state, reason, plan, now)
+    before = _close(session, job, run, state, reason, plan, now, ended)
     if before is not None:
-        db_jobs.set_runtime(job, jobs.finish(
+        _leave(job, run, jobs.finish(
             plan, before, state.value, reason, now))
 
 
 def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
-           cause: causes.Cause, rules: plans.Rules, now: int) -> None:
+           cause: causes.Cause, rules: plans.Rules, now: int,
+           ended: int | None = None) -> None:
     """End a run whose trust does not work, and suspend its job.
 
     It may be tried again within the window of the rules, unless something was
     begun already.
+
+    :param ended: when that was, if it was not now
     """
     plan = db_jobs.plan(job, rules)
     begun = bool(run.actions)
@@ -206,11 +160,11 @@ def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
     reason = run.reason if begun and run.reason else cause.advice
     run.cause = str(cause)
     before = _close(session, job, run, runs.State.FAIL if begun
-                    else runs.State.SKIPPED, reason, plan, now)
+                    else runs.State.SKIPPED, reason, plan, now, ended)
     if before is None:
         return
     if job.client_id != run.client_id:
-        db_jobs.set_runtime(job, jobs.finish(
+        _leave(job, run, jobs.finish(
             plan, before, jobs.FAIL, reason, now))
         return
     firing = None
@@ -220,12 +174,18 @@ def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
     if credential is not None and not tried and run.delegation_id:
         # It has another trust by now.
         after = suspension.resume(after, now)
-    db_jobs.set_runtime(job, after)
+    _leave(job, run, after)
+
+
+def _leave(job: models.Job, run: models.JobRun, after: jobs.Runtime) -> None:
+    """Put a job where it stands after its run, which may be long over."""
+    db_jobs.set_runtime(job, dataclasses.replace(
+        after, time_ended=run.time_ended))
 
 
 def _close(session: orm.Session, job: models.Job, run: models.JobRun,
            state: runs.State, reason: str | None, plan: plans.Plan,
-           now: int) -> jobs.Runtime | None:
+           now: int, ended: int | None) -> jobs.Runtime | None:
     """End a run.
 
     :returns: where its job stands, None when that does not depend on the run
@@ -233,11 +193,11 @@ def _close(session: orm.Session, job: models.Job, run: models.JobRun,
     """
     run.state = state
     run.reason = reason
-    run.time_ended = now
+    run.time_ended = now if ended is None else ended
     run.lease_expires_at = None
     if job.run_id != run.id:
         return None
-    rounds.end(session, job, state, now)
+    rounds.end(session, job, state, run.time_ended)
     if job.deleted:
         job.run_id = None
         return None

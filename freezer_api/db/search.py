@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -103,10 +104,10 @@ class Page:
     marker: str | None = None
 
 
-def page(session: orm.Session, query: sa.Select[Row], model: Any,
+def page(session: orm.Session, query: sa.Select[Any], model: type[rows.Model],
          columns: Columns, search: domain.Search, wanted: Page,
-         render: Callable[[Sequence[Row]], list[Document]],
-         ) -> list[Document]:
+         render: Callable[[Sequence[rows.Model]], Iterable[Document]],
+         ) -> Iterable[Document]:
     """Return the documents of a page of what a search finds.
 
     :param query: the query of all rows of ``model`` that may be found
@@ -115,9 +116,10 @@ def page(session: orm.Session, query: sa.Select[Row], model: Any,
     """
     query = _narrow(_after(session, query, model, wanted.marker),
                     columns, search)
-    return render(session.scalars(
-        rows.ordered(query, model)
-        .limit(wanted.limit).offset(wanted.offset)).all())
+    return render(list(rows.look(
+        session, rows.ordered(query, model)
+        .with_only_columns(*rows.shown(model))
+        .limit(wanted.limit).offset(wanted.offset), model)))
 
 
 def _after(session: orm.Session, query: sa.Select[Row], model: Any,

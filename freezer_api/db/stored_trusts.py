@@ -23,18 +23,20 @@ from sqlalchemy import orm
 from freezer_api.db import engine
 from freezer_api.db import exact
 from freezer_api.db import models
+from freezer_api.db import side_tables
 
 _CHUNK = 500
 
-_Kept = type[models.Delegation] | type[models.UserCredential]
-_TABLES: tuple[_Kept, ...] = (models.Delegation, models.UserCredential)
+# Core tables, since one of them has no model.
+_TABLES = tuple(models.Base.metadata.tables[model.__tablename__] for model in (
+    models.Delegation, models.UserCredential))
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredTrust:
     """A trust id as a row holds it."""
 
-    table: _Kept
+    table: sa.Table
     row_id: str
     trust_id: str = dataclasses.field(repr=False)
     decrypt_method: str | None
@@ -46,22 +48,28 @@ class StoredTrust:
         :returns: whether it was written
         """
         written = session.execute(sa.update(self.table).where(
-            self.table.id == self.row_id,
-            exact.same_text(self.table.trust_id, self.trust_id)).values(
+            self.table.c.id == self.row_id,
+            exact.same_text(self.table.c.trust_id, self.trust_id)).values(
                 trust_id=trust_id, decrypt_method=decrypt_method))
         return bool(getattr(written, 'rowcount', 0))
 
 
 def chunks(database: engine.Database) -> Iterator[list[StoredTrust]]:
     """Yield all stored trust ids, some hundred at a time."""
-    for table in _TABLES:
+    with database.read() as session:
+        orphaned = side_tables.ORPHANED_CREDENTIALS
+        tables = [*_TABLES, *(
+            table for table in side_tables.present(session.connection())
+            if table is orphaned)]
+    for table in tables:
         last = ''
         while True:
             with database.read() as session:
                 chunk = [StoredTrust(table, *row) for row in session.execute(
-                    sa.select(table.id, table.trust_id, table.decrypt_method)
-                    .where(table.id > last, table.trust_id != '')
-                    .order_by(table.id).limit(_CHUNK))]
+                    sa.select(table.c.id, table.c.trust_id,
+                              table.c.decrypt_method)
+                    .where(table.c.id > last, table.c.trust_id != '')
+                    .order_by(table.c.id).limit(_CHUNK))]
             yield chunk
             if len(chunk) < _CHUNK:
                 break

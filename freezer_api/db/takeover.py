@@ -60,6 +60,7 @@ def take_over(session: orm.Session, client_row_id: str, rules: plans.Rules,
         sa.select(models.Job.id).where(
             *_unclaimed(client), models.Job.id > client.take_over_after)
         .order_by(models.Job.id).limit(_BATCH)).all()
+    projects: set[str | None] = set()
     # By their ids alone: what MySQL reads to find them it locks, too.
     for job in session.scalars(
             sa.select(models.Job).where(models.Job.id.in_(wanted))
@@ -72,7 +73,9 @@ def take_over(session: orm.Session, client_row_id: str, rules: plans.Rules,
         db_jobs.set_runtime(job, takeover.take_over(
             db_jobs.plan(job, rules), db_jobs.runtime(job),
             _created(job, now), now))
-        queues.ensure(session, job.client_id, job.project_id)
+        projects.add(job.project_id)
+    for project_id in projects:
+        queues.ensure(session, client.client_id, project_id)
     more = len(wanted) == _BATCH
     client.take_over_after = wanted[-1] if more else None
     return more

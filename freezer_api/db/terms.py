@@ -25,11 +25,13 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
+from oslo_log import log
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.db import actions
 from freezer_api.db import backups
+from freezer_api.db import bulk
 from freezer_api.db import clients
 from freezer_api.db import documents
 from freezer_api.db import job_search
@@ -38,6 +40,8 @@ from freezer_api.db import rows
 from freezer_api.db import sessions
 from freezer_api.db import transactions
 from freezer_api.domain import search as domain
+
+LOG = log.getLogger(__name__)
 
 _CHUNK = 500
 
@@ -81,14 +85,25 @@ def made(session: orm.Session, found: Sequence[_Row],
     return [_of(row, its_actions.get(row.id, ())) for row in found]
 
 
-def follow(session: orm.Session) -> None:
-    """Let the terms follow what is written in a session."""
-    changed = _Changed()
-    sa.event.listen(session, 'before_flush', changed.note)
-    sa.event.listen(session, 'before_commit', changed.write)
-    sa.event.listen(session, 'do_orm_execute', _refuse_bulk)
+class Session(orm.Session):
+    """A session in which the terms follow what is written."""
+
+    def __init__(self, bind: sa.Engine) -> None:
+        super().__init__(bind, expire_on_commit=False)
+        self.changed = _Changed()
 
 
+@sa.event.listens_for(Session, 'before_flush')
+def _note(session: Session, context: Any, instances: Any) -> None:
+    session.changed.note(session)
+
+
+@sa.event.listens_for(Session, 'before_commit')
+def _write(session: Session) -> None:
+    session.changed.write(session)
+
+
+@sa.event.listens_for(Session, 'do_orm_execute')
 def _refuse_bulk(state: orm.ORMExecuteState) -> None:
     """Let nobody change in one statement what nobody would then see.
 
@@ -115,8 +130,7 @@ class _Changed:
         self._jobs: set[str] = set()
         self._actions: set[str] = set()
 
-    def note(self, session: orm.Session, context: Any,
-             instances: Any) -> None:
+    def note(self, session: orm.Session) -> None:
         """Set the terms of what is known; note what other jobs hold."""
         changed = [*session.new, *session.deleted, *(
             row for row in session.dirty if session.is_modified(row))]
@@ -221,13 +235,22 @@ def refresh(connection: sa.Connection) -> int:
 def _each_batch(connection: sa.Connection, anew: bool) -> int:
     total = 0
     for model in TABLES:
+        table = model.__table__
+        update = bulk.Update(
+            table, ['search_terms'],
+            only_if=sa.func.coalesce(table.c.search_terms, ''),
+            updated_at=table.c.updated_at)
         last = ''
         while True:
             with transactions.lasting(connection):
-                ids, changed = _fill_batch(connection, model, last, anew)
-            total += changed
+                ids, changed = _fill_batch(connection, model, last, anew,
+                                           update)
             if not ids:
                 break
+            if not last:
+                # On many rows nothing else is heard for minutes.
+                LOG.info('Giving rows of %s their search terms', table.name)
+            total += changed
             last = ids[-1]
     return total
 
@@ -243,8 +266,8 @@ def _without(model: Any) -> sa.ColumnElement[bool]:
     return sa.and_(model.search_terms.is_(None), rows.live(model))
 
 
-def _fill_batch(connection: sa.Connection, model: Any, last: str,
-                anew: bool) -> tuple[list[str], int]:
+def _fill_batch(connection: sa.Connection, model: Any, last: str, anew: bool,
+                update: bulk.Update) -> tuple[list[str], int]:
     """Fill the batch that begins after an id.
 
     :returns: the ids in it, and how many rows were written
@@ -257,19 +280,11 @@ def _fill_batch(connection: sa.Connection, model: Any, last: str,
             .options(orm.undefer(model.search_terms))
             .order_by(model.id).limit(_CHUNK)).all()
         ids = [row.id for row in found]
-        values = [{'row_id': row.id, 'terms': terms,
+        values = [{'id': row.id, 'search_terms': terms,
                    'old': row.search_terms or ''}
                   for row, terms in zip(found, made(session, found),
                                         strict=True)
                   if terms != row.search_terms]
-    if values:
-        table = model.__table__
-        # Compared and set: others may be at work.
-        connection.execute(
-            table.update().where(
-                table.c.id == sa.bindparam('row_id'),
-                sa.func.coalesce(table.c.search_terms, '')
-                == sa.bindparam('old'))
-            .values(search_terms=sa.bindparam('terms'),
-                    updated_at=table.c.updated_at), values)
+    # Compared and set: others may be at work.
+    update.run(connection, values)
     return ids, len(values)

@@ -33,6 +33,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from freezer_api import crypt
+from freezer_api.db import bulk
 from freezer_api.db import migration
 from freezer_api.db.migrations import job_entries
 from freezer_api.db import models
@@ -83,8 +84,9 @@ def go(url: str, box: crypt.Crypt) -> Result:
                 'the database to MariaDB first, see freezer-manage db copy')
         found = migration.current_of(connection)
         if found not in (migration.head(), REVISION):
-            raise Obstacle(f'the database is at revision {found}, not at that '
-                           'of this release: run freezer-manage db sync')
+            raise Obstacle(
+                f'the database is at revision {found or "none"}, not at that '
+                'of this release: run freezer-manage db sync')
         if not sa.inspect(connection).has_table(DELEGATIONS.name):
             return Result(0, 0)  # It never was anywhere else.
         with transactions.lasting(connection):
@@ -142,19 +144,17 @@ def _trusts(connection: sa.Connection, box: crypt.Crypt
         if not rows:
             return
         last = rows[-1].id
-        yield [{'row_id': row.id, 'new': box.decrypt(
+        yield [{'id': row.id, 'trust_id': box.decrypt(
             row.trust_id, row.decrypt_method)} for row in rows]
 
 
 def _decrypt_all(connection: sa.Connection, box: crypt.Crypt) -> int:
+    update = bulk.Update(CREDENTIALS, ['trust_id'], decrypt_method=None,
+                         updated_at=CREDENTIALS.c.updated_at)
     total = 0
     for batch in _trusts(connection, box):
         with transactions.lasting(connection):
-            connection.execute(
-                sa.update(CREDENTIALS).where(
-                    CREDENTIALS.c.id == sa.bindparam('row_id')).values(
-                    trust_id=sa.bindparam('new'), decrypt_method=None,
-                    updated_at=CREDENTIALS.c.updated_at), batch)
+            update.run(connection, batch)
         total += len(batch)
     with transactions.lasting(connection):
         # 19.0.0 does not look whether a credential was taken away, and would
@@ -168,6 +168,8 @@ def _move_all(connection: sa.Connection) -> int:
     """Put where jobs stand back into their schedules."""
     names = (*_RUNTIME, *_FORGOTTEN)
     cell = sa.type_coerce(JOBS.c.schedule, sa.Text())
+    update = bulk.Update(JOBS, ['schedule'], updated_at=JOBS.c.updated_at,
+                         **dict.fromkeys(names))
     total = 0
     last = ''
     while True:
@@ -180,16 +182,10 @@ def _move_all(connection: sa.Connection) -> int:
         if not rows:
             return total
         last = rows[-1].id
-        values = [{'row_id': row.id, 'new': new} for row in rows
-                  if (new := _merged(row)) is not None]
-        if values:
-            with transactions.lasting(connection):
-                connection.execute(
-                    sa.update(JOBS).where(
-                        JOBS.c.id == sa.bindparam('row_id')).values(
-                        schedule=sa.bindparam('new'),
-                        updated_at=JOBS.c.updated_at,
-                        **dict.fromkeys(names)), values)
+        values = [{'id': row.id, 'schedule': merged} for row in rows
+                  if (merged := _merged(row)) is not None]
+        with transactions.lasting(connection):
+            update.run(connection, values)
         total += len(values)
 
 

@@ -195,8 +195,10 @@ def _settled(session: Session, now: int) -> Session:
     overall = overall_result(session)
     if session.status == COMPLETED or overall == RUNNING:
         return session
+    # Who is told of last need not have ended last.
+    ends = [member.time_ended for member in session.members.values()]
     return dataclasses.replace(
-        session, status=COMPLETED, result=overall, time_end=now)
+        session, status=COMPLETED, result=overall, time_end=max(now, *ends))
 
 
 def _settled_without(before: Session, after: Session, job_id: str,

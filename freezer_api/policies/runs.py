@@ -32,7 +32,9 @@ _RULES = (
         description='Report a run that was claimed.',
         operations=[
             {'method': 'PATCH',
-             'path': '/v2/{project_id}/clients/{client_id}/runs/{run_id}'}],
+             'path': '/v2/{project_id}/clients/{client_id}/runs/{run_id}'},
+            {'method': 'POST',
+             'path': '/v2/{project_id}/clients/{client_id}/reports'}],
         scope_types=base.PROJECT_SCOPE),
     policy.DocumentedRuleDefault(
         name='runs:update_central',
@@ -42,7 +44,9 @@ _RULES = (
             'runs:update.'),
         operations=[
             {'method': 'PATCH',
-             'path': '/v2/{project_id}/clients/{client_id}/runs/{run_id}'}],
+             'path': '/v2/{project_id}/clients/{client_id}/runs/{run_id}'},
+            {'method': 'POST',
+             'path': '/v2/{project_id}/clients/{client_id}/reports'}],
         scope_types=base.PROJECT_SCOPE),
 )
 

@@ -27,6 +27,8 @@ import jsonschema
 from jsonschema import exceptions
 from jsonschema import validators
 
+from freezer_api.schemas import quick
+
 MAX_INTEGER = 2 ** 31 - 1
 
 # What one TEXT cell of MySQL holds.
@@ -37,7 +39,6 @@ _MAX_VALUES = 50000
 _MAX_TEXT = 2 ** 20
 _MAX_KEY = 255
 _MAX_MESSAGE = 500
-_MAX_PATTERN_INPUT = 1024
 _SURROGATE = re.compile('[\ud800-\udfff]')
 
 Schema = dict[str, Any]
@@ -97,9 +98,12 @@ class Compiled:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self._validator = _Validator(schema)
+        self._follows = quick.compiled(schema)
 
     def __call__(self, document: object) -> None:
         check_values(document)
+        if self._follows is not None and self._follows(document):
+            return
         error = exceptions.best_match(self._validator.iter_errors(document))
         if error is not None:
             raise InvalidDocument(_field(error), error.message)
@@ -214,7 +218,7 @@ def _match_whole(validator: Any, pattern: str, instance: object,
                  ) -> Iterable[exceptions.ValidationError]:
     """The keyword ``pattern``, for the whole text: no newline at its end."""
     if isinstance(instance, str) and (
-            len(instance) > _MAX_PATTERN_INPUT
+            len(instance) > quick.MAX_PATTERN_INPUT
             or _pattern(pattern).fullmatch(instance) is None):
         yield exceptions.ValidationError(
             f'{instance!r} does not match {pattern!r}')

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from freezer_api.schemas import common
@@ -24,6 +25,7 @@ REPORTED_STATES = ('running', 'success', 'fail', 'aborted')
 BACKUP_STATUSES = ('creating', 'available', 'error', 'deleted')
 
 MAX_HELD = 10000
+MAX_REPORTS = 500
 
 _SCHEDULER_ID = common.text(255, minLength=1)
 _FENCE = common.integer(1)
@@ -92,19 +94,39 @@ _BACKUP: common.Schema = {
     },
 }
 
+_SAID: common.Schema = {
+    'fence': _FENCE,
+    'state': {'enum': list(REPORTED_STATES)},
+    'reason': _REASON,
+    'actions': {'type': 'array', 'items': STEP, 'maxItems': 256},
+    'backups': {'type': 'array', 'items': _BACKUP, 'maxItems': 256},
+    'release': {'type': 'boolean'},
+    # Of a report that could not be sent at once, in seconds.
+    'age': common.integer(0),
+    # Why the trust could not be used, where the run failed for that.
+    'cause': common.nullable(common.text(64)),
+}
+
 REPORT = common.Compiled({
     'type': 'object',
     'required': ['scheduler_id', 'fence', 'state'],
+    'properties': {'scheduler_id': _SCHEDULER_ID, **_SAID},
+})
+
+REPORTS = common.Compiled({
+    'type': 'object',
+    'required': ['scheduler_id', 'reports'],
     'properties': {
         'scheduler_id': _SCHEDULER_ID,
-        'fence': _FENCE,
-        'state': {'enum': list(REPORTED_STATES)},
-        'reason': _REASON,
-        'actions': {'type': 'array', 'items': STEP, 'maxItems': 256},
-        'backups': {'type': 'array', 'items': _BACKUP, 'maxItems': 256},
-        'release': {'type': 'boolean'},
-        # Why the trust could not be used, where the run failed for that.
-        'cause': common.nullable(common.text(64)),
+        'reports': {
+            'type': 'array',
+            'maxItems': MAX_REPORTS,
+            'items': {
+                'type': 'object',
+                'required': ['run_id', 'fence', 'state'],
+                'properties': {'run_id': common.ID, **_SAID},
+            },
+        },
     },
 })
 
@@ -123,10 +145,25 @@ def validate_report(document: Any) -> None:
     :raises freezer_api.schemas.InvalidDocument: naming the field
     """
     REPORT(document)
-    if document.get('release') and document['state'] != 'running':
+    _check_said(document, '')
+
+
+def validate_reports(document: Any) -> None:
+    """Check reports of several runs, each as :func:`validate_report` does.
+
+    :raises freezer_api.schemas.InvalidDocument: naming the field
+    """
+    REPORTS(document)
+    for position, one in enumerate(document['reports']):
+        _check_said(one, f'reports.{position}.')
+
+
+def _check_said(said: Mapping[str, Any], where: str) -> None:
+    if said.get('release') and said['state'] != 'running':
         raise common.InvalidDocument(
-            'release', 'release needs the state running')
-    common.check_stored_size('actions', document.get('actions'))
-    for position, backup in enumerate(document.get('backups', ())):
-        common.check_stored_size(f'backups.{position}.backup_metadata',
-                                 backup.get('backup_metadata'))
+            f'{where}release', 'release needs the state running')
+    common.check_stored_size(f'{where}actions', said.get('actions'))
+    for position, backup in enumerate(said.get('backups', ())):
+        common.check_stored_size(
+            f'{where}backups.{position}.backup_metadata',
+            backup.get('backup_metadata'))

@@ -9,3 +9,18 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+
+"""Commands. Here is nothing that takes time to import."""
+
+import signal
+
+
+def main() -> int:
+    """Run freezer-scheduler; returns the exit status.
+
+    A request for a report, or to reload, that comes before it can be met
+    waits. By default it would end the process.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGHUP})
+    from freezer_scheduler.cmd import scheduler
+    return scheduler.main()

@@ -41,8 +41,10 @@ OPTS = [
              'name, joined by an underscore.'),
     cfg.IntOpt(
         'claim-interval', default=5,
-        help='Seconds between two questions for due runs. Where only '
-             '"interval" is set, that is taken.'),
+        help='Most seconds between two questions for due runs: each waits '
+             '0.8 to 1 of it, by chance, so that schedulers of one client do '
+             'not always ask in one order. Where only "interval" is set, that '
+             'is taken.'),
     cfg.IntOpt(
         'claim-batch', default=50, mutable=True,
         help='Most runs to take over with one question.'),

@@ -29,6 +29,7 @@ from oslo_log import log as logging
 import requests
 
 from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler import server_environment
 from freezer_scheduler.telemetry import run_context
 
 LOG = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ _KNOWN = (
             'POST /clients register',
             'POST /clients/ID/claims claim',
             'PATCH /clients/ID/runs/ID report',
+            'POST /clients/ID/reports report_all',
             'POST /maintenance maintain',
             'GET /v2 discover'),
     *_known('cinder',
@@ -100,7 +102,7 @@ class Observer(Protocol):
         """
 
 
-class ObservedSession(requests.Session):
+class ObservedSession(server_environment.Session):
     """Sends requests as its base does, and tells of each."""
 
     def __init__(self, observer: Observer,

@@ -166,11 +166,12 @@ class Monitor:
         def told(run_id: str, fence: int,
                  said: documents.Report) -> documents.Event | None:
             event = report(run_id, fence, said)
-            self._reported(said)
+            self.reported(said)
             return event
         return told
 
-    def _reported(self, said: documents.Report) -> None:
+    def reported(self, said: documents.Report) -> None:
+        """The API took a report."""
         if said.release:
             self.metrics.parted.labels(metrics.HANDED_BACK).inc()
         if said.state is documents.RunState.RUNNING:

@@ -61,10 +61,17 @@ class _NoRun(context.RequestContext):
 
 
 @contextlib.contextmanager
-def of(run: documents.Run) -> Iterator[None]:
-    """Have this thread log as working on a run."""
+def of(run: documents.Run,
+       begun: RunContext | None = None) -> Iterator[None]:
+    """Have this thread log as working on a run.
+
+    :param begun: what another thread had, which is gone on with
+    """
     before = context.get_current()
-    RunContext(run)
+    if begun is None:
+        RunContext(run)
+    else:
+        begun.update_store()
     try:
         yield
     finally:

@@ -229,7 +229,8 @@ class ServiceModeCase(unittest.TestCase):
             yield config
         finally:
             child.terminate()
-            self.assertEqual(0, child.wait(30), log.read_text()[-2000:])
+            self.assertEqual(0, child.wait(waiting.PATIENCE),
+                             log.read_text()[-2000:])
 
 
 class FaultyCinderCase(ServiceModeCase):

@@ -18,7 +18,7 @@ import datetime
 from typing import Any
 
 from tests.cloud import service_mode
-from tests.migrations.upstream import releases
+from tests.released import releases
 from tools.cloud import config
 from tools.cloud import rest
 from tools.cloud import secrets

@@ -89,7 +89,7 @@ class Scheduler:
             self.process.kill()
         else:
             self.process.terminate()
-        status = self.process.wait(60)
+        status = self.process.wait(waiting.PATIENCE)
         self.process = None
         return status
 

@@ -32,6 +32,7 @@ import uuid
 
 import testscenarios
 
+from tests.cloud import console_scripts
 from tools.cloud import cloud
 from tools.cloud import commands
 from tools.cloud import credentials
@@ -74,6 +75,7 @@ class StockClientTest(unittest.TestCase):
     """What all tests share."""
 
     made: ClassVar[cloud.Cloud]
+    scripts: ClassVar[console_scripts.ConsoleScripts]
     program = 'freezer'
 
     def setUp(self) -> None:
@@ -98,9 +100,8 @@ class StockClientTest(unittest.TestCase):
     def execute(self, name: str, *arguments: str, who: str = 'project-1',
                 ) -> tuple[int, str, str]:
         """Run a command, known by its name in ``freezer``."""
-        done = self.made.run.output(
-            [str(self.made.layout.bin / self.program),
-             *self.words(name), *arguments],
+        done = self.scripts.run(
+            self.program, [*self.words(name), *arguments],
             commands.clean_environment(
                 TZ='UTC', **credentials.variables(
                     self.made.account(who), self.made.settings.auth_url)))
@@ -179,6 +180,9 @@ def setUpModule() -> None:
     StockClientTest.made.up(
         cloud.Options.on_free_ports(projects=2, volumes=0))
     unittest.addModuleCleanup(StockClientTest.made.down, purge=True)
+    StockClientTest.scripts = console_scripts.ConsoleScripts(
+        StockClientTest.made.environments.cli.python, 'freezer', 'openstack')
+    unittest.addModuleCleanup(StockClientTest.scripts.close)
 
 
 class EveryCommandTests(testscenarios.WithScenarios, StockClientTest):

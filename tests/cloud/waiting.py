@@ -20,7 +20,7 @@ import time
 from typing import Any
 
 # Enough for a lease, a claim, a backup and its polls on a busy machine.
-PATIENCE = 180
+PATIENCE = 300
 
 _ESTABLISHED = '01'
 

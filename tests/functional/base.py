@@ -253,6 +253,12 @@ class ApiTestCase(unittest.TestCase):
             'scheduler_id': scheduler, 'limit': limit, 'lease_seconds': 60,
             'held': list(held)}, status)
 
+    def pass_lease(self, **kwargs: Any) -> None:
+        """Have a lease expire while another scheduler is there."""
+        for _ in range(3):
+            self.clock.now += 20
+            self.claim(limit=0, scheduler='idle', **kwargs)
+
     def one_run(self, **kwargs: Any) -> dict[str, Any]:
         """Claim, and return the one run that is handed out."""
         [run] = self.claim(**kwargs)['runs']

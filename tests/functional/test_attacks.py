@@ -145,7 +145,7 @@ class TestAttacks(base.ApiTestCase):
             actions=[{'action_id': action['action_id'], 'position': 0,
                       'state': 'submitted', 'backup_id': backup_id}])
         self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
-        self.clock.now += 400
+        self.pass_lease()
 
         self.claim()
 

@@ -17,10 +17,12 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 
 from freezer_api.db import models
+from freezer_api.db import queues
 from tests.functional import base
 
 
@@ -102,6 +104,42 @@ class ClaimTests(base.ApiTestCase):
         first = [run['job_id'] for run in self.claim(limit=2)['runs']]
         self.assertIn(lonely, first)
 
+    def test_projects_are_not_all_asked_where_enough_of_them_wait(
+            self) -> None:
+        """Of a hundred thousand projects few wait, and one may have many."""
+        self.enterContext(mock.patch.multiple(
+            queues, _HEAD=4, _AMONG_FULL=4))
+        asked: list[str] = []
+
+        def note(connection: Any, cursor: Any, statement: str,
+                 *rest: Any) -> None:
+            if 'FROM queues' in statement:
+                asked.append(statement)
+
+        def claimed() -> list[str]:
+            asked.clear()
+            return [run['project_id'] for run in self.call(
+                base.SERVICE, 'POST', 'clients/central/claims', {
+                    'scheduler_id': 's1', 'limit': 2, 'lease_seconds': 60,
+                    'per_project': 2}, 200)['runs']]
+
+        for project_id in ('p1', 'p1', 'p1', 'p1', 'p2', 'p3', 'p4',
+                           'p5', 'p6', 'p7'):
+            self.create_job(
+                persona=base.Persona('u', project_id, ('member', 'reader')),
+                schedule={'schedule_interval': '1 hours'})
+            self.clock.now += 1
+        self.clock.now += 3600
+        sa.event.listen(self.database.engine, 'before_cursor_execute', note)
+        self.assertEqual(['p1', 'p2'], claimed())
+        self.assertEqual(1, len(asked))
+        # With one more project there are enough among the oldest.
+        self.assertEqual(['p1', 'p3'], claimed())
+        self.assertEqual([], asked)
+        # It has its share now, and is not looked at.
+        self.assertEqual(['p4', 'p5'], claimed())
+        self.assertEqual([], asked)
+
     def test_a_project_is_handed_no_more_than_its_share(self) -> None:
         """Invariant 4: runs that go on and on leave room for others."""
         for _ in range(5):
@@ -139,7 +177,9 @@ class ClaimTests(base.ApiTestCase):
         first, second = '2027-01-16T08:00:00Z', '2027-01-16T08:01:00Z'
         self.assertEqual((0, first, 0), told(limit=0))
         self.assertEqual((1, second, 0), told(limit=1))
-        self.clock.now += 86_400
+        self.clock.now += 86_400 - 120
+        self.pass_lease()
+        self.pass_lease()
         # The first one's run goes on: its next firing does not wait. Of the
         # second one's, one came too late and the other did not.
         self.assertEqual((2, None, 1), told())
@@ -148,7 +188,8 @@ class ClaimTests(base.ApiTestCase):
         self.start(self.create_job())
         run = self.one_run(scheduler='s1')
         self.report(run, actions=[step()])
-        self.clock.now += 59
+        self.pass_lease()
+        self.clock.now -= 1
         self.assertEqual([], self.claim(scheduler='s2')['runs'])
         self.clock.now += 1
         taken = self.one_run(scheduler='s2')
@@ -156,11 +197,111 @@ class ClaimTests(base.ApiTestCase):
         self.assertEqual(2, taken['fence'])
         self.assertEqual('submitting', taken['actions'][0]['state'])
 
+    def test_after_an_outage_each_holder_keeps_its_runs(self) -> None:
+        """Whoever is back first, and however long nobody was there."""
+        for away in (50, 60, 70, 3600):
+            self.start(self.create_job())
+            run = self.one_run(scheduler='s1')
+            self.clock.now += away
+            self.assertEqual([], self.claim(scheduler='s2')['runs'])
+            self.clock.now += 30
+            self.assertEqual([], self.claim(scheduler='s2')['runs'])
+            held = [{'run_id': run['run_id'], 'fence': 1}]
+            self.assertEqual([], self.claim(held=held)['lost'])
+            self.clock.now += 40
+            self.assertEqual([], self.claim(scheduler='s2')['runs'])
+            self.report(run, 'success')
+
+    def test_what_an_outage_has_orphaned_is_taken_over(self) -> None:
+        """After one lease more, and in spite of another outage."""
+        self.start(self.create_job())
+        run = self.one_run(scheduler='s1')
+        for away in (3600, 50):
+            self.clock.now += away
+            self.assertEqual([], self.claim(scheduler='s2')['runs'])
+        for _ in range(5):
+            self.clock.now += 10
+            self.assertEqual([], self.claim(scheduler='s2')['runs'])
+        self.clock.now += 10
+        self.assertEqual(run['run_id'],
+                         self.one_run(scheduler='s2')['run_id'])
+
+    def test_what_nobody_held_when_an_outage_began_is_taken_at_once(
+            self) -> None:
+        for _ in range(2):
+            self.start(self.create_job())
+        self.report(self.claim(scheduler='s1')['runs'][0], release=True)
+        for _ in range(4):
+            self.clock.now += 10
+            self.claim(limit=0, scheduler='s2')
+        self.clock.now += 3600
+        self.assertEqual(2, len(self.claim(scheduler='s3')['runs']))
+
+    def test_schedulers_that_come_back_at_one_moment(self) -> None:
+        runs = []
+        for _ in range(10):
+            self.start(self.create_job())
+        for number in range(5):
+            runs += [(f's{number}', run) for run in self.claim(
+                limit=2, scheduler=f's{number}')['runs']]
+        self.clock.now += 3600
+        with concurrent.futures.ThreadPoolExecutor(5) as pool:
+            answers = list(pool.map(lambda name: self.claim(
+                scheduler=name, held=[
+                    {'run_id': run['run_id'], 'fence': 1}
+                    for whose, run in runs if whose == name]),
+                [f's{number}' for number in range(5)]))
+        self.assertEqual([([], [], 2)] * 5, [
+            (answer['runs'], answer['lost'], len(answer['held']))
+            for answer in answers])
+
+    def test_a_run_that_nobody_goes_on_with_ends(self) -> None:
+        """And it is never handed out again, whoever comes back then."""
+        job_id = self.create_job()
+        self.start(job_id)
+        run = self.one_run()
+        self.report(run, actions=[step(backup_id='b' * 32)], backups=[
+            {'backup_id': 'b' * 32, 'status': 'creating',
+             'backup_metadata': {}}])
+
+        def ended() -> int:
+            answer = self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)
+            number: int = answer['runs_abandoned']
+            return number
+
+        self.clock.now += 120
+        self.assertIsNone(self.runs(job_id)[0]['reason'])
+        self.clock.now += 61
+        self.assertEqual(
+            'Waits for a scheduler of client central to go on with it, since '
+            '2027-01-15T08:01:00Z.', self.runs(job_id)[0]['reason'])
+        self.clock.now = base.T0 + 60 + 604_799
+        self.assertEqual(0, ended())
+        self.clock.now += 1
+        self.assertEqual(1, ended())
+        self.assertEqual(0, ended())
+        [*_, shown] = self.runs(job_id)
+        self.assertEqual(
+            ('fail', 'No scheduler of client central has gone on with it '
+             'since 2027-01-15T08:01:00Z.', self.clock.now),
+            (shown['state'], shown['reason'], shown['time_ended']))
+        self.assertEqual(
+            ('scheduled', 'fail'), tuple(self.job(job_id)['job_schedule'][
+                name] for name in ('status', 'result')))
+        self.assertEqual(['error'], [
+            backup['status'] for backup in self.call(
+                base.MEMBER, 'GET', 'backups', status=200)['backups']])
+        self.report(run, 'success', status=409)
+        answer = self.claim(held=[{'run_id': run['run_id'], 'fence': 1}])
+        self.assertEqual([run['run_id']], answer['lost'])
+        self.assertNotIn(run['run_id'],
+                         [one['run_id'] for one in answer['runs']])
+
     def test_a_stale_fence_changes_nothing(self) -> None:
         job_id = self.create_job()
         self.start(job_id)
         run = self.one_run(scheduler='s1')
-        self.clock.now += 61
+        self.pass_lease()
         self.one_run(scheduler='s2')
         before = self.runs(job_id)
         refused = self.report(
@@ -185,6 +326,23 @@ class ClaimTests(base.ApiTestCase):
                              answer['held'])
             self.assertEqual([], self.claim(scheduler='s2')['runs'])
 
+    def test_many_leases_are_renewed_with_one_statement(self) -> None:
+        for _ in range(5):
+            self.start(self.create_job())
+        held = [{'run_id': run['run_id'], 'fence': run['fence']}
+                for run in self.claim()['runs']]
+        sent: list[int] = []
+
+        def note(connection: Any, cursor: Any, statement: str,
+                 parameters: Any, context: Any, many: bool) -> None:
+            if statement.startswith('UPDATE job_runs'):
+                sent.append(len(parameters) if many else 1)
+
+        sa.event.listen(self.database.engine, 'before_cursor_execute', note)
+        self.clock.now += 40
+        self.assertEqual(5, len(self.claim(held=held)['held']))
+        self.assertEqual([1], sent)
+
     def test_what_was_kept_while_the_api_was_away_is_taken(self) -> None:
         """An hour late, with a lease long over, and the trust is gone."""
         first, second = self.create_job(), self.create_job()
@@ -205,6 +363,24 @@ class ClaimTests(base.ApiTestCase):
              ('success', None, base.T0)],
             [(run['state'], run['reason'], run['time_started'])
              for job_id in (first, second) for run in self.runs(job_id)])
+
+    def test_a_run_ended_when_it_did_and_not_when_that_was_told(self) -> None:
+        job_id = self.create_job()
+        for age, ended in ((600, 3000), (9999, 0), (0, 3600)):
+            began = self.clock.now
+            self.start(job_id)
+            run = self.one_run()
+            self.clock.now += 3600
+            self.report(run, 'success', age=age)
+            self.assertEqual(
+                [began + ended] * 2,
+                [self.runs(job_id)[0]['time_ended'],
+                 self.job(job_id)['job_schedule']['time_ended']])
+        self.start(job_id)
+        run = self.one_run()
+        for bad in (-1, 'x', 1.5, None):
+            self.assertIn('age', str(self.report(
+                run, 'success', status=400, age=bad)))
 
     def test_a_released_run_is_taken_at_once(self) -> None:
         self.start(self.create_job())
@@ -486,7 +662,7 @@ class ClaimTests(base.ApiTestCase):
         self.assertEqual([step], self.runs(job_id)[0]['actions'])
         with self.database.engine.begin() as connection:
             connection.execute(sa.delete(models.UserCredential))
-        self.clock.now += 600
+        self.pass_lease()
         self.assertEqual([], self.claim()['runs'])
         self.assertEqual('fail', self.runs(job_id)[0]['state'])
         self.assertEqual(['error'] * 3, [

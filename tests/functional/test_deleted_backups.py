@@ -109,7 +109,7 @@ class DeletedBackupTests(base.ApiTestCase):
                 'tries': 1, 'removing': 'cb', 'removing_record': 'c' * 32,
                 'removed': 3}
         self.report(self.run_now, actions=[step])
-        self.clock.now += 61
+        self.pass_lease()
         taken = self.one_run(scheduler='s2')
         self.assertEqual([step], taken['actions'])
         self.report(taken, 'success', scheduler='s2', reason='removed: 4')

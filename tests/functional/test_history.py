@@ -24,7 +24,8 @@ HOURLY = {'schedule_interval': '1 hours'}
 
 
 class HistoryTests(base.ApiTestCase):
-    settings = {'scheduling': {'keep_runs_days': 10, 'keep_runs_last': 20}}
+    settings = {'scheduling': {'keep_runs_days': 10, 'keep_runs_last': 20,
+                               'abandoned_after': 0}}
 
     def setUp(self) -> None:
         super().setUp()

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
+
 from tests.functional import base
 
 
@@ -121,6 +123,28 @@ class JobTests(base.ApiTestCase):
                   {'description': 'new'}, 200)
         self.assertEqual({**before, 'description': 'new'},
                          self.job(job_id))
+
+    def test_a_description_is_set_without_reading_the_job(self) -> None:
+        """What others do to the job meanwhile is none of its business."""
+        job_id = self.create_job()
+        sent: list[str] = []
+
+        def note(connection: Any, cursor: Any, statement: str,
+                 parameters: Any, context: Any, many: bool) -> None:
+            sent.append(statement)
+
+        sa.event.listen(self.database.engine, 'before_cursor_execute', note)
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                  {'description': 'new'}, 200)
+        _, change = [one for one in sent if not one.startswith('BEGIN')]
+        self.assertRegex(
+            change,
+            'UPDATE jobs SET description=[^=]*, updated_at=[^=]* WHERE')
+        self.call(base.STRANGER, 'PATCH', f'jobs/{job_id}',
+                  {'description': 'x'}, 404)
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                  {'description': None}, 200)
+        self.assertEqual('', self.job(job_id)['description'])
 
     def test_an_empty_patch_changes_nothing(self) -> None:
         job_id = self.create_job()
@@ -316,6 +340,23 @@ class JobTests(base.ApiTestCase):
             'job_actions': [{'freezer_action': base.BACKUP}]}, 422)
         self.assertEqual('Client not found with ID unknown',
                          answer['description'])
+
+
+class DeployedRowTests(base.ApiTestCase):
+
+    terms_follow = False
+
+    def test_half_a_surrogate_pair_can_be_read(self) -> None:
+        """No text of UTF-8 holds one, but JSON that upstream stored may."""
+        self.register_central()
+        job_id = self.create_job()
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.text('UPDATE jobs SET schedule = :text'),
+                               {'text': '{"odd": "\\ud800"}'})
+        [listed] = self.call(
+            base.MEMBER, 'GET', 'jobs', status=200)['jobs']
+        self.assertEqual('\ud800', listed['job_schedule']['odd'])
+        self.assertEqual(listed, self.job(job_id))
 
 
 class JobTestsOnMySQL(base.MySQL, JobTests):

@@ -24,6 +24,8 @@ import sqlalchemy as sa
 from freezer_api.cmd import manage
 from freezer_api import crypt
 from freezer_api.db import models
+from freezer_api.db import report
+from freezer_api.db import side_tables
 from freezer_api.db import stored_trusts
 from freezer_api import key_rotation
 from tests.functional import base
@@ -65,6 +67,27 @@ class KeyRotationTests(base.ApiTestCase):
         self.assertEqual(before, [self.trust_of(job) for job in jobs])
         self.assertEqual(before[:1], [
             self.trust_of(self.create_job())], 'the trust is shared still')
+
+    def test_a_trust_of_no_job_is_encrypted_and_reported(self) -> None:
+        orphaned = side_tables.ORPHANED_CREDENTIALS
+        with self.database.engine.begin() as connection:
+            side_tables.ensure(connection, orphaned)
+            connection.execute(orphaned.insert(), {
+                'id': 'o', 'trust_id': 'adopted', 'trustor_user_id': 'alice',
+                'job_id': 'gone', 'deleted': False})
+        self.addCleanup(orphaned.drop, self.database.engine)
+        rotation = self.rotation(base.KEY)
+        self.assertEqual({'key 1': 0, 'plain text': 1}, rotation.counts())
+        self.assertEqual(1, rotation.rotate())
+        with self.database.read() as session:
+            row = session.execute(sa.select(orphaned)).one()
+        self.assertNotIn('adopted', row.trust_id)
+        self.assertEqual('adopted', crypt.Crypt([base.KEY]).decrypt(
+            row.trust_id, row.decrypt_method))
+        self.assertEqual(1, self.rotation(NEW, base.KEY).rotate())
+        [sort] = report.make(self.database).orphaned
+        self.assertEqual((1, ['o']), (sort.count, sort.ids))
+        self.assertIn('alice', sort.title)
 
     def test_plain_text_of_an_adopted_database_is_encrypted(self) -> None:
         job = self.create_job()
@@ -134,7 +157,7 @@ class KeyRotationTests(base.ApiTestCase):
         rotation = self.rotation(NEW, base.KEY)
         [stale] = [stored for chunk in stored_trusts.chunks(
             self.database) for stored in chunk
-            if stored.table is models.UserCredential]
+            if stored.table is models.UserCredential.__table__]
         rotation.rotate()
         self.assertFalse(self.database.write(
             lambda session: stale.replace(session, 'late', 'fernet')))

@@ -43,6 +43,47 @@ class OpenApiTests(base.ApiTestCase):
             for method, operation in methods.items():
                 yield method.upper(), path, operation
 
+    def test_whoever_asks_however_gets_it_or_a_refusal(self) -> None:
+        path = '/v2/openapi.json'
+        people: list[dict[str, Any]] = [{}, *(
+            who.environ() for who in (base.MEMBER, base.READER, base.SERVICE,
+                                      base.ADMIN))]
+        people += [{**people[1], 'HTTP_X_IDENTITY_STATUS': 'Invalid'},
+                   {'HTTP_X_AUTH_TOKEN': 'x' * 10_000},
+                   {'HTTP_X_ROLES': '\x00', 'HTTP_X_PROJECT_ID': '\xff'}]
+        odd: list[tuple[str, str, dict[str, Any], bytes, set[int]]] = [
+            *(('GET', query, {}, b'', {200}) for query in (
+                '', 'limit=-1', 'x=%00', '%ff=%ff', '&&==', 'a' * 9_000,
+                'all_projects=x')),
+            *(('GET', '', {'HTTP_ACCEPT': accept}, b'', {status})
+              for accept, status in (
+                  ('*/*', 200), ('application/*', 200), ('', 200),
+                  ('text/html', 406), ('application/json;q=0', 406),
+                  ('\x00', 406), (';;,,', 406), ('q=' * 3_000, 406))),
+            ('GET', '', {'HTTP_TRANSFER_ENCODING': 'chunked'}, b'', {411}),
+            *(('GET', '', {}, body, {200}) for body in (
+                b'{', b'\xff', b'[' * 9_000)),
+            *((method, '', {}, b'{}', {405}) for method in (
+                'POST', 'PUT', 'PATCH', 'DELETE', 'TRACE', 'HEAD')),
+            ('OPTIONS', '', {}, b'', {200}),
+            ('NONSENSE', '', {}, b'', {400}),
+        ]
+        for person in people:
+            for method, query, more, body, allowed in odd:
+                result = self.client.simulate_request(
+                    method, path, body=body,
+                    headers={'Content-Length': str(len(body))} if body else {},
+                    extras={**person, **more, 'QUERY_STRING': query})
+                about = f'{method} {query[:50]} {more} {person}'
+                self.assertIn(result.status_code, allowed, about)
+                if method == 'GET' and result.status_code == 200:
+                    self.assertEqual(self.document, result.json, about)
+        for odd_path, status in (
+                (f'{path}/', 200), (f'{path}/x', 404), ('/v2/openapi', 404),
+                ('/V2/openapi.json', 404), ('/v2//openapi.json', 404)):
+            self.assertIn(self.client.simulate_get(odd_path).status_code,
+                          {status, 401}, odd_path)
+
     def test_it_is_openapi(self) -> None:
         openapi_spec_validator.validate(self.document)
 

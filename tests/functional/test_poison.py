@@ -69,7 +69,8 @@ class PoisonTests(base.ApiTestCase):
     def write(self, schedule: str | None, action: str | None,
               **more: Any) -> str:
         """Write a job that is due, past the API; return its id."""
-        job_id, action_id = uuid.uuid4().hex, uuid.uuid4().hex
+        action_id = uuid.uuid4().hex
+        job_id: str = more.get('id', uuid.uuid4().hex)
         jobs, actions = (sa.table(name) for name in ('jobs', 'actions'))
         values = {'id': job_id, 'project_id': 'p1', 'user_id': 'u',
                   'client_id': 'central', 'schedule': schedule,
@@ -140,7 +141,7 @@ class PoisonTests(base.ApiTestCase):
         good.append(self.good())
         found = self.claimed()
         self.assertLessEqual(set(good), found)
-        self.clock.now += 61
+        self.pass_lease()
         self.claimed()
         self.clock.now += 86_400
         last = self.good()
@@ -151,6 +152,53 @@ class PoisonTests(base.ApiTestCase):
         self.assertEqual(
             len(written) - 1, len(self.call(
                 base.MEMBER, 'GET', 'jobs?limit=100', status=200)['jobs']))
+
+    def circle(self, number: int) -> str:
+        """Write a job and a session of one id that refer to each other."""
+        own = uuid.uuid4().hex
+        document = {'action_id': own, 'job_id': own, 'freezer_action': {},
+                    'job_actions': [{'action_id': own}], 'action': 'backup'}
+        document['freezer_action'] = dict(document)
+        members = [{own: {'client_id': 'central', 'status': 'running'}},
+                   {own: own}, [own, own], {own: {own: {own: own}}}][number]
+        schedule = json.dumps({
+            'schedule_interval': '1 hours', 'session_id': own,
+            'job_id': own, 'current_pid': own})
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.insert(models.Session).values(
+                id=own, project_id='p1', user_id='u', job=members,
+                schedule=members, status=('running', own)[number % 2]))
+        return self.write(
+            schedule, json.dumps(document), id=own, session_id=own,
+            retry_run_id=(None, own)[number // 2])
+
+    def test_what_refers_to_itself_stops_itself_alone(self) -> None:
+        good, odd = [self.good()], [self.circle(place) for place in range(4)]
+        runs = sa.table('job_runs', sa.column('id'), sa.column('job_id'))
+        good.append(self.good())
+        self.assertLessEqual(set(good), self.claimed())
+        # Each holds the run of the next one for its own.
+        with self.database.engine.begin() as connection:
+            held = dict(connection.execute(sa.select(
+                runs.c.job_id, runs.c.id)).all())
+            for before, after in zip(odd, [*odd[1:], odd[0]], strict=True):
+                connection.execute(
+                    sa.update(models.Job).where(models.Job.id == before)
+                    .values(run_id=held.get(after, after),
+                            retry_run_id=held.get(after, after)))
+        self.pass_lease()
+        self.clock.now += 86_400
+        good = [self.good()]
+        self.assertLessEqual(set(good), self.claimed())
+        for path in ('jobs', 'sessions', *(
+                f'{noun}/{own}' for own in odd
+                for noun in ('jobs', 'sessions'))):
+            self.call(base.MEMBER, 'GET', path, status=200)
+        for own in odd:
+            self.call(base.MEMBER, 'DELETE', f'sessions/{own}', status=204)
+            self.call(base.MEMBER, 'DELETE', f'jobs/{own}', status=204)
+        self.assertIn(self.good(), [
+            run['job_id'] for run in self.claim(limit=50)['runs']])
 
 
 class PoisonTestsOnMySQL(base.MySQL, PoisonTests):

@@ -178,7 +178,7 @@ class RoundTests(base.ApiTestCase):
         self.clock.now += 3600
         run = self.take('own')
         before = self.show(session_id)
-        self.clock.now += 61
+        self.pass_lease(client='own', persona=_PERSONAS['own'])
         again = self.take('own', scheduler='s2')
         self.assertEqual(run['run_id'], again['run_id'])
         self.assertEqual(before, self.show(session_id))

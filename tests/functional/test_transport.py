@@ -16,13 +16,17 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest import mock
 
 import falcon
 from falcon import testing
 from keystonemiddleware import opts as authtoken_opts
+from oslo_db import exception as db_exception
+import sqlalchemy as sa
 
 from freezer_api import deploy
 from tests.functional import base
+from tools.cloud import ports
 
 
 class TransportTests(base.ApiTestCase):
@@ -154,6 +158,49 @@ class TransportTests(base.ApiTestCase):
                                  ('POST', 'maintenance')):
                 result = self.send(method, f'/v2/p1/{path}', persona=persona)
                 self.assertEqual(403, result.status_code)
+
+
+class BusyDatabaseTests(base.ApiTestCase):
+
+    def test_somebody_else_is_faster_each_time(self) -> None:
+        with mock.patch.object(self.database, 'write', autospec=True,
+                               side_effect=db_exception.DBDeadlock):
+            answer = self.call(base.MEMBER, 'POST', 'actions', {
+                'freezer_action': base.BACKUP}, 503)
+        self.assertEqual('database_busy', answer['code'])
+
+
+class _WithoutDatabase(base.ApiTestCase):
+
+    def goes_and_comes_back(self) -> None:
+        [closed] = ports.find_free(1)
+
+        def elsewhere(dialect: Any, record: Any, arguments: Any,
+                      options: dict[str, Any]) -> None:
+            options['port'] = closed
+
+        made = self.database.engine
+        sa.event.listen(made, 'do_connect', elsewhere)
+        made.dispose()
+        for method, path, body in (('GET', 'jobs', None),
+                                   ('POST', 'actions', {
+                                       'freezer_action': base.BACKUP})):
+            answer = self.call(base.MEMBER, method, path, body, 503)
+            self.assertEqual('database_unavailable', answer['code'])
+        sa.event.remove(made, 'do_connect', elsewhere)
+        self.call(base.MEMBER, 'GET', 'jobs', status=200)
+
+
+class WithoutMySQLTests(base.MySQL, _WithoutDatabase):
+
+    def test_it_is_unavailable_for_a_while(self) -> None:
+        self.goes_and_comes_back()
+
+
+class WithoutPostgreSQLTests(base.PostgreSQL, _WithoutDatabase):
+
+    def test_it_is_unavailable_for_a_while(self) -> None:
+        self.goes_and_comes_back()
 
 
 class BodyLimitTests(base.ApiTestCase):

@@ -567,7 +567,7 @@ class RunTests(UpstreamBugCase):
         job_id = self.create_job()
         self.start(job_id)
         run = self.one_run(scheduler='killed')
-        self.clock.now += 60
+        self.pass_lease()
         taken = self.one_run(scheduler='alive')
         self.assertEqual((run['run_id'], 2),
                          (taken['run_id'], taken['fence']))

@@ -180,6 +180,38 @@ class TestVersion(CheckTest):
         self.assertEqual('a release newer than this one', found.origin)
         self.assertEqual(1, len(found.obstacles))
 
+    def test_two_versions(self) -> None:
+        migration.sync(self.url)
+        self.execute("INSERT INTO alembic_version VALUES ('7a3b9c1d2e4f')")
+        found = self.look()
+        self.assertIn('several versions', found.origin)
+        self.assertEqual(1, len(found.obstacles))
+
+    def test_a_version_without_its_tables(self) -> None:
+        for revision in ('23c8ad2655a6', migration.head()):
+            self.url = self.new_url()
+            self.engine = sa.create_engine(
+                self.url, poolclass=sa.pool.NullPool)
+            migration.sync(self.url, revision)
+            self.execute('DROP TABLE clients')
+            [obstacle] = self.look().obstacles
+            self.assertIn('has no table clients:', obstacle)
+            before = self.contents()
+            with self.assertRaisesRegex(migration.MigrationError, 'clients'):
+                migration.sync(self.url)
+            self.assertEqual(before, self.contents())
+
+    def test_tables_of_this_release(self) -> None:
+        migration.sync(self.url)
+        self.execute('DROP TABLE alembic_version')
+        [advice] = self.look().notes
+        [named] = [number for number, revision
+                   in enumerate(migration.revisions())
+                   if f"'{revision}'" in advice]
+        # A later one may make no more than an index, which nobody looks for.
+        self.assertGreaterEqual(
+            named, migration.revisions().index('5a8e1c60d3b7'))
+
     def test_legacy(self) -> None:
         migration.sync(self.url, '1333cef214d9')
         documents.fill(self)

@@ -16,15 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import datetime
+import threading
 from typing import Any
 
 import hypothesis
 from hypothesis import strategies
 import sqlalchemy as sa
+from sqlalchemy import orm
 
 from freezer_api.db import migration
 from freezer_api.db import models
 from freezer_api.db import purge
+from freezer_api.db import queues
 from tests.migrations import base
 from tests.migrations import opened
 
@@ -104,6 +107,9 @@ def rows_of(world: dict[str, list[dict[str, Any]]]
                     row[f'{field}_id'] = f'{target}{fields[field]}'
             row['client_id'] = f'client{fields.get("client", n)}'
             yield table, row
+    for n in range(NUMBER + 1):
+        yield 'queues', {'id': f'queue{n}', 'client_id': f'client{n}',
+                         'project_id': 'p', 'deleted': False}
     for n, fields in enumerate(world['jobs']):
         if fields['ran'] or fields['leased']:
             yield 'job_runs', {
@@ -163,6 +169,10 @@ class TestPurge(base.EachEngine):
     def check_rows(self, before: Contents, after: Contents) -> None:
         gone = {name: before[name].keys() - after[name].keys()
                 for name in before}
+        self.assertEqual(
+            {job['client_id'] for job in after['jobs'].values()},
+            {queue['client_id'] for queue in after['queues'].values()})
+        del gone['queues']
         for name, rows in after.items():
             self.assertEqual({row_id: before[name][row_id]
                               for row_id in rows}, rows, 'is as it was')
@@ -227,6 +237,40 @@ class TestPurge(base.EachEngine):
         done = purge.Purge(self.database, BEFORE).run()
         self.assertEqual((count, count), (done['jobs'], done['actions']))
         self.assertEqual({}, self.contents()['job_actions'])
+
+    def test_a_job_that_is_made_meanwhile(self) -> None:
+        """It has its queue, whoever of the two is first."""
+        if self.backend == 'sqlite':
+            return  # There is one writer at a time.
+        with self.engine.begin() as connection:
+            connection.execute(sa.insert(models.Queue), {
+                'id': 'queue', 'client_id': 'c', 'project_id': 'p'})
+        waiting, done = threading.Event(), threading.Event()
+
+        def before(connection: Any, cursor: Any, statement: str,
+                   *more: Any) -> None:
+            if 'FOR UPDATE' in statement:
+                waiting.set()
+
+        def make_job(session: orm.Session) -> None:
+            queues.ensure(session, 'c', 'p')
+            thread.start()
+            self.assertTrue(waiting.wait(60))
+            session.add(models.Job(id='job', client_id='c', project_id='p',
+                                   user_id='u'))
+
+        def run() -> None:
+            purge.Purge(self.database, BEFORE).run()
+            done.set()
+
+        sa.event.listen(
+            self.database.engine, 'before_cursor_execute', before)
+        thread = threading.Thread(target=run)
+        self.database.write(make_job)
+        self.assertTrue(done.wait(60))
+        thread.join()
+        self.assertEqual(['c'], [
+            row['client_id'] for row in self.contents()['queues'].values()])
 
     def test_what_an_upgrade_kept(self) -> None:
         """It goes with its row, and trusts of no job by themselves."""

@@ -20,6 +20,7 @@ import sys
 import sqlalchemy as sa
 
 from freezer_api.db import migration
+from freezer_api.db import migration_lock
 from tests.migrations import base
 from tests.migrations import documents
 
@@ -27,6 +28,7 @@ from tests.migrations import documents
 PROGRAM = """
 import sys
 from freezer_api.db import migration
+from freezer_api.db import migration_lock
 print('ready', flush=True)
 sys.stdin.readline()
 migration.sync(sys.argv[1])
@@ -74,11 +76,11 @@ class TestTogether(base.EachEngine):
             holder.exec_driver_sql('BEGIN IMMEDIATE')
         elif self.backend == 'postgresql':
             holder.execute(sa.text('SELECT pg_advisory_lock(:key)'),
-                           {'key': migration.POSTGRESQL_LOCK})
+                           {'key': migration_lock.POSTGRESQL_LOCK})
         else:
             holder.execute(
                 sa.text('SELECT GET_LOCK(:name, 0)'),
-                {'name': migration.mysql_lock_name(self.engine.url)})
+                {'name': migration_lock.mysql_lock_name(self.engine.url)})
         error = self.assertRaises(
             migration.MigrationError, migration.sync, self.url,
             lock_timeout=1)

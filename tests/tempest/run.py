@@ -56,6 +56,11 @@ FIXED_FILES = (pathlib.Path('/tmp/test_action.json'),
 #: The plugin's tests put this folder in front of PATH.
 PREFERRED = pathlib.Path('/usr/local/bin')
 
+#: Seconds until a job that was given no event becomes due. A test takes the
+#: delegation of such a job away with the next command: by default it has no
+#: more than five for that.
+AUTOSTART_DELAY = 9
+
 #: In the ids of tests that run schedulers of their own.
 _SCENARIO = '.freezer.scenario.'
 
@@ -285,7 +290,7 @@ class ScenarioWorkspace(Workspace):
     """
 
     def _scheduler(self) -> config.Options:
-        return {}
+        return {'scheduler': {'claim_interval': 1}}
 
     def _tempest(self) -> config.Options:
         accounts = self.folder / 'accounts.yaml'
@@ -319,6 +324,15 @@ def fixed_files(tell: progress.Progress) -> collections.abc.Iterator[None]:
         except PermissionError as error:
             raise Refused(f'the tests need {error.filename}, which belongs '
                           'to another user') from None
+
+
+def leave_time(made: cloud.Cloud) -> None:
+    """Have new jobs wait for :data:`AUTOSTART_DELAY`."""
+    path = made.layout.etc / 'freezer-api.conf'
+    path.write_text(path.read_text() + config.render(
+        {'scheduling': {'autostart_delay': AUTOSTART_DELAY}}))
+    made.processes['freezer-api'].stop()
+    made.up()
 
 
 def _remove_fixed_files() -> None:
@@ -365,6 +379,7 @@ def test(patterns: list[str], tell: progress.Progress) -> bool:
         made.environments.stock.make(commands.Commands(), tell)
         made.up(cloud.Options.on_free_ports(projects=1, volumes=0))
         try:
+            leave_time(made)
             workspace = Workspace(folder / 'api', made)
             scenarios = ScenarioWorkspace(folder / 'scenarios', made)
             workspace.write()

@@ -18,7 +18,6 @@ came of it is then asked of Cinder itself.
 
 import ast
 import contextlib
-import dataclasses
 import datetime
 import functools
 import json
@@ -29,6 +28,7 @@ import tempfile
 import time
 import typing
 
+from tools.cloud import backup
 from tools.cloud import cloud
 from tools.cloud import errors
 from tools.cloud import isolation
@@ -42,22 +42,6 @@ _PATIENCE = 120
 _KEEP = 5
 
 
-@dataclasses.dataclass(frozen=True)
-class Backup:
-    """What a user of the demonstration came to have.
-
-    :ivar seconds: from job-start until job-list said success
-    """
-
-    project: str
-    job_id: str
-    volume_id: str
-    backup_id: str
-    cinder_backup_id: str
-    cinder_status: str
-    seconds: float
-
-
 class Demonstration:
     """What the users do in a cloud that is up.
 
@@ -69,13 +53,13 @@ class Demonstration:
         self._cloud = made
         self._tell = tell
 
-    def run(self, names: list[str]) -> list[Backup]:
+    def run(self, names: list[str]) -> list[backup.Backup]:
         """Back up a volume in each project.
 
         :param names: the projects, at least two
         :raises errors.QuickstartError: anything was not as it should be
         """
-        done: dict[str, Backup] = {}
+        done: dict[str, backup.Backup] = {}
 
         def back_up(name: str) -> None:
             done[name] = self._back_up(name)
@@ -85,7 +69,7 @@ class Demonstration:
                 *(functools.partial(back_up, name) for name in names))
         return [done[name] for name in names]
 
-    def _back_up(self, name: str) -> Backup:
+    def _back_up(self, name: str) -> backup.Backup:
         clients = self._rows(name, 'client-list')
         if 'central' not in [row['Client ID'] for row in clients]:
             raise errors.QuickstartError(
@@ -108,10 +92,10 @@ class Demonstration:
         backup_id = rows[0]
         told = self._metadata(name, backup_id).get('cinder_backup_id')
         real = self._cloud.backups(name)
-        if [backup['id'] for backup in real] != [told]:
+        if [one['id'] for one in real] != [told]:
             raise errors.QuickstartError(
                 f"{name}: the backup record names {told} but Cinder has "
-                f"{[backup['id'] for backup in real]}", self._scheduler_log)
+                f"{[one['id'] for one in real]}", self._scheduler_log)
         if real[0]['status'] != 'available':
             raise errors.QuickstartError(
                 f"{name}: Cinder says that backup {told} is "
@@ -120,8 +104,8 @@ class Demonstration:
             raise errors.QuickstartError(
                 f"{name}: backup {told} is of volume "
                 f"{real[0]['volume_id']}", self._scheduler_log)
-        return Backup(name, job_id, volume_id, backup_id, real[0]['id'],
-                      real[0]['status'], seconds)
+        return backup.Backup(name, job_id, volume_id, backup_id,
+                             real[0]['id'], real[0]['status'], seconds)
 
     def _create_job(self, name: str, volume_id: str) -> str:
         document = {
@@ -196,14 +180,13 @@ class Demonstration:
         return self._cloud.processes['freezer-scheduler'].log
 
 
-def table(backups: list[Backup]) -> str:
+def table(backups: list[backup.Backup]) -> str:
     """What the demonstration prints about the backups."""
     rows: list[tuple[str, ...]] = [
         ('project', 'job', 'volume', 'Cinder backup', 'status',
          'seconds')]
-    rows += [(backup.project, backup.job_id, backup.volume_id,
-              backup.cinder_backup_id, backup.cinder_status,
-              f'{backup.seconds:.1f}') for backup in backups]
+    rows += [(one.project, one.job_id, one.volume_id, one.cinder_backup_id,
+              one.cinder_status, f'{one.seconds:.1f}') for one in backups]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     rows.insert(1, tuple('-' * width for width in widths))
     return '\n'.join(

@@ -181,14 +181,37 @@ class Environment:
             project.write_text(self.project_digest)
 
     def _install_packages(self, run: commands.Commands) -> None:
-        shutil.rmtree(self.venv, ignore_errors=True)
-        run.log(f'making {self.venv}', self.log,
-                [sys.executable, '-m', 'venv', str(self.venv)],
-                commands.clean_environment())
+        if not self._by_uv(run, 'venv', '--seed', '--clear', str(self.venv)):
+            shutil.rmtree(self.venv, ignore_errors=True)
+            self._log(run, [sys.executable, '-m', 'venv', str(self.venv)])
         wanted = list(self.packages)
         if self.requirements is not None:
             wanted += ['-r', str(self.requirements)]
-        self._pip(run, '-c', str(self.constraints), *wanted)
+        self.install(run, '-c', str(self.constraints), *wanted)
+
+    def install(self, run: commands.Commands, *arguments: str) -> None:
+        """Install into the environment, with arguments that uv knows too.
+
+        :raises errors.QuickstartError: it failed
+        """
+        if not self._by_uv(run, 'pip', 'install', '--python', self.python,
+                           *arguments):
+            self._pip(run, *arguments)
+
+    def _by_uv(self, run: commands.Commands, *arguments: str) -> bool:
+        """Run uv, which takes a tenth of pip's time, where it is there.
+
+        :returns: False where it is not or cannot do it: it does not know
+            what pip is configured to know, such as a mirror
+        """
+        uv = shutil.which('uv')
+        if uv is None:
+            return False
+        try:
+            self._log(run, [uv, '--quiet', *arguments])
+        except errors.QuickstartError:
+            return False
+        return True
 
     def _install_project(self, run: commands.Commands,
                          checkout: pathlib.Path) -> None:
@@ -212,11 +235,15 @@ class Environment:
 
     def _pip(self, run: commands.Commands, *arguments: str,
              **env: str) -> None:
-        run.log(f'pip of the {self.name} environment', self.log,
-                [self.python, '-m', 'pip', 'install', '--no-input',
-                 '--progress-bar=off', '--disable-pip-version-check',
-                 '--root-user-action=ignore', *arguments],
-                commands.clean_environment(**env))
+        self._log(run, [
+            self.python, '-m', 'pip', 'install', '--no-input',
+            '--progress-bar=off', '--disable-pip-version-check',
+            '--root-user-action=ignore', *arguments], **env)
+
+    def _log(self, run: commands.Commands, command: list[str],
+             **env: str) -> None:
+        run.log(f'the installation of the {self.name} environment', self.log,
+                command, commands.clean_environment(**env))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,16 +13,13 @@
 """The proof that one project sees nothing of another."""
 
 import collections.abc
-import typing
 
+from tools.cloud import backup
 from tools.cloud import cloud
 from tools.cloud import errors
 from tools.cloud import rest
 
-if typing.TYPE_CHECKING:
-    from tools.cloud import demonstration
-
-Backups = collections.abc.Sequence['demonstration.Backup']
+Backups = collections.abc.Sequence[backup.Backup]
 
 
 def prove(made: cloud.Cloud, backups: Backups) -> list[str]:
@@ -53,8 +50,8 @@ def prove(made: cloud.Cloud, backups: Backups) -> list[str]:
     return proofs + _by_url(made, mine, other)
 
 
-def _by_url(made: cloud.Cloud, mine: 'demonstration.Backup',
-            other: 'demonstration.Backup') -> list[str]:
+def _by_url(made: cloud.Cloud, mine: backup.Backup,
+            other: backup.Backup) -> list[str]:
     """What no command line lets one do: ask with made-up URLs."""
     session = made.session(mine.project)
     own_id = session.project_id

@@ -50,10 +50,14 @@ class Programs:
         made = [
             self._process('keystone', [
                 python, str(_INSIDE / 'keystone_server.py'),
-                str(etc / 'keystone.conf'), str(settings.keystone_port)]),
+                str(etc / 'keystone.conf'), str(settings.keystone_port),
+                *([] if settings.catalogue == settings.ports else [
+                    str(secrets.path(self._where)), config.REGION,
+                    settings.auth_url])]),
             self._process('cinder', [
                 python, str(_INSIDE / 'cinder_server.py'),
-                str(etc / 'cinder.conf')]),
+                str(etc / 'cinder.conf'),
+                *([] if 'cinder' in settings.databases else ['sync'])]),
             self._process('freezer-api', [
                 envs.service.python, '-m', 'waitress',
                 f'--listen=127.0.0.1:{settings.api_port}', '--threads=8',
@@ -91,62 +95,23 @@ class Programs:
                 PYTHONUNBUFFERED='1', PYTHONWARNINGS='ignore', **env),
             self._where.log / f'{name}.log')
 
-    def make_database(self, name: str, run: commands.Commands,
-                      keep: secrets.Secrets) -> None:
-        """Make or bring up to date the database of a process.
+    def prepare_database(self, name: str, run: commands.Commands) -> None:
+        """Prepare the database of a process that is about to start.
+
+        Those of Keystone and Cinder are made by the process itself.
 
         :raises errors.QuickstartError: naming the log
         """
-        if name == 'keystone':
-            self._keystone_database(run, keep)
-        elif name == 'cinder' and name not in self._settings.databases:
-            self._forget_half_made('cinder/cinder.db')
-            self._manage(run, 'cinder', self._envs.cloud,
-                         ['cinder-manage', '--config-file',
-                          str(self._where.etc / 'cinder.conf'),
-                          'db', 'sync'])
-            self._settings.databases.append(name)
-        elif name == 'freezer-api':
+        if name == 'freezer-api':
             # Each time: the checkout may bring a newer schema.
-            self._manage(run, 'freezer-api', self._envs.service,
-                         ['freezer-manage', '--config-file',
-                          str(self._where.etc / 'freezer-api.conf'),
-                          'db', 'sync'])
-
-    def _keystone_database(self, run: commands.Commands,
-                           keep: secrets.Secrets) -> None:
-        settings = self._settings
-        manage = ['keystone-manage', '--config-file',
-                  str(self._where.etc / 'keystone.conf')]
-        if 'keystone' not in settings.databases:
-            self._forget_half_made('keystone/keystone.db')
-            self._manage(run, 'keystone', self._envs.cloud,
-                         [*manage, 'db_sync'])
-            settings.databases.append('keystone')
-        if settings.catalogue != settings.ports:
-            url = settings.auth_url
-            self._manage(
-                run, 'keystone', self._envs.cloud, [*manage, 'bootstrap'],
-                OS_BOOTSTRAP_USERNAME='admin',
-                OS_BOOTSTRAP_PASSWORD=keep.admin,
-                OS_BOOTSTRAP_PROJECT_NAME='admin',
-                OS_BOOTSTRAP_ROLE_NAME='admin',
-                OS_BOOTSTRAP_SERVICE_NAME='keystone',
-                OS_BOOTSTRAP_REGION_ID=config.REGION,
-                OS_BOOTSTRAP_PUBLIC_URL=url,
-                OS_BOOTSTRAP_INTERNAL_URL=url,
-                OS_BOOTSTRAP_ADMIN_URL=url)
-
-    def _forget_half_made(self, database: str) -> None:
-        for suffix in ('', '-wal', '-shm'):
-            self._where.state.joinpath(database + suffix).unlink(
-                missing_ok=True)
-
-    def _manage(self, run: commands.Commands, name: str,
-                env: environments.Environment, argv: list[str],
-                **variables: str) -> None:
-        run.log(' '.join([argv[0], *argv[3:]]),
-                self._where.log / f'{name}-setup.log',
-                [env.script(argv[0]), *argv[1:]],
-                commands.clean_environment(**variables),
-                cwd=self._where.state)
+            run.log('freezer-manage db sync',
+                    self._where.log / f'{name}-setup.log',
+                    [self._envs.service.script('freezer-manage'),
+                     '--config-file', str(self._where.etc / f'{name}.conf'),
+                     'db', 'sync'],
+                    commands.clean_environment(), cwd=self._where.state)
+        elif name not in self._settings.databases:
+            # One whose making was cut short would be in nobody's shape.
+            for suffix in ('', '-wal', '-shm'):
+                self._where.state.joinpath(
+                    name, f'{name}.db{suffix}').unlink(missing_ok=True)

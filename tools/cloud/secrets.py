@@ -36,14 +36,19 @@ def _fernet_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
+def path(where: layout.Layout) -> pathlib.Path:
+    """Where the secrets of a cloud are kept, as JSON."""
+    return where.etc / 'secrets.json'
+
+
 def load(where: layout.Layout) -> Secrets:
     """The secrets of a cloud, made at the first call."""
-    path = where.etc / 'secrets.json'
-    if not path.exists():
+    kept = path(where)
+    if not kept.exists():
         fresh = Secrets(secrets.token_hex(16), secrets.token_hex(16),
                         secrets.token_hex(16), _fernet_key())
-        layout.write_private(path, json.dumps(dataclasses.asdict(fresh)))
-    return Secrets(**json.loads(path.read_text()))
+        layout.write_private(kept, json.dumps(dataclasses.asdict(fresh)))
+    return Secrets(**json.loads(kept.read_text()))
 
 
 def key_repository(folder: pathlib.Path) -> None:

@@ -31,7 +31,7 @@ from tools.cloud import secrets
 from tools.cloud import volumes
 
 #: Seconds that a process may take to answer.
-_PATIENCE = 120
+PATIENCE = 300
 
 #: What the scheduler logs when it can be given work, and the seconds after
 #: which its being alive is taken for that, should it log something else.
@@ -105,18 +105,20 @@ class Startup:
         self._settings.save(self._where)
 
     def _serve(self, process: daemons.Daemon) -> None:
-        self._programs.make_database(process.name, self._run, self._keep)
+        settings = self._settings
+        self._programs.prepare_database(process.name, self._run)
         process.start()
         self._await(process, self._programs.urls[process.name])
+        if process.name not in settings.databases:
+            settings.databases.append(process.name)
         if process.name == 'keystone':
-            settings = self._settings
             if settings.catalogue != settings.ports:
                 identity.Identity(settings, self._keep).services()
                 settings.catalogue = settings.ports
         self._tell.say(f'{process.name} is up')
 
     def _await(self, process: daemons.Daemon, url: str) -> None:
-        end = time.monotonic() + _PATIENCE
+        end = time.monotonic() + PATIENCE
         while process.running and time.monotonic() < end:
             if rest.answers(url):
                 return
@@ -180,7 +182,7 @@ class Startup:
                                self._keep.freezer, 'service')
         url = f'{settings.api_url}/v2/{session.project_id}/clients?limit=100'
         began = time.monotonic()
-        while process.running and time.monotonic() < began + _PATIENCE:
+        while process.running and time.monotonic() < began + PATIENCE:
             alive = time.monotonic() > began + _ALIVE_SECONDS
             if alive or _REGISTERED in _since(log, before):
                 clients = session.call('GET', url)['clients']

@@ -27,7 +27,7 @@ import time
 
 from freezer_api import wsgi
 
-_RUNS = re.compile(r'/v2/[^/]+/clients/[^/]+/(claims|runs/([^/]+))$')
+_RUNS = re.compile(r'/v2/[^/]+/clients/[^/]+/(claims|reports|runs/([^/]+))$')
 _FIELDS = ('scheduler_id', 'fence', 'state', 'release')
 _numbers = itertools.count()
 _RECORD = pathlib.Path(
@@ -45,21 +45,47 @@ def _write(**line):
         os.close(file)
 
 
+def _asked(sent, run):
+    """Yield run and fields of what one request says, of several runs too."""
+    for one in sent.get('reports') or [{'run_id': run, **sent}]:
+        yield one['run_id'], {name: {**sent, **one}.get(name)
+                              for name in _FIELDS}
+
+
+def _taken(sent, text):
+    """Return the runs of several whose reports were taken; None for all."""
+    if 'reports' not in sent:
+        return None
+    return {one['run_id'] for one in json.loads(text).get('reports', ())}
+
+
 def application(environ, start_response):
-    found = _RUNS.search(environ['PATH_INFO'])
+    path = environ['PATH_INFO']
+    found = _RUNS.search(path)
     number = f'{_START}.{os.getpid()}.{next(_numbers)}'
+    asked, sent, status = [], {}, 0
     if found:
         body = environ['wsgi.input'].read(
             int(environ.get('CONTENT_LENGTH') or 0))
         environ['wsgi.input'] = io.BytesIO(body)
         sent = json.loads(body)
-        _write(request=number, run=found[2],
-               **{name: sent.get(name) for name in _FIELDS})
+        asked = list(_asked(sent, found[2]))
+        for place, (run, fields) in enumerate(asked):
+            _write(request=f'{number}.{place}', run=run, **fields)
 
-    def start(status, headers, *more):
-        if found or status >= '500':
-            _write(answer=number, status=int(status[:3]),
-                   path=environ['PATH_INFO'])
-        return start_response(status, headers, *more)
+    def start(line, headers, *more):
+        nonlocal status
+        status = int(line[:3])
+        if not found and status >= 500:
+            _write(answer=number, status=status, path=path)
+        return start_response(line, headers, *more)
 
-    return wsgi.application(environ, start)
+    answer = wsgi.application(environ, start)
+    if found:
+        answer = list(answer)
+        taken = _taken(sent, b''.join(answer)) if status == 200 else None
+        for place, (run, _fields) in enumerate(asked):
+            stale = taken is not None and run not in taken
+            _write(answer=f'{number}.{place}', path=path,
+                   status=409 if stale else status)
+    return answer

@@ -121,6 +121,9 @@ CLAIMED_RUN = _document(
 
 REPORTED = _document(run_id=_TEXT, event=_EVENT)
 
+REPORTS = _document(
+    reports={'type': 'array', 'items': REPORTED}, lost=_TEXTS)
+
 CLAIMED = _document(
     runs={'type': 'array', 'items': CLAIMED_RUN},
     held={'type': 'array', 'items': REPORTED},
@@ -146,7 +149,7 @@ BACKUP = _document(
     backup_metadata={'type': 'object'})
 
 MAINTENANCE = _document(trusts_deleted=_INTEGER, trusts_pending=_INTEGER,
-                        runs_deleted=_INTEGER,
+                        runs_deleted=_INTEGER, runs_abandoned=_INTEGER,
                         jobs_suspended=_INTEGER,
                         jobs_suspended_by_cause={
                             'type': 'object',

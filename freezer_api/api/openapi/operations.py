@@ -118,6 +118,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         200, answers.CLAIMED, runs.CLAIM.schema, errors=(404,)),
     ('PATCH', '/clients/{client_id}/runs/{run_id}'): Operation(
         200, answers.REPORTED, runs.REPORT.schema, errors=(404, 409)),
+    ('POST', '/clients/{client_id}/reports'): Operation(
+        200, answers.REPORTS, runs.REPORTS.schema, errors=(404,)),
 
     ('GET', '/jobs'): _list('jobs', answers.JOB, 'all_projects'),
     ('POST', '/jobs'): Operation(
@@ -200,6 +202,7 @@ SCHEMAS: Mapping[str, Schema] = {
     'JobSchedule': jobs.JOB_SCHEDULE,
     'JobUpdate': JOB_UPDATE,
     'Report': runs.REPORT.schema,
+    'Reports': runs.REPORTS.schema,
     'Run': answers.RUN,
     'Search': SEARCH,
     'Session': answers.SESSION,

@@ -19,6 +19,7 @@ from typing import Any
 import falcon
 from sqlalchemy import orm
 
+from freezer_api.api import answers
 from freezer_api.api import context
 from freezer_api.api import errors
 from freezer_api.api import request
@@ -41,11 +42,10 @@ class Actions(services.Resource):
         self._caller(req).must('actions:get_all', project_id)
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            resp.media = {'actions': search.page(
+            answers.show_list(resp, 'actions', search.page(
                 session, actions.of_project(project_id), models.Action,
                 actions.SEARCHED, wanted.search, wanted.page,
-                lambda found: [
-                    documents.listed_action(action) for action in found])}
+                lambda found: map(documents.listed_action, found)))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import falcon
 from sqlalchemy import orm
 
+from freezer_api.api import answers
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
@@ -39,10 +40,10 @@ class Backups(services.Resource):
         self._caller(req).must('backups:get_all', project_id)
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            resp.media = {'backups': search.page(
+            answers.show_list(resp, 'backups', search.page(
                 session, backups.of_project(project_id), models.Backup,
                 backups.SEARCHED, wanted.search, wanted.page,
-                lambda found: [documents.backup(backup) for backup in found])}
+                lambda found: map(documents.backup, found)))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:

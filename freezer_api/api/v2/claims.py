@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Claims: how schedulers get runs, keep them, and report on them."""
+"""Claims: how schedulers get runs and keep them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.api.v2 import job_documents
 from freezer_api import crypt
+from freezer_api.db import abandoned
 from freezer_api.db import actions
 from freezer_api.db import backups
 from freezer_api.db import claims
@@ -35,11 +36,11 @@ from freezer_api.db import delegations
 from freezer_api.db import history
 from freezer_api.db import jobs
 from freezer_api.db import models
+from freezer_api.db import presence
 from freezer_api.db import rounds
 from freezer_api.db import runs
 from freezer_api.db import takeover
 from freezer_api.domain import causes
-from freezer_api.domain import runs as domain
 from freezer_api.schemas import runs as schema
 
 LOG = log.getLogger(__name__)
@@ -50,11 +51,11 @@ _Claimed = tuple[models.Job, models.JobRun]
 _BATCHES = 4
 
 
-class _ForSchedulers(services.Resource):
+class ForSchedulers(services.Resource):
     """What only the scheduler of a client may do."""
 
-    def _client(self, req: falcon.Request, session: orm.Session,
-                project_id: str, client_id: str, rule: str) -> models.Client:
+    def client(self, req: falcon.Request, session: orm.Session,
+               project_id: str, client_id: str, rule: str) -> models.Client:
         """Return the project's own client, if the caller may act as it.
 
         :raises freezer_api.api.errors.ApiError: 403, or 404 without a client
@@ -80,28 +81,31 @@ class _ForSchedulers(services.Resource):
         return client
 
 
-def _holder(client: models.Client, sent: dict[str, Any]) -> runs.Holder:
+def holder_of(client: models.Client, sent: dict[str, Any]) -> runs.Holder:
+    """Return the scheduler that asks."""
     return runs.Holder(
         client_id=client.client_id,
         project_id=None if client.is_central else client.project_id,
         scheduler_id=sent['scheduler_id'])
 
 
-class Claims(_ForSchedulers):
+class Claims(ForSchedulers):
     """``/v2/{project_id}/clients/{client_id}/claims``"""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str, client_id: str) -> None:
         sent = request.body(req)
         with self._database.read() as session:
-            client = self._client(
+            client = self.client(
                 req, session, project_id, client_id, 'clients:claim')
         schema.validate_claim(sent)
         now = self._now()
         if takeover.pending(client):
             self._take_over(client.id, now)
-        holder = _holder(client, sent)
+        holder = holder_of(client, sent)
         lease = sent['lease_seconds']
+        if presence.outdated(client, lease, now):
+            self._note(client.id, holder, lease, now)
         held = {one['run_id']: one['fence'] for one in sent.get('held', ())}
 
         def work(session: orm.Session) -> dict[str, Any]:
@@ -120,6 +124,16 @@ class Claims(_ForSchedulers):
             }
 
         resp.media = self._database.write(work)
+
+    def _note(self, client_row_id: str, holder: runs.Holder, lease: int,
+              now: int) -> None:
+        prolonged = self._database.write(lambda session: presence.note(
+            session, client_row_id, holder, lease, now))
+        if prolonged:
+            LOG.info('No scheduler of client %s has asked for runs for a '
+                     'while. The %d that were under way stay with their '
+                     'holders for %d seconds more.', holder.client_id,
+                     prolonged, lease)
 
     def _take_over(self, client_row_id: str, now: int) -> None:
         """Arm jobs that an earlier scheduler kept to itself, some at a time.
@@ -155,15 +169,19 @@ class Claims(_ForSchedulers):
         if not claimed:
             return []
         ids = [job.id for job, _ in claimed]
-        job_actions = actions.of_jobs(session, ids)
-        credentials = delegations.of_jobs(session, ids)
+        # The runs are written once, when it is known which trust they have.
+        with session.no_autoflush:
+            job_actions = actions.of_jobs(session, ids)
+            credentials = delegations.of_jobs(session, ids)
         reader = job_documents.Reader(
             user_id='', sees_trusts=False, pids_of=None, now=now, delay=0)
+        # Jobs of a user share a trust, and reading one takes its time.
+        known: dict[tuple[str | None, ...], dict[str, str]] = {}
         made = []
         for job, run in claimed:
             credential = credentials.get(job.id)
             try:
-                trust = self._credentials(client, job, credential)
+                trust = self._credentials(client, job, credential, known)
             except _NoTrust as error:
                 runs.refuse(session, job, run, error.cause,
                             self._rules, now)
@@ -192,6 +210,7 @@ class Claims(_ForSchedulers):
 
     def _credentials(self, client: models.Client, job: models.Job,
                      credential: models.UserCredential | None,
+                     known: dict[tuple[str | None, ...], dict[str, str]],
                      ) -> dict[str, str] | None:
         if not client.is_central:
             # Members run it, with an authority of their own.
@@ -199,9 +218,14 @@ class Claims(_ForSchedulers):
         if credential is None:
             raise _NoTrust(causes.Cause(
                 causes.lasting(job.suspended) or causes.Cause.MISSING))
+        stored = (credential.trust_id, credential.decrypt_method,
+                  credential.trustor_user_id)
+        if stored in known:
+            return known[stored]
         try:
-            return dataclasses.asdict(
+            known[stored] = dataclasses.asdict(
                 self._delegations.credentials(credential))
+            return known[stored]
         except crypt.CryptError as error:
             LOG.error('The trust of job %s cannot be read: %s',
                       credential.job_id, error)
@@ -214,46 +238,6 @@ class _NoTrust(Exception):
     def __init__(self, cause: causes.Cause) -> None:
         super().__init__(cause.advice)
         self.cause = cause
-
-
-class Run(_ForSchedulers):
-    """``/v2/{project_id}/clients/{client_id}/runs/{run_id}``"""
-
-    def on_patch(self, req: falcon.Request, resp: falcon.Response,
-                 project_id: str, client_id: str, run_id: str) -> None:
-        sent = request.body(req)
-        with self._database.read() as session:
-            client = self._client(
-                req, session, project_id, client_id, 'runs:update')
-        schema.validate_report(sent)
-        now = self._now()
-        said = runs.Report(
-            run_id=run_id, fence=sent['fence'],
-            state=domain.State(sent['state']), reason=sent.get('reason'),
-            actions=sent.get('actions', []),
-            release=sent.get('release', False),
-            cause=causes.reported(sent.get('cause')))
-
-        def work(session: orm.Session) -> str | None:
-            holder = _holder(client, sent)
-            job, run = runs.report(
-                session, holder, said, self._rules, now)
-            if job is None or run is None:
-                raise errors.not_found(f'No run with ID {run_id}')
-            for backup in sent.get('backups', []):
-                backups.report(
-                    session, job, backup['backup_id'], backup['status'],
-                    backup.get('backup_metadata', {}), now)
-            return run.event
-
-        try:
-            event = self._database.write(work)
-        except runs.Stale:
-            raise errors.ApiError(
-                falcon.HTTP_409, 'Conflict',
-                f'Run {run_id} has another holder or has ended',
-                'run_fence_stale') from None
-        resp.media = {'run_id': run_id, 'event': event}
 
 
 class Maintenance(services.Resource):
@@ -271,10 +255,14 @@ class Maintenance(services.Resource):
         self._services.self_test()
         gone = self._delegations.maintain()
         trimmed = self._history.trim(self._now())
+        after = self._conf.scheduling.abandoned_after
+        ended = after and abandoned.end_all(
+            self._database, self._rules, after, self._now())
         with self._database.read() as session:
             suspended = jobs.suspended(session)
         resp.media = {'trusts_deleted': gone,
                       'trusts_pending': self._delegations.pending(),
                       'runs_deleted': trimmed,
+                      'runs_abandoned': ended,
                       'jobs_suspended': sum(suspended.values()),
                       'jobs_suspended_by_cause': suspended}

@@ -18,6 +18,7 @@ from typing import Any
 
 import falcon
 
+from freezer_api.api import answers
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
@@ -53,10 +54,10 @@ class Clients(services.Resource):
         self._caller(req).must('clients:get_all', project_id)
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            resp.media = {'clients': search.page(
+            answers.show_list(resp, 'clients', search.page(
                 session, clients.visible(project_id), models.Client,
                 clients.SEARCHED, wanted.search, wanted.page,
-                lambda found: [documents.client(client) for client in found])}
+                lambda found: map(documents.client, found)))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
@@ -95,7 +96,7 @@ class Client(services.Resource):
                project_id: str, client_id: str) -> None:
         self._caller(req).must('clients:get', project_id)
         with self._database.read() as session:
-            client = clients.find_visible(session, project_id, client_id)
+            client = clients.look(session, project_id, client_id)
             if client is None:
                 raise errors.not_found(f'No client with ID {client_id}')
             resp.media = documents.client(client)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
+from typing import TypeVar
 
 from sqlalchemy import orm
 
@@ -43,6 +44,8 @@ from freezer_api.domain import plans
 from freezer_api.domain import schedule as schedules
 from freezer_api.domain import stock
 from freezer_api.domain import suspension
+
+Result = TypeVar('Result')
 
 # What a job is set to, beside its schedule, actions and client.
 _PLAIN = {'description': '', 'session_id': '', 'session_tag': 0}
@@ -92,14 +95,29 @@ class JobChange:
 
         return self._run(work)
 
-    def update(self, job_id: str, sent: Mapping[str, Any]) -> models.Job:
+    def update(self, job_id: str, sent: Mapping[str, Any]) -> None:
         """Change what a checked document names, and nothing else."""
-        def work(session: orm.Session) -> models.Job:
+        def work(session: orm.Session) -> None:
+            if set(sent) == {'description'} and self._described(
+                    session, job_id, sent['description']):
+                return
             job = self._find(session, job_id, lock=True)
             self._update(session, job, self._settled(session, job, sent))
-            return job
 
-        return self._run(work)
+        self._run(work)
+
+    def _described(self, session: orm.Session, job_id: str,
+                   text: str | None) -> bool:
+        """Set a job's description, if that is all there is to do.
+
+        Nothing of the job is read to be written again, so it need not be
+        locked meanwhile. Should its trust be spent this very moment, the
+        next change finds it so.
+        """
+        return delegations.is_settled(
+            session, self._project_id, job_id, self._caller.user_id,
+            self._now) and jobs.describe(
+                session, self._project_id, job_id, text or '')
 
     def _settled(self, session: orm.Session, job: models.Job,
                  sent: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -143,7 +161,7 @@ class JobChange:
             raise errors.not_found(f'Job not registered with ID {job_id}')
         return job
 
-    def _run(self, work: Callable[[orm.Session], models.Job]) -> models.Job:
+    def _run(self, work: Callable[[orm.Session], Result]) -> Result:
         """Do the work in a transaction, with a trust if it needs one."""
         try:
             return self._trust.run(lambda: self._database.write(work))
@@ -192,7 +210,8 @@ class JobChange:
         """Set all of a job from a document."""
         new = job.time_created is None
         moved = job.client_id != sent['client_id']
-        jobs.give(session, job, sent['client_id'])
+        if moved:
+            jobs.give(session, job, sent['client_id'])
         runs.leave_behind(session, job, self._rules, self._now)
         session_id = job.session_id
         for name, default in _PLAIN.items():

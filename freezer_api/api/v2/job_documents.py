@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+import collections
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
@@ -76,26 +78,34 @@ def document(job: models.Job, job_actions: Sequence[models.Action],
 
 def documents(session: orm.Session, found: Sequence[models.Job],
               reader: Reader,
-              keeper: trust_keeper.Delegations) -> list[dict[str, Any]]:
-    """Return jobs, each with the credentials that the reader may see."""
+              keeper: trust_keeper.Delegations) -> Iterator[dict[str, Any]]:
+    """Yield jobs, each with the credentials that the reader may see."""
     ids = [job.id for job in found]
-    job_actions = actions.of_jobs(session, ids)
-    credentials = delegations.of_jobs(session, ids)
+    job_credentials = _credentials(session, ids, reader, keeper)
+    job_actions = actions.look(session, ids)
+    # Each row is let go as its text is made, which takes as much room.
+    waiting = collections.deque(found)
+    del found
+    while waiting:
+        job = waiting.popleft()
+        yield {**document(job, job_actions.pop(job.id, []), reader),
+               **job_credentials.get(job.id, {})}
+
+
+def _credentials(session: orm.Session, job_ids: Sequence[str], reader: Reader,
+                 keeper: trust_keeper.Delegations,
+                 ) -> dict[str, dict[str, Any]]:
     # Jobs of a user share a trust, and reading one takes its time.
     known: dict[tuple[str | None, ...], dict[str, Any]] = {}
-    made = []
-    for job in found:
-        one = document(job, job_actions.get(job.id, []), reader)
-        credential = credentials.get(job.id)
-        if credential is not None and (
-                reader.sees_trusts
-                or credential.trustor_user_id == reader.user_id):
-            stored = (credential.trust_id, credential.decrypt_method,
-                      credential.trustor_user_id)
-            if stored not in known:
-                known[stored] = _shown(keeper, credential)
-            one.update(known[stored])
-        made.append(one)
+    made = {}
+    for credential in delegations.look(session, job_ids):
+        stored = (credential.trust_id, credential.decrypt_method,
+                  credential.trustor_user_id)
+        if stored not in known:
+            known[stored] = (_shown(keeper, credential) if reader.sees_trusts
+                             or credential.trustor_user_id == reader.user_id
+                             else {})
+        made[credential.job_id] = known[stored]
     return made
 
 

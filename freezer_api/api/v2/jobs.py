@@ -14,12 +14,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
 import falcon
 from sqlalchemy import orm
 
+from freezer_api.api import answers
 from freezer_api.api import context
 from freezer_api.api import errors
 from freezer_api.api import request
@@ -43,7 +45,7 @@ class _Reader(services.Resource):
 
     def _documents(self, req: falcon.Request, session: orm.Session,
                    project_id: str, found: Sequence[models.Job],
-                   every_project: bool) -> list[dict[str, Any]]:
+                   every_project: bool) -> Iterator[dict[str, Any]]:
         caller = self._caller(req)
         owned = {client.client_id for client in clients.find_many(
             session, project_id,
@@ -69,14 +71,14 @@ class Jobs(_Reader):
         if every_project:
             caller.must(ALL, project_id)
         with self._database.read() as session:
-            resp.media = {'jobs': search.page(
+            answers.show_list(resp, 'jobs', search.page(
                 session,
                 jobs.of_project(None if every_project else project_id),
                 models.Job, self._searched(caller, project_id),
                 wanted.search, wanted.page,
                 lambda found: self._documents(
                     req, session, project_id, found,
-                    caller.may(ALL, project_id)))}
+                    caller.may(ALL, project_id))))
 
     def _searched(self, caller: context.Caller,
                   project_id: str) -> search.Columns:
@@ -107,7 +109,7 @@ class Job(_Reader):
         caller.must('jobs:get', project_id)
         every_project = caller.may(ALL, project_id)
         with self._database.read() as session:
-            job = jobs.find(
+            job = jobs.look(
                 session, None if every_project else project_id, job_id)
             if job is None:
                 raise errors.not_found(f'No job with ID {job_id}')

@@ -27,9 +27,13 @@ from freezer_api.db import models
 from freezer_api.db import runs
 
 
-def document(run: models.JobRun) -> dict[str, Any]:
+# Seconds in which it is nothing that a run waits for a scheduler.
+_SOON = 120
+
+
+def document(run: models.JobRun, now: int) -> dict[str, Any]:
     """Return a run as users see it."""
-    made = {
+    made: dict[str, Any] = {
         'run_id': run.id,
         'job_id': run.job_id,
         'project_id': run.project_id,
@@ -47,6 +51,11 @@ def document(run: models.JobRun) -> dict[str, Any]:
         made['covers_until'] = job_documents.iso(run.covers_until)
     if run.cause is not None:
         made['cause'] = run.cause
+    if (run.lease_expires_at is not None
+            and run.lease_expires_at < now - _SOON):
+        made['reason'] = (
+            f'Waits for a scheduler of client {run.client_id} to go on with '
+            f'it, since {job_documents.iso(run.lease_expires_at)}.')
     return made
 
 
@@ -63,4 +72,5 @@ class JobRuns(services.Resource):
                 raise errors.not_found(f'No job with ID {job_id}')
             found = runs.list_of_job(
                 session, job_id, wanted.page.limit, wanted.page.offset)
-            resp.media = {'runs': [document(run) for run in found]}
+            resp.media = {'runs': [document(run, self._now())
+                                   for run in found]}

@@ -20,6 +20,7 @@ from typing import Any
 import falcon
 from sqlalchemy import orm
 
+from freezer_api.api import answers
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
@@ -52,10 +53,10 @@ class Sessions(services.Resource):
         self._caller(req).must('sessions:get_all', project_id)
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            resp.media = {'sessions': search.page(
+            answers.show_list(resp, 'sessions', search.page(
                 session, sessions.of_project(project_id), models.Session,
                 sessions.SEARCHED, wanted.search, wanted.page,
-                lambda found: [documents.session(row) for row in found])}
+                lambda found: map(documents.session, found)))
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Any
 
+from alembic import op
 import sqlalchemy as sa
 
 from freezer_api.db.migrations import ddl
@@ -40,7 +41,7 @@ def raw(column: sa.ColumnElement[Any], bind: sa.Connection
 def by_id(bind: sa.Connection, table: sa.TableClause,
           columns: Sequence[sa.ColumnElement[Any]],
           where: sa.ColumnElement[bool],
-          size: int = SIZE) -> Iterator[Sequence[sa.Row[Any]]]:
+          ) -> Iterator[Sequence[sa.Row[Any]]]:
     """Yield batches of rows, ``id`` first, in the order of the id.
 
     The rows may be changed while the iteration goes on.
@@ -48,7 +49,7 @@ def by_id(bind: sa.Connection, table: sa.TableClause,
     last = None
     while True:
         query = (sa.select(table.c.id, *columns).where(where)
-                 .order_by(table.c.id).limit(size))
+                 .order_by(table.c.id).limit(SIZE))
         if last is not None:
             query = query.where(table.c.id > last)
         rows = bind.execute(query).all()
@@ -59,10 +60,13 @@ def by_id(bind: sa.Connection, table: sa.TableClause,
 
 
 def commit(bind: sa.Connection) -> None:
-    """Make a batch last, where a revision is no single transaction anyway.
+    """Make what was done last, and let go of its locks.
 
     An upgrade that is killed then goes on after the last batch. On SQLite
-    and PostgreSQL the revision stays one transaction.
+    the upgrade stays one transaction.
     """
     if ddl.is_mysql(bind):
         bind.exec_driver_sql('COMMIT')
+    elif bind.dialect.name == 'postgresql':
+        with op.get_context().autocommit_block():
+            pass  # Entering it commits, and leaving it begins anew.

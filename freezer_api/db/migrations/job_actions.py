@@ -69,6 +69,7 @@ class _Batch:
 def convert_all() -> None:
     """Convert each job whose cell is not NULL, and set the cell to NULL."""
     bind = op.get_bind()
+    batches.commit(bind)  # The new table is there.
     charset = (ddl.collation('actions', 'backup_name') or (None,))[0]
     cell = batches.raw(JOBS.c.job_actions, bind)
     columns = [cell.label('cell'), *(
@@ -97,6 +98,10 @@ def _write(bind: sa.Connection, job_ids: Sequence[str],
            batch: _Batch) -> None:
     if batch.values:
         kept.ensure_table()
+    # First: a link to a job locks it for readers, and whoever waits to write
+    # it meanwhile could not let this on.
+    bind.execute(JOBS.update().where(JOBS.c.id.in_(job_ids))
+                 .values(job_actions=None))
     # Another attempt may have left links behind; the cell is the truth.
     bind.execute(LINKS.delete().where(LINKS.c.job_id.in_(job_ids)))
     if batch.actions:
@@ -104,8 +109,6 @@ def _write(bind: sa.Connection, job_ids: Sequence[str],
     if batch.links:
         bind.execute(LINKS.insert(), batch.links)
     kept.keep(batch.values)
-    bind.execute(JOBS.update().where(JOBS.c.id.in_(job_ids))
-                 .values(job_actions=None))
     batches.commit(bind)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from alembic import op
 import sqlalchemy as sa
 
+from freezer_api.db import bulk
 from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import job_entries
 from freezer_api.db.migrations import kept
@@ -29,8 +30,9 @@ TEXT_KEYS = ('event', 'status', 'result')
 INTEGER_KEYS = ('time_created', 'time_started', 'time_ended', 'current_pid')
 KEYS = (*TEXT_KEYS, *INTEGER_KEYS)
 
-JOBS = sa.table('jobs', sa.column('id'), sa.column('schedule'),
-                *(sa.column(key) for key in KEYS))
+JOBS = sa.table('jobs', sa.column('id'), sa.column('schedule', sa.Text),
+                *(sa.column(key, sa.String(16)) for key in TEXT_KEYS),
+                *(sa.column(key, sa.BigInteger) for key in INTEGER_KEYS))
 
 
 def split(cell: bytes | str | None
@@ -83,8 +85,8 @@ def reasons(bind: sa.Connection) -> Iterator[str]:
 def move_all() -> None:
     """Move the runtime keys of each job; done ones have none left."""
     bind = op.get_bind()
-    update = JOBS.update().where(JOBS.c.id == sa.bindparam('job_id')).values(
-        {name: sa.bindparam(f'new_{name}') for name in ('schedule', *KEYS)})
+    update = bulk.Update(JOBS, ['schedule', *KEYS])
+    batches.commit(bind)  # The new columns are there.
     cell = batches.raw(JOBS.c.schedule, bind).label('cell')
     for jobs in batches.by_id(bind, JOBS, [cell],
                               JOBS.c.schedule.is_not(None)):
@@ -95,15 +97,13 @@ def move_all() -> None:
             if parts is None:
                 continue
             schedule, columns, reasons = parts
-            changes.append({
-                'job_id': job.id, 'new_schedule': json.dumps(schedule),
-                **{f'new_{key}': columns[key] for key in KEYS}})
+            changes.append({'id': job.id, 'schedule': json.dumps(schedule),
+                            **columns})
             if reasons:
                 values.append(kept.Value.of('jobs', 'schedule', job.id,
                                             reasons, job.cell))
         if values:
             kept.ensure_table()
             kept.keep(values)
-        if changes:
-            bind.execute(update, changes)
+        update.run(bind, changes)
         batches.commit(bind)

@@ -24,6 +24,7 @@ from alembic import op
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
+from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import ddl
 
 NAME = 'kept_values'
@@ -100,13 +101,6 @@ def keep_column(table: str, column: str, reason: str) -> None:
     source = sa.table(table, sa.column('id', sa.String),
                       sa.column(column, sa.String))
     cell = source.c[column]
-    filled = sa.and_(cell.is_not(None), cell != '')
-    if bind.execute(sa.select(source.c.id).where(filled).limit(1)
-                    ).first() is None:
-        return
-    ensure_table()
-    bind.execute(TABLE.delete().where(TABLE.c.table_name == table,
-                                      TABLE.c.column_name == column))
     value: sa.ColumnElement[bytes]
     if ddl.is_mysql(bind):
         value = sa.literal_column(f'CONVERT({column} USING utf8mb4)',
@@ -115,7 +109,16 @@ def keep_column(table: str, column: str, reason: str) -> None:
         value = sa.func.convert_to(cell, 'UTF8')
     else:
         value = sa.cast(cell, sa.LargeBinary)
-    bind.execute(TABLE.insert().from_select(
-        ['table_name', 'column_name', 'row_id', 'reason', 'value'],
-        sa.select(sa.literal(table), sa.literal(column), source.c.id,
-                  sa.literal(reason), value).where(filled)))
+    for rows in batches.by_id(bind, source, [],
+                              sa.and_(cell.is_not(None), cell != '')):
+        ids = [row.id for row in rows]
+        ensure_table()
+        bind.execute(TABLE.delete().where(
+            TABLE.c.table_name == table, TABLE.c.column_name == column,
+            TABLE.c.row_id.in_(ids)))
+        bind.execute(TABLE.insert().from_select(
+            ['table_name', 'column_name', 'row_id', 'reason', 'value'],
+            sa.select(sa.literal(table), sa.literal(column), source.c.id,
+                      sa.literal(reason), value).where(
+                          source.c.id.in_(ids))))
+        batches.commit(bind)

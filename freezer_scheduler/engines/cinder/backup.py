@@ -29,6 +29,7 @@ from freezer_scheduler import documents
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import volume_step
 
 LOG = logging.getLogger(__name__)
 
@@ -59,74 +60,37 @@ class Phase(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory:
+class Memory(volume_step.Memory):
     """What this process knows beyond the stored step.
 
     :ivar posts: how often a backup was asked for within this try
     :ivar nothing_since: when a listing first showed no backup of ours
     :ivar full: whether an incremental backup was found impossible
-    :ivar away: whether Keystone or Cinder could not be reached last time
     """
 
     phase: Phase
-    wait: cinder_step.Wait
     posts: int = 0
     nothing_since: float | None = None
     full: bool = False
-    away: bool = False
 
 
-class BackupStep(cinder_step.CinderStep):
+class BackupStep(volume_step.VolumeStep):
     """One call about a backup."""
+
+    _memory: Memory
 
     def __init__(self, tools: cinder_step.Tools, order: base.Order,
                  memory: Memory, aborting: bool) -> None:
-        super().__init__(tools, order)
+        super().__init__(tools, order, aborting)
         self._memory = memory
-        self._aborting = aborting
 
-    def go_on(self) -> base.Progress:
-        """Do the next thing, towards a backup or, aborting, none."""
-        try:
-            return self._next()
-        except (cinder_client.NotSent, cinder_client.Unknown) as error:
-            away = str(error)
-        except cinder_client.CinderError as error:
-            return self._give_up(
-                str(error), retry=isinstance(error, cinder_client.Refused))
-        return self._later(away)
-
-    def _next(self) -> base.Progress:
-        raise NotImplementedError
-
-    # -- going on --
-
-    def _again(self, **changes: typing.Any) -> base.Progress:
-        """Look again after a while, and after longer ones from then on."""
-        wait = self._memory.wait
-        memory = dataclasses.replace(
-            self._memory, wait=wait.longer(self._limits.poll_interval),
-            away=False)
-        return base.Progress(self._step, after=wait.after,
-                             memory=dataclasses.replace(memory, **changes))
-
-    def _later(self, reason: str) -> base.Progress:
-        """Wait for something that is away.
-
-        While a POST is under way or a backup is being made, that is as long
-        as a backup may take.
-        """
+    def _over(self) -> bool:
+        # While a POST is under way or a backup is being made, that is as
+        # long as a backup may take.
         wait = self._memory.wait
         if self._memory.phase in (Phase.BEGIN, Phase.BUSY, Phase.READY):
-            too_long = self._waited(wait) > self._limits.busy_timeout
-        else:
-            too_long = self._too_long(wait)
-        if too_long:
-            return self._give_up(reason, retry=True)
-        if not self._memory.away:
-            LOG.warning('Run %s: %s; trying again', self._order.run_id,
-                        reason)
-        return self._again(away=True)
+            return self._waited(wait) > self._limits.busy_timeout
+        return self._too_long(wait)
 
     # -- ends --
 

@@ -83,15 +83,15 @@ class CinderEngine:
                     else cinder_restore.CinderRestoreStep)
             return into(self._tools, order, aborting).go_on()
         if kind == 'admin':
-            return cinder_prune.Prune(self._tools, order).go_on(aborting)
+            return cinder_prune.Prune(self._tools, order, aborting).go_on()
         return self._backup(order, aborting)
 
     def _backup(self, order: base.Order, aborting: bool) -> base.Progress:
         memory = order.memory
         if not isinstance(memory, cinder_backup.Memory):
             memory = cinder_backup.Memory(
-                _TAKEN_OVER.get(order.step.state, _Phase.BEGIN),
-                cinder_step.Wait(self._tools.clock.monotonic()))
+                cinder_step.Wait(self._tools.clock.monotonic()),
+                _TAKEN_OVER.get(order.step.state, _Phase.BEGIN))
         if memory.phase in (_Phase.FOLLOW, _Phase.DELETE):
             return cinder_follow.Follow(self._tools, order, memory,
                                         aborting).go_on()

@@ -26,10 +26,10 @@ from oslo_log import log as logging
 
 from freezer_scheduler import documents
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines.cinder import action as cinder_action
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import retention
 from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import volume_step
 
 LOG = logging.getLogger(__name__)
 
@@ -38,61 +38,45 @@ _RECORD = re.compile('[0-9a-f]{32}')
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory:
+class Memory(volume_step.Memory):
     """What this process knows beyond the stored step.
 
     :ivar ready: the deletion is stored and was not asked for yet
     :ivar sent: Cinder took the deletion on
     :ivar gone_at: when the last backup was found gone
-    :ivar away: whether Keystone or Cinder could not be reached last time
     """
 
-    wait: cinder_step.Wait
     ready: bool = False
     sent: bool = False
     gone_at: float | None = None
-    away: bool = False
 
 
-class Prune(cinder_step.CinderStep):
+class Prune(volume_step.VolumeStep):
     """One call about the old backups of a volume.
 
     They are removed by an action of their own, or after a backup, which then
     is good already: there is no other try that would make another one.
     """
 
-    def __init__(self, tools: cinder_step.Tools, order: base.Order) -> None:
-        super().__init__(tools, order)
+    _memory: Memory
+
+    def __init__(self, tools: cinder_step.Tools, order: base.Order,
+                 aborting: bool) -> None:
+        super().__init__(tools, order, aborting)
         memory = order.memory
         self._memory = (memory if isinstance(memory, Memory)
                         else Memory(cinder_step.Wait(self._now())))
 
-    def go_on(self, aborting: bool) -> base.Progress:
-        """Do the next thing, towards the last deletion or an early end."""
-        if aborting and (self._step.removing is None or self._memory.ready):
-            return self._end(_State.ABORTED, 'aborted')
-        try:
-            return self._next()
-        except cinder_action.Unusable as error:
-            return self._end(_State.FAIL, str(error))
-        except (cinder_client.NotSent, cinder_client.Unknown) as error:
-            away = str(error)
-        except cinder_client.CinderError as error:
-            return self._end(_State.FAIL, str(error), retry=isinstance(
-                error, cinder_client.Refused))
-        if self._away_too_long():
-            return self._end(_State.FAIL, away, retry=True)
-        if not self._memory.away:
-            LOG.warning('Run %s: %s; trying again', self._order.run_id, away)
-        return self._again(away=True)
-
-    def _away_too_long(self) -> bool:
+    def _over(self) -> bool:
         wait = self._memory.wait
         if self._memory.sent:
             return self._too_long(wait)
         return self._waited(wait) > self._limits.busy_timeout
 
     def _next(self) -> base.Progress:
+        if self._aborting and (self._step.removing is None
+                               or self._memory.ready):
+            return self._end(_State.ABORTED, 'aborted')
         if self._step.state is _State.PENDING:
             return self._begin()
         if self._step.removing is None:
@@ -224,12 +208,8 @@ class Prune(cinder_step.CinderStep):
             step, after=wait.after if sent else 0,
             memory=Memory(wait, ready, sent, gone_at))
 
-    def _again(self, away: bool = False) -> base.Progress:
-        wait = self._memory.wait
-        return base.Progress(
-            self._step, after=wait.after, memory=dataclasses.replace(
-                self._memory, away=away,
-                wait=wait.longer(self._limits.poll_interval)))
+    def _give_up(self, reason: str, retry: bool) -> base.Progress:
+        return self._end(_State.FAIL, reason, retry)
 
     def _end(self, state: _State, why: str | None,
              retry: bool = False) -> base.Progress:

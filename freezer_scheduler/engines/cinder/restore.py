@@ -22,7 +22,6 @@ restore into it again does no harm.
 from __future__ import annotations
 
 import dataclasses
-import typing
 
 from oslo_log import log as logging
 
@@ -31,6 +30,7 @@ from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import action as cinder_action
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import volume_step
 
 LOG = logging.getLogger(__name__)
 
@@ -40,49 +40,31 @@ _BUSY_BACKUP = frozenset(('creating', 'restoring'))
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory:
+class Memory(volume_step.Memory):
     """What this process knows beyond the stored step.
 
     :ivar ready: what is asked for next was not asked for yet
     :ivar idle_since: when a request whose outcome is not known was first
         seen to have done nothing
     :ivar volumes: how often a new volume was asked for
-    :ivar away: whether Keystone or Cinder could not be reached last time
     """
 
-    wait: cinder_step.Wait
     ready: bool = False
     idle_since: float | None = None
     volumes: int = 0
-    away: bool = False
 
 
-class CinderRestoreStep(cinder_step.CinderStep):
+class CinderRestoreStep(volume_step.VolumeStep):
     """One call about a restore into the volume itself."""
+
+    _memory: Memory
 
     def __init__(self, tools: cinder_step.Tools, order: base.Order,
                  aborting: bool) -> None:
-        super().__init__(tools, order)
+        super().__init__(tools, order, aborting)
         memory = order.memory
         self._memory = memory if isinstance(memory, Memory) else Memory(
             cinder_step.Wait(self._now()))
-        self._aborting = aborting
-
-    def go_on(self) -> base.Progress:
-        """Do the next thing, towards the end of the restore."""
-        try:
-            return self._next()
-        except cinder_action.Unusable as error:
-            return self._end(_State.FAIL, str(error))
-        except (cinder_client.NotSent, cinder_client.Unknown) as error:
-            away = str(error)
-        except cinder_client.CinderError as error:
-            return self._end(_State.FAIL, f'{error}{self._unknown_end()}')
-        if self._over():
-            return self._end(_State.FAIL, f'{away}{self._unknown_end()}')
-        if not self._memory.away:
-            LOG.warning('Run %s: %s; trying again', self._order.run_id, away)
-        return self._again(away=True)
 
     def _next(self) -> base.Progress:
         state = self._step.state
@@ -251,20 +233,12 @@ class CinderRestoreStep(cinder_step.CinderStep):
             return self._waited(self._memory.wait) > self._limits.busy_timeout
         return self._too_long(self._memory.wait)
 
-    def _unknown_end(self) -> str:
+    def _give_up(self, reason: str, retry: bool) -> base.Progress:
+        """Fail for good: whoever tries again restores a second time."""
         if self._step.state is _State.SUBMITTED:
-            return '; how the restore ended is not known'
-        return ''
+            reason += '; how the restore ended is not known'
+        return self._end(_State.FAIL, reason)
 
     def _end(self, state: _State, reason: str | None,
              retry: bool = False) -> base.Progress:
         return base.Progress(self._ended(state, reason), retry=retry)
-
-    def _again(self, **changes: typing.Any) -> base.Progress:
-        wait = self._memory.wait
-        memory = dataclasses.replace(
-            self._memory, wait=wait.longer(self._limits.poll_interval),
-            away=False)
-        return base.Progress(
-            self._step, after=wait.after,
-            memory=dataclasses.replace(memory, **changes))

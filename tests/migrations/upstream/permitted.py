@@ -19,12 +19,15 @@ release; a test makes sure.
 from __future__ import annotations
 
 from freezer_api.db import actions
+from freezer_api.db.migrations.versions import r03_23c8ad2655a6_capabilities
 from tests.migrations.upstream import comparison
 
 _ABSENT = comparison.ABSENT
 _NEW_KEYS = {
     ('clients', 'is_central'): False,
     ('backups', 'status'): 'available',
+    **{('clients', name): supported for name, supported
+       in r03_23c8ad2655a6_capabilities.EVERYTHING.items()},
 }
 
 

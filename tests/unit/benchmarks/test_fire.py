@@ -172,7 +172,7 @@ class AuditTests(testtools.TestCase):
 
     def test_an_error_while_all_is_well(self) -> None:
         evidence = good()
-        evidence.errors.append((1020, '500 /v2'))
+        evidence.errors.append((1020, '503 /v2'))
         self.assertEqual({'complaints'}, broken(evidence))
         evidence.windows.append(
             known.Window(1019, 1019.5, plan.Kind.DATABASE, ''))

@@ -94,6 +94,13 @@ class FakeCinder:
         self.backups[backup['id']] = backup
         return backup
 
+    def finish_backup(self, backup_id: str) -> None:
+        """Let Cinder end one backup."""
+        backup = self.backups[backup_id]
+        backup['status'] = 'available'
+        self.volumes[backup['volume_id']] = self._before.pop(
+            backup['volume_id'], 'available')
+
     def finish(self, status: str = 'available',
                fail_reason: str | None = None) -> None:
         """Let Cinder end what it works on."""

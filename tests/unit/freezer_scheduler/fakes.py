@@ -252,6 +252,7 @@ def _entry(service_type, url):
 class FakeFreezer:
     """The Freezer API, with claims.
 
+    :ivar gathers: whether it takes reports of several runs at once
     :ivar due: run documents that the next claims hand out
     :ivar told: (run id, report) in order
     :ivar lose: run ids to be called lost
@@ -262,6 +263,7 @@ class FakeFreezer:
 
     def __init__(self, mocker, claims=True):
         self.claims = claims
+        self.gathers = True
         self.registered = []
         self.claimed = []
         self.maintained = 0
@@ -296,7 +298,8 @@ class FakeFreezer:
 
     def _work(self, request, path, kind):
         if path == '/v2':
-            known = ['rel/jobs'] + ['rel/claims'] * self.claims
+            known = (['rel/jobs'] + ['rel/claims'] * self.claims
+                     + ['rel/reports'] * self.gathers)
             return 200, {'resources': {key: {} for key in known}}
         assert path.startswith(f'/v2/{SERVICE_PROJECT}/'), path
         body = json.loads(request.body)
@@ -318,6 +321,13 @@ class FakeFreezer:
                     if held['run_id'] in self.lose]
             return 200, {'runs': runs, 'held': held, 'lost': lost,
                          'server_time': '2026-01-01T00:00:00Z'}
+        if kind == 'reports':
+            self.told += [(one['run_id'], one) for one in body['reports']]
+            taken = [one['run_id'] for one in body['reports']
+                     if one['run_id'] not in self.lose]
+            return 200, {'reports': [
+                {'run_id': run_id, 'event': self.events.get(run_id)}
+                for run_id in taken]}
         run_id = path.rsplit('/', 1)[-1]
         self.told.append((run_id, body))
         return 200, {'run_id': run_id, 'event': self.events.get(run_id)}

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 
 import fixtures
 import prometheus_client
@@ -74,10 +75,91 @@ class TestClaims(testtools.TestCase):
     def test_a_full_answer_asks_for_more_at_once(self):
         self.due('a', 'b', 'c', 'd', 'e', 'f')
         self.assertTrue(self.claimer.tick())
-        self.assertTrue(self.claimer.tick())
         self.assertFalse(self.claimer.tick())
-        self.assertEqual([3, 2, 0], [claim['limit']
-                                     for claim in self.freezer.claimed])
+        self.assertEqual([3, 2], [claim['limit']
+                                  for claim in self.freezer.claimed])
+
+    def test_without_room_it_asks_as_soon_as_there_is_some(self):
+        self.limits = runs.Limits(2, 2)
+        self.settings = fakes.settings(
+            '--scheduler-max-in-flight', '2',
+            '--scheduler-claim-interval', '600',
+            '--scheduler-lease-seconds', '3600')
+        self.due('a', 'b', 'c')
+        rests = self.resting()
+        self.assertTrue(rests.is_alive())
+        held = self.runs.take(wait=False)
+        assert held is not None
+        self.runs.done(held, None)
+        rests.join(30)
+        self.assertFalse(rests.is_alive())
+        self.claimer.tick()
+        self.assertEqual([2, 1], [claim['limit']
+                                  for claim in self.freezer.claimed])
+
+    def resting(self):
+        """Claim, and wait for the next time in a thread."""
+        def wait(_seconds):
+            self.fail('there is room')
+
+        self.assertFalse(self.claimer.tick())
+        rests = threading.Thread(target=self.claimer.rest, args=(wait,),
+                                 daemon=True)
+        rests.start()
+        return rests
+
+    def test_with_room_it_asks_after_an_interval_or_a_little_less(self):
+        waits: list[float] = []
+        self.due('a')
+        self.assertFalse(self.claimer.tick())
+        for _number in range(50):
+            self.claimer.rest(waits.append)
+        self.assertLessEqual(max(waits), self.settings.claim_interval)
+        self.assertGreaterEqual(min(waits),
+                                0.8 * self.settings.claim_interval)
+
+    def test_two_schedulers_do_not_keep_one_rhythm(self):
+        # Each waits in turn; first is whoever asks first after a second.
+        self.assertFalse(self.claimer.tick())
+        waits: list[float] = []
+        at = [0.1, 0.6]
+        first = [0, 0]
+        for second in range(5, 3000, 5):
+            for one in range(2):
+                while at[one] < second:
+                    self.claimer.rest(waits.append)
+                    at[one] += waits.pop()
+            first[at[1] < at[0]] += 1
+        self.assertGreater(min(first), 0.3 * sum(first))
+
+    def test_a_stop_is_not_held_up_by_that(self):
+        self.limits = runs.Limits(1, 1)
+        self.settings = fakes.settings(
+            '--scheduler-claim-interval', '600',
+            '--scheduler-lease-seconds', '3600')
+        self.due('a')
+        rests = self.resting()
+        self.runs.stop()
+        rests.join(30)
+        self.assertFalse(rests.is_alive())
+
+    def test_leases_are_renewed_once_an_interval(self):
+        """However often it asks: what is held may be thousands."""
+        self.due(*'abcdefgh')
+        self.limits = runs.Limits(99, 99)
+        for _ in range(2):
+            self.assertTrue(self.claimer.tick())
+        self.assertFalse(self.claimer.tick())
+        self.claimer.tick()
+        self.assertEqual([0, 0, 0, 8], [
+            len(claim['held']) for claim in self.freezer.claimed])
+        self.due(*'ijklmnopqrst')
+        self.assertTrue(self.claimer.tick())
+        self.assertTrue(self.claimer.tick())
+        self.clock.sleep(self.settings.claim_interval)
+        self.assertTrue(self.claimer.tick())
+        self.assertEqual([8, 0, 14], [
+            len(claim['held']) for claim in self.freezer.claimed[4:]])
 
     def test_the_limit_of_a_project_is_sent(self):
         self.claimer.tick()

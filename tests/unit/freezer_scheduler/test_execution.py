@@ -435,6 +435,17 @@ class TestReports(Case):
         self.assertEqual('success', self.reports[-1].state)
         self.assertEqual(3, len(self.engine.calls))
 
+    def test_it_is_told_for_how_long_they_were_kept(self):
+        held = self.held('ok')
+        self.executor.advance(held)
+        self.executor.advance(held)
+        self.faults = [api.ApiUnreachable('away')] * 3
+        while (after := self.executor.advance(held)) is not None:
+            self.clock.now += after
+            self.clock.epoch -= 10 ** 6
+        self.assertEqual([0, 0, 1 + 2 + 4],
+                         [report.age for report in self.reports])
+
     def test_a_stale_fence_ends_it_in_silence(self):
         held = self.held('ok')
         self.faults = [api.StaleFence(409, 'x', 'run_fence_stale')]
@@ -460,6 +471,44 @@ class TestReports(Case):
         held.lost = True
         self.assertEqual(3, self.executor.advance(held))
         self.assertEqual(('forsaken', 0), self.engine.calls[-1])
+
+    def test_a_report_may_be_sent_with_others(self):
+        held = self.held('ok')
+        sent = []
+
+        def together(held, report):
+            sent.append(report)
+            return True
+
+        def advance():
+            self.assertIs(execution.ELSEWHERE,
+                          self.executor.advance(held, together))
+
+        advance()
+        self.assertEqual(0, self.executor.answered(held, None))
+        # The engine made no other move before that was stored.
+        self.assertEqual([['submitting']], [
+            self.states(report) for report in sent])
+        advance()
+        # What is not taken is sent alone.
+        self.assertEqual(1, self.executor.answered(
+            held, api.ApiUnreachable('away')))
+        self.assertEqual([], self.reports)
+        self.executor.advance(held, together)
+        self.assertEqual([['submitted']], [
+            self.states(report) for report in self.reports])
+        # And with others again, once it is.
+        advance()
+        self.assertIsNone(self.executor.answered(held, None))
+        self.assertEqual('success', sent[-1].state)
+
+    def test_a_run_that_another_one_has_by_then_is_left_alone(self):
+        held = self.held('ok')
+        self.executor.advance(held, lambda _held, _report: True)
+        self.assertEqual(0, self.executor.answered(
+            held, api.StaleFence(409, 'stale', None)))
+        self.assertIsNone(self.executor.advance(held))
+        self.assertEqual([], self.reports)
 
     def test_a_lost_run_is_not_reported(self):
         held = self.held('ok')

@@ -75,17 +75,33 @@ class TestRuns(testtools.TestCase):
         self.add('a1', 'a2', 'a3', 'a4', project_id='pa')
         self.add('b1', 'b2', 'b3', project_id='pb')
         taken = self.take_all()
-        self.assertEqual(['a1', 'a2', 'b1', 'b2'], self.ids(taken))
+        self.assertEqual(['a1', 'b1', 'a2', 'b2'], self.ids(taken))
         self.assertEqual(0, self.runs.room())
         self.runs.done(taken[0], None)
-        self.runs.done(taken[2], None)
+        self.runs.done(taken[1], None)
         self.assertEqual({'a3', 'b3'}, set(self.ids(self.take_all())))
 
     def test_many_runs_of_one_project_leave_room_for_others(self):
         self.add(*(f'a{number}' for number in range(9)), project_id='pa')
         self.assertEqual(2, self.runs.room())
         self.add('b1', project_id='pb')
-        self.assertEqual(['a0', 'a1', 'b1'], self.ids(self.take_all()))
+        self.assertEqual(['a0', 'b1', 'a1'], self.ids(self.take_all()))
+
+    def test_projects_take_turns_where_all_have_places(self):
+        """The first of each begins before the second of any."""
+        self.limits = runs.Limits(total=99, per_project=99)
+        self.add('a1', 'a2', 'a3', 'a4', project_id='pa')
+        first = self.runs.take(wait=False)
+        second = self.runs.take(wait=False)
+        assert first is not None and second is not None
+        self.assertEqual(['a1', 'a2'], self.ids([first, second]))
+        self.add('b1', 'b2', project_id='pb')
+        self.add('c1', project_id='pc')
+        self.runs.lost('a3')
+        self.runs.renewed('a4', self.clock.now + 60, documents.Event.ABORT)
+        self.runs.done(first, 0)
+        self.assertEqual(['b1', 'c1', 'a4', 'b2', 'a1'],
+                         self.ids(self.take_all()))
 
     def wait_idly(self, held, after):
         held.idle = True

@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+import configparser
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -26,14 +28,50 @@ _WAITER = '''
 from freezer_scheduler import signals
 found = signals.ProcessSignals()
 print('ready', flush=True)
-print(found.wait(0.5), flush=True)
+print(found.wait(2), flush=True)
 '''
+
+# What the command does when a signal comes as soon as it does anything.
+_STARTER = '''
+import importlib
+import os
+import signal
+import sys
+
+class Sender:
+    def find_spec(self, name, path, target=None):
+        if name.startswith('oslo_'):
+            os.kill(os.getpid(), getattr(signal, number))
+            sys.meta_path.remove(self)
+
+number, target, *sys.argv[1:] = sys.argv[1:]
+module, function = target.split(':')
+sys.meta_path.insert(0, Sender())
+getattr(importlib.import_module(module), function)()
+'''
+
+
+class TestStart(testtools.TestCase):
+
+    def test_no_signal_comes_too_early(self):
+        setup = configparser.ConfigParser()
+        setup.read(pathlib.Path(__file__).parents[3] / 'setup.cfg')
+        scripts = dict(
+            line.split(' = ') for line in setup['entry_points'][
+                'console_scripts'].split('\n') if line)
+        for name in ('SIGUSR2', 'SIGHUP'):
+            done = subprocess.run(
+                [sys.executable, '-c', _STARTER, name,
+                 scripts['freezer-scheduler'], '--version'],
+                check=False, capture_output=True, text=True)
+            self.assertEqual(0, done.returncode, done.stderr)
+            self.assertRegex(done.stdout, '^[0-9]')
 
 
 class TestTimedWait(testtools.TestCase):
 
     def waiter(self):
-        """Start a process that waits for half a second."""
+        """Start a process that waits for two seconds."""
         process = subprocess.Popen([sys.executable, '-c', _WAITER], text=True,
                                    stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT)
@@ -49,7 +87,7 @@ class TestTimedWait(testtools.TestCase):
         time.sleep(0.2)
         process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-        time.sleep(0.8)
+        time.sleep(2)
         process.send_signal(signal.SIGCONT)
 
     def test_stopped_for_longer_than_it_waits(self):

@@ -13,7 +13,9 @@
 """Cinder's API, scheduler, volume and backup services in one process.
 
 Each is the real class; they talk over oslo.messaging's in-memory transport.
-Usage: cinder_server.py CONFIG-FILE
+Usage: cinder_server.py CONFIG-FILE [sync]
+
+With "sync" it makes the database first.
 """
 
 import os
@@ -34,6 +36,7 @@ import cinder.cmd.volume  # noqa: E402
 from cinder.common import config  # noqa: E402
 from cinder.common import constants  # noqa: E402
 from cinder import coordination  # noqa: E402
+from cinder.db import migration  # noqa: E402
 from cinder import i18n  # noqa: E402
 from cinder import objects  # noqa: E402
 import cinder.privsep  # noqa: E402
@@ -103,7 +106,7 @@ def services(conf: cfg.ConfigOpts) -> typing.Iterator[Service]:
 
 
 def main() -> None:
-    config_file = sys.argv[1]
+    config_file, *sync = sys.argv[1:]
     sys.argv = ['cinder', '--config-file', config_file]
     conf = cfg.CONF
     sqlite_wal.install()
@@ -115,6 +118,8 @@ def main() -> None:
     connect_locally(conf)
     os_brick.setup(conf)
     config.set_middleware_defaults()
+    if sync:
+        migration.db_sync()
     rpc.init(conf)
     coordination.COORDINATOR.start()
     for part in list(services(conf)):

@@ -12,9 +12,16 @@
 
 """Keystone's WSGI application behind waitress.
 
-Usage: keystone_server.py CONFIG-FILE PORT
+Usage: keystone_server.py CONFIG-FILE PORT [PASSWORD-FILE REGION URL]
+
+With the latter it first makes the database, and in it the administrator,
+whose password is in a JSON file under "admin", and Keystone's own entry of
+the catalogue. To import Keystone is most of the work of each, so that one
+process does it all.
 """
 
+import json
+import pathlib
 import sys
 import warnings
 
@@ -22,14 +29,40 @@ import server
 import sqlite_wal
 
 
+def bootstrap(password_file: str, region: str, url: str) -> None:
+    """Do as ``keystone-manage bootstrap``."""
+    from keystone.cmd import bootstrap as keystone_bootstrap
+    from keystone.server import backends
+
+    # The application has loaded them.
+    backends.load_backends = dict
+    beginning = keystone_bootstrap.Bootstrapper()
+    beginning.admin_password = json.loads(
+        pathlib.Path(password_file).read_text())['admin']
+    beginning.admin_username = beginning.project_name = 'admin'
+    beginning.admin_role_name = 'admin'
+    beginning.service_name = 'keystone'
+    beginning.region_id = region
+    beginning.public_url = beginning.internal_url = beginning.admin_url = url
+    beginning.immutable_roles = True
+    beginning.bootstrap()
+
+
 def main() -> None:
-    config_file, port = sys.argv[1], int(sys.argv[2])
+    config_file, port, *beginning = sys.argv[1:]
     warnings.simplefilter('ignore')
     sqlite_wal.install()
-    # Keystone parses sys.argv when its application is imported.
+    # Keystone parses it when it is configured.
     sys.argv = ['keystone', '--config-file', config_file]
-    from keystone.wsgi import api
-    server.serve(api.application, port, 'keystone')
+    from keystone.common.sql import upgrades
+    from keystone.server.flask import core
+
+    application = core.initialize_application(
+        'public', upgrades.offline_sync_database_to_version if beginning
+        else lambda: None)
+    if beginning:
+        bootstrap(*beginning)
+    server.serve(application, int(port), 'keystone')
 
 
 main()

@@ -17,6 +17,8 @@ The tables of sqlalchemy-migrate have short ones in more places.
 
 from __future__ import annotations
 
+import warnings
+
 from alembic import op
 import sqlalchemy as sa
 
@@ -33,7 +35,11 @@ def upgrade() -> None:
     for table in TABLES:
         present = ddl.column_types(table)['user_id']
         if present.length < 64:
-            with op.batch_alter_table(table) as batch:
+            # SQLite makes the table anew, without the checks of
+            # sqlalchemy-migrate that booleans are 0 or 1.
+            with (warnings.catch_warnings(),
+                  op.batch_alter_table(table) as batch):
+                warnings.filterwarnings('ignore', 'Unnamed CHECK constraint')
                 batch.alter_column(
                     'user_id', type_=sa.String(64), existing_type=present,
                     existing_nullable=False)

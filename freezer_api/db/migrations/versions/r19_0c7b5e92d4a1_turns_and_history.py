@@ -17,6 +17,7 @@ from __future__ import annotations
 from alembic import op
 import sqlalchemy as sa
 
+from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import ddl
 
 revision = '0c7b5e92d4a1'
@@ -31,6 +32,21 @@ WHERE j.project_id IS NOT NULL AND j.deleted = :deleted AND NOT EXISTS (
     WHERE q.client_id = j.client_id AND q.project_id = j.project_id)
 GROUP BY j.client_id, j.project_id
 """
+
+_JOBS = sa.table('jobs', *map(sa.column, (
+    'id', 'run_id', 'due_at', 'next_run_at')))
+
+
+def _line_up() -> None:
+    bind = op.get_bind()
+    batches.commit(bind)  # The new columns are there.
+    for rows in batches.by_id(bind, _JOBS, [], sa.and_(
+            _JOBS.c.run_id.is_(None), _JOBS.c.due_at.is_(None),
+            _JOBS.c.next_run_at.is_not(None))):
+        bind.execute(_JOBS.update().where(
+            _JOBS.c.id.in_([row.id for row in rows])).values(
+                due_at=_JOBS.c.next_run_at))
+        batches.commit(bind)
 
 
 def upgrade() -> None:
@@ -48,9 +64,7 @@ def upgrade() -> None:
                   nullable=False),
         sa.UniqueConstraint('client_id', 'project_id',
                             name='uq_queues_client_id_project_id'))
-    op.execute(
-        'UPDATE jobs SET due_at = next_run_at WHERE run_id IS NULL '
-        'AND due_at IS NULL AND next_run_at IS NOT NULL')
+    _line_up()
     op.get_bind().execute(sa.text(_QUEUES).bindparams(
         sa.bindparam('deleted', False, sa.Boolean)))
     ddl.create_index('ix_jobs_due', 'jobs', ['client_id', 'due_at', 'id'])

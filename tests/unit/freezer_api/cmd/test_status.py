@@ -179,7 +179,9 @@ class StatusTests(unittest.TestCase):
         self.login(503)
         code, text = self.check()
         self.assertEqual(2, code)
-        self.assertIn('Keystone cannot be asked', text)
+        self.assertEqual(1, text.count('Keystone cannot be asked'), text)
+        self.assertIn('not checked: Keystone is away',
+                      ' '.join(text.replace('|', ' ').split()))
 
     def test_no_account(self) -> None:
         code, text = self.check(auth=False)

@@ -97,6 +97,9 @@ METHODS = {'create': 'POST', 'create_central': 'POST', 'replace': 'POST',
            'update': 'PATCH', 'update_central': 'PATCH',
            'delete': 'DELETE', 'add': 'PUT', 'remove': 'DELETE'}
 
+# Routes that do for many what the rule is named after.
+OF_MANY = {('POST', '/v2/{project_id}/clients/{client_id}/reports')}
+
 
 class TestPersonas(testtools.TestCase):
 
@@ -167,5 +170,7 @@ class TestDocumentation(testtools.TestCase):
                 self.assertTrue(
                     operation['path'].startswith('/v2/{project_id}/'),
                     rule.name)
+                if (operation['method'], operation['path']) in OF_MANY:
+                    continue
                 self.assertIn(f'/{noun}', operation['path'])
                 self.assertEqual(METHODS[verb], operation['method'])

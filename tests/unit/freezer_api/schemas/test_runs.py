@@ -68,6 +68,7 @@ class TestClaims(base.SchemaTestCase):
     def test_any_json(self, document: Any) -> None:
         self.only_invalid_document(runs.validate_claim, document)
         self.only_invalid_document(runs.validate_report, document)
+        self.only_invalid_document(runs.validate_reports, document)
 
 
 class TestReports(base.SchemaTestCase):
@@ -88,6 +89,28 @@ class TestReports(base.SchemaTestCase):
         runs.validate_report({**REPORT, 'state': 'fail', 'release': False})
         self.refused(runs.validate_report,
                      {**REPORT, 'state': 'fail', 'release': True}, 'release')
+
+    def test_several_reports(self) -> None:
+        """Each is held to what one is held to, and named where it is not."""
+        said = {**REPORT, 'run_id': 'r'}
+        del said['scheduler_id']
+
+        def sent(*reports: Any) -> dict[str, Any]:
+            return {'scheduler_id': 's', 'reports': list(reports)}
+
+        runs.validate_reports(sent())
+        runs.validate_reports(sent(said, said))
+        self.refused(runs.validate_reports, {'reports': []}, 'scheduler_id')
+        self.refused(runs.validate_reports, sent(*[said] * 501), 'reports')
+        wrong: list[tuple[str, dict[str, Any]]] = [
+            ('run_id', {'run_id': '../x'}), ('fence', {'fence': 0}),
+            ('release', {'state': 'fail', 'release': True}),
+            ('actions', {'actions': [{**STEP, 'x': 'y' * 65536}]}),
+            ('backups.1.backup_metadata', {'backups': [BACKUP, {
+                **BACKUP, 'backup_metadata': {'x': 'y' * 65536}}]})]
+        for field, value in wrong:
+            self.refused(runs.validate_reports, sent(said, {**said, **value}),
+                         f'reports.1.{field}')
 
     def test_bounds(self) -> None:
         reports: list[tuple[str, Any]] = [

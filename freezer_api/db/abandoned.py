@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Runs that no scheduler goes on with any more.
+
+They are ended, so that somebody hears of it and their jobs can go on. Whoever
+held one and comes back after all is told that it is not its any more, and
+nobody is ever handed it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import datetime
+import functools
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import backups
+from freezer_api.db import engine
+from freezer_api.db import models
+from freezer_api.db import runs as db_runs
+from freezer_api.domain import plans
+from freezer_api.domain import runs
+
+# Runs ended in one go.
+_BATCH = 100
+
+
+def end_all(database: engine.Database, rules: plans.Rules, after: int,
+            now: int) -> int:
+    """End some of the runs whose lease was over long ago.
+
+    :param after: seconds since then
+    :returns: how many were ended
+    """
+    with database.read() as session:
+        found = _left_behind(session, now - after)
+    return sum(database.write(functools.partial(
+        _end, run_id=run_id, rules=rules, after=after, now=now))
+        for run_id in found)
+
+
+def _left_behind(session: orm.Session, before: int) -> list[str]:
+    """Return the ids of some runs whose lease ended by then.
+
+    :param before: in epoch seconds
+    """
+    run = models.JobRun
+    found: list[str] = []
+    for client_id in _clients(session):
+        # Each by itself: joined with its clients MariaDB reads all runs.
+        found += session.scalars(sa.select(run.id).where(
+            run.client_id == client_id, run.lease_expires_at <= before)
+            .limit(_BATCH - len(found)))
+        if len(found) == _BATCH:
+            break
+    return found
+
+
+def _clients(session: orm.Session) -> Iterator[str]:
+    """Yield who has, or had, jobs: an entry of an index is read for each."""
+    first = sa.select(sa.func.min(models.Queue.client_id))
+    known = session.scalar(first)
+    while known is not None:
+        yield known
+        known = session.scalar(first.where(models.Queue.client_id > known))
+
+
+def _end(session: orm.Session, run_id: str, rules: plans.Rules, after: int,
+         now: int) -> bool:
+    run = session.get_one(models.JobRun, run_id)
+    job = session.get_one(models.Job, run.job_id, with_for_update=True,
+                          populate_existing=True)
+    session.refresh(run, with_for_update=True)
+    if run.lease_expires_at is None or run.lease_expires_at > now - after:
+        return False
+    since = datetime.datetime.fromtimestamp(
+        run.lease_expires_at, datetime.UTC).strftime('%Y-%m-%dT%H:%M:%SZ')
+    reason = (f'No scheduler of client {run.client_id} has gone on with it '
+              f'since {since}.')
+    backups.give_up(session, job, run, reason, now)
+    db_runs.end(session, job, run, runs.State.FAIL, reason, rules, now)
+    return True

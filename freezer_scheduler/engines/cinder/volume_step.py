@@ -1,0 +1,90 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is done about one volume: the next thing, or a wait for what is away.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+from oslo_log import log as logging
+
+from freezer_scheduler.engines import base
+from freezer_scheduler.engines.cinder import action as cinder_action
+from freezer_scheduler.engines.cinder import client as cinder_client
+from freezer_scheduler.engines.cinder import step as cinder_step
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """What this process knows beyond the stored step.
+
+    :ivar away: whether Keystone or Cinder could not be reached last time
+    """
+
+    wait: cinder_step.Wait
+    away: bool = dataclasses.field(default=False, kw_only=True)
+
+
+class VolumeStep(cinder_step.CinderStep):
+    """One call about a backup, a restore or the old backups of a volume."""
+
+    _memory: Memory
+
+    def __init__(self, tools: cinder_step.Tools, order: base.Order,
+                 aborting: bool) -> None:
+        super().__init__(tools, order)
+        self._aborting = aborting
+
+    def go_on(self) -> base.Progress:
+        """Do the next thing, towards the end or, aborting, an early one."""
+        try:
+            return self._next()
+        except cinder_action.Unusable as error:
+            return self._give_up(str(error), retry=False)
+        except (cinder_client.NotSent, cinder_client.Unknown) as error:
+            away = str(error)
+        except cinder_client.CinderError as error:
+            return self._give_up(
+                str(error), retry=isinstance(error, cinder_client.Refused))
+        if self._over():
+            return self._give_up(away, retry=True)
+        if not self._memory.away:
+            LOG.warning('Run %s: %s; trying again', self._order.run_id, away)
+        return self._again(away=True)
+
+    def _next(self) -> base.Progress:
+        raise NotImplementedError
+
+    def _over(self) -> bool:
+        """Whether something that is away was waited for long enough."""
+        raise NotImplementedError
+
+    def _give_up(self, reason: str, retry: bool) -> base.Progress:
+        """End as failed.
+
+        :param retry: whether another try may do better
+        """
+        raise NotImplementedError
+
+    def _again(self, **changes: typing.Any) -> base.Progress:
+        """Look again after a while, and after longer ones from then on."""
+        wait = self._memory.wait
+        memory = dataclasses.replace(
+            self._memory, wait=wait.longer(self._limits.poll_interval),
+            away=False)
+        return base.Progress(self._step, after=wait.after,
+                             memory=dataclasses.replace(memory, **changes))
