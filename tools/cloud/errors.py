@@ -25,6 +25,9 @@ class QuickstartError(Exception):
     def __init__(self, message: str, log: pathlib.Path | None = None) -> None:
         super().__init__(message)
         self.log = log
+        if log is not None:
+            # For who sees it as a traceback, when the log may be gone.
+            self.add_note(last_lines(log))
 
 
 class Cancelled(QuickstartError):
