@@ -37,6 +37,7 @@ from tools.cloud import cloud
 from tools.cloud import daemons
 from tools.cloud import environments
 from tools.cloud import errors
+from tools.cloud import identity
 from tools.cloud import ports
 from tools.cloud import startup
 
@@ -397,3 +398,19 @@ class FailureTest(unittest.TestCase):
         assert log is not None
         self.assertIn('tape', errors.last_lines(log))
         self.assertEqual([], processes_of(self.made.layout.state))
+
+    def test_the_api_starts_when_keystone_knows_its_account(self) -> None:
+        """Refused by Keystone, it would end."""
+        services = identity.Identity.services
+        early = []
+
+        def late(made: identity.Identity) -> None:
+            time.sleep(2)
+            early.append(self.made.processes['freezer-api'].running)
+            services(made)
+
+        with mock.patch.object(identity.Identity, 'services', late):
+            self.made.up(cloud.Options.on_free_ports(projects=0, volumes=0),
+                         ('keystone', 'freezer-api'))
+        self.assertEqual([False], early)
+        self.assertTrue(self.made.processes['freezer-api'].running)

@@ -107,15 +107,33 @@ class Startup:
     def _serve(self, process: daemons.Daemon) -> None:
         settings = self._settings
         self._programs.prepare_database(process.name, self._run)
+        if process.name == 'freezer-api':
+            self._await_accounts()
         process.start()
         self._await(process, self._programs.urls[process.name])
         if process.name not in settings.databases:
             settings.databases.append(process.name)
         if process.name == 'keystone':
-            if settings.catalogue != settings.ports:
-                identity.Identity(settings, self._keep).services()
-                settings.catalogue = settings.ports
+            self._make_accounts()
         self._tell.say(f'{process.name} is up')
+
+    def _make_accounts(self) -> None:
+        settings = self._settings
+        if settings.catalogue != settings.ports:
+            identity.Identity(settings, self._keep).services()
+            settings.catalogue = settings.ports
+
+    def _await_accounts(self) -> None:
+        """Wait until Keystone knows the service accounts.
+
+        The API looks at its own when it starts, and ends where Keystone
+        refuses it.
+        """
+        settings = self._settings
+        end = time.monotonic() + PATIENCE
+        while (settings.catalogue != settings.ports
+               and time.monotonic() < end):
+            self._run.pause(0.1)
 
     def _await(self, process: daemons.Daemon, url: str) -> None:
         end = time.monotonic() + PATIENCE
