@@ -36,7 +36,6 @@ from freezer_api.api import answers
 from freezer_api.api import context
 from freezer_api.api import errors
 from freezer_api.api import known_tokens
-from freezer_api.api.openapi import document
 from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.api.v2 import actions
@@ -90,8 +89,10 @@ def utc_clock() -> int:
     return int(datetime.datetime.now(datetime.UTC).timestamp())
 
 
-def openapi() -> document.Document:
+def openapi() -> dict[str, Any]:
     """Return the OpenAPI document of the API."""
+    # More than a MiB, of use to hardly any process.
+    from freezer_api.api.openapi import document
     return document.build(
         [path for path, _ in _ROUTES], policies.list_rules())
 
@@ -128,9 +129,12 @@ def make_resources(made: services.Services) -> falcon.App[Any, Any]:
     errors.install(app)
     app.add_route('/', versions.Versions())
     app.add_route('/v2', versions.Home())
-    app.add_route(versions.OPENAPI, versions.OpenApi(openapi()))
+    app.add_route(versions.OPENAPI, versions.OpenApi(openapi))
+    last, _ = _ROUTES[-1]
     for path, resource in _ROUTES:
-        app.add_route(f'/v2/{{project_id}}{path}', resource(made))
+        # Compiled at once: the processes of a server then share that.
+        app.add_route(f'/v2/{{project_id}}{path}', resource(made),
+                      compile=path == last)
     return app
 
 

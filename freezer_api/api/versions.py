@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import functools
 import json
 from typing import Any
 
@@ -81,11 +83,16 @@ class Home:
 class OpenApi:
     """``GET /v2/openapi.json``, for anybody.
 
-    :param document: as :mod:`freezer_api.api.openapi.document` makes it
+    :param make: makes the document, as
+        :mod:`freezer_api.api.openapi.document` does
     """
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        self._text = json.dumps(document)
+    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+        self._make = make
+
+    @functools.cached_property
+    def _text(self) -> str:
+        return json.dumps(self._make())
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.text = self._text

@@ -14,18 +14,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
-import functools
 import json
 import math
 import re
 from typing import Any
-
-import jsonschema
-from jsonschema import exceptions
-from jsonschema import validators
 
 from freezer_api.schemas import quick
 
@@ -97,16 +90,18 @@ class Compiled:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._validator = _Validator(schema)
         self._follows = quick.compiled(schema)
 
     def __call__(self, document: object) -> None:
         check_values(document)
         if self._follows is not None and self._follows(document):
             return
-        error = exceptions.best_match(self._validator.iter_errors(document))
-        if error is not None:
-            raise InvalidDocument(_field(error), error.message)
+        # What it needs would take two MiB of every process, and nearly all
+        # documents are as they should be.
+        from freezer_api.schemas import reasons
+        reason = reasons.find(self.schema, document)
+        if reason is not None:
+            raise InvalidDocument(reason.field, reason.message)
 
 
 def check_values(document: object) -> None:
@@ -195,41 +190,3 @@ def _dotted(place: _Place) -> str:
         place, part = place
         parts.append(part)
     return '.'.join(reversed(parts))
-
-
-def _field(error: Any) -> str:
-    path = [str(part) for part in error.absolute_path]
-    if error.validator == 'required':
-        path += [name for name in error.validator_value
-                 if name not in error.instance][:1]
-    elif error.validator == 'additionalProperties':
-        known = error.schema['properties']
-        path += [name for name in error.instance if name not in known][:1]
-    return '.'.join(path)
-
-
-@functools.cache
-def _pattern(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.ASCII)
-
-
-def _match_whole(validator: Any, pattern: str, instance: object,
-                 schema: Mapping[str, Any],
-                 ) -> Iterable[exceptions.ValidationError]:
-    """The keyword ``pattern``, for the whole text: no newline at its end."""
-    if isinstance(instance, str) and (
-            len(instance) > quick.MAX_PATTERN_INPUT
-            or _pattern(pattern).fullmatch(instance) is None):
-        yield exceptions.ValidationError(
-            f'{instance!r} does not match {pattern!r}')
-
-
-def _is_integer(checker: object, instance: object) -> bool:
-    """Whether a value is an integer: neither 1.0 nor true is one."""
-    return isinstance(instance, int) and not isinstance(instance, bool)
-
-
-_Validator = validators.extend(  # type: ignore[no-untyped-call]
-    jsonschema.Draft202012Validator, {'pattern': _match_whole},
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
-        'integer', _is_integer))

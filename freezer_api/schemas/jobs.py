@@ -128,7 +128,8 @@ def validate_update(document: Any) -> None:
 
 
 def _check_meaning(document: Mapping[str, Any]) -> None:
-    check_schedule('job_schedule', document.get('job_schedule', {}))
+    if 'job_schedule' in document:
+        check_schedule('job_schedule', document['job_schedule'])
     for position, entry in enumerate(document.get('job_actions', ())):
         field = f'job_actions.{position}.freezer_action'
         freezer_action = entry.get('freezer_action', {})

@@ -47,8 +47,11 @@ def compiled(schema: Mapping[str, Any]) -> Check | None:
     """
     checks = []
     for keyword, value in schema.items():
-        make = _KEYWORDS.get(keyword)
-        check = make(value) if make is not None else None
+        if keyword in _OF_THE_WHOLE:
+            check = _OF_THE_WHOLE[keyword](schema)
+        else:
+            make = _KEYWORDS.get(keyword)
+            check = make(value) if make is not None else None
         if check is None:
             return None
         checks.append(check)
@@ -94,16 +97,49 @@ def _items(schema: Mapping[str, Any]) -> Check | None:
     return lambda value: not isinstance(value, list) or all(map(one, value))
 
 
+def _property_names(schema: Mapping[str, Any]) -> Check | None:
+    one = compiled(schema)
+    if one is None:
+        return None
+    return lambda value: not isinstance(value, dict) or all(map(one, value))
+
+
+def _additional_properties(schema: Mapping[str, Any]) -> Check | None:
+    if schema['additionalProperties'] is not False:
+        return None
+    known = frozenset(schema.get('properties', ()))
+    return lambda value: not isinstance(value, dict) or known.issuperset(
+        value)
+
+
+def _if(schema: Mapping[str, Any]) -> Check | None:
+    condition, then, otherwise = (
+        compiled(schema.get(keyword, {})) for keyword in ('if', 'then',
+                                                          'else'))
+    if condition is None or then is None or otherwise is None:
+        return None
+    return lambda value: (then if condition(value) else otherwise)(value)
+
+
+def _any_of(schemas: list[Mapping[str, Any]]) -> Check | None:
+    checks = [compiled(schema) for schema in schemas]
+    if None in checks:
+        return None
+    return lambda value: any(check(value) for check in checks if check)
+
+
 def _required(names: list[str]) -> Check:
     return lambda value: not isinstance(value, dict) or all(
         name in value for name in names)
 
 
 def _enum(values: list[Any]) -> Check | None:
-    if not all(isinstance(value, str) for value in values):
+    # Others are equal to what they are not, as 1 is to true.
+    if not all(value is None or isinstance(value, str) for value in values):
         return None
     known = frozenset(values)
-    return lambda value: isinstance(value, str) and value in known
+    return lambda value: (
+        value is None or isinstance(value, str)) and value in known
 
 
 def _pattern(pattern: str) -> Check:
@@ -120,6 +156,8 @@ _KEYWORDS: dict[str, Callable[[Any], Check | None]] = {
     'type': _type,
     'properties': _properties,
     'items': _items,
+    'propertyNames': _property_names,
+    'anyOf': _any_of,
     'required': _required,
     'enum': _enum,
     'pattern': _pattern,
@@ -134,3 +172,15 @@ _KEYWORDS: dict[str, Callable[[Any], Check | None]] = {
     'maxItems': lambda most: lambda value: (
         not isinstance(value, list) or len(value) <= most),
 }
+
+#: Keywords that mean something only beside others.
+_OF_THE_WHOLE: dict[str, Callable[[Mapping[str, Any]], Check | None]] = {
+    'additionalProperties': _additional_properties,
+    'if': _if,
+    'then': lambda schema: _anything,
+    'else': lambda schema: _anything,
+}
+
+
+def _anything(value: Any) -> bool:
+    return True

@@ -1,0 +1,31 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import subprocess
+import sys
+
+import testtools
+
+_NOT_NEEDED = ('alembic', 'jsonschema', 'freezer_api.api.openapi',
+               'freezer_api.db.migration', 'freezer_api.db.migrations')
+
+
+class TestDeploy(testtools.TestCase):
+
+    def test_it_loads_nothing_that_no_request_needs(self) -> None:
+        """Each module takes memory of every process that serves."""
+        script = ('import sys; import freezer_api.deploy; '
+                  f'print(*(set({_NOT_NEEDED!r}) & set(sys.modules)))')
+        done = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', script],
+            capture_output=True, text=True, check=True)
+        self.assertEqual('', done.stdout.strip())
