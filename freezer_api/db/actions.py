@@ -14,11 +14,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import itertools
+import operator
 from typing import Any
 
 import sqlalchemy as sa
@@ -50,6 +53,9 @@ SEARCHED = search.Columns(
 
 DEFAULT_MAX_RETRIES = 5
 DEFAULT_MAX_RETRIES_INTERVAL = 6
+# The actions of more jobs than these are read a few at a time: they would take
+# more room than all else of a page.
+_MANY = 100
 
 # Beside the definition, and no part of it.
 _NO_DEFINITION = ('_version', 'user_id')
@@ -242,22 +248,31 @@ _OF_JOBS = (
 _LOCKED_OF_JOBS = _OF_JOBS.with_for_update()
 
 
-_LOOK_OF_JOBS = _OF_JOBS.order_by(None).with_only_columns(
+# In the order of a page of jobs. What is read is let go job by job.
+_LOOK_OF_JOBS = _OF_JOBS.order_by(None).order_by(
+    models.Job.created_at, models.Job.id).with_only_columns(
     models.JobAction.job_id.label('linked_to'),
     models.JobAction.position.label('linked_at'),
     models.JobAction.id.label('linked_by'), *rows.shown(models.Action))
 
 
-def look(session: orm.Session,
-         job_ids: Iterable[str]) -> dict[str, list[models.Action]]:
-    """Return the actions of jobs as :func:`of_jobs` does, to be looked at."""
-    found: dict[str, list[models.Action]] = {}
-    read: Iterator[Any] = rows.look(
+def look(session: orm.Session, job_ids: Collection[str],
+         ) -> Iterator[tuple[str, list[models.Action]]]:
+    """Yield the actions of jobs as :func:`of_jobs` has them, to be looked at.
+
+    A job's come together, and jobs come in their stable order; one without
+    actions does not. Of many jobs the rest may still be on its way, so that
+    the session is not to be used before the end.
+
+    :returns: pairs of a job's id and its actions
+    """
+    read: Iterator[Any] = (rows.stream if len(job_ids) > _MANY else rows.look)(
         session, _LOOK_OF_JOBS, models.Action, {'jobs': list(job_ids)})
-    for row in sorted(
-            read, key=lambda row: (row.linked_at or 0, row.linked_by)):
-        found.setdefault(row.linked_to, []).append(row)
-    return found
+    for job_id, found in itertools.groupby(
+            read, key=operator.attrgetter('linked_to')):
+        its: list[Any] = sorted(
+            found, key=lambda row: (row.linked_at or 0, row.linked_by))
+        yield job_id, its
 
 
 def of_jobs(session: orm.Session, job_ids: Iterable[str],

@@ -15,9 +15,12 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 
+from freezer_api.db import actions
+from freezer_api.db import rows
 from tests.functional import base
 
 
@@ -274,6 +277,39 @@ class JobTests(base.ApiTestCase):
             self.assertIn(query.split('=')[0], answer['description'])
         self.assertEqual(10, len(self.call(
             base.MEMBER, 'GET', 'jobs?limit=0', status=200)['jobs']))
+
+    def _jobs_with_actions(self) -> dict[str, list[str]]:
+        """Jobs of the same second with several actions each, or none."""
+        made = {}
+        for number in range(7):
+            names = [f'{number}-{place}' for place in range(number % 3)]
+            entries = [{'freezer_action': {**base.BACKUP, 'backup_name': name}}
+                       for name in names]
+            job_id = self.create_job(client='own')
+            self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                      {'job_actions': entries}, 200)
+            made[job_id] = names
+        return made
+
+    def test_a_page_shows_each_jobs_own_actions(self) -> None:
+        made = self._jobs_with_actions()
+        for many in (actions._MANY, 3):
+            with mock.patch.object(actions, '_MANY', many), \
+                    mock.patch.object(rows, '_AT_A_TIME', 2):
+                page = self.call(base.MEMBER, 'GET', 'jobs', status=200)
+            self.assertEqual(made, {
+                job['job_id']: [entry['freezer_action']['backup_name']
+                                for entry in job['job_actions']]
+                for job in page['jobs']})
+
+    def test_a_page_that_is_given_up_leaves_nothing_behind(self) -> None:
+        made = self._jobs_with_actions()
+        with mock.patch.object(actions, '_MANY', 3), \
+                mock.patch.object(rows, '_AT_A_TIME', 1), \
+                self.database.read() as session:
+            next(actions.look(session, made.keys()))
+        page = self.call(base.MEMBER, 'GET', 'jobs', status=200)
+        self.assertEqual(made.keys(), {job['job_id'] for job in page['jobs']})
 
     def test_events_are_answered_as_stock_clients_know(self) -> None:
         job_id = self.create_job(client='stock')

@@ -35,6 +35,8 @@ from freezer_api.domain import plans
 
 LOG = log.getLogger(__name__)
 
+_NONE: tuple[None, list[models.Action]] = (None, [])
+
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
@@ -79,17 +81,28 @@ def document(job: models.Job, job_actions: Sequence[models.Action],
 def documents(session: orm.Session, found: Sequence[models.Job],
               reader: Reader,
               keeper: trust_keeper.Delegations) -> Iterator[dict[str, Any]]:
-    """Yield jobs, each with the credentials that the reader may see."""
+    """Yield jobs, each with the credentials that the reader may see.
+
+    :param found: in their stable order
+    """
     ids = [job.id for job in found]
     job_credentials = _credentials(session, ids, reader, keeper)
-    job_actions = actions.look(session, ids)
+    its_actions = actions.look(session, ids)
+    ahead, job_actions = next(its_actions, _NONE)
     # Each row is let go as its text is made, which takes as much room.
     waiting = collections.deque(found)
     del found
     while waiting:
         job = waiting.popleft()
-        yield {**document(job, job_actions.pop(job.id, []), reader),
+        mine: Sequence[models.Action] = ()
+        if job.id == ahead:
+            mine = job_actions
+            ahead, job_actions = next(its_actions, _NONE)
+        yield {**document(job, mine, reader),
                **job_credentials.get(job.id, {})}
+    if ahead is not None:
+        # Better no answer than jobs that seem to do nothing.
+        raise RuntimeError(f'The actions of job {ahead} came out of order')
 
 
 def _credentials(session: orm.Session, job_ids: Sequence[str], reader: Reader,
