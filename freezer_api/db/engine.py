@@ -136,6 +136,15 @@ def _lost_race(error: BaseException) -> bool:
     return isinstance(error, db_exception.DBDuplicateEntry)
 
 
+@db_api.wrap_db_retry(max_retries=12, retry_interval=0.05,
+                      inc_retry_interval=True, max_retry_interval=1,
+                      jitter=True, retry_on_deadlock=True,
+                      retry_on_disconnect=True,
+                      exception_checker=_lost_race)
+def _until_done(attempt: Callable[[], Result]) -> Result:
+    return attempt()
+
+
 def _whole_unicode(connection: str | None) -> str | None:
     """Speak to MySQL in all of Unicode, where the URL names no charset.
 
@@ -202,14 +211,21 @@ class Database:
         but database work.
         """
 
-        @db_api.wrap_db_retry(max_retries=12, retry_interval=0.05,
-                              inc_retry_interval=True, max_retry_interval=1,
-                              jitter=True, retry_on_deadlock=True,
-                              retry_on_disconnect=True,
-                              exception_checker=_lost_race)
         def attempt() -> Result:
             with (terms.Session(self._writers) as session,
                   session.begin()):
                 return work(session)
 
-        return attempt()
+        return _until_done(attempt)
+
+    def write_rows(self, work: Callable[[sa.Connection], Result]) -> Result:
+        """Run ``work`` as :meth:`write` does, without a session.
+
+        For statements that write no column that is searched by.
+        """
+
+        def attempt() -> Result:
+            with self._writers.begin() as connection:
+                return work(connection)
+
+        return _until_done(attempt)

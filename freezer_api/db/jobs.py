@@ -146,13 +146,13 @@ _DESCRIBE = sa.update(models.Job).where(
         description=sa.bindparam('text'))
 
 
-def describe(session: orm.Session, project_id: str, job_id: str,
+def describe(connection: sa.Connection, project_id: str, job_id: str,
              text: str) -> bool:
     """Describe a job, whatever else is done to it meanwhile.
 
     :returns: whether there is such a job
     """
-    done = session.connection().execute(
+    done = connection.execute(
         _DESCRIBE, {'project': project_id, 'job': job_id, 'text': text})
     return bool(done.rowcount)
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import functools
 from typing import Any
 from typing import TypeVar
 
@@ -61,9 +62,12 @@ class JobChange:
         self._caller = caller
         self._project_id = project_id
         self._now = made.clock()
-        self._rules = scheduling.rules(made.conf)
         self._trust = authority.Authority(
             made.delegations, caller.trust_caller, project_id)
+
+    @functools.cached_property
+    def _rules(self) -> plans.Rules:
+        return scheduling.rules(self._conf)
 
     def create(self, sent: Mapping[str, Any],
                job_id: str | None) -> models.Job:
@@ -97,27 +101,28 @@ class JobChange:
 
     def update(self, job_id: str, sent: Mapping[str, Any]) -> None:
         """Change what a checked document names, and nothing else."""
+        if (set(sent) == {'description'}
+                and self._describe(job_id, sent['description'] or '')):
+            return
+
         def work(session: orm.Session) -> None:
-            if set(sent) == {'description'} and self._described(
-                    session, job_id, sent['description']):
-                return
             job = self._find(session, job_id, lock=True)
             self._update(session, job, self._settled(session, job, sent))
 
         self._run(work)
 
-    def _described(self, session: orm.Session, job_id: str,
-                   text: str | None) -> bool:
+    def _describe(self, job_id: str, text: str) -> bool:
         """Set a job's description, if that is all there is to do.
 
         Nothing of the job is read to be written again, so it need not be
         locked meanwhile. Should its trust be spent this very moment, the
         next change finds it so.
         """
-        return delegations.is_settled(
-            session, self._project_id, job_id, self._caller.user_id,
-            self._now) and jobs.describe(
-                session, self._project_id, job_id, text or '')
+        return self._database.write_rows(
+            lambda connection: delegations.is_settled(
+                connection, self._project_id, job_id, self._caller.user_id,
+                self._now) and jobs.describe(
+                    connection, self._project_id, job_id, text))
 
     def _settled(self, session: orm.Session, job: models.Job,
                  sent: Mapping[str, Any]) -> Mapping[str, Any]:
