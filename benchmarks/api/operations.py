@@ -82,6 +82,24 @@ def _patch_job(asked: world.World) -> Iterator[load.Request]:
             'description': f'changed {number}'})
 
 
+def _reschedule_job(asked: world.World) -> Iterator[load.Request]:
+    ids = itertools.cycle(list(asked.job_ids))
+    for number in itertools.count():
+        yield asked.member.request('PATCH', f'jobs/{next(ids)}', {
+            'job_schedule': {
+                'schedule_interval': f'{31 + number % 1000} days'}})
+
+
+def _patch_job_actions(asked: world.World) -> Iterator[load.Request]:
+    ids = itertools.cycle(list(asked.job_ids))
+    [entry] = world.job_document(world.CENTRAL)['job_actions']
+    for number in itertools.count():
+        yield asked.member.request('PATCH', f'jobs/{next(ids)}', {
+            'job_actions': [{**entry, 'freezer_action': {
+                **entry['freezer_action'],
+                'backup_name': f'nightly-{number}'}}]})
+
+
 def _job_event(asked: world.World) -> Iterator[load.Request]:
     # Each changes its job, several clients ask for different ones, and few
     # jobs are left started.
@@ -135,6 +153,8 @@ LIST = Operation('page of the scheduler\'s list', _first_pages)
 SINGLE = (
     Operation('GET job', _get_job, 2),
     Operation('PATCH job', _patch_job, 2),
+    Operation('PATCH job schedule', _reschedule_job, 2),
+    Operation('PATCH job actions', _patch_job_actions, 2),
     Operation('POST job event', _job_event, 2),
     Operation('POST job', _post_job, 2),
     Operation('POST job, with a trust', _post_central_job, 5),
