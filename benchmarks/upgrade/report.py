@@ -14,7 +14,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 import json
 
@@ -49,14 +51,22 @@ def _what(filled: released.Filled, result: measure.Result) -> Iterator[str]:
 
 def _steps(result: measure.Result) -> Iterator[str]:
     yield (f'{"":14}{"":>9}{"CPU seconds":>16}{"":>12}'
-           '   longest wait of a writer, and of any reader, in s')
+           '   longest wait of who changes a row, in s')
     yield (f'{"revision":14}{"seconds":>9}{"upgrade":>8}{"server":>8}'
            f'{"statements":>12}' + ''.join(
-               f'{table:>10}' for table in (*waits.TABLES, 'reader')))
-    for step in result.steps:
-        yield _step(step)
-    steps = result.steps
-    yield _step(measure.Step(
+               f'{table:>10}' for table in waits.TABLES))
+    steps = [*result.steps, _all(result.steps)]
+    yield from map(_step, steps)
+    yield ''
+    yield (f'{"":14}   longest wait of who adds a row, and of any who reads '
+           'one, in s')
+    yield f'{"revision":14}' + ''.join(
+        f'{name:>10}' for name in (*waits.TABLES, 'reader'))
+    yield from map(_others, steps)
+
+
+def _all(steps: Sequence[measure.Step]) -> measure.Step:
+    return measure.Step(
         'all', sum(step.seconds for step in steps),
         (sum(step.cpu[0] for step in steps),
          sum(step.cpu[1] for step in steps)),
@@ -64,20 +74,28 @@ def _steps(result: measure.Result) -> Iterator[str]:
         {table: {kind: waits.Wait(
             max(step.waits[table][kind].seconds for step in steps),
             sum(step.waits[table][kind].refused for step in steps))
-            for kind in ('read', 'write')} for table in waits.TABLES}))
+            for kind in waits.KINDS} for table in waits.TABLES})
 
 
 def _step(step: measure.Step) -> str:
     own, server = step.cpu
-    found = [step.waits[table]['write'].seconds for table in waits.TABLES]
-    found.append(max(step.waits[table]['read'].seconds
-                     for table in waits.TABLES))
+    return (f'{step.name:14}{step.seconds:9.1f}{own:8.1f}{server:8.1f}'
+            f'{step.statements:12,}' + _seconds(
+                step.waits[table]['write'] for table in waits.TABLES))
+
+
+def _others(step: measure.Step) -> str:
+    readers = [step.waits[table]['read'] for table in waits.TABLES]
     refused = sum(wait.refused for waited in step.waits.values()
                   for wait in waited.values())
-    return (f'{step.name:14}{step.seconds:9.1f}{own:8.1f}{server:8.1f}'
-            f'{step.statements:12,}'
-            + ''.join(f'{seconds:10.2f}' for seconds in found)
-            + (f'   {refused} refused' if refused else ''))
+    return (f'{step.name:14}' + _seconds((
+        *(step.waits[table]['insert'] for table in waits.TABLES),
+        max(readers, key=lambda wait: wait.seconds)))
+        + (f'   {refused} refused, of all' if refused else ''))
+
+
+def _seconds(found: Iterable[waits.Wait]) -> str:
+    return ''.join(f'{wait.seconds:10.2f}' for wait in found)
 
 
 def _after(result: measure.Result) -> Iterator[str]:

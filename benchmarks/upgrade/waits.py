@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How long readers and writers of each table wait while something goes on.
+"""How long others wait for each table while something goes on.
 
-They are in a process of their own, so that they do not wait for the work of
-this one.
+Who reads a row, who changes one and who adds one, in a process of their own,
+so that they do not wait for the work of this one. None of them leaves anything
+behind: a change changes nothing, and what was added is taken back.
 """
 
 from __future__ import annotations
@@ -25,22 +26,30 @@ import random
 import threading
 import time
 from types import TracebackType
+import uuid
 
 import sqlalchemy as sa
 
 TABLES = ('jobs', 'actions', 'sessions', 'clients', 'backups')
 _PAUSE = 0.02
 _ROWS = 2000
-# It takes the lock of a row and writes nothing.
 _STATEMENTS = {
     'read': 'SELECT updated_at FROM {} WHERE id = :id',
+    # It takes the lock of a row and writes nothing.
     'write': 'UPDATE {} SET updated_at = updated_at WHERE id = :id',
+    'insert': 'INSERT INTO {} (id, {}, created_at, deleted) '
+              'VALUES (:new, :{}, UTC_TIMESTAMP(), 0)',
 }
+KINDS = tuple(_STATEMENTS)
+# A new row takes its place in the indexes beside another one.
+_INDEXED = {'jobs': ('project_id', 'client_id'), 'actions': ('project_id',),
+            'sessions': ('project_id',), 'backups': ('project_id',),
+            'clients': ('project_id', 'client_id')}
 
 
 @dataclasses.dataclass(frozen=True)
 class Wait:
-    """What readers or writers of a table met with.
+    """What one kind of user of a table met with.
 
     :ivar seconds: that the longest waited
     :ivar refused: how many were turned down, to end a deadlock
@@ -50,12 +59,12 @@ class Wait:
     refused: int
 
 
-# By table, for reading and writing.
+# By table and kind.
 Waits = dict[str, dict[str, Wait]]
 
 
 class Waiting:
-    """Readers and writers at work, as a context."""
+    """All of them at work, as a context."""
 
     def __init__(self, url: str) -> None:
         context = multiprocessing.get_context('spawn')
@@ -83,7 +92,7 @@ class Waiting:
 
 
 class _Worker(threading.Thread):
-    """Reads or writes one row of a table after the other."""
+    """Reads, changes or adds one row of a table after the other."""
 
     def __init__(self, engine: sa.Engine, table: str, kind: str,
                  end: threading.Event) -> None:
@@ -94,20 +103,27 @@ class _Worker(threading.Thread):
         self._longest, self._refused = 0.0, 0
 
     def run(self) -> None:
-        statement = sa.text(_STATEMENTS[self.kind].format(self.table))
+        indexed = _INDEXED[self.table]
+        statement = sa.text(_STATEMENTS[self.kind].format(
+            self.table, ', '.join(indexed), ', :'.join(indexed)))
         chosen = random.Random(1)  # noqa: S311
         with self._engine.connect() as connection:
-            ids = connection.scalars(sa.text(
-                f'SELECT id FROM {self.table} ORDER BY RAND(1) '
-                f'LIMIT {_ROWS}')).all()
+            # Which columns need a value changes from revision to revision.
+            connection.execute(sa.text("SET SESSION sql_mode = ''"))
+            rows = [dict(row) for row in connection.execute(sa.text(
+                f'SELECT id, {", ".join(indexed)} FROM {self.table} '
+                f'ORDER BY RAND(1) LIMIT {_ROWS}')).mappings()]
             connection.rollback()
             while not self._end.wait(_PAUSE):
                 with self._lock:
                     start = time.monotonic()
                     try:
-                        connection.execute(statement,
-                                           {'id': chosen.choice(ids)})
-                        connection.commit()
+                        connection.execute(statement, {
+                            'new': uuid.uuid4().hex, **chosen.choice(rows)})
+                        if self.kind == 'insert':
+                            connection.rollback()
+                        else:
+                            connection.commit()
                     except sa.exc.OperationalError:
                         # As InnoDB ends a deadlock.
                         connection.rollback()
