@@ -151,6 +151,8 @@ def start(conf: cfg.ConfigOpts) -> Wsgi:
         for problem in error.problems:
             LOG.critical('Cannot start: %s', problem)
         raise
+    if rules := policy.make_enforcer(conf).open_to_others():
+        LOG.error(policy.explain(rules))
     return make_app(conf)
 
 

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import time
 from typing import Any
 
@@ -79,6 +80,26 @@ class Enforcer(policy.Enforcer):
             known[question] = answer
         return answer
 
+    def open_to_others(self) -> list[str]:
+        """Name the operations that members of another project may do.
+
+        Releases up to 18.0.0 let everybody do everything and kept projects
+        apart by other means, so a file that repeats their defaults opens them
+        all. Rules that ask elsewhere are not tried.
+        """
+        self.load_rules()
+        stranger = oslo_context.RequestContext(
+            user_id='somebody', project_id='another',
+            roles=['manager', 'member', 'reader'])
+        asking = {name for name, check in self.rules.items()
+                  if not _asks_nobody(check)}
+        operations = {rule.name for rule in policies.list_rules()
+                      if isinstance(rule, policy.DocumentedRuleDefault)}
+        if asking - operations:
+            return []
+        return sorted(rule for rule in operations - asking
+                      if self.allows(rule, 'this', stranger))
+
 
 def make_enforcer(conf: cfg.ConfigOpts) -> Enforcer:
     """Return an enforcer that knows every rule of the API.
@@ -90,6 +111,13 @@ def make_enforcer(conf: cfg.ConfigOpts) -> Enforcer:
     enforcer.register_defaults(policies.list_rules())
     enforcer.load_rules()
     return enforcer
+
+
+def explain(rules: Sequence[str]) -> str:
+    """Return what an operator has to know of rules that are open."""
+    return ('[oslo_policy] policy_file lets the members of every project into '
+            f'every other one, by the rules {", ".join(rules)}: take them out '
+            'of the file, or add "project_id:%(project_id)s" to each')
 
 
 def get_enforcer() -> Enforcer:

@@ -27,6 +27,7 @@ import sqlalchemy as sa
 from freezer_api.cmd import manage
 from freezer_api import conf as configuration
 from freezer_api.db import migration
+from freezer_api import policy
 from freezer_api import self_test
 
 
@@ -114,10 +115,15 @@ class Checks(upgradecheck.UpgradeCommands):
         return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
     def _policy(self) -> upgradecheck.Result:
-        """The policy file is no JSON."""
+        """The policy file is no JSON, and keeps projects apart."""
         result: upgradecheck.Result = common_checks.check_policy_json(
             self, self._conf)
-        return result
+        try:
+            rules = policy.make_enforcer(self._conf).open_to_others()
+        except ValueError as error:  # It is no YAML.
+            return _failure('[oslo_policy] policy_file cannot be read: '
+                            + ' '.join(str(error).split()))
+        return _failure(policy.explain(rules)) if rules else result
 
     _upgrade_checks = (('Database schema', _database),
                        ('Options', _options),

@@ -71,6 +71,27 @@ class PolicyTests(testtools.TestCase):
 
         check()
 
+    def test_the_defaults_let_no_other_project_in(self) -> None:
+        self.assertEqual([], self.make().open_to_others())
+        self.assertEqual([], self.make(
+            '"jobs:get": "role:auditor"\n'
+            '"admin_or_owner": "is_admin:True or project_id:%(project_id)s"'
+        ).open_to_others())
+
+    def test_a_file_that_lets_other_projects_in(self) -> None:
+        """As the defaults of 18.0.0 do, which had another lock beside."""
+        self.assertEqual(['backups:delete', 'jobs:get_all'], self.make(
+            '"jobs:get_all": ""\n"backups:delete": "role:member"\n'
+            '"sessions:get": "project_id:%(project_id)s"').open_to_others())
+
+    def test_nobody_is_asked_who_else_is_let_in(self) -> None:
+        with mock.patch('oslo_policy._external.HttpCheck.__call__',
+                        autospec=True) as asked:
+            self.assertEqual(['jobs:get'], self.make(
+                '"jobs:get": ""\n"jobs:get_all": "http://policy.example/"'
+                ).open_to_others())
+        asked.assert_not_called()
+
     def test_a_changed_file_is_noticed(self) -> None:
         enforcer = self.make()
         caller = self.caller('reader')

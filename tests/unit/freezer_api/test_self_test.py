@@ -181,6 +181,17 @@ class SelfTestTests(unittest.TestCase):
         self.assertIn('has not the role service', said)
         self.assertIn('no endpoint of type backup', said)
 
+    def test_a_policy_that_lets_other_projects_in_is_an_error(self) -> None:
+        self.answers()
+        conf = self.conf()
+        file = self.enterContext(tempfile.NamedTemporaryFile('w+'))
+        file.write('"jobs:get_all": ""')
+        file.flush()
+        conf.set_override('policy_file', file.name, 'oslo_policy')
+        with self.assertLogs('freezer_api.deploy', 'ERROR') as log:
+            deploy.start(conf)
+        self.assertIn('jobs:get_all', log.output[0])
+
     def test_the_wsgi_module_starts_it(self) -> None:
         with mock.patch.dict(os.environ, {
                 'OS_FREEZER_API_CONFIG_FILES': self.path(

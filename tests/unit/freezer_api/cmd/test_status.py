@@ -188,6 +188,22 @@ class StatusTests(unittest.TestCase):
         self.assertEqual(2, code)
         self.assertIn('auth_type is not set', text)
 
+    def test_a_policy_that_lets_other_projects_in(self) -> None:
+        with open(os.path.join(os.path.dirname(self.path), 'policy.yaml'),
+                  'w') as file:
+            file.write('"jobs:get_all": ""\n"jobs:create": ""\n')
+        code, text = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('jobs:create, jobs:get_all', text)
+
+    def test_a_policy_that_cannot_be_read(self) -> None:
+        with open(os.path.join(os.path.dirname(self.path), 'policy.yaml'),
+                  'w') as file:
+            file.write('"jobs:get_all": "')
+        code, text = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('[oslo_policy] policy_file cannot be read', text)
+
     def test_nothing_is_configured(self) -> None:
         with open(self.path, 'w', encoding='utf-8'):
             pass
