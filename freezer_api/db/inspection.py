@@ -198,9 +198,9 @@ def _advise(found: Finding, columns: Columns) -> None:
     if (likely is not None and found.revision in revisions
             and revisions.index(likely) > revisions.index(found.revision)):
         found.notes.append(
-            'an upgrade was cut off, or the version is wrong: there are '
-            f'columns of revision {likely} already. An upgrade goes by the '
-            'columns that it finds')
+            'the database was taken back, an upgrade was cut off, or the '
+            f'version is wrong: there are columns of revision {likely} '
+            'already. An upgrade goes by the columns that it finds')
 
 
 def _count_rows(found: Finding, connection: sa.Connection,
