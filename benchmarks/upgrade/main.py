@@ -14,10 +14,11 @@
 
 The released freezer-api 18.0.0 fills a MariaDB that is started for this; see
 benchmarks.upgrade.released. Then the database is upgraded, one revision after
-the other, while a reader and a writer of each table work beside; the longest
-wait of each is what the upgrade locks for. What the release has read before is
-compared, field by field, with what this API reads. In the end a scheduler that
-claims takes all jobs over, and the database is copied to PostgreSQL.
+the other, while others read, change and add rows of each table beside; the
+longest wait of each is what the upgrade locks for. What the release has read
+before is compared, field by field, with what this API reads. In the end a
+scheduler that claims takes all jobs over, and the database is copied to
+PostgreSQL.
 
 Status 1: something reads otherwise, or there was no time left for all of it.
 """
