@@ -57,25 +57,28 @@ class Claimed:
 
 def renew(session: orm.Session, holder: db_runs.Holder,
           held: Mapping[str, int], now: int,
-          lease: int) -> Sequence[models.JobRun]:
+          lease: int) -> dict[str, str | None]:
     """Prolong the leases of the runs that are still the holder's.
 
     :param held: fence by run id
     :param lease: for how many seconds a run is kept without a word
-    :returns: those runs
+    :returns: what the user wants of each of those runs, by run id
     """
-    ours: list[models.JobRun] = []
+    ours: dict[str, str | None] = {}
     run_ids = sorted(held)
     for start in range(0, len(run_ids), _CHUNK):
-        ours += [run for run in session.scalars(
-            sa.select(models.JobRun).where(
+        # Not whole runs, with all they have reported: it is asked often, and
+        # of thousands.
+        ours |= {run_id: event for run_id, fence, event in session.execute(
+            sa.select(models.JobRun.id, models.JobRun.fence,
+                      models.JobRun.event).where(
                 models.JobRun.id.in_(run_ids[start:start + _CHUNK]),
                 db_runs.of_client(holder),
                 models.JobRun.scheduler_id == holder.scheduler_id,
                 models.JobRun.lease_expires_at.is_not(None))
             .order_by(models.JobRun.id).with_for_update())
-            if run.fence == held[run.id]]
-    ids = [run.id for run in ours]
+            if fence == held[run_id]}
+    ids = list(ours)
     for start in range(0, len(ids), _CHUNK):
         # One statement: row by row, each would be one more to be waited for.
         session.execute(

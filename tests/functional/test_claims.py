@@ -343,6 +343,23 @@ class ClaimTests(base.ApiTestCase):
         self.assertEqual(5, len(self.claim(held=held)['held']))
         self.assertEqual([1], sent)
 
+    def test_renewing_a_lease_does_not_read_what_was_reported(self) -> None:
+        """A scheduler of thousands renews them all again and again."""
+        self.start(self.create_job())
+        run = self.one_run()
+        read: list[str] = []
+
+        def note(connection: Any, cursor: Any, statement: str,
+                 parameters: Any, context: Any, many: bool) -> None:
+            if 'job_runs.actions' in statement:
+                read.append(statement)
+
+        sa.event.listen(self.database.engine, 'before_cursor_execute', note)
+        held = [{'run_id': run['run_id'], 'fence': run['fence']}]
+        self.assertEqual([{'run_id': run['run_id'], 'event': None}],
+                         self.claim(held=held)['held'])
+        self.assertEqual([], read)
+
     def test_what_was_kept_while_the_api_was_away_is_taken(self) -> None:
         """An hour late, with a lease long over, and the trust is gone."""
         first, second = self.create_job(), self.create_job()

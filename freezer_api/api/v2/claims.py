@@ -111,13 +111,12 @@ class Claims(ForSchedulers):
         def work(session: orm.Session) -> dict[str, Any]:
             renewed = claims.renew(session, holder, held, now, lease)
             taken, missed = self._take(session, client, holder, sent, now)
-            ours = {run.id for run in renewed}
             since = claims.due_since(session, holder, now)
             return {
                 'runs': taken,
-                'held': [{'run_id': run.id, 'event': run.event}
-                         for run in renewed],
-                'lost': [run_id for run_id in held if run_id not in ours],
+                'held': [{'run_id': run_id, 'event': event}
+                         for run_id, event in renewed.items()],
+                'lost': [run_id for run_id in held if run_id not in renewed],
                 'missed': missed,
                 'due_since': since and job_documents.iso(since),
                 'server_time': job_documents.iso(now),
