@@ -112,6 +112,10 @@ def _read() -> argparse.Namespace:
     parser.add_argument('--places', type=int,
                         help='of each, max_in_flight; default: enough for '
                              'twice the mean')
+    parser.add_argument('--claim-interval', type=int, metavar='SECONDS',
+                        default=schedulers.Limits.claim_interval,
+                        help='between two questions of each: with more of '
+                             'them, more is done together (%(default)s)')
     parser.add_argument('--keep-days', type=int, default=2)
     parser.add_argument('--keep-last', type=int, default=1000)
     parser.add_argument('--seed', type=int, default=1)

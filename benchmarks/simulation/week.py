@@ -60,8 +60,9 @@ class Week:
         self._api = api
         self._server = server
         self.result = report.Result()
-        limits = schedulers.Limits(places=chosen.places, per_project=max(
-            10, chosen.places // 5))
+        limits = schedulers.Limits(
+            claim_interval=chosen.claim_interval, places=chosen.places,
+            per_project=max(10, chosen.places // 5))
         self._limits = limits
         self._schedulers = [
             schedulers.Scheduler(f's{number + 1}', limits)
