@@ -146,6 +146,8 @@ class Cinder:
 
 class _Handler(server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
+    # Head and body are two writes, and Nagle would wait between them.
+    disable_nagle_algorithm = True
     cinder: Cinder
 
     def log_message(self, format: str,  # noqa: A002

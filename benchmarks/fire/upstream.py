@@ -110,6 +110,15 @@ def agent(home: pathlib.Path) -> None:
         _AGENT.format(record=record(home)), mode=0o700)
 
 
+def real_agent(home: pathlib.Path, envs: pathlib.Path) -> None:
+    """Put down what starts the real freezer-agent, from the folder of
+    environments.
+    """
+    program = environment(envs).script('freezer-agent')
+    layout.write_private(home / 'agent' / 'freezer-agent',
+                         f'#!/bin/sh\nexec {program} "$@"\n', mode=0o700)
+
+
 def record(home: pathlib.Path) -> pathlib.Path:
     """What the agents wrote down."""
     return home / 'agent' / 'record'

@@ -14,4 +14,4 @@
 
 #: The stages, in their order.
 NAMES = ('look', 'single', 'start', 'idle',
-         'midnight', 'lateness', 'crowd', 'many')
+         'throughput', 'midnight', 'lateness', 'crowd', 'many')

@@ -26,6 +26,7 @@ from benchmarks.scale import figure
 from benchmarks.scale import flow
 from benchmarks.scale import options
 from benchmarks.scale import scene as scenes
+from benchmarks.scale.stages import throughput
 from tools.cloud import progress
 
 TITLE = 'midnight: all jobs are due in one second'
@@ -60,7 +61,18 @@ def measure(scene: scenes.Scene, chosen: options.Options,
 
 
 def _beside(scene: scenes.Scene, rate: float) -> Iterator[figure.Figure]:
-    """Reckon what agents could do, were nothing else on this machine."""
+    """Compare with what 19.0.0 ran, or with what its agents alone would."""
+    ran = next((one for one in scene.found if one.side == figure.UPSTREAM
+                and one.name == f'{throughput.BEST}: {throughput.RATE}'),
+               None)
+    if ran is not None:
+        note = f'run with {ran.jobs:,} jobs: {ran.note}'
+        yield scene.figure('fast Cinder: requests for backups a second',
+                           figure.UPSTREAM, ran.value / 60, '', note=note)
+        yield scene.figure(
+            'fast Cinder: times as many as 19.0.0', figure.OURS,
+            rate / (ran.value / 60), '', figure.Aim(100, least=True), note)
+        return
     most = (os.cpu_count() or 1) / _AGENT_CPU
     note = 'reckoned from what an agent took before, on two cores'
     for name, value, unit in (

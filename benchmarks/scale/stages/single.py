@@ -35,7 +35,6 @@ from benchmarks.scale import options
 from benchmarks.scale import scene as scenes
 from benchmarks.scale import settling
 from tools.cloud import errors
-from tools.cloud import layout
 from tools.cloud import progress
 
 TITLE = 'requests for one job, and one job that runs'
@@ -94,9 +93,7 @@ def _runs(scene: scenes.Scene, one: deployment.Deployment,
           chosen: options.Options) -> Iterator[figure.Figure]:
     """Let some jobs run, one after the other."""
     if one.name == figure.UPSTREAM:
-        agent = upstream.environment(chosen.home).script('freezer-agent')
-        layout.write_private(one.home / 'agent' / 'freezer-agent',
-                             f'#!/bin/sh\nexec {agent} "$@"\n', mode=0o700)
+        upstream.real_agent(one.home, chosen.home)
     # Its scheduler sees a new job at its next round: in a minute, otherwise.
     settling.settle(one, chosen.patience, **(
         {'interval': 5} if one.name == figure.UPSTREAM else {}))

@@ -31,6 +31,7 @@ DRAWN = ('until a job can fire',)
 
 _ROUNDS = 3
 _UNTIL = 'until a job can fire'
+_LIST = 'requests of a tick'
 _PAGE, _CHANGE = 'of that, for each page', 'of that, for each change'
 
 
@@ -39,7 +40,7 @@ def measure(scene: scenes.Scene, chosen: options.Options,
     yield from _ours(scene, chosen)
     if scene.upstream is not None:
         yield from scene.known(_UNTIL, 'logins', 'changes of jobs',
-                               'memory of the scheduler')
+                               'memory of the scheduler', _LIST)
         if scene.ours.jobs == chosen.sizes[0]:
             yield from _upstream(scene, scene.upstream, chosen)
         else:
@@ -68,6 +69,8 @@ def _upstream(scene: scenes.Scene, one: deployment.Deployment,
     a_change = (found.seconds - found.listing) / max(changed, 1)
     yield scene.figure(_PAGE, one.name, a_page, 's')
     if changed:
+        # Then it has read the list to its end.
+        yield scene.figure(_LIST, one.name, read, '')
         yield scene.figure(_CHANGE, one.name, a_change, 's')
     if found.whole:
         yield scene.figure(_UNTIL, one.name, found.seconds, 's')
