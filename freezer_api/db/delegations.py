@@ -70,18 +70,11 @@ _GIVEN = (
 _SPENT = sa.or_(models.Delegation.live_key.is_(None),
                 models.Delegation.renew_at <= sa.bindparam('now'))
 
-# Of one column, since a driver takes its time with each.
-_SETTLED = sa.select(models.Job.id).where(
-    rows.live(models.Job),
-    models.Job.project_id == exact.text('project'),
-    exact.same_text(models.Job.id, exact.text('job')),
-    models.Job.run_id.is_(None), models.Job.suspended.is_(None),
-    sa.not_(sa.exists().where(
-        rows.live(models.UserCredential),
-        models.UserCredential.job_id == models.Job.id,
-        models.UserCredential.trustor_user_id == exact.text('user'),
-        models.Delegation.id == models.UserCredential.delegation_id,
-        _SPENT)))
+_OWED = sa.select(models.UserCredential.id).where(
+    rows.live(models.UserCredential),
+    models.UserCredential.job_id == exact.text('job'),
+    models.UserCredential.trustor_user_id == exact.text('user'),
+    models.Delegation.id == models.UserCredential.delegation_id, _SPENT)
 
 
 def find_live(session: orm.Session, project_id: str, trustor_user_id: str,
@@ -210,16 +203,14 @@ def given(session: orm.Session, job: models.Job, now: int) -> Given | None:
         found.trustor_user_id, _is_spent(found, job.suspended, now))
 
 
-def is_settled(connection: sa.Connection, project_id: str, job_id: str,
-               user_id: str, now: int) -> bool:
-    """Whether there is a job of which a change finds nothing else to do.
+def owes(connection: sa.Connection, job_id: str, user_id: str,
+         now: int) -> bool:
+    """Whether a job has a trust of a user's that he is to replace.
 
-    It does not run, is not suspended, and has no trust of that user's that is
-    to be replaced.
+    What a suspended job needs is another question.
     """
-    return connection.execute(_SETTLED, {
-        'project': project_id, 'job': job_id, 'user': user_id,
-        'now': now}).first() is not None
+    return connection.execute(_OWED, {
+        'job': job_id, 'user': user_id, 'now': now}).first() is not None
 
 
 def _is_spent(found: Any, suspended: str | None, now: int) -> bool:

@@ -142,15 +142,16 @@ def give(session: orm.Session, job: models.Job, client_id: str) -> None:
 _DESCRIBE = sa.update(models.Job).where(
     rows.live(models.Job),
     models.Job.project_id == exact.text('project'),
-    exact.same_text(models.Job.id, exact.text('job'))).values(
+    exact.same_text(models.Job.id, exact.text('job')),
+    models.Job.run_id.is_(None), models.Job.suspended.is_(None)).values(
         description=sa.bindparam('text'))
 
 
 def describe(connection: sa.Connection, project_id: str, job_id: str,
              text: str) -> bool:
-    """Describe a job, whatever else is done to it meanwhile.
+    """Describe a job that nothing goes on with.
 
-    :returns: whether there is such a job
+    :returns: whether there is such a job, which neither runs nor is suspended
     """
     done = connection.execute(
         _DESCRIBE, {'project': project_id, 'job': job_id, 'text': text})

@@ -119,9 +119,9 @@ class JobChange:
         next change finds it so.
         """
         return self._database.write_rows(
-            lambda connection: delegations.is_settled(
-                connection, self._project_id, job_id, self._caller.user_id,
-                self._now) and jobs.describe(
+            lambda connection: not delegations.owes(
+                connection, job_id, self._caller.user_id, self._now
+                ) and jobs.describe(
                     connection, self._project_id, job_id, text))
 
     def _settled(self, session: orm.Session, job: models.Job,
