@@ -20,6 +20,7 @@ where there is more than that, the oldest of each project.
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Sequence
 import contextlib
 import dataclasses
@@ -95,6 +96,24 @@ def ensure(session: orm.Session, client_id: str,
     if known is None or session.scalar(_LOCKED, {'known': known}) is None:
         session.add(models.Queue(id=rows.new_id(), client_id=client_id,
                                  project_id=project_id))
+
+
+def ensure_all(session: orm.Session, client_id: str,
+               project_ids: Collection[str | None]) -> None:
+    """Note that projects have jobs for a client, most of them known to."""
+    wanted = sorted({one for one in project_ids if one is not None})
+    for start in range(0, len(wanted), _CHUNK):
+        part = wanted[start:start + _CHUNK]
+        found = dict(session.execute(
+            sa.select(models.Queue.project_id, models.Queue.id).where(
+                models.Queue.client_id == client_id,
+                models.Queue.project_id.in_(part))).all())
+        locked = set(session.scalars(
+            sa.select(models.Queue.id).where(models.Queue.id.in_(sorted(
+                found.values()))).with_for_update(read=True)))
+        for project_id in part:
+            if found.get(project_id) not in locked:
+                ensure(session, client_id, project_id)
 
 
 def of_project(session: orm.Session, line: Line, client_id: str,

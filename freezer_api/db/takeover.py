@@ -74,8 +74,7 @@ def take_over(session: orm.Session, client_row_id: str, rules: plans.Rules,
             db_jobs.plan(job, rules), db_jobs.runtime(job),
             _created(job, now), now))
         projects.add(job.project_id)
-    for project_id in projects:
-        queues.ensure(session, client.client_id, project_id)
+    queues.ensure_all(session, client.client_id, projects)
     more = len(wanted) == _BATCH
     client.take_over_after = wanted[-1] if more else None
     return more
