@@ -14,7 +14,8 @@
 
 ``requests`` asks it for each request, which is nearly a third of the CPU of
 one, and looks for its files, which is another one. None of that changes while
-the process lives, so it is asked once for each server.
+the process lives, so it is asked once for each server. A tenth of the rest
+went into cookies, of which there are none.
 """
 
 from __future__ import annotations
@@ -46,6 +47,22 @@ class Session(requests.Session):
             self._known[key] = super().merge_environment_settings(
                 url, proxies, stream, verify, cert)
         return self._known[key]
+
+    def prepare_request(
+            self, request: requests.Request) -> requests.PreparedRequest:
+        """Return what the base does of a request without a cookie."""
+        if request.auth or request.cookies or len(self.cookies):
+            return super().prepare_request(request)
+        made = requests.PreparedRequest()
+        made.prepare_method(request.method)
+        made.prepare_url(request.url, request.params)
+        made.prepare_headers({
+            name: value for name, value in {
+                **self.headers, **(request.headers or {})}.items()
+            if value is not None})
+        made.prepare_body(request.data, request.files, request.json)
+        made.prepare_hooks(request.hooks)
+        return made
 
 
 class Adapter(ks_session.TCPKeepAliveAdapter):

@@ -75,6 +75,39 @@ class TestSession(testtools.TestCase):
         self.assertNotIn('Authorization', prepared.headers)
         self.assertEqual(0, asked.call_count)
 
+    def test_it_prepares_what_requests_prepares(self):
+        for given in (
+                {'method': 'get'},
+                {'params': {'limit': 1, 'name': 'ä b'}},
+                {'headers': {'user-agent': 'mine', 'X-Auth-Token': 't'}},
+                {'headers': {'X-None': None}},
+                {'method': 'POST', 'json': {'a': ['ö']}},
+                {'method': 'POST', 'data': b'{}',
+                 'headers': {'Content-Type': 'application/json'}},
+                {'method': 'DELETE', 'url': 'http://outside/ä b'},
+                {'cookies': {'kept': 'by nobody'}},
+                {'auth': ('somebody', 'secret')}):
+            request = requests.Request(
+                **{'method': 'GET', 'url': 'http://inside/v3', **given})
+            wanted = requests.Session().prepare_request(request)
+            found = self.session.prepare_request(request)
+            for name in ('method', 'url', 'headers', 'body', 'hooks'):
+                self.assertEqual(getattr(wanted, name),
+                                 getattr(found, name), f'{given} {name}')
+
+    def test_a_header_cannot_hold_a_line_break(self):
+        self.assertRaises(
+            requests.exceptions.InvalidHeader, self.session.prepare_request,
+            requests.Request('GET', 'http://inside/v3',
+                             headers={'X-Auth-Token': 'a\r\nX-Other: b'}))
+
+    def test_cookies_are_not_looked_for_where_there_are_none(self):
+        with mock.patch.object(requests.sessions, 'merge_cookies',
+                               autospec=True) as merged:
+            self.session.prepare_request(
+                requests.Request('GET', 'http://inside/v3'))
+        self.assertEqual(0, merged.call_count)
+
 
 class TestAdapter(testtools.TestCase):
 
