@@ -85,6 +85,17 @@ def made(session: orm.Session, found: Sequence[_Row],
     return [_of(row, its_actions.get(row.id, ())) for row in found]
 
 
+def know(session: orm.Session, job: models.Job,
+         its_actions: Sequence[models.Action]) -> None:
+    """Tell what the actions of a job are, so that they are not read again.
+
+    :param job: locked, so that nobody else gives it others or changes these
+    :param its_actions: in their order, added or locked by this transaction
+    """
+    if isinstance(session, Session):
+        session.changed.know(session, job, its_actions)
+
+
 class Session(orm.Session):
     """A session in which the terms follow what is written."""
 
@@ -129,6 +140,15 @@ class _Changed:
         self._links: list[tuple[models.JobAction, models.Action]] = []
         self._jobs: set[str] = set()
         self._actions: set[str] = set()
+        self._known: dict[
+            str, tuple[models.Job, Sequence[models.Action]]] = {}
+
+    def know(self, session: orm.Session, job: models.Job,
+             its_actions: Sequence[models.Action]) -> None:
+        """Take note of a locked job's actions, until its links change."""
+        if job not in session.new and job.id not in self._new:
+            session.flush()
+            self._known[job.id] = job, its_actions
 
     def note(self, session: orm.Session) -> None:
         """Set the terms of what is known; note what other jobs hold."""
@@ -140,6 +160,7 @@ class _Changed:
             match row:
                 case models.JobAction():
                     self._jobs.add(row.job_id)
+                    self._known.pop(row.job_id, None)
                     if row in session.new:
                         self._links.append((row, added.get(
                             row.action_id) or session.get_one(
@@ -150,7 +171,8 @@ class _Changed:
                     self._new[row.id] = row
                 case models.Job():
                     if sa.inspect(row).attrs.schedule.history.has_changes():
-                        self._jobs.add(row.id)
+                        if not self._write_known(row.id):
+                            self._jobs.add(row.id)
                 case (models.Client() | models.Action() | models.Session()
                       | models.Backup()):
                     if row in session.new:
@@ -170,6 +192,13 @@ class _Changed:
                 in self._links if link.job_id == job.id)
             job.search_terms = _of(job, [action for _, _, action in found])
 
+    def _write_known(self, job_id: str) -> bool:
+        if job_id not in self._known:
+            return False
+        job, its_actions = self._known[job_id]
+        job.search_terms = _of(job, its_actions)
+        return True
+
     def write(self, session: orm.Session) -> None:
         """Set the terms of the jobs."""
         session.flush()
@@ -180,7 +209,10 @@ class _Changed:
                 sa.select(models.JobAction.job_id).where(
                     models.JobAction.action_id.in_(ids))
                 .with_for_update(read=True)))
-        for ids in _chunks(self._jobs - self._new.keys()):
+        for job_id in self._jobs & self._known.keys():
+            self._write_known(job_id)
+        for ids in _chunks(
+                self._jobs - self._new.keys() - self._known.keys()):
             self._write(session, session.scalars(
                 sa.select(models.Job).where(
                     models.Job.id.in_(ids), rows.live(models.Job))

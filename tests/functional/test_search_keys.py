@@ -371,13 +371,7 @@ class KeyTests(base.ApiTestCase):
             self.create_job(client='own')
             self.call(base.MEMBER, 'POST', 'backups', {
                 'backup_name': 'b', 'container': 'c', 'hostname': 'h'}, 201)
-        statements: list[str] = []
-
-        def note(connection: sa.Connection, cursor: Any, statement: str,
-                 *more: Any) -> None:
-            statements.append(statement)
-
-        sa.event.listen(self.database.engine, 'before_cursor_execute', note)
+        statements = self.noted()
         with self.database.engine.connect() as writer:
             # Who waits for a lock does so until the test is killed.
             for model in (models.Job, models.Action, models.Backup,
@@ -398,6 +392,35 @@ class KeyTests(base.ApiTestCase):
                     self.assertNotIn(
                         'search_terms', statement.partition('FROM')[0])
             writer.rollback()
+
+    def noted(self) -> list[str]:
+        """Return where each statement from now on is added to."""
+        statements: list[str] = []
+
+        def note(connection: sa.Connection, cursor: Any, statement: str,
+                 *more: Any) -> None:
+            statements.append(statement)
+
+        sa.event.listen(self.database.engine, 'before_cursor_execute', note)
+        return statements
+
+    def test_a_change_reads_and_writes_a_job_once(self) -> None:
+        job_id = self.create_job(client='central')
+        action = {'freezer_action': {**base.BACKUP, 'mine': 'yes'}}
+        statements = self.noted()
+        for sent, most in (
+                ({'job_schedule': {'schedule_interval': '2 days'}}, 5),
+                ({'job_actions': [action]}, 10)):
+            statements.clear()
+            self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', sent, 200)
+            asked = [one for one in statements
+                     if not one.startswith('BEGIN')]
+            self.assertLessEqual(len(asked), most, asked)
+            [_update] = [one for one in asked
+                         if one.startswith('UPDATE jobs ')]
+        for match in ({'schedule_interval': '2 days'}, {'mine': 'yes'}):
+            [found] = self.ask('jobs', {'match': [match]})
+            self.assertEqual(job_id, found['job_id'])
 
     def test_while_actions_and_their_jobs_change(self) -> None:
         """The terms are checked when all is done, as in every test."""

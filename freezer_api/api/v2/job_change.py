@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import functools
 from typing import Any
 from typing import TypeVar
@@ -40,6 +41,7 @@ from freezer_api.db import models
 from freezer_api.db import rounds
 from freezer_api.db import runs
 from freezer_api.db import sessions
+from freezer_api.db import terms
 from freezer_api.domain import jobs as domain
 from freezer_api.domain import plans
 from freezer_api.domain import schedule as schedules
@@ -232,12 +234,16 @@ class JobChange:
                 client.claims))
         else:
             self._reschedule(session, job, user, runtime, client, moved)
-        self._check(session, job, client, sent['job_actions'])
+        assignment.check(
+            client, self._set_actions(session, job, sent['job_actions']))
         self._delegate(session, job, client, new)
 
     def _update(self, session: orm.Session, job: models.Job,
                 sent: Mapping[str, Any]) -> None:
         says_what = self._says_what(session, job, sent)
+        entries = sent.get('job_actions')
+        kept = (self._kept(session, job) if says_what and entries is None
+                else ())
         withdraws = sent.get('user_credentials') == {}
         owes = not (says_what or withdraws) and self._owes(session, job)
         session_id = job.session_id
@@ -263,7 +269,8 @@ class JobChange:
                 sent.get('job_schedule', jobs.schedule(job)))
             self._reschedule(session, job, user, runtime, client, moved)
         if says_what:
-            self._check(session, job, client, sent.get('job_actions'))
+            assignment.check(client, kept if entries is None else
+                             self._set_actions(session, job, entries))
         if withdraws and assignment.wants_trust(self._conf, client):
             self._trust.retires = True
             delegations.release(session, job, self._now)
@@ -300,16 +307,20 @@ class JobChange:
         job.schedule = user
         jobs.set_runtime(job, state)
 
-    def _check(self, session: orm.Session, job: models.Job,
-               client: models.Client, entries: Any) -> None:
-        """Set a job's actions, and check them against its client."""
-        if entries is not None:
-            wanted = actions.set_of_job(
-                session, job, self._caller.user_id, entries)
-        else:
-            wanted = actions.of_jobs(
-                session, [job.id], lock=True).get(job.id, [])
-        assignment.check(client, wanted)
+    def _kept(self, session: orm.Session,
+              job: models.Job) -> Sequence[models.Action]:
+        """Return the actions that a job keeps, as long as it is changed."""
+        found = actions.of_jobs(
+            session, [job.id], lock=True).get(job.id, [])
+        terms.know(session, job, found)
+        return found
+
+    def _set_actions(self, session: orm.Session, job: models.Job,
+                     entries: Any) -> Sequence[models.Action]:
+        made = actions.set_of_job(
+            session, job, self._caller.user_id, entries)
+        terms.know(session, job, made)
+        return made
 
     def _delegate(self, session: orm.Session, job: models.Job,
                   client: models.Client, new: bool = False) -> None:
