@@ -122,11 +122,15 @@ def arm(url, count, at, seconds):
     metadata.reflect(engine, only=['actions', 'jobs'])
     actions, jobs = metadata.tables['actions'], metadata.tables['jobs']
     with engine.begin() as connection:
-        volume = json.loads(connection.scalar(sa.select(
-            actions.c.backup_metadata).limit(1)))['cindernative_vol_id']
-        connection.execute(actions.update().values(
-            backup_metadata=sa.func.replace(
-                actions.c.backup_metadata, volume, actions.c.id)))
+        # The id of its action. Copies have the volume of their template.
+        others = ~actions.c.backup_metadata.contains(actions.c.id)
+        volumes = {json.loads(text)['cindernative_vol_id'] for text in
+                   connection.scalars(sa.select(
+                       actions.c.backup_metadata).where(others).distinct())}
+        for volume in volumes:
+            connection.execute(actions.update().where(others).values(
+                backup_metadata=sa.func.replace(
+                    actions.c.backup_metadata, volume, actions.c.id)))
         ids = connection.scalars(sa.select(jobs.c.id).where(
             jobs.c.next_run_at.is_not(None), jobs.c.run_id.is_(None))
             .order_by(jobs.c.created_at, jobs.c.id).limit(count)).all()
