@@ -89,7 +89,13 @@ class DirectorySource:
 
     def begin(self) -> None:
         found: dict[str, _Job] = {}
-        for file in self._files():
+        try:
+            files = list(self._files())
+        except OSError as error:
+            # What is known goes on.
+            LOG.error('%s cannot be read: %s', self._place, error.strerror)
+            return
+        for file in files:
             try:
                 made = self._read(file)
             except Unusable as error:
@@ -114,9 +120,12 @@ class DirectorySource:
     def tick(self) -> bool:
         now = int(self._clock.wall())
         with self._lock:
+            # One whose file was changed meanwhile waits for its run, too.
+            going = {one.job_id for one in self._of_run.values()}
             due = [one for one in self._jobs.values()
                    if one.runtime.due_at is not None
-                   and one.runtime.due_at <= now]
+                   and one.runtime.due_at <= now
+                   and one.job_id not in going]
             due.sort(key=lambda one: one.runtime.due_at or 0)
             due = due[:self._runs.room()]
             for one in due:
@@ -179,7 +188,9 @@ class DirectorySource:
                                                             list):
             raise Unusable('it needs a list job_actions, and job_schedule is '
                            'an object')
-        job_id = document.get('job_id') or uuid.uuid4().hex
+        # The same whenever the file is read.
+        job_id = document.get('job_id') or uuid.uuid5(
+            uuid.NAMESPACE_URL, file.absolute().as_uri()).hex
         if not isinstance(job_id, str) or not job_id.isprintable():
             raise Unusable('job_id is not a text')
         user, runtime = jobs.split_schedule(schedule)

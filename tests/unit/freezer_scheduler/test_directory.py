@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import pathlib
+from unittest import mock
 
 import fixtures
 import testtools
@@ -189,6 +190,38 @@ class TestDirectory(testtools.TestCase):
         (self.place / 'a.conf').unlink()
         self.source.take_over(fakes.settings())
         self.assertEqual(['b'], self.after(7200))
+
+    def test_reading_again_knows_a_job_without_an_id(self):
+        self.write('a.conf')
+        self.source.begin()
+        [job_id] = self.after(2)
+        self.source.take_over(fakes.settings())
+        self.assertEqual([], self.after(10 ** 6))
+        self.write('a.conf', description='another')
+        self.source.take_over(fakes.settings())
+        self.assertEqual([job_id], self.after(2))
+
+    def test_a_job_that_was_changed_while_it_runs_does_not_overlap(self):
+        self.write('a.conf', job_id='a')
+        self.source.begin()
+        self.clock.sleep(2)
+        self.source.tick()
+        held = self.taken()
+        self.write('a.conf', job_id='a', description='another')
+        self.source.take_over(fakes.settings())
+        self.assertEqual([], self.after(2))
+        self.end(held)
+        self.assertEqual(['a'], self.due())
+        self.assertEqual([], self.after(10 ** 6))
+
+    def test_a_place_that_cannot_be_read_any_more(self):
+        self.write('a.conf', job_id='a')
+        self.source.begin()
+        with mock.patch.object(pathlib.Path, 'iterdir', autospec=True,
+                               side_effect=PermissionError(13, 'denied')):
+            self.source.take_over(fakes.settings())
+        self.assertIn(f'{self.place} cannot be read: denied', self.log.output)
+        self.assertEqual(['a'], self.after(2))
 
     def test_files_are_only_read(self):
         self.write('a.conf', job_id='a')
