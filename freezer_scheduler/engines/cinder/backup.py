@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import re
 import typing
 
 from oslo_log import log as logging
@@ -42,6 +43,18 @@ MARKS = ('created_by', 'freezer_run_id', 'freezer_action_id',
 # While it is restored from it is as good as available.
 USABLE = frozenset(('available', 'restoring'))
 PROMISING = USABLE | {'creating'}
+
+_RECORD = re.compile('[0-9a-f]{32}')
+
+
+def record_of(backup: cinder_client.CinderBackup) -> str | None:
+    """Return the id of a backup's record.
+
+    Its metadata can be written by users, so it may hold anything.
+    """
+    record = backup.metadata.get('freezer_backup_id')
+    return (record if isinstance(record, str) and _RECORD.fullmatch(record)
+            else None)
 
 
 class Phase(enum.Enum):

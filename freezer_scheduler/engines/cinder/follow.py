@@ -78,9 +78,9 @@ class Follow(cinder_backup.BackupStep):
         self._step = dataclasses.replace(
             self._step, cinder_backup_id=found.kept.id)
         waits = found.passing or not self._may_write()
-        if self._may_write():
-            waits |= bool(cinder_duplicates.delete(
-                found, self._client, self._order.run_id))
+        waits |= bool(cinder_duplicates.delete(
+            found, self._client, self._order.run_id,
+            lambda _: self._may_write()))
         if waits and not self._too_long(self._memory.wait):
             return self._again()
         return self._done(found.kept)

@@ -20,12 +20,12 @@ whoever goes on. To ask for a deletion twice does no harm.
 from __future__ import annotations
 
 import dataclasses
-import re
 
 from oslo_log import log as logging
 
 from freezer_scheduler import documents
 from freezer_scheduler.engines import base
+from freezer_scheduler.engines.cinder import backup as cinder_backup
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import retention
 from freezer_scheduler.engines.cinder import step as cinder_step
@@ -34,7 +34,6 @@ from freezer_scheduler.engines.cinder import volume_step
 LOG = logging.getLogger(__name__)
 
 _State = documents.StepState
-_RECORD = re.compile('[0-9a-f]{32}')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,15 +115,9 @@ class Prune(volume_step.VolumeStep):
         return self._end(_State.SUCCESS, _told(plan.kept))
 
     def _record_of(self, old: cinder_client.CinderBackup) -> str | None:
-        """Return the record that goes with a backup.
-
-        Its metadata can be written by users, so it may hold anything.
-        """
-        record = old.metadata.get('freezer_backup_id')
-        if (not isinstance(record, str) or not _RECORD.fullmatch(record)
-                or record == self._step.backup_id):
-            return None
-        return record
+        """Return the record that goes with a backup, but for our own."""
+        record = cinder_backup.record_of(old)
+        return None if record == self._step.backup_id else record
 
     def _delete(self) -> base.Progress:
         """Ask Cinder for the deletion. It is stored by now."""

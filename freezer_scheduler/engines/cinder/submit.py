@@ -39,6 +39,9 @@ LOG = logging.getLogger(__name__)
 
 _MOST_POSTS = 3
 
+# The API takes no report about many more records.
+_MOST_CORRECTED = 100
+
 _State = documents.StepState
 _Phase = cinder_backup.Phase
 
@@ -107,17 +110,19 @@ class Submit(cinder_backup.BackupStep):
         :param there: the volume's backups; what is deleted is taken out
         :returns: what is to be told of records, where they are this job's
         """
-        if not self._may_write():
-            return ()
-        corrected = []
+        corrected: list[documents.Backup] = []
         for found in list(cinder_duplicates.among(there)):
-            marks = found.kept.metadata
-            gone = cinder_duplicates.delete(found, self._client,
-                                            self._order.run_id)
+            if len(corrected) == _MOST_CORRECTED:
+                break
+            gone = cinder_duplicates.delete(
+                found, self._client, self._order.run_id,
+                lambda _: self._may_write())
             there[:] = [backup for backup in there if backup not in gone]
-            if gone and marks.get('freezer_job_id') == self._order.job_id:
+            record = cinder_backup.record_of(found.kept)
+            if gone and record is not None and found.kept.metadata.get(
+                    'freezer_job_id') == self._order.job_id:
                 corrected.append(documents.Backup(
-                    marks['freezer_backup_id'], 'available',
+                    record, 'available',
                     {'cinder_backup_id': found.kept.id}))
         return tuple(corrected)
 

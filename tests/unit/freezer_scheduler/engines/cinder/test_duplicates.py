@@ -138,6 +138,51 @@ class TestBeforeTheNext(DuplicatesCase):
                          (record.backup_id, record.status, record.metadata))
         self.assertIn(second, self.log.output)
 
+    def test_records_that_users_made_up_are_not_reported(self):
+        """The API would refuse the report, and those that go with it."""
+        for record in ('f' * 33, 'F' * 32, 'x', 'f' * 32 + '\n'):
+            for _ in range(2):
+                self.add(marks={'run_id': 'run-0',
+                                'freezer_backup_id': record})
+        progress, _order = self.call(self.order())
+        self.assertEqual(documents.StepState.SUBMITTING, progress.step.state)
+        self.assertEqual([progress.step.backup_id],
+                         [record.backup_id for record in self.records()])
+
+    def test_of_many_only_those_that_fit_are_cleared_up(self):
+        for number in range(300):
+            for _ in range(2):
+                self.add(marks={'run_id': f'run-0{number}',
+                                'freezer_backup_id': f'{number:032x}'})
+        self.call(self.order())
+        # With one of its own.
+        self.assertEqual(101, len(self.records()))
+        self.call(self.order())
+        self.assertEqual(400, len(self.left()))
+
+    def test_no_more_are_deleted_than_the_lease_allows(self):
+        for _ in range(5):
+            self.add(marks={'run_id': 'run-0'})
+        first = self.add()
+        for _ in range(5):
+            self.add()
+        self.deletions_take(10)
+        for order in (self.order(), self.submitted(first)):
+            before = len(self.left())
+            self.lease = 60.0
+            self.call(order)
+            # One is sent at 60 seconds, at 50 and at 40.
+            self.assertEqual(before - 3, len(self.left()))
+
+    def deletions_take(self, seconds):
+        delete = self.cloud._delete
+
+        def slowly(backup):
+            self.lease -= seconds
+            return delete(backup)
+
+        self.cloud._delete = slowly
+
     def test_an_incremental_one_has_no_duplicate_for_its_base(self):
         first = self.add(marks={'run_id': 'run-0'})
         self.add(marks={'run_id': 'run-0'})
