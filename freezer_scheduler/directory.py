@@ -22,7 +22,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
-from collections.abc import Sequence
 import dataclasses
 import json
 import os
@@ -145,11 +144,7 @@ class DirectorySource:
         wait(self.interval)
 
     # There is no request that would be saved.
-    gathers = False
-
-    def report_all(self, said: Sequence[dict[str, Any]],
-                   ) -> Mapping[str, documents.Event | None]:
-        raise NotImplementedError
+    report_all = None
 
     def report(self, run_id: str, fence: int,
                report: documents.Report) -> documents.Event | None:

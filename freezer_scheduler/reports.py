@@ -24,6 +24,7 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import json
 import threading
@@ -58,6 +59,7 @@ class _Waiting:
     document: dict[str, Any]
     size: int
     context: run_context.RunContext | None
+    report_all: sources.ReportAll
 
 
 class Reporter:
@@ -84,12 +86,13 @@ class Reporter:
 
         :returns: whether it was taken; the caller keeps it otherwise
         """
-        if not self._source.gathers:
+        report_all = self._source.report_all
+        if report_all is None:
             return False
         document = {'run_id': held.run.run_id,
                     **report.said(held.run.fence)}
         waiting = _Waiting(held, report, document, len(json.dumps(document)),
-                           run_context.current())
+                           run_context.current(), report_all)
         with self._changed:
             if self._stopping:
                 return False
@@ -114,11 +117,13 @@ class Reporter:
         try:
             answers = self._answers(batch)
         finally:
-            # Whatever went wrong: nobody else has them.
-            for one in batch:
-                self._answered(one, answers.get(
-                    one.held.run.run_id,
-                    freezer_api.ApiUnreachable('an error in the scheduler')))
+            # Whatever went wrong, or does so with one of them: nobody else
+            # has them.
+            with contextlib.ExitStack() as each:
+                for one in reversed(batch):
+                    each.callback(self._answered, one, answers.get(
+                        one.held.run.run_id, freezer_api.ApiUnreachable(
+                            'an error in the scheduler')))
         return bool(batch)
 
     def _next(self) -> list[_Waiting]:
@@ -150,7 +155,7 @@ class Reporter:
         if not batch:
             return {}
         try:
-            events = self._source.report_all([one.document for one in batch])
+            events = batch[0].report_all([one.document for one in batch])
         except freezer_api.ApiError as error:
             problem = error
         else:

@@ -171,7 +171,8 @@ class Service:
         while more:
             try:
                 more = self._reporter.send()
-            # The runs have their reports back, and go on alone.
+            # The runs have their reports back, and go on alone. Without this
+            # the thread would end, and no run of any project be told of.
             except Exception:
                 LOG.exception('An error in the scheduler while reporting')
 

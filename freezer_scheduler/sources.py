@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
+import functools
 from typing import Any
 from typing import NamedTuple
 from typing import Protocol
@@ -29,6 +30,11 @@ from freezer_scheduler import registration
 from freezer_scheduler import runs
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler.telemetry import monitor
+
+
+# See :meth:`.Api.report_all`, for one client.
+ReportAll = Callable[[Sequence[dict[str, Any]]],
+                     Mapping[str, documents.Event | None]]
 
 
 class Chore(NamedTuple):
@@ -54,8 +60,8 @@ class Source(Protocol):
     chores: tuple[Chore, ...]
 
     @property
-    def gathers(self) -> bool:
-        """Whether it can be told of several runs at once."""
+    def report_all(self) -> ReportAll | None:
+        """What tells of several runs at once; None where nothing does."""
 
     def begin(self) -> None:
         """Make ready.
@@ -87,13 +93,6 @@ class Source(Protocol):
 
         :returns: what the user wants of it
         :raises freezer_scheduler.api.ApiError: when that was not taken
-        """
-
-    def report_all(self, said: Sequence[dict[str, Any]],
-                   ) -> Mapping[str, documents.Event | None]:
-        """Tell how far several runs have come, see :meth:`.Api.report_all`.
-
-        :raises freezer_scheduler.api.ApiError: when nothing was taken
         """
 
 
@@ -145,9 +144,8 @@ class ApiSource:
                                 report)
 
     @property
-    def gathers(self) -> bool:
-        return self._api.gathers
-
-    def report_all(self, said: Sequence[dict[str, Any]],
-                   ) -> Mapping[str, documents.Event | None]:
-        return self._api.report_all(self._registration.client_id, said)
+    def report_all(self) -> ReportAll | None:
+        if not self._api.gathers:
+            return None
+        return functools.partial(self._api.report_all,
+                                 self._registration.client_id)

@@ -37,15 +37,14 @@ class FakeSource:
     :ivar sent: the ids of the runs of each request
     """
 
-    gathers = True
-
     def __init__(self):
+        self.report_all: sources.ReportAll | None = self.answer
         self.sent = []
         self.events = {}
         self.lost = set()
         self.problem = None
 
-    def report_all(self, said):
+    def answer(self, said):
         self.sent.append([one['run_id'] for one in said])
         if self.problem is not None:
             raise self.problem
@@ -60,12 +59,15 @@ class TestReporter(testtools.TestCase):
         self.source = FakeSource()
         self.told: list[documents.Report] = []
         self.back = {}
+        self.mistaken = set()
         self.in_context = {}
         self.reporter = reports.Reporter(
             typing.cast(sources.Source, self.source), self.told.append,
             self.give_back)
 
     def give_back(self, held, answer):
+        if held.run.run_id in self.mistaken:
+            raise KeyError('a mistake')
         self.back[held.run.run_id] = answer
         context = run_context.current()
         self.in_context[held.run.run_id] = context and context.trouble
@@ -150,6 +152,14 @@ class TestReporter(testtools.TestCase):
         self.assertRaises(KeyError, self.reporter.send)
         self.assertIsInstance(self.back['r1'], freezer_api.ApiUnreachable)
 
+    def test_a_mistake_with_one_run_keeps_no_other(self):
+        """Invariant 4."""
+        self.mistaken = {'r0', 'r1'}
+        for number in range(3):
+            self.take(f'r{number}')
+        self.assertRaises(KeyError, self.reporter.send)
+        self.assertEqual({'r2': None}, self.back)
+
     def test_each_goes_on_as_the_run_that_it_is(self):
         self.take('r1')
         self.take('r2')
@@ -166,5 +176,5 @@ class TestReporter(testtools.TestCase):
         self.assertEqual([['r1']], self.source.sent)
 
     def test_an_api_that_cannot_do_it(self):
-        self.source.gathers = False
+        self.source.report_all = None
         self.assertFalse(self.take('r1'))
