@@ -20,6 +20,7 @@ process can be killed at any move, with its last report stored or not.
 from __future__ import annotations
 
 import collections
+import fnmatch
 import json
 import logging
 
@@ -33,6 +34,7 @@ from freezer_api.domain import capabilities
 from freezer_scheduler import documents
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import engine as cinder
+from freezer_scheduler.engines.cinder import selection as cinder_selection
 from freezer_scheduler.engines.cinder import step as cinder_step
 from freezer_scheduler import execution
 from freezer_scheduler import identity
@@ -235,6 +237,16 @@ class TestSelection(Case):
                 ids, ('db-1', 'db-2', 'DB-3', 'web'), strict=True):
             self.cloud.described[volume_id] = {'name': name}
         self.assertEqual(ids[:2], self.chosen(name='db-*'))
+
+    def test_names_are_not_kept(self):
+        """A user has as many as he likes, and each takes some KiB."""
+        volume = cinder_client.CinderVolume('v', 'available', 'db-1', {})
+        kept = fnmatch._compile_pattern  # type: ignore[attr-defined]
+        before = kept.cache_info().currsize
+        for number in range(50):
+            self.assertEqual(['v'], cinder_selection.Selection(
+                None, f'*[-{number}]1', {}).among([volume]))
+        self.assertEqual(before, kept.cache_info().currsize)
 
     def test_by_name_and_metadata_both_have_to_fit(self):
         ids = self.world.volumes(3, name='db', metadata={'a': 'b'})
