@@ -275,6 +275,12 @@ def look(session: orm.Session, job_ids: Collection[str],
         yield job_id, its
 
 
+def look_of_job(session: orm.Session,
+                job_id: str) -> list[models.Action]:
+    """Return the actions of one job as :func:`look` has them."""
+    return [action for _, its in look(session, [job_id]) for action in its]
+
+
 def of_jobs(session: orm.Session, job_ids: Iterable[str],
             lock: bool = False,
             anew: bool = False) -> dict[str, list[models.Action]]:

@@ -82,8 +82,9 @@ def visible(project_id: str) -> sa.Select[models.Client]:
     return sa.select(models.Client).where(_visible(project_id))
 
 
-# Made once: to put a query together takes longer than to ask it.
-_NAMED = sa.select(models.Client).where(
+# What an id means to a project. Made once: to put a query together takes
+# longer than to ask it.
+NAMED = sa.select(models.Client).where(
     _visible(exact.text('project')),
     exact.same_text(models.Client.client_id, exact.text('name'))).order_by(
         models.Client.is_central.desc(), models.Client.created_at,
@@ -93,7 +94,7 @@ _NAMED = sa.select(models.Client).where(
 def _named(session: orm.Session, project_id: str,
            client_id: str) -> Sequence[models.Client]:
     return session.scalars(
-        _NAMED, {'project': project_id, 'name': client_id}).all()
+        NAMED, {'project': project_id, 'name': client_id}).all()
 
 
 def find_visible(session: orm.Session, project_id: str,
@@ -106,7 +107,7 @@ def find_visible(session: orm.Session, project_id: str,
     return next(iter(_named(session, project_id, client_id)), None)
 
 
-_LOOK = _NAMED.with_only_columns(*rows.shown(models.Client))
+_LOOK = NAMED.with_only_columns(*rows.shown(models.Client))
 
 
 def look(session: orm.Session, project_id: str,

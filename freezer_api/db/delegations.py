@@ -59,9 +59,12 @@ _OF_JOBS = rows.ordered(sa.select(models.UserCredential).where(
     models.UserCredential.job_id.in_(sa.bindparam('jobs', expanding=True))),
     models.UserCredential)
 
+#: What :func:`of_row` is told by.
+GIVEN = (models.UserCredential.trustor_user_id, models.Delegation.id,
+         models.Delegation.live_key, models.Delegation.renew_at)
+
 _GIVEN = (
-    sa.select(models.UserCredential.trustor_user_id, models.Delegation.id,
-              models.Delegation.live_key, models.Delegation.renew_at)
+    sa.select(*GIVEN)
     .outerjoin(models.Delegation, models.Delegation.id
                == models.UserCredential.delegation_id)
     .where(rows.live(models.UserCredential),
@@ -198,9 +201,15 @@ class Given:
 
 def given(session: orm.Session, job: models.Job, now: int) -> Given | None:
     """Return whose trust a job has, None for none."""
-    found = session.execute(_GIVEN, {'job': job.id}).first()
-    return None if found is None else Given(
-        found.trustor_user_id, _is_spent(found, job.suspended, now))
+    found = session.connection().execute(_GIVEN, {'job': job.id}).first()
+    return None if found is None else of_row(found, job, now)
+
+
+def of_row(found: Any, job: models.Job, now: int) -> Given | None:
+    """Return whose trust a job has, of a row of :data:`GIVEN`."""
+    if found.trustor_user_id is None:
+        return None
+    return Given(found.trustor_user_id, _is_spent(found, job.suspended, now))
 
 
 def owes(connection: sa.Connection, job_id: str, user_id: str,

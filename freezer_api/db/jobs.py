@@ -88,16 +88,17 @@ def _of_id(in_project: bool, lock: bool) -> sa.Select[models.Job]:
     return query
 
 
-_LOOK = _of_id(True, False).with_only_columns(*rows.shown(models.Job))
-_LOOK_ANYWHERE = _of_id(False, False).with_only_columns(
-    *rows.shown(models.Job))
+@functools.cache
+def _look_of_id(in_project: bool, lock: bool) -> sa.Select[models.Job]:
+    return _of_id(in_project, lock).with_only_columns(
+        *rows.shown(models.Job))
 
 
-def look(session: orm.Session, project_id: str | None,
-         job_id: str) -> models.Job | None:
+def look(session: orm.Session, project_id: str | None, job_id: str,
+         lock: bool = False) -> models.Job | None:
     """Return a live job as :func:`find` does, to be looked at."""
     return next(rows.look(
-        session, _LOOK_ANYWHERE if project_id is None else _LOOK, models.Job,
+        session, _look_of_id(project_id is not None, lock), models.Job,
         {'id': job_id, 'project': project_id}), None)
 
 

@@ -34,11 +34,14 @@ from freezer_api.db import backups
 from freezer_api.db import bulk
 from freezer_api.db import clients
 from freezer_api.db import documents
+from freezer_api.db import exact
 from freezer_api.db import job_search
+from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import sessions
 from freezer_api.db import transactions
+from freezer_api.domain import jobs as job_rules
 from freezer_api.domain import search as domain
 
 LOG = log.getLogger(__name__)
@@ -90,10 +93,31 @@ def know(session: orm.Session, job: models.Job,
     """Tell what the actions of a job are, so that they are not read again.
 
     :param job: locked, so that nobody else gives it others or changes these
-    :param its_actions: in their order, added or locked by this transaction
+    :param its_actions: in their order, as they are since the job is locked
     """
     if isinstance(session, Session):
         session.changed.know(session, job, its_actions)
+
+
+# Past the session, which would have the job read as one of its objects.
+_RESCHEDULE = sa.update(models.Job).where(models.Job.id == exact.text('job'))
+
+
+def reschedule(session: orm.Session, job: models.Job,
+               its_actions: Sequence[models.Action],
+               schedule: dict[str, Any], state: job_rules.Runtime) -> None:
+    """Give a job another schedule, and put it where it stands then.
+
+    :param job: looked at and locked
+    :param its_actions: in their order
+    """
+    before = jobs.runtime(job)
+    terms = domain.terms({**documents.job(job, its_actions),
+                          'job_schedule': schedule}, job_search.ALWAYS)
+    session.connection().execute(_RESCHEDULE, {
+        'job': job.id, 'schedule': schedule, 'search_terms': terms,
+        **{name: value for name, value in vars(state).items()
+           if value != getattr(before, name)}})
 
 
 class Session(orm.Session):

@@ -14,12 +14,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import dataclasses
 from typing import Any
 from unittest import mock
 
 import sqlalchemy as sa
 
 from freezer_api.db import actions
+from freezer_api.db import jobs
 from freezer_api.db import rows
 from tests.functional import base
 
@@ -376,6 +379,77 @@ class JobTests(base.ApiTestCase):
             'job_actions': [{'freezer_action': base.BACKUP}]}, 422)
         self.assertEqual('Client not found with ID unknown',
                          answer['description'])
+
+
+class ScheduleTests(base.ApiTestCase):
+
+    def test_a_schedule_alone_is_changed_as_beside_others(self) -> None:
+        """There is a shorter way for it, to the same end."""
+
+        def event(name: str) -> Callable[[str], Any]:
+            return lambda job_id: self.call(
+                base.MEMBER, 'POST', f'jobs/{job_id}/event', {name: None}, 202)
+
+        def runs(job_id: str) -> None:
+            self.start(job_id)
+            self.one_run()
+
+        def ran(job_id: str, state: str = 'success') -> None:
+            self.start(job_id)
+            self.report(self.one_run(), state)
+
+        def waits(job_id: str) -> None:
+            self.clock.now += 3 * 86_400
+
+        def is_left_behind(job_id: str) -> None:
+            runs(job_id)
+            self.register_central('other')
+            self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                      {'client_id': 'other'}, 200)
+            self.clock.now += 3600
+
+        def is_anothers(job_id: str) -> None:
+            self.call(base.MATE, 'PATCH', f'jobs/{job_id}',
+                      {'client_id': 'central'}, 200)
+
+        for prepare in (
+                lambda job_id: None, event('start'), event('stop'), runs, ran,
+                lambda job_id: ran(job_id, 'fail'), waits, is_anothers,
+                is_left_behind,
+                lambda job_id: self.call(
+                    base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                    {'user_credentials': {}}, 200)):
+            for schedule in (
+                    {}, {'schedule_interval': '2   hours', 'event': 'stop'},
+                    {'schedule_hour': '3', 'schedule_end_date':
+                     '2020-01-01T00:00:00'}):
+                with self.subTest(prepare=prepare, schedule=schedule):
+                    alone, beside = (
+                        self._changed(prepare, schedule, others)
+                        for others in ({}, {'session_tag': 0}))
+                    self.assertEqual(beside, alone)
+
+    def _changed(self, prepare: Callable[[str], Any], schedule: Any,
+                 others: dict[str, Any]) -> Any:
+        """Return what a new job is like once it has another schedule."""
+        self.clock.now = base.T0
+        self.register_central()
+        job_id = self.create_job()
+        prepare(job_id)
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                  {'job_schedule': schedule, **others}, 200)
+        shown = self.job(job_id)
+        del shown['job_id'], shown['job_actions'][0]['action_id']
+        shown.pop('trust_id', None)
+        shown.pop('user_credentials', None)
+        with self.database.read() as session:
+            job = jobs.find(session, 'p1', job_id)
+            assert job is not None
+            state = dataclasses.replace(
+                jobs.runtime(job), run_id=job.run_id and 'one')
+        told = [(run['state'], run['reason']) for run in self.runs(job_id)]
+        self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
+        return shown, state, told
 
 
 class DeployedRowTests(base.ApiTestCase):

@@ -409,8 +409,8 @@ class KeyTests(base.ApiTestCase):
         action = {'freezer_action': {**base.BACKUP, 'mine': 'yes'}}
         statements = self.noted()
         for sent, most in (
-                ({'job_schedule': {'schedule_interval': '2 days'}}, 5),
-                ({'job_actions': [action]}, 10)):
+                ({'job_schedule': {'schedule_interval': '2 days'}}, 4),
+                ({'job_actions': [action]}, 9)):
             statements.clear()
             self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', sent, 200)
             asked = [one for one in statements

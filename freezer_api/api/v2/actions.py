@@ -147,12 +147,11 @@ class Action(services.Resource):
             action = change(session)
             session.flush()
             for job in actions.jobs_with(session, action, lock=True):
-                client = assignment.client_of(
-                    session, project_id, job.client_id)
+                client, given = assignment.of_job(
+                    session, project_id, job, now)
                 assignment.check(client, [action])
                 if assignment.must_delegate(
-                        self._conf, session, job, client, caller.user_id,
-                        now):
+                        self._conf, client, given, caller.user_id):
                     trust.give(session, job, now)
 
         trust.run(lambda: self._database.write(write))

@@ -21,6 +21,7 @@ from sqlalchemy import orm
 
 from freezer_api.api import errors
 from freezer_api.db import actions
+from freezer_api.db import assignment
 from freezer_api.db import clients
 from freezer_api.db import delegations
 from freezer_api.db import models
@@ -33,8 +34,7 @@ def client_of(session: orm.Session, project_id: str,
 
     :raises freezer_api.api.errors.ApiError: 422 when there is none
     """
-    return known(clients.find_visible(session, project_id, client_id),
-                 client_id)
+    return known(clients.look(session, project_id, client_id), client_id)
 
 
 def known(client: models.Client | None, client_id: str) -> models.Client:
@@ -46,6 +46,17 @@ def known(client: models.Client | None, client_id: str) -> models.Client:
         raise errors.unprocessable(
             f'Client not found with ID {client_id}', 'client_not_found')
     return client
+
+
+def of_job(session: orm.Session, project_id: str, job: models.Job, now: int,
+           ) -> tuple[models.Client, delegations.Given | None]:
+    """Return a job's client, and whose trust the job has.
+
+    :raises freezer_api.api.errors.ApiError: 422 when there is no such client
+    """
+    client, given = assignment.look(
+        session, project_id, job, now) or (None, None)
+    return known(client, job.client_id), given
 
 
 def check(client: models.Client, wanted: Sequence[models.Action]) -> None:
@@ -68,14 +79,11 @@ def wants_trust(conf: cfg.ConfigOpts, client: models.Client) -> bool:
         bool(client.is_central) or conf.service_mode.enforce_trusts)
 
 
-def must_delegate(conf: cfg.ConfigOpts, session: orm.Session,
-                  job: models.Job, client: models.Client,
-                  user_id: str, now: int) -> bool:
+def must_delegate(conf: cfg.ConfigOpts, client: models.Client,
+                  given: delegations.Given | None, user_id: str) -> bool:
     """Whether a user who changes what a job does must give it his trust.
 
     He need not where he has done so before, unless that trust is spent.
     """
-    if not wants_trust(conf, client):
-        return False
-    given = delegations.given(session, job, now)
-    return (given is None or given.trustor_user_id != user_id or given.spent)
+    return wants_trust(conf, client) and (
+        given is None or given.trustor_user_id != user_id or given.spent)

@@ -24,6 +24,7 @@ from freezer_api.api.v2 import assignment
 from freezer_api.api.v2 import authority
 from freezer_api.db import actions
 from freezer_api.db import clients
+from freezer_api.db import delegations
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import runs
@@ -67,8 +68,9 @@ class JobEvent(services.Resource):
         """Whether who starts a job whose trust does not work gives his."""
         return (job.suspended is not None and job.run_id is None
                 and not causes.lasting(job.suspended)
-                and assignment.must_delegate(self._conf, session, job, client,
-                                             user_id, now))
+                and assignment.must_delegate(
+                    self._conf, client, delegations.given(session, job, now),
+                    user_id))
 
     def _apply(self, session: orm.Session, project_id: str, job_id: str,
                event: str, user_id: str, trust: authority.Authority,
@@ -77,12 +79,11 @@ class JobEvent(services.Resource):
         if job is None:
             raise errors.not_found(f'Job not registered with ID {job_id}')
         runs.leave_behind(session, job, self._rules, now)
-        client = clients.find_visible(session, project_id, job.client_id)
+        client = clients.look(session, project_id, job.client_id)
         if event == 'start':
             # Whatever became of client and actions, a job can be stopped.
             client = assignment.known(client, job.client_id)
-            assignment.check(
-                client, actions.of_jobs(session, [job_id]).get(job_id, []))
+            assignment.check(client, actions.look_of_job(session, job_id))
             if (self._takes_over(session, job, client, user_id, now)
                     and trust.may_delegate()):
                 trust.give(session, job, now)
