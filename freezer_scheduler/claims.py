@@ -40,6 +40,12 @@ _HELD = 500
 # which jobs are due would get them all.
 _SHORTEST = 0.8
 
+# Seconds that are waited at least where the API has told when more is due: so
+# however much fires in a minute, a claim is sent once a second at the most.
+_PAUSE = 1.0
+# ... and up to so many more, by chance, for the same reason as above.
+_SPREAD = 0.5
+
 # The part of all places that has to be free before more is claimed at once.
 _PART = 4
 
@@ -62,6 +68,7 @@ class Claimer:
         self._reminded = 0.0
         self._renewed = float('-inf')
         self._more = self._no_room = False
+        self._due_in: tuple[float, ...] = ()
 
     def tick(self) -> bool:
         """Ask once.
@@ -69,9 +76,13 @@ class Claimer:
         :returns: whether there may be more to claim at once
         """
         batch = self._settings().claim_batch
-        held = self._held()
+        renews = self._must_renew()
         limit = min(batch, self._runs.room())
-        claimed = self._claim(limit, held)
+        try:
+            claimed = self._claim(limit, self._runs.held() if renews else [])
+        finally:
+            if renews:
+                self._renewed = self._clock.monotonic()
         self._more = claimed is not None and limit <= claimed
         self._no_room = self._more and limit < batch
         return self._more and not self._no_room
@@ -79,8 +90,9 @@ class Claimer:
     def rest(self, wait: Callable[[float], object]) -> None:
         """Wait until it is time to ask again.
 
-        That is an interval later or a little less, by chance; where there was
-        no room for all that is due, as soon as there is some.
+        That is an interval later or a little less, by chance, or when the
+        next job comes due; where there was no room for all that is due, as
+        soon as there is some.
 
         :param wait: waits for so many seconds, or for the end
         """
@@ -92,17 +104,23 @@ class Claimer:
                     max(1, settings.max_in_flight // _PART)),
                 settings.claim_interval)
         else:
-            part = random.uniform(_SHORTEST, 1)  # noqa: S311  # nosec B311
-            wait(settings.claim_interval * part)
+            wait(self._pause(settings.claim_interval))
 
-    def _held(self) -> list[tuple[str, int]]:
-        """Return what is to be renewed: all, but once in an interval."""
-        now = self._clock.monotonic()
-        if self._more and (
-                now - self._renewed < self._settings().claim_interval):
-            return []
-        self._renewed = now
-        return self._runs.held()
+    def _pause(self, interval: float) -> float:
+        """Return for how many seconds to wait."""
+        # From the last renewal, since the next claim may have to renew.
+        until = [self._renewed - self._clock.monotonic()
+                 + interval * _between(_SHORTEST, 1)]
+        # What has just come due may be another one's before we see that. What
+        # is due for longer is kept back, such as by a limit of its project.
+        until += [max(_PAUSE, due) + _between(0, _SPREAD)
+                  for due in self._due_in if due > -interval]
+        return max(min(until), min(_PAUSE, interval * (1 - _SHORTEST)))
+
+    def _must_renew(self) -> bool:
+        """Return whether leases are to be renewed: once in an interval."""
+        return (self._clock.monotonic() - self._renewed
+                >= self._settings().claim_interval * _SHORTEST)
 
     def _claim(self, limit: int,
                held: list[tuple[str, int]]) -> int | None:
@@ -141,6 +159,7 @@ class Claimer:
         settings = self._settings()
         # A lease counts from before the question, whatever it takes.
         asked = self._clock.monotonic()
+        self._due_in = ()
         try:
             tick = self._api.claim(
                 self._registration.client_id, limit, settings.lease_seconds,
@@ -149,6 +168,7 @@ class Claimer:
             self._observer.not_claimed(str(error))
             return 0, error
         self._observer.claimed(tick)
+        self._due_in = tick.lateness.due_in
         self._take(tick, asked, settings.lease_seconds)
         return len(tick.runs), None
 
@@ -195,3 +215,7 @@ class Claimer:
             LOG.info('Runs can be claimed again after %d seconds',
                      self._clock.monotonic() - self._away_since)
             self._away_since = None
+
+
+def _between(least: float, most: float) -> float:
+    return random.uniform(least, most)  # noqa: S311  # nosec B311

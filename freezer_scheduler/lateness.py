@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How late runs are, by the clock of the API alone.
+"""How late runs are and when more are due, by the clock of the API alone.
 
 The clocks of two hosts differ, so times of the API are only ever compared
 with times of the API. An answer that says nothing of them is one of an older
@@ -34,11 +34,14 @@ class Lateness:
         not known
     :ivar claimed: how long after its time each new run was handed out
     :ivar missed: how many firings were found too late to be run
+    :ivar due_in: in how many seconds jobs are due that were not handed out,
+        as far as that was told; less than 0 for what has waited so long
     """
 
     waiting: float | None = None
     claimed: tuple[float, ...] = ()
     missed: int = 0
+    due_in: tuple[float, ...] = ()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Lateness:
@@ -58,8 +61,13 @@ class Lateness:
         if 'due_since' not in document:
             return made
         since = epoch(document['due_since'])
-        return dataclasses.replace(
+        made = dataclasses.replace(
             made, waiting=0.0 if since is None else max(0.0, now - since))
+        if 'next_due_at' not in document:
+            return made
+        return dataclasses.replace(made, due_in=tuple(
+            time - now for time in (since, epoch(document['next_due_at']))
+            if time is not None))
 
 
 def epoch(value: object) -> float | None:

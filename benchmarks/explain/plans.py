@@ -63,7 +63,7 @@ def of_sqlite(lines: Sequence[Sequence[Any]], limited: bool) -> list[Step]:
     made = {match[1] for detail in details if (match := re.match(
         r'(?:CO-ROUTINE|MATERIALIZE) (\w+)', detail))}
     for detail in details:
-        match = re.match(r'(SCAN|SEARCH) (\w+)', detail)
+        match = re.match(r'(SCAN|SEARCH) (?!CONSTANT ROW)(\w+)', detail)
         if match and match[2] not in made:
             index = re.search(r'INDEX (\w+)|(PRIMARY KEY)', detail)
             whole = match[1] == 'SCAN' and not (early and index)

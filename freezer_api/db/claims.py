@@ -89,15 +89,22 @@ def renew(session: orm.Session, holder: db_runs.Holder,
     return ours
 
 
-def due_since(session: orm.Session, holder: db_runs.Holder,
-              now: int) -> int | None:
-    """Return since when the longest waiting job has been due, if one is."""
-    # One entry of the index of the claims is read.
-    due = sa.select(models.Job.due_at).where(
-        _given_to(holder), models.Job.due_at <= now)
+def due_times(session: orm.Session, holder: db_runs.Holder,
+              now: int) -> tuple[int | None, int | None]:
+    """Return when jobs are due that the holder was not given.
+
+    :returns: since when the longest waiting one has been due, and when the
+        next one will be; None where there is none
+    """
+    at = models.Job.due_at
+    # One entry of the index of the claims is read for each.
+    first = sa.select(at).where(_given_to(holder)).order_by(at).limit(1)
     if holder.project_id is not None:
-        due = due.where(models.Job.project_id == holder.project_id)
-    return session.scalar(due.order_by(models.Job.due_at).limit(1))
+        first = first.where(models.Job.project_id == holder.project_id)
+    since, next_at = session.execute(sa.select(
+        first.where(at <= now).scalar_subquery(),
+        first.where(at > now).scalar_subquery())).one()
+    return since, next_at
 
 
 def _given_to(holder: db_runs.Holder) -> sa.ColumnElement[bool]:

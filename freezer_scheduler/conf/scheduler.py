@@ -43,8 +43,9 @@ OPTS = [
         'claim-interval', default=5,
         help='Most seconds between two questions for due runs: each waits '
              '0.8 to 1 of it, by chance, so that schedulers of one client do '
-             'not always ask in one order. Where only "interval" is set, that '
-             'is taken.'),
+             'not always ask in one order, or until the API has said that '
+             'the next job comes due, but a second at least. Where only '
+             '"interval" is set, that is taken.'),
     cfg.IntOpt(
         'claim-batch', default=50, mutable=True,
         help='Most runs to take over with one question.'),

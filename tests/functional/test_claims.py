@@ -184,6 +184,48 @@ class ClaimTests(base.ApiTestCase):
         # second one's, one came too late and the other did not.
         self.assertEqual((2, None, 1), told())
 
+    def test_a_claim_tells_when_more_is_due(self) -> None:
+        """Of its client and project alone, and of what is not handed out."""
+        self.register_central('other')
+        self.call(base.MEMBER, 'POST', 'clients', {
+            'client_id': 'web-1', 'claims': True,
+            'supported_actions': ['backup'], 'supported_modes': ['fs'],
+            'supported_storages': ['local'], 'supported_engines': ['tar']},
+            201)
+
+        def told(**more: Any) -> tuple[Any, Any]:
+            answer = self.claim(**more)
+            return answer['due_since'], answer['next_due_at']
+
+        def of_member(**more: Any) -> tuple[Any, Any]:
+            return told(client='web-1', persona=base.MEMBER, **more)
+
+        self.assertEqual((None, None), told())
+        first = self.create_job()
+        self.clock.now += 60
+        self.create_job(persona=base.STRANGER)
+        self.clock.now += 60
+        self.create_job(client='web-1', action={
+            'action': 'backup', 'mode': 'fs', 'storage': 'local',
+            'engine_name': 'tar', 'path_to_backup': '/etc',
+            'container': '/backups', 'backup_name': 'etc'})
+        times = [f'2027-01-16T08:0{minute}:00Z' for minute in range(3)]
+        self.assertEqual((None, times[0]), told())
+        self.assertEqual((None, times[2]), of_member())
+        self.assertEqual((None, None), told(client='other'))
+        self.clock.now = base.T0 + 86_400
+        self.assertEqual((times[0], times[1]), told(limit=0))
+        self.assertEqual((None, times[1]), told())
+        self.clock.now += 60
+        self.assertEqual((None, None), told())
+        self.assertEqual((None, times[2]), of_member(limit=0))
+        self.clock.now += 60
+        self.assertEqual((times[2], None), of_member(limit=0))
+        # A run that has ended gives the job its next time.
+        [run] = self.runs(first)
+        self.report({'run_id': run['run_id'], 'fence': 1}, 'success')
+        self.assertEqual((None, '2027-01-17T08:00:00Z'), told())
+
     def test_an_expired_lease_is_taken_over_with_a_higher_fence(self) -> None:
         self.start(self.create_job())
         run = self.one_run(scheduler='s1')

@@ -37,6 +37,7 @@ _INTEGER: Schema = {'type': 'integer'}
 _INTEGER_OR_NULL: Schema = {'type': ['integer', 'null']}
 _BOOLEAN: Schema = {'type': 'boolean'}
 _TIME = common.text(format='date-time')
+_TIME_OR_NULL: Schema = {'anyOf': [_TIME, {'type': 'null'}]}
 
 
 def _document(optional: Schema | None = None, **required: Schema) -> Schema:
@@ -128,7 +129,7 @@ CLAIMED = _document(
     runs={'type': 'array', 'items': CLAIMED_RUN},
     held={'type': 'array', 'items': REPORTED},
     lost=_TEXTS, missed=_INTEGER,
-    due_since={'anyOf': [_TIME, {'type': 'null'}]}, server_time=_TIME)
+    due_since=_TIME_OR_NULL, next_due_at=_TIME_OR_NULL, server_time=_TIME)
 
 SESSION = _document(
     session_id=_TEXT, project_id=_TEXT_OR_NULL, user_id=_TEXT,

@@ -111,7 +111,7 @@ class Claims(ForSchedulers):
         def work(session: orm.Session) -> dict[str, Any]:
             renewed = claims.renew(session, holder, held, now, lease)
             taken, missed = self._take(session, client, holder, sent, now)
-            since = claims.due_since(session, holder, now)
+            since, next_at = claims.due_times(session, holder, now)
             return {
                 'runs': taken,
                 'held': [{'run_id': run_id, 'event': event}
@@ -119,6 +119,7 @@ class Claims(ForSchedulers):
                 'lost': [run_id for run_id in held if run_id not in renewed],
                 'missed': missed,
                 'due_since': since and job_documents.iso(since),
+                'next_due_at': next_at and job_documents.iso(next_at),
                 'server_time': job_documents.iso(now),
             }
 

@@ -29,7 +29,7 @@ class ReadingTests(testtools.TestCase):
                  (1, 0, 0, 'SCAN anon_1'),
                  (1, 0, 0, 'SEARCH jobs USING INDEX ix_jobs_due (client_id=?'
                            ' AND due_at<?)'),
-                 (2, 0, 0, 'SCAN clients'),
+                 (2, 0, 0, 'SCAN clients'), (2, 0, 0, 'SCAN CONSTANT ROW'),
                  (3, 0, 0, 'USE TEMP B-TREE FOR ORDER BY')]
         self.assertEqual(
             [Step('jobs', 'index', 'ix_jobs_due'), Step('clients', 'scan'),

@@ -150,10 +150,12 @@ class TestClaims(testtools.TestCase):
         for _ in range(2):
             self.assertTrue(self.claimer.tick())
         self.assertFalse(self.claimer.tick())
+        self.clock.sleep(self.settings.claim_interval)
         self.claimer.tick()
         self.assertEqual([0, 0, 0, 8], [
             len(claim['held']) for claim in self.freezer.claimed])
         self.due(*'ijklmnopqrst')
+        self.clock.sleep(self.settings.claim_interval)
         self.assertTrue(self.claimer.tick())
         self.assertTrue(self.claimer.tick())
         self.clock.sleep(self.settings.claim_interval)
@@ -230,6 +232,7 @@ class TestClaims(testtools.TestCase):
         self.claimer.tick()
         self.freezer.lose = {'a'}
         self.freezer.events = {'b': 'abort'}
+        self.clock.sleep(self.settings.claim_interval)
         self.claimer.tick()
         [(run_id, _fence)] = self.runs.held()
         self.assertEqual('b', run_id)

@@ -59,9 +59,24 @@ class TestLateness(testtools.TestCase):
             {'server_time': iso(10**9), 'runs': []})
         self.assertIsNone(read.waiting)
 
+    def test_when_more_is_due(self):
+        now = 10**9
+
+        def due_in(**times):
+            return lateness.Lateness.from_document({
+                'server_time': iso(now), 'runs': [], **{
+                    name: time and iso(now + time)
+                    for name, time in times.items()}}).due_in
+
+        self.assertEqual((), due_in(due_since=None, next_due_at=None))
+        self.assertEqual((70,), due_in(due_since=None, next_due_at=70))
+        self.assertEqual((-3, 70), due_in(due_since=-3, next_due_at=70))
+        # An older API does not tell.
+        self.assertEqual((), due_in(due_since=-3))
+
     @hypothesis.given(st.dictionaries(st.sampled_from((
-        'server_time', 'due_since', 'missed', 'runs', 'trusts_pending',
-        'jobs_suspended_by_cause')), _JSON))
+        'server_time', 'due_since', 'next_due_at', 'missed', 'runs',
+        'trusts_pending', 'jobs_suspended_by_cause')), _JSON))
     def test_nonsense_is_not_known(self, document):
         read = lateness.Lateness.from_document(document)
         self.assertGreaterEqual(min((0, *read.claimed)), 0)
