@@ -13,11 +13,12 @@
 """Serving metrics over HTTP, beside all that the scheduler does.
 
 A request has a thread of its own, of which there are few. Who connects and
-says nothing keeps one of them for a while, and nothing else.
+says nothing, or little, keeps one of them for a while, and nothing else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import socketserver
 import threading
@@ -29,7 +30,9 @@ import prometheus_client
 from freezer_scheduler import settings as scheduler_settings
 
 _AT_ONCE = 4
+# Seconds: for which nothing is said, and for a whole request.
 _PATIENCE = 10
+_LONGEST = 60
 
 
 def listen(address: tuple[str, int]) -> socket.socket:
@@ -72,6 +75,21 @@ class _Quiet(simple_server.WSGIRequestHandler):
 
     timeout = _PATIENCE
 
+    def handle(self) -> None:
+        """Answer a request, or end it when it takes too long."""
+        limit = threading.Timer(_LONGEST, self._end)
+        limit.daemon = True
+        limit.start()
+        try:
+            super().handle()
+        finally:
+            limit.cancel()
+
+    def _end(self) -> None:
+        # It may have just ended by itself.
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
     def log_message(self, *args: Any) -> None:
         """Say nothing: those who ask do it every few seconds."""
 
@@ -94,10 +112,15 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         self._free = threading.BoundedSemaphore(_AT_ONCE)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
+        if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:
+            # There is no thread to be had.
+            self._free.release()
+            raise
 
     def process_request_thread(self, request: Any,
                                client_address: Any) -> None:

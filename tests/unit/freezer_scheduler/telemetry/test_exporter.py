@@ -14,8 +14,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import time
+from unittest import mock
 
 import fixtures
 import prometheus_client
@@ -85,6 +88,26 @@ class TestExporter(testtools.TestCase):
         self.assertEqual(0, self.ask(port)['things_total'])
         # One more than may be: not served, until the silent ones are let go.
         silent.append(socket.create_connection(('127.0.0.1', port)))
+        self.served_at_last(port, lambda: None)
+        silent[-1].close()
+
+    def test_who_says_little_keeps_nobody_from_asking(self):
+        self.useFixture(fixtures.MonkeyPatch(
+            'freezer_scheduler.telemetry.exporter._LONGEST', 1))
+        port = self.serve()
+        slow = [socket.create_connection(('127.0.0.1', port))
+                for _number in range(exporter._AT_ONCE)]
+        for one in slow:
+            self.addCleanup(one.close)
+
+        def say_little():
+            for one in slow:
+                with contextlib.suppress(OSError):
+                    one.send(b'x')
+
+        self.served_at_last(port, say_little)
+
+    def served_at_last(self, port, meanwhile):
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -92,5 +115,13 @@ class TestExporter(testtools.TestCase):
                 break
             except requests.ConnectionError:
                 self.assertLess(time.monotonic(), deadline)
+                meanwhile()
                 time.sleep(0.1)
-        silent[-1].close()
+
+    def test_where_no_thread_could_be_made_there_may_be_one_later(self):
+        port = self.serve()
+        with mock.patch.object(threading.Thread, 'start', autospec=True,
+                               side_effect=RuntimeError):
+            for _number in range(exporter._AT_ONCE):
+                self.assertRaises(requests.ConnectionError, self.ask, port)
+        self.assertEqual(0, self.ask(port)['things_total'])
