@@ -14,7 +14,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterator
 import concurrent.futures
+import contextlib
 import itertools
 from typing import Any
 from unittest import mock
@@ -23,6 +26,7 @@ import sqlalchemy as sa
 
 from freezer_api.db import models
 from freezer_api.db import queues
+from freezer_api.db import runs as db_runs
 from tests.functional import base
 
 
@@ -669,6 +673,53 @@ class ClaimTests(base.ApiTestCase):
                                  shown['job_schedule']['status'])
                 self.assertEqual(f'reason {n}',
                                  self.runs(job_id)[0]['reason'])
+
+    def test_who_changes_a_job_has_it_alone(self) -> None:
+        """Invariant 8: what is decided on is what is there when it is said.
+        """
+        for others in ({}, {'session_tag': 0}):
+            ended, stopped = self.create_job(), self.create_job()
+            self.start(ended)
+            run = self.one_run()
+            for job_id, do in (
+                    (ended, lambda run=run: self.report(run, 'success')),
+                    (stopped, lambda job_id=stopped: self.call(
+                        base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                        {'stop': None}, 202))):
+                with self.while_it_is_written(do):
+                    self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {
+                        'job_schedule': {'schedule_interval': '2 days'},
+                        **others}, 200)
+            with self.database.read() as session:
+                found = db_runs.of_ids(session, [ended, stopped])
+            in_two_days = self.clock.now + 2 * 86_400
+            self.assertEqual(
+                [(in_two_days, in_two_days, 'scheduled'),
+                 (None, None, 'stop')],
+                [(found[job_id].next_run_at, found[job_id].due_at,
+                  found[job_id].status) for job_id in (ended, stopped)])
+
+    @contextlib.contextmanager
+    def while_it_is_written(self, do: Callable[[], Any]) -> Iterator[None]:
+        """Do something when a request is about to write what it has read."""
+        todo = [do]
+        begun: list[concurrent.futures.Future[Any]] = []
+
+        def before(connection: sa.Connection, cursor: Any, statement: str,
+                   *more: Any) -> None:
+            if todo and statement.startswith('UPDATE jobs '):
+                begun.append(pool.submit(todo.pop()))
+                # It does not come to its end when it has to wait.
+                concurrent.futures.wait(begun, timeout=1)
+
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            sa.event.listen(
+                self.database.engine, 'before_cursor_execute', before)
+            yield
+            sa.event.remove(
+                self.database.engine, 'before_cursor_execute', before)
+            [done] = begun
+            done.result()
 
     def test_a_job_whose_schedule_is_poisoned_hurts_no_other(self) -> None:
         """Invariant 4, with a row that no validation would let in."""

@@ -109,6 +109,33 @@ class JobTests(UpstreamBugCase):
         self.assertEqual('p1', self.job(job_id)['project_id'])
         self.call(base.STRANGER, 'GET', f'jobs/{job_id}', status=404)
 
+    def test_rest_02_the_url_alone_says_whose_a_row_is(self) -> None:
+        """... and so may what is created, and what is put in its place."""
+        theirs = {'project_id': 'p2', 'user_id': 'eve'}
+        bodies: dict[str, dict[str, Any]] = {
+            'clients': {'client_id': 'n1', 'hostname': 'n1'},
+            'jobs': {'client_id': 'own', 'job_actions': [
+                {'freezer_action': base.BACKUP, **theirs}]},
+            'actions': {'freezer_action': base.BACKUP},
+            'sessions': {'schedule': {}, 'session_tag': 0},
+            'backups': {**RECORD, 'status': 'error'}}
+        for noun, body in bodies.items():
+            [row_id] = self.call(base.MEMBER, 'POST', noun,
+                                 {**body, **theirs}, 201).values()
+            path = f'{noun}/{row_id}'
+            if noun in ('jobs', 'actions', 'sessions'):
+                self.call(base.MATE, 'POST', path, {**body, **theirs}, 201)
+            if noun != 'clients':
+                self.call(base.MATE, 'PATCH', path,
+                          {'status': 'error', **theirs}
+                          if noun == 'backups' else theirs, 200)
+            shown = self.get(path)
+            self.assertEqual(('p1', 'alice'), (
+                shown['project_id'], shown['user_id']), noun)
+            for entry in shown.get('job_actions', ()):
+                self.assertEqual('p1', entry['project_id'])
+            self.call(base.STRANGER, 'GET', path, status=404)
+
     def test_rest_03_given_user_credentials_are_not_stored(self) -> None:
         """Any member plants a trust id on a job of a non-central client."""
         job_id = self.create_job(client='own', user_credentials=PLANTED)
@@ -241,6 +268,20 @@ class JobTests(UpstreamBugCase):
         trust_id: str = self.get(
             f'/v2/p1/jobs/{job_id}', base.SERVICE)['trust_id']
         return trust_id
+
+
+class TrustAgeTests(UpstreamBugCase):
+
+    settings = {'service_mode': {'trust_lifetime': 3600}}
+
+    def test_rest_24_a_trust_that_has_expired_is_not_used_again(self) -> None:
+        """The first trust of the user is taken, whatever its age."""
+        self.create_job()
+        [first] = self.trusts.live
+        self.clock.now += 3601
+        job_id = self.create_job()
+        self.assertNotEqual(first, self.get(
+            f'/v2/p1/jobs/{job_id}', base.SERVICE)['trust_id'])
 
 
 class ActionTests(UpstreamBugCase):
