@@ -28,9 +28,11 @@ import pathlib
 import socket
 import struct
 import threading
+import time
 from typing import Any
 
 _PATIENCE = 5
+_MOMENT = 1
 _LONGEST = 16 << 20
 _CREDENTIALS = struct.Struct('3i')
 
@@ -79,12 +81,16 @@ class Listener:
 
     def _serve(self) -> None:
         while True:
-            with contextlib.suppress(OSError):
+            try:
                 asking, _address = self._socket.accept()
-                with asking:
-                    asking.settimeout(_PATIENCE)
-                    if _peer(asking)[1] in (os.geteuid(), 0):
-                        asking.sendall(json.dumps(self._document()).encode())
+            except OSError:
+                # Too many files are open. Who asks is still there then.
+                time.sleep(_MOMENT)
+                continue
+            with contextlib.suppress(OSError), asking:
+                asking.settimeout(_PATIENCE)
+                if _peer(asking)[1] in (os.geteuid(), 0):
+                    asking.sendall(json.dumps(self._document()).encode())
 
 
 def ask(path: pathlib.Path, pid: int) -> dict[str, Any]:

@@ -14,11 +14,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import socket
 import stat
 import threading
+from unittest import mock
 
 import fixtures
 import testtools
@@ -95,3 +97,19 @@ class TestStatusSocket(testtools.TestCase):
             idle.connect(f'/proc/self/fd/{folder}/{self.path.name}')
             os.close(folder)
         self.assertEqual(self.told, status_socket.ask(self.path, os.getpid()))
+
+    def test_too_many_open_files_keep_it_waiting_not_busy(self):
+        waits: list[float] = []
+
+        def wait(seconds):
+            waits.append(seconds)
+            if len(waits) == 3:
+                raise SystemExit
+
+        self.useFixture(fixtures.MonkeyPatch('time.sleep', wait))
+        with mock.patch.object(self.listener, '_socket',
+                               autospec=True) as listening:
+            listening.accept.side_effect = OSError(
+                errno.EMFILE, 'Too many open files')
+            self.assertRaises(SystemExit, self.listener._serve)
+        self.assertTrue(all(waits), waits)
