@@ -16,6 +16,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import sqlalchemy as sa
+
+from freezer_api.db import models
 from tests.functional import base
 
 SHOWN = {**base.BACKUP, 'container': None, 'timeout': None,
@@ -113,6 +116,24 @@ class ActionTests(base.ApiTestCase):
         self.assertEqual(1, len(self.job(job_id)['job_actions']))
         self.call(base.MEMBER, 'DELETE', f'actions/{action_id}', status=204)
         self.assertEqual([], self.job(job_id)['job_actions'])
+
+    def test_a_link_of_another_projects_job_is_none(self) -> None:
+        """Databases of earlier releases may hold one."""
+        self.register_central()
+        job_id = self.create_job(base.STRANGER)
+        action_id = self.create()
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.insert(models.JobAction).values(
+                id='planted', job_id=job_id, action_id=action_id,
+                position=1, deleted=False))
+        [entry] = self.job(job_id, base.STRANGER)['job_actions']
+        self.assertNotEqual(action_id, entry['action_id'])
+        self.call(base.MEMBER, 'PATCH', f'actions/{action_id}',
+                  {'freezer_action': {'mode': 'fs'}}, 200)
+        self.call(base.MEMBER, 'DELETE', f'actions/{action_id}', status=204)
+        with self.database.read() as session:
+            link = session.get_one(models.JobAction, 'planted')
+            self.assertFalse(link.deleted)
 
     def test_bad_documents_change_nothing(self) -> None:
         """Upstream answers some of them with 500 and stores others."""

@@ -347,6 +347,38 @@ class JobTests(base.ApiTestCase):
         self.assertEqual(written, self.job(job_id)['job_schedule'])
         self.assertNotIn('next_run_at', self.job(job_id))
 
+    def test_who_sees_the_process_of_a_job(self) -> None:
+        """Its number is that of a process on the host of the client."""
+        self.register_central('polls', claims=False)
+        ids = {client: self.create_job(client=client)
+               for client in ('polls', 'stock')}
+        for job_id in ids.values():
+            self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {
+                'job_schedule': {'status': 'running', 'current_pid': 77}},
+                200)
+
+        def seen(persona: base.Persona) -> set[str]:
+            """Of which clients' jobs it is seen, however it is asked for."""
+            def ask(path: str, search: Any = None) -> Any:
+                return self.call(
+                    persona, 'GET', f'/v2/p1/{path}', search, 200)
+
+            alone, listed = ({
+                job['client_id'] for job in jobs
+                if 'current_pid' in job['job_schedule']} for jobs in (
+                    [ask(f'jobs/{job_id}') for job_id in ids.values()],
+                    ask('jobs')['jobs']))
+            self.assertEqual(alone, listed)
+            self.assertEqual(alone, {job['client_id'] for job in ask(
+                'jobs', {'match': [{'current_pid': 77}]})['jobs']})
+            return alone
+
+        for persona in (base.MEMBER, base.READER):
+            self.assertEqual({'stock'}, seen(persona))
+        self.assertEqual({'polls', 'stock'}, seen(base.ADMIN))
+        self.call(base.MEMBER, 'DELETE', 'clients/stock', status=204)
+        self.assertEqual(set(), seen(base.MEMBER))
+
     def test_bad_documents_change_nothing(self) -> None:
         good: dict[str, Any] = {
             'client_id': 'own',
