@@ -45,7 +45,7 @@ TITLE = 'throughput: jobs that are due in one second, run by both'
 DRAWN = ()
 
 RATE = 'jobs a minute'
-BEST = 'as many at a time as does good'
+BEST = 'more at a time'
 _DEFAULT = 'as by default'
 _AIM = figure.Aim(100, least=True)
 _OURS = 1_000
