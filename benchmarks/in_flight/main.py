@@ -27,7 +27,8 @@ import time
 
 from benchmarks.cinder import process
 from benchmarks import processes
-from tests.cloud import faulty_proxy
+from benchmarks.scale import counting
+from benchmarks.scale import settling
 from tools.cloud import cloud
 from tools.cloud import rest
 
@@ -47,18 +48,16 @@ class Bench:
         self.cinder = cinder
         self._sessions = [made.session(f'project-{number + 1}')
                           for number in range(projects)]
-        self._logins = faulty_proxy.FaultyProxy(made.settings.keystone_port)
-        self._rule = self._logins.fail(
-            'POST', '/auth/tokens', '', faulty_proxy.Fault(), 10 ** 9)
+        self._keystone = counting.Counting(made.settings.keystone_port)
 
     def prepare(self, options: dict[str, int]) -> None:
         """Point the catalogue and the scheduler where it is counted."""
-        self._logins.start()
+        self._keystone.start()
         process.stand_in(self._made, self.cinder.url)
         path = self._made.layout.etc / 'scheduler.conf'
         text = path.read_text().replace(
             f':{self._made.settings.keystone_port}/',
-            f':{self._logins.port}/')
+            f':{self._keystone.port}/')
         lines = [line for line in text.splitlines()
                  if line.split(' = ')[0] not in options]
         at = lines.index('[scheduler]') + 1
@@ -70,7 +69,7 @@ class Bench:
 
     @property
     def logins(self) -> int:
-        return 10 ** 9 - self._rule.times
+        return self._keystone.seen()[settling.LOGIN]
 
     def use(self) -> processes.Use:
         pid = self._made.processes['freezer-scheduler'].pid

@@ -18,18 +18,15 @@ knows afterwards what it was sent and what the server answered.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import http.client
-from http import server
 import re
 import threading
 import time
 
-# Not handed on: each of the two connections has its own.
+from benchmarks import proxy
+
+# Seconds after which what is held goes on by itself.
 _PATIENCE = 120
-_OF_THE_CONNECTION = frozenset((
-    'connection', 'keep-alive', 'transfer-encoding', 'content-length'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,47 +86,17 @@ class Rule:
     met: threading.Event = dataclasses.field(default_factory=threading.Event)
     let_go: threading.Event = dataclasses.field(
         default_factory=threading.Event)
-    request: Request | None = None
+    request: proxy.Request | None = None
     statuses: list[int] = dataclasses.field(default_factory=list)
 
 
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """What the server is sent."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-_Answer = tuple[int, list[tuple[str, str]], bytes]
-
-
-class FaultyProxy:
-    """The proxy, from :meth:`start` to :meth:`stop`.
-
-    :param target: port on 127.0.0.1 of the server
-    :ivar port: where it listens, on 127.0.0.1
-    """
+class FaultyProxy(proxy.Proxy):
+    """One that has faults befall requests."""
 
     def __init__(self, target: int) -> None:
-        self._target = target
+        super().__init__(target)
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
-        handler = type('Handler', (_Handler,), {'proxy': self})
-        self._server = _Server(('127.0.0.1', 0), handler)
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
     def fail(self, method: str, path: str, text: str, fault: Fault,
              times: int = 1) -> Rule:
@@ -142,7 +109,7 @@ class FaultyProxy:
             self._rules.append(rule)
         return rule
 
-    def rule(self, request: Request) -> Rule | None:
+    def rule(self, request: proxy.Request) -> Rule | None:
         with self._lock:
             for rule in self._rules:
                 if (rule.times and rule.method == request.method
@@ -154,71 +121,26 @@ class FaultyProxy:
                     return rule
         return None
 
-    def forward(self, request: Request) -> _Answer:
-        """Send the server a request, or send it again."""
-        connection = http.client.HTTPConnection('127.0.0.1', self._target,
-                                                timeout=_PATIENCE)
-        try:
-            with contextlib.closing(connection):
-                connection.request(request.method, request.path,
-                                   request.body or None, request.headers)
-                answer = connection.getresponse()
-                return answer.status, answer.getheaders(), answer.read()
-        except (OSError, http.client.HTTPException):
-            return 502, [], b'{}'
-
-
-class _Server(server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that has gone away is what this is for."""
-
-
-class _Handler(server.BaseHTTPRequestHandler):
-    protocol_version = 'HTTP/1.1'
-    proxy: FaultyProxy
-
-    def log_message(self, format: str,  # noqa: A002
-                    *args: object) -> None:
-        pass
-
-    def _handle(self) -> None:
-        request = Request(
-            self.command, self.path,
-            {name: value for name, value in self.headers.items()
-             if name.lower() not in _OF_THE_CONNECTION},
-            self.rfile.read(int(self.headers.get('Content-Length') or 0)))
-        rule = self.proxy.rule(request)
+    def serve(self, request: proxy.Request, client: proxy.Client) -> None:
+        rule = self.rule(request)
         if rule is None:
-            self._answer(*self.proxy.forward(request))
+            super().serve(request, client)
         else:
-            self._fail(request, rule)
+            self._fail(request, client, rule)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
-
-    def _fail(self, request: Request, rule: Rule) -> None:
+    def _fail(self, request: proxy.Request, client: proxy.Client,
+              rule: Rule) -> None:
         fault = rule.fault
         rule.met.set()
         time.sleep(fault.hold)
         if fault.held:
             rule.let_go.wait(_PATIENCE)
-        answers = [self.proxy.forward(request) for _ in range(fault.sends)]
+        answers = [self.forward(request) for _ in range(fault.sends)]
         rule.statuses += [status for status, _headers, _body in answers]
         status, headers, body = (answers or [(502, [], b'{}')])[0]
         time.sleep(fault.linger)
-        self.close_connection = fault.cut is not None
+        client.close_connection = fault.cut is not None
         if fault.cut != -1:
-            self._answer(fault.status or status, headers,
-                         body if fault.body is None else fault.body,
-                         fault.cut)
-
-    def _answer(self, status: int, headers: list[tuple[str, str]],
-                body: bytes, cut: int | None = None) -> None:
-        self.send_response(status)
-        for name, value in headers:
-            if name.lower() not in _OF_THE_CONNECTION:
-                self.send_header(name, value)
-        self.send_header('Content-Length', str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[:cut])
+            client.answer(fault.status or status, headers,
+                          body if fault.body is None else fault.body,
+                          fault.cut)
