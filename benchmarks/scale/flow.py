@@ -36,7 +36,9 @@ from tools.cloud import errors
 #: Seconds between the moments at which a Cinder that is fast ends backups.
 FAST = 0.2
 
-_AHEAD = 4
+# So long before their time it is known when jobs are due: a scheduler has
+# asked since then, as it has of jobs that were scheduled days ago.
+_AHEAD = 10
 _LOOK = 1
 _DAY = 86_400
 

@@ -73,7 +73,7 @@ def _parts(chosen: options.Options, home: pathlib.Path,
     # All of them now: nobody is to change the program while it measures.
     for name in chosen.stages:
         stage.load(name)
-    with scene.keystone(home / 'cloud', chosen.home, tell) as made:
+    with scene.keystone(home / 'cloud', chosen, tell) as made:
         for engine in chosen.engines:
             with scene.scene(made, engine, chosen, home / engine,
                              tell) as stands:
@@ -131,6 +131,9 @@ def _machine(chosen: options.Options) -> dict[str, str]:
         **machine.described(),
         'API': f'uWSGI, {chosen.workers} processes of {sides.THREADS} '
                'threads, http-socket, a connection for each request',
-        'Projects': f'a tenth of the jobs; {scene.PROJECTS} of them with '
-                    'users and trusts, the others copies of them',
+        'Projects': (
+            f'a tenth of the jobs; {chosen.projects} of them with users and '
+            'trusts, the others copies of them'
+            if chosen.projects < chosen.sizes[0] else
+            'one for each job, with a user and a trust of its own'),
     }

@@ -25,6 +25,7 @@ from benchmarks.fire import options as fire_options
 from benchmarks.scale import stages
 from tools.cloud import environments
 
+PROJECTS = 10
 ENGINES = ('sqlite', 'mariadb', 'postgresql')
 SIZES = (1_000, 10_000, 100_000)
 
@@ -34,6 +35,8 @@ class Options:
     """What is measured, and how long that may take.
 
     :ivar sizes: numbers of jobs, ascending
+    :ivar projects: that have a user and a trust of their own. The jobs of
+        the others are copies of theirs.
     :ivar upstream_most: jobs at upstream's side; beyond them it is left out
     :ivar servers: URLs by engine
     :ivar window: seconds for which something is watched
@@ -50,6 +53,7 @@ class Options:
     stages: Sequence[str]
     engines: Sequence[str]
     sizes: Sequence[int]
+    projects: int
     ours_only: bool
     upstream_most: int
     servers: Mapping[str, str]
@@ -77,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
                       help=f'of {", ".join(ENGINES)}; mariadb by default')
     made.add_argument('--most', type=int, default=SIZES[-1], metavar='JOBS',
                       help='leave out larger numbers of jobs')
+    made.add_argument('--trusts', type=int, metavar='JOBS',
+                      help='so many jobs instead, each with a project, a '
+                           'user and a trust of its own; 19.0.0 is left out')
     made.add_argument('--upstream-most', type=int, default=SIZES[1],
                       metavar='JOBS',
                       help='leave 19.0.0 out beyond them (%(default)s)')
@@ -131,11 +138,15 @@ def read(arguments: Sequence[str] | None = None) -> Options:
         made.error(f'--state {chosen.state}: is there already')
     sizes = (100,) if chosen.quick else tuple(
         jobs for jobs in SIZES if jobs <= chosen.most)
+    if chosen.trusts:
+        sizes = (chosen.trusts,)
     if not sizes:
         made.error(f'--most {chosen.most}: the fewest are {SIZES[0]}')
     return Options(
         stages=chosen.stages, engines=chosen.engines, sizes=sizes,
-        ours_only=chosen.ours_only, upstream_most=chosen.upstream_most,
+        projects=chosen.trusts or PROJECTS,
+        ours_only=chosen.ours_only or bool(chosen.trusts),
+        upstream_most=chosen.upstream_most,
         servers={name: getattr(chosen, name)
                  for name in fire_options.SERVERS},
         window=10 if chosen.quick else chosen.window,

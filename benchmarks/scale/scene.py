@@ -39,9 +39,6 @@ from tools.cloud import environments as cloud_environments
 from tools.cloud import progress
 from tools.cloud import secrets
 
-#: Projects with a member and a trust of their own. The jobs of the others
-#: are copies of theirs.
-PROJECTS = 10
 PER_PROJECT = 10
 
 _TOKEN_SECONDS = 4 * 3600
@@ -102,13 +99,13 @@ class Scene:
 
 
 @contextlib.contextmanager
-def keystone(home: pathlib.Path, envs: pathlib.Path,
+def keystone(home: pathlib.Path, chosen: options.Options,
              tell: progress.Progress) -> Iterator[cloud.Cloud]:
     """A real Keystone with its projects and users for a while."""
-    made = cloud.Cloud(home, home=envs)
+    made = cloud.Cloud(home, home=chosen.home)
     with tell.step('starting Keystone'):
         made.up(dataclasses.replace(
-            cloud.Options.on_free_ports(projects=PROJECTS, volumes=0),
+            cloud.Options.on_free_ports(projects=chosen.projects, volumes=0),
             token_seconds=_TOKEN_SECONDS), names=('keystone',))
     try:
         yield made

@@ -38,6 +38,9 @@ PATIENCE = 300
 _REGISTERED = b'Registered as client'
 _ALIVE_SECONDS = 15
 
+#: Of more new projects it is only told how many they are.
+_NAMED = 10
+
 
 class Startup:
     """Starts what does not run of a cloud, and fills what is empty.
@@ -158,9 +161,10 @@ class Startup:
             < settings.volumes}
         if not lacking:
             return
+        names = (', '.join(lacking) if len(lacking) <= _NAMED
+                 else f'{len(lacking)} projects')
         with self._tell.step(
-                f"making {', '.join(lacking)}; volumes in each: "
-                f"{settings.volumes}"):
+                f'making {names}; volumes in each: {settings.volumes}'):
             accounts = identity.Identity(settings, self._keep)
             for number in lacking.values():
                 if number > there:

@@ -64,6 +64,14 @@ class OptionsTests(testtools.TestCase):
         self.assertEqual((1_000, 10_000),
                          options.read(['--most', '99999']).sizes)
 
+    def test_each_job_may_have_a_trust(self):
+        chosen = options.read(['--trusts', '300'])
+        self.assertEqual(((300,), 300, True), (
+            chosen.sizes, chosen.projects, chosen.ours_only))
+        chosen = options.read([])
+        self.assertEqual((options.PROJECTS, False), (
+            chosen.projects, chosen.ours_only))
+
 
 class StageTests(testtools.TestCase):
 
