@@ -96,7 +96,10 @@ def _look_of_id(in_project: bool, lock: bool) -> sa.Select[models.Job]:
 
 def look(session: orm.Session, project_id: str | None, job_id: str,
          lock: bool = False) -> models.Job | None:
-    """Return a live job as :func:`find` does, to be looked at."""
+    """Return a live job as :func:`find` does, to be looked at.
+
+    :param lock: see :func:`find`
+    """
     return next(rows.look(
         session, _look_of_id(project_id is not None, lock), models.Job,
         {'id': job_id, 'project': project_id}), None)
