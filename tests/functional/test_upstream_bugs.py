@@ -135,6 +135,9 @@ class JobTests(UpstreamBugCase):
             for entry in shown.get('job_actions', ()):
                 self.assertEqual('p1', entry['project_id'])
             self.call(base.STRANGER, 'GET', path, status=404)
+            self.assertIn(row_id, json.dumps(self.get(noun)))
+            self.assertNotIn(row_id, json.dumps(
+                self.get(noun, base.STRANGER)))
 
     def test_rest_03_given_user_credentials_are_not_stored(self) -> None:
         """Any member plants a trust id on a job of a non-central client."""
