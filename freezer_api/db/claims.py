@@ -215,8 +215,11 @@ def claim(session: orm.Session, holder: db_runs.Holder,
         else:
             if (job.id, job.next_run_at) in had:
                 _pass_on(session, job, plan, now)
-            missed += _miss(session, job, plan, now)
-            run = _claim_one(session, holder, job, plan, lease, now)
+            state = db_jobs.runtime(job)
+            if runs.too_late(state, now, plan.rules.window):
+                state = _miss(session, job, plan, state, now)
+                missed += 1
+            run = _claim_one(session, holder, job, plan, state, lease, now)
         if run is not None:
             claimed.append((job, run))
     return claimed, missed
@@ -234,11 +237,8 @@ def _pass_on(session: orm.Session, job: models.Job, plan: plans.Plan,
 
 
 def _miss(session: orm.Session, job: models.Job, plan: plans.Plan,
-          now: int) -> bool:
-    """Pass on from firings that came too late; return whether any did."""
-    state = db_jobs.runtime(job)
-    if not runs.too_late(state, now, plan.rules.window):
-        return False
+          state: jobs.Runtime, now: int) -> jobs.Runtime:
+    """Pass on from firings that came too late; return where that leads."""
     missed = jobs.miss(plan, state, now)
     db_runs.pass_over(
         session, job, plan, runs.State.MISSED, now,
@@ -248,14 +248,13 @@ def _miss(session: orm.Session, job: models.Job, plan: plans.Plan,
     if (missed.due_at is not None and missed.due_at <= now
             and db_runs.had(session, [job])):
         _pass_on(session, job, plan, now)
-    return True
+    return db_jobs.runtime(job)
 
 
 def _claim_one(session: orm.Session, holder: db_runs.Holder, job: models.Job,
-               plan: plans.Plan, lease: int,
+               plan: plans.Plan, state: jobs.Runtime, lease: int,
                now: int) -> models.JobRun | None:
     """Make a run of a job, if it is due."""
-    state = db_jobs.runtime(job)
     if (state.next_run_at is None or state.due_at is None
             or state.due_at > now):
         return None
@@ -265,7 +264,7 @@ def _claim_one(session: orm.Session, holder: db_runs.Holder, job: models.Job,
         covers_until=jobs.stands_for(plan, state, state.next_run_at, now + 1),
         trigger=runs.trigger(state), fence=1, time_started=now)
     session.add(run)
-    _hand_out(holder, job, run, plan, lease, now)
+    _hand_out(holder, job, run, plan, state, lease, now)
     return run
 
 
@@ -274,24 +273,24 @@ def _claim_again(session: orm.Session, holder: db_runs.Holder,
                  now: int) -> models.JobRun | None:
     """Try a run again that the job's trust did not allow before."""
     run = session.get(models.JobRun, job.retry_run_id, with_for_update=True)
+    state = db_jobs.runtime(job)
     if run is None or not suspension.Firing(
             run.id, run.nominal_at, plan.rules.window).in_time(now):
-        db_jobs.set_runtime(job, jobs.miss(
-            plan, db_jobs.runtime(job), now))
+        db_jobs.set_runtime(job, jobs.miss(plan, state, now))
         return None
     run.fence += 1
     run.client_id = job.client_id
     run.reason = run.cause = run.time_ended = run.delegation_id = None
     run.covers_until = run.covers_until or jobs.stands_for(
-        plan, db_jobs.runtime(job), run.nominal_at, now + 1)
-    _hand_out(holder, job, run, plan, lease, now)
+        plan, state, run.nominal_at, now + 1)
+    _hand_out(holder, job, run, plan, state, lease, now)
     return run
 
 
 def _hand_out(holder: db_runs.Holder, job: models.Job, run: models.JobRun,
-              plan: plans.Plan, lease: int, now: int) -> None:
+              plan: plans.Plan, state: jobs.Runtime, lease: int,
+              now: int) -> None:
     run.state = runs.State.RUNNING
     run.scheduler_id = holder.scheduler_id
     run.lease_expires_at = now + lease
-    db_jobs.set_runtime(job, jobs.claim(
-        plan, db_jobs.runtime(job), run.id, now))
+    db_jobs.set_runtime(job, jobs.claim(plan, state, run.id, now))

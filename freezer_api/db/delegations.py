@@ -97,7 +97,8 @@ def of_jobs(session: orm.Session, job_ids: Iterable[str],
 _LOOK_OF_JOBS = _OF_JOBS.with_only_columns(
     models.UserCredential.job_id, models.UserCredential.trust_id,
     models.UserCredential.decrypt_method,
-    models.UserCredential.trustor_user_id)
+    models.UserCredential.trustor_user_id,
+    models.UserCredential.delegation_id)
 
 
 def look(session: orm.Session, job_ids: Iterable[str],

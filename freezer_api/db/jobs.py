@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -29,6 +30,7 @@ from freezer_api.domain import jobs as domain
 from freezer_api.domain import plans
 
 _RUNTIME = tuple(field.name for field in dataclasses.fields(domain.Runtime))
+_values = operator.attrgetter(*_RUNTIME)
 
 
 class Taken(Exception):
@@ -37,16 +39,15 @@ class Taken(Exception):
 
 def runtime(job: models.Job) -> domain.Runtime:
     """Return where a job stands."""
-    return domain.Runtime(**{name: getattr(job, name) for name in _RUNTIME})
+    return domain.Runtime(*_values(job))
 
 
 def set_runtime(job: models.Job, state: domain.Runtime) -> None:
     """Write where a job stands."""
-    before = runtime(job)
-    for name in _RUNTIME:
-        value = getattr(state, name)
+    for name, value, before in zip(
+            _RUNTIME, _values(state), _values(job), strict=True):
         # What is set is compared with what is stored once more.
-        if value != getattr(before, name):
+        if value != before:
             setattr(job, name, value)
 
 

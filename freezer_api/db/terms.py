@@ -176,34 +176,35 @@ class _Changed:
 
     def note(self, session: orm.Session) -> None:
         """Set the terms of what is known; note what other jobs hold."""
-        changed = [*session.new, *session.deleted, *(
-            row for row in session.dirty if session.is_modified(row))]
-        added = {row.id: row for row in session.new
-                 if isinstance(row, models.Action)}
+        # It is made anew, of all there is, each time it is asked for.
+        new = session.new
+        changed = [*new, *session.deleted, *(
+            row for row in session.dirty
+            if isinstance(row, models.Job) or session.is_modified(row))]
+        added = {row.id: row for row in new if isinstance(row, models.Action)}
         for row in changed:
             match row:
                 case models.JobAction():
                     self._jobs.add(row.job_id)
                     self._known.pop(row.job_id, None)
-                    if row in session.new:
+                    if row in new:
                         self._links.append((row, added.get(
                             row.action_id) or session.get_one(
                                 models.Action, row.action_id)))
                     else:
                         self._new.pop(row.job_id, None)
-                case models.Job() if row in session.new:
+                case models.Job() if row in new:
                     self._new[row.id] = row
                 case models.Job():
-                    if sa.inspect(row).attrs.schedule.history.has_changes():
-                        if not self._write_known(row.id):
-                            self._jobs.add(row.id)
+                    history = orm.attributes.get_history(row, 'schedule')
+                    if history.has_changes() and not self._write_known(row.id):
+                        self._jobs.add(row.id)
                 case (models.Client() | models.Action() | models.Session()
                       | models.Backup()):
-                    if row in session.new:
+                    if row in new:
                         _set_defaults(row)
                     row.search_terms = _of(row)
-                    if (isinstance(row, models.Action)
-                            and row not in session.new):
+                    if isinstance(row, models.Action) and row not in new:
                         self._actions.add(row.id)
         if any(isinstance(row, models.Job | models.JobAction | models.Action)
                for row in changed):

@@ -169,10 +169,11 @@ class Claims(ForSchedulers):
         if not claimed:
             return []
         ids = [job.id for job, _ in claimed]
-        # The runs are written once, when it is known which trust they have.
-        with session.no_autoflush:
-            job_actions = actions.of_jobs(session, ids)
-            credentials = delegations.of_jobs(session, ids)
+        # Nothing is flushed by that: the runs are written once, when it is
+        # known which trust they have.
+        job_actions = dict(actions.look(session, ids))
+        credentials = {credential.job_id: credential for credential
+                       in delegations.look(session, ids)}
         reader = job_documents.Reader(
             user_id='', sees_trusts=False, pids_of=None, now=now, delay=0)
         # Jobs of a user share a trust, and reading one takes its time.
