@@ -347,6 +347,19 @@ class JobTests(base.ApiTestCase):
         self.assertEqual(written, self.job(job_id)['job_schedule'])
         self.assertNotIn('next_run_at', self.job(job_id))
 
+    def test_what_looks_like_one_is_a_users_where_runs_are_claimed(
+            self) -> None:
+        job_id = self.create_job(client='own')
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {
+            'job_schedule': {
+                'schedule_interval': '2 days', 'time_created': base.T0,
+                'event': '', 'status': 'scheduled'},
+            'session_id': '', 'session_tag': 0}, 200)
+        shown = self.job(job_id)
+        self.assertEqual('2 days',
+                         shown['job_schedule']['schedule_interval'])
+        self.assertEqual('2027-01-17T08:00:00Z', shown['next_run_at'])
+
     def test_who_sees_the_process_of_a_job(self) -> None:
         """Its number is that of a process on the host of the client."""
         self.register_central('polls', claims=False)
