@@ -39,6 +39,10 @@ Condition = Callable[[Any], sa.ColumnElement[bool]]
 
 _UNSTORABLE = re.compile('[\0\ud800-\udfff]')
 
+# A search for more keys is not met again, and its statement, which would be
+# kept, takes several hundred KiB.
+_FEW = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
@@ -114,6 +118,8 @@ def page(session: orm.Session, query: sa.Select[Any], model: type[rows.Model],
     :param render: makes documents of rows, one each
     :raises UnknownMarker: when no such row has the marker's id
     """
+    if len(search.match) + len(search.match_not) > _FEW:
+        session.connection().execution_options(compiled_cache=None)
     query = _narrow(_after(session, query, model, wanted.marker),
                     columns, search)
     return render(list(rows.look(

@@ -48,6 +48,9 @@ _LONGEST_TEXT = 1024
 # are made of nothing but keys has more.
 _MOST_TERMS = 16_384
 
+# What is searched for may be as long as a request. Such keys are not kept.
+_LONG_KEY = 256
+
 _JSON = json.JSONEncoder(sort_keys=True)
 
 
@@ -181,9 +184,14 @@ def term(key: str, value: Any) -> str:
             else _term(key, value))
 
 
-@functools.lru_cache(maxsize=1024)
 def _key(name: str) -> str:
-    """What terms of a key begin with; few keys are in most documents."""
+    """What terms of a key begin with."""
+    return _known_key(name) if len(name) < _LONG_KEY else f' {_digest(name)}'
+
+
+@functools.lru_cache(maxsize=1024)
+def _known_key(name: str) -> str:
+    """The same of a key that may be met again: few are in most documents."""
     return f' {_digest(name)}'
 
 

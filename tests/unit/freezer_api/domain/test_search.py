@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 import unittest
 
@@ -63,6 +64,17 @@ class TermsTests(unittest.TestCase):
         self.assertIn(search.term('1', 1), terms)
         self.assertNotIn(search.term('19999', 19999), terms)
         self.assertLess(len(terms), 600_000)
+
+    def test_long_keys_are_not_kept(self) -> None:
+        """Whoever may read may search, and a key is as long as a request."""
+        kept = tracemalloc.get_traced_memory
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before, _ = kept()
+        for number in range(100):
+            search.term(f'{number}' + 'x' * 100_000, 1)
+        after, _ = kept()
+        self.assertLess(after - before, 1_000_000)
 
     def test_what_is_nested_without_end(self) -> None:
         deep: Any = 1
