@@ -27,6 +27,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import action_sizes
 from freezer_api.db import exact
 from freezer_api.db import models
 from freezer_api.db import rows
@@ -336,6 +337,8 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
     one it names.
 
     :raises Refused: on an unknown action_id, or one with another definition
+    :raises freezer_api.db.action_sizes.TooMuch: on actions that are too much
+        for one job
     """
     project_id = job.project_id or ''
     if job not in session.new:
@@ -353,6 +356,7 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
         session.add(models.JobAction(
             id=rows.new_id(), job_id=job.id, action_id=action.id,
             position=position))
+    action_sizes.check(actions)
     return actions
 
 

@@ -42,8 +42,9 @@ An integer is written without a fraction. A pattern is matched against the
 whole text, with ASCII for digits and word characters. No text may hold NUL or
 half of a surrogate pair, no document is nested deeper than 32 levels, and the
 JSON of a schedule, a freezer_action or the metadata of a backup has 65535
-characters at most. What a schema cannot say, such as whether a schedule can
-be understood, is answered with 400, too.
+characters at most, and that of all actions of a job 524280. What a schema
+cannot say, such as whether a schedule can be understood, is answered with
+400, too.
 
 The items of a list are searched for with a body of the GET request. HTTP
 gives such a body no meaning of its own, so that a proxy may drop it.

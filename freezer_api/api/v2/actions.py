@@ -26,6 +26,7 @@ from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.api.v2 import assignment
 from freezer_api.api.v2 import authority
+from freezer_api.db import action_sizes
 from freezer_api.db import actions
 from freezer_api.db import documents
 from freezer_api.db import models
@@ -146,7 +147,12 @@ class Action(services.Resource):
         def write(session: orm.Session) -> None:
             action = change(session)
             session.flush()
-            for job in actions.jobs_with(session, action, lock=True):
+            jobs = actions.jobs_with(session, action, lock=True)
+            if not action_sizes.is_small(action):
+                for found in actions.of_jobs(
+                        session, [job.id for job in jobs]).values():
+                    action_sizes.check(found)
+            for job in jobs:
                 client, given = assignment.of_job(
                     session, project_id, job, now)
                 assignment.check(client, [action])
@@ -154,4 +160,7 @@ class Action(services.Resource):
                         self._conf, client, given, caller.user_id):
                     trust.give(session, job, now)
 
-        trust.run(lambda: self._database.write(write))
+        try:
+            trust.run(lambda: self._database.write(write))
+        except action_sizes.TooMuch as error:
+            raise errors.unprocessable(str(error), 'action_refused') from None

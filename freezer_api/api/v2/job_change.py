@@ -33,6 +33,7 @@ from freezer_api.api import services
 from freezer_api.api.v2 import assignment
 from freezer_api.api.v2 import authority
 from freezer_api.conf import scheduling
+from freezer_api.db import action_sizes
 from freezer_api.db import actions
 from freezer_api.db import clients
 from freezer_api.db import delegations
@@ -206,7 +207,7 @@ class JobChange:
             return self._trust.run(lambda: self._database.write(work))
         except jobs.Taken as error:
             raise errors.conflict(str(error)) from None
-        except actions.Refused as error:
+        except (actions.Refused, action_sizes.TooMuch) as error:
             raise errors.unprocessable(str(error), 'action_refused') from None
         except schedules.ScheduleError as error:
             raise errors.bad_request(
