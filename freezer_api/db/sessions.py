@@ -36,6 +36,9 @@ SETTABLE = ('description', 'session_tag', 'hold_off', 'time_start',
 _DECIDED = ('session_tag', 'hold_off', 'status', 'result', 'time_start',
             'time_end')
 
+# What an integer column holds; a member's document holds more.
+_MOST_INTEGER = 2 ** 31 - 1
+
 SEARCHED = search.Columns(
     terms=models.Session.search_terms,
     keys=search.always({
@@ -185,4 +188,6 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _number(value: Any, default: int) -> int:
-    return value if type(value) is int else default
+    """Read what may be anything, and may come to stand in a column."""
+    return (value if type(value) is int and abs(value) <= _MOST_INTEGER
+            else default)

@@ -187,6 +187,34 @@ class TestAttacks(base.ApiTestCase):
             {'action_id': action['action_id'], 'freezer_action': {
                 **base.BACKUP, 'cindernative_vol_id': 'other'}}]}, 422)
 
+    def test_times_of_a_session_stop_nobody_elses_runs(self) -> None:
+        """No column holds what the round would end at."""
+        session_id = self.call(base.MEMBER, 'POST', 'sessions', {
+            'schedule': {'schedule_interval': '1 days'}}, 201)['session_id']
+        jobs = [self.create_job() for _ in range(3)]
+        for job_id in jobs:
+            self.call(base.MEMBER, 'PUT',
+                      f'sessions/{session_id}/jobs/{job_id}', status=204)
+        self.call(base.MEMBER, 'PATCH', f'jobs/{jobs[1]}',
+                  {'user_credentials': {}}, 200)
+        for job_id in jobs[:2]:
+            self.start(job_id)
+        self.call(base.MEMBER, 'PATCH', f'sessions/{session_id}', {
+            'status': 'running', 'jobs': {
+                jobs[1]: {'status': 'running'},
+                jobs[2]: {'time_ended': 2 ** 62, 'time_started': 2 ** 62}}},
+            200)
+        other = self.create_job(base.STRANGER)
+        self.start(other, base.STRANGER)
+
+        runs = {run['job_id']: run for run in self.claim()['runs']}
+
+        self.assertEqual({jobs[0], other}, set(runs))
+        self.report(runs[jobs[0]], 'success')
+        self.assertEqual('skipped', self.runs(jobs[1])[0]['state'])
+        self.assertEqual('completed', self.call(
+            base.MEMBER, 'GET', f'sessions/{session_id}')['status'])
+
     def test_a_large_action_many_times_is_refused(self) -> None:
         """A list of jobs, or a claim, would take GiB of memory."""
         large = {**base.BACKUP, 'x': 'y' * 60_000}
