@@ -29,6 +29,7 @@ from sqlalchemy import orm
 from freezer_api.db import backups
 from freezer_api.db import engine
 from freezer_api.db import models
+from freezer_api.db import rows
 from freezer_api.db import runs as db_runs
 from freezer_api.domain import plans
 from freezer_api.domain import runs
@@ -36,45 +37,65 @@ from freezer_api.domain import runs
 # Runs ended in one go.
 _BATCH = 100
 
+# Clients of projects that are looked at in one go.
+_CLIENTS = 200
 
-def end_all(database: engine.Database, rules: plans.Rules, after: int,
-            now: int) -> int:
-    """End some of the runs whose lease was over long ago.
 
-    :param after: seconds since then
-    :returns: how many were ended
+class Abandoned:
+    """Ends such runs, some in each pass.
+
+    A pass looks at the central clients, and at some of those of projects,
+    which may have as many as they like. The next goes on from there.
     """
-    with database.read() as session:
-        found = _left_behind(session, now - after)
-    return sum(database.write(functools.partial(
-        _end, run_id=run_id, rules=rules, after=after, now=now))
-        for run_id in found)
 
+    def __init__(self, database: engine.Database) -> None:
+        self._database = database
+        # Another process has another, which is as good.
+        self._seen = ''
 
-def _left_behind(session: orm.Session, before: int) -> list[str]:
-    """Return the ids of some runs whose lease ended by then.
+    def end_all(self, rules: plans.Rules, after: int, now: int) -> int:
+        """End some of the runs whose lease was over long ago.
 
-    :param before: in epoch seconds
-    """
-    run = models.JobRun
-    found: list[str] = []
-    for client_id in _clients(session):
-        # Each by itself: joined with its clients MariaDB reads all runs.
-        found += session.scalars(sa.select(run.id).where(
-            run.client_id == client_id, run.lease_expires_at <= before)
-            .limit(_BATCH - len(found)))
-        if len(found) == _BATCH:
-            break
-    return found
+        :param after: seconds since then
+        :returns: how many were ended
+        """
+        with self._database.read() as session:
+            found = self._left_behind(session, now - after)
+        return sum(self._database.write(functools.partial(
+            _end, run_id=run_id, rules=rules, after=after, now=now))
+            for run_id in found)
 
+    def _left_behind(self, session: orm.Session, before: int) -> list[str]:
+        """Return the ids of some runs whose lease ended by then.
 
-def _clients(session: orm.Session) -> Iterator[str]:
-    """Yield who has, or had, jobs: an entry of an index is read for each."""
-    first = sa.select(sa.func.min(models.Queue.client_id))
-    known = session.scalar(first)
-    while known is not None:
-        yield known
-        known = session.scalar(first.where(models.Queue.client_id > known))
+        :param before: in epoch seconds
+        """
+        run = models.JobRun
+        found: list[str] = []
+        for client_id in self._clients(session):
+            # Each by itself: joined with its clients MariaDB reads all runs.
+            found += session.scalars(sa.select(run.id).where(
+                run.client_id == client_id, run.lease_expires_at <= before)
+                .limit(_BATCH - len(found)))
+            if len(found) == _BATCH:
+                break
+        return found
+
+    def _clients(self, session: orm.Session) -> Iterator[str]:
+        """Yield who has, or had, jobs: an entry of an index is read for each.
+        """
+        yield from session.scalars(sa.select(models.Client.client_id).where(
+            rows.live(models.Client),
+            models.Client.is_central == sa.true())).all()
+        for _ in range(_CLIENTS):
+            known = session.scalar(
+                sa.select(sa.func.min(models.Queue.client_id)).where(
+                    models.Queue.client_id > self._seen))
+            if known is None:
+                self._seen = ''
+                return
+            yield known
+            self._seen = known
 
 
 def _end(session: orm.Session, run_id: str, rules: plans.Rules, after: int,

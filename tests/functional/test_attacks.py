@@ -18,7 +18,12 @@ from collections.abc import Callable
 from concurrent import futures
 import json
 from typing import Any
+from unittest import mock
 
+import sqlalchemy as sa
+
+from freezer_api.db import abandoned
+from freezer_api.db import models
 from tests.functional import base
 
 EVERY_SECOND = {'job_schedule': {'schedule_second': '*'}}
@@ -244,6 +249,26 @@ class TestAttacks(base.ApiTestCase):
         self.assertEqual(
             'y' * 1000, self.call(base.MEMBER, 'GET', f'actions/{small_id}')[
                 'freezer_action']['x'])
+
+    @mock.patch.object(abandoned, '_CLIENTS', 5)
+    def test_a_crowd_of_clients_does_not_hold_up_maintenance(self) -> None:
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.insert(models.Queue), [
+                {'id': f'{number}', 'client_id': f'own-{number:03}',
+                 'project_id': 'p2'} for number in range(17)])
+        self.call(base.MEMBER, 'POST', 'clients', {
+            'client_id': 'z-own', 'hostname': 'h', 'claims': True}, 201)
+        for client, persona in (('central', base.SERVICE),
+                                ('z-own', base.MEMBER)):
+            self.start(self.create_job(client=client))
+            self.one_run(client=client, persona=persona)
+        self.clock.now += 604_800 + 60
+
+        ended = [self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)[
+            'runs_abandoned'] for _ in range(5)]
+
+        # There are 19 of them, and those of all are looked at each time.
+        self.assertEqual([1, 0, 0, 1, 0], ended)
 
     def test_lease_of_another_project_is_not_renewed(self) -> None:
         for persona in (base.MEMBER, base.STRANGER):

@@ -249,6 +249,7 @@ class Maintenance(services.Resource):
         group = self._conf.scheduling
         self._history = history.History(self._database, history.Policy(
             days=group.keep_runs_days, last=group.keep_runs_last))
+        self._abandoned = abandoned.Abandoned(self._database)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
@@ -257,8 +258,8 @@ class Maintenance(services.Resource):
         gone = self._delegations.maintain()
         trimmed = self._history.trim(self._now())
         after = self._conf.scheduling.abandoned_after
-        ended = after and abandoned.end_all(
-            self._database, self._rules, after, self._now())
+        ended = after and self._abandoned.end_all(
+            self._rules, after, self._now())
         with self._database.read() as session:
             suspended = jobs.suspended(session)
         resp.media = {'trusts_deleted': gone,
