@@ -27,9 +27,21 @@ OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         'catch_up_window', default=3600, min=1,
         help='Seconds within which a firing that no scheduler claimed in time '
-             'is still run. Several such firings of a job become one run. An '
-             'older one is recorded as missed and not run. A start that a '
-             'user asked for is run however late.'),
+             'is still run. An older one is recorded as missed and not run. '
+             'A start that a user asked for is run however late.'),
+    cfg.BoolOpt(
+        'coalesce', default=True,
+        help='Whether the late firings of a job that are still run become one '
+             'run. Otherwise each is a run of its own, one after the other.'),
+    cfg.StrOpt(
+        'overlap', default=plans.Overlap.SKIP.value,
+        choices=[
+            (plans.Overlap.SKIP.value,
+             'They are recorded as skipped and not run.'),
+            (plans.Overlap.WAIT.value,
+             'They are late firings once that run is over.')],
+        help='What becomes of the firings of a job that come while a run of '
+             'it goes on. There are never two runs of a job at one time.'),
     cfg.IntOpt(
         'jitter', default=0, min=0, max=86400,
         help='Seconds by which a job with an interval or cron fields becomes '
@@ -71,5 +83,6 @@ def rules(conf: cfg.ConfigOpts) -> plans.Rules:
     group = conf[GROUP.name]
     return plans.Rules(
         delay=group.autostart_delay, window=group.catch_up_window,
+        coalesce=group.coalesce, overlap=plans.Overlap(group.overlap),
         jitter=group.jitter, backoff=group.continuous_backoff,
         backoff_max=group.continuous_backoff_max)

@@ -219,6 +219,7 @@ def claim(session: orm.Session, holder: db_runs.Holder,
             if runs.too_late(state, now, plan.rules.window):
                 state = _miss(session, job, plan, state, now)
                 missed += 1
+            state = _skip(session, job, plan, state, now)
             run = _claim_one(session, holder, job, plan, state, lease, now)
         if run is not None:
             claimed.append((job, run))
@@ -251,6 +252,28 @@ def _miss(session: orm.Session, job: models.Job, plan: plans.Plan,
     return db_jobs.runtime(job)
 
 
+def _skip(session: orm.Session, job: models.Job, plan: plans.Plan,
+          state: jobs.Runtime, now: int) -> jobs.Runtime:
+    """Pass on from late firings that came while a run of the job went on.
+
+    The end of a run has done so already where it is to.
+
+    :returns: where that leads
+    """
+    if plan.rules.coalesce or plan.rules.overlap is not plans.Overlap.SKIP:
+        return state
+    while (jobs.overdue(state, now) and (
+            ended := db_runs.overlapped_until(session, job)) is not None):
+        state = jobs.miss(plan, state, now, ended)
+        db_runs.pass_over(session, job, plan, runs.State.SKIPPED, now,
+                          db_runs.OVERLAP, until=ended + 1)
+        db_jobs.set_runtime(job, state)
+        if db_runs.had(session, [job]):
+            _pass_on(session, job, plan, now)
+            state = db_jobs.runtime(job)
+    return state
+
+
 def _claim_one(session: orm.Session, holder: db_runs.Holder, job: models.Job,
                plan: plans.Plan, state: jobs.Runtime, lease: int,
                now: int) -> models.JobRun | None:
@@ -261,7 +284,9 @@ def _claim_one(session: orm.Session, holder: db_runs.Holder, job: models.Job,
     run = models.JobRun(
         id=rows.new_id(), job_id=job.id, project_id=job.project_id,
         client_id=job.client_id, nominal_at=state.next_run_at,
-        covers_until=jobs.stands_for(plan, state, state.next_run_at, now + 1),
+        covers_until=jobs.stands_for(
+            plan, state, state.next_run_at,
+            jobs.stands_until(plan, state, now) + 1),
         trigger=runs.trigger(state), fence=1, time_started=now)
     session.add(run)
     _hand_out(holder, job, run, plan, state, lease, now)
@@ -282,7 +307,7 @@ def _claim_again(session: orm.Session, holder: db_runs.Holder,
     run.client_id = job.client_id
     run.reason = run.cause = run.time_ended = run.delegation_id = None
     run.covers_until = run.covers_until or jobs.stands_for(
-        plan, state, run.nominal_at, now + 1)
+        plan, state, run.nominal_at, jobs.stands_until(plan, state, now) + 1)
     _hand_out(holder, job, run, plan, state, lease, now)
     return run
 

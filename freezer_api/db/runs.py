@@ -38,6 +38,11 @@ from freezer_api.domain import runs
 from freezer_api.domain import suspension
 
 
+# Why a firing was skipped.
+OVERLAP = 'The previous run of the job was still going on.'
+_ENDED = 'The job was ended by its user before a scheduler claimed the run.'
+
+
 @dataclasses.dataclass(frozen=True)
 class Holder:
     """The scheduler that asks.
@@ -104,6 +109,18 @@ def stood_for(session: orm.Session, job: models.Job) -> int:
     return max(latest.nominal_at, (latest.covers_until or 0) - 1)
 
 
+def overlapped_until(session: orm.Session, job: models.Job) -> int | None:
+    """Return the end of a run that went on when the job's firing came.
+
+    :returns: None where there was none
+    """
+    return session.scalar(sa.select(sa.func.max(
+        models.JobRun.time_ended)).where(
+            models.JobRun.job_id == job.id,
+            models.JobRun.time_started < job.next_run_at,
+            models.JobRun.time_ended >= job.next_run_at))
+
+
 def leave_behind(session: orm.Session, job: models.Job, rules: plans.Rules,
                  now: int) -> None:
     """End the run of a job that was moved away from a client that is gone.
@@ -136,8 +153,8 @@ def end(session: orm.Session, job: models.Job, run: models.JobRun,
     plan = db_jobs.plan(job, rules)
     before = _close(session, job, run, state, reason, plan, now, ended)
     if before is not None:
-        _leave(job, run, jobs.finish(
-            plan, before, state.value, reason, now))
+        db_jobs.set_runtime(job, jobs.finish(
+            plan, before, state.value, reason, now, run.time_ended))
 
 
 def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
@@ -164,23 +181,18 @@ def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
     if before is None:
         return
     if job.client_id != run.client_id:
-        _leave(job, run, jobs.finish(
-            plan, before, jobs.FAIL, reason, now))
+        db_jobs.set_runtime(job, jobs.finish(
+            plan, before, jobs.FAIL, reason, now, run.time_ended))
         return
     firing = None
     if not begun and run.trigger == runs.Trigger.SCHEDULE:
         firing = suspension.Firing(run.id, run.nominal_at, rules.window)
-    after = suspension.suspend(plan, before, cause, firing, now)
+    after = suspension.suspend(plan, before, cause, firing, now,
+                               run.time_ended)
     if credential is not None and not tried and run.delegation_id:
         # It has another trust by now.
         after = suspension.resume(after, now)
-    _leave(job, run, after)
-
-
-def _leave(job: models.Job, run: models.JobRun, after: jobs.Runtime) -> None:
-    """Put a job where it stands after its run, which may be long over."""
-    db_jobs.set_runtime(job, dataclasses.replace(
-        after, time_ended=run.time_ended))
+    db_jobs.set_runtime(job, after)
 
 
 def _close(session: orm.Session, job: models.Job, run: models.JobRun,
@@ -202,11 +214,27 @@ def _close(session: orm.Session, job: models.Job, run: models.JobRun,
         job.run_id = None
         return None
     before = db_jobs.runtime(job)
-    if (before.next_run_at is not None and before.next_run_at <= now
-            and not plan.continuous and not had(session, [job])):
-        pass_over(session, job, plan, runs.State.SKIPPED, now,
-                  'The previous run of the job was still going on.')
+    _pass_over_others(session, job, plan, now, run.time_ended)
     return before
+
+
+def _pass_over_others(session: orm.Session, job: models.Job,
+                      plan: plans.Plan, now: int, ended: int) -> None:
+    """Record the firings that came during a run, if nobody runs them.
+
+    Those since its end are late, unless the user has ended the job with it.
+    """
+    before = db_jobs.runtime(job)
+    disarmed = before.event in ('stop', 'abort')
+    until = now if disarmed else ended
+    if (before.next_run_at is None or before.next_run_at > until
+            or plan.continuous or had(session, [job])):
+        return
+    if plan.rules.end_passes_over and before.next_run_at <= ended:
+        pass_over(session, job, plan, runs.State.SKIPPED, now, OVERLAP,
+                  until + 1)
+    elif disarmed:
+        pass_over(session, job, plan, runs.State.SKIPPED, now, _ENDED)
 
 
 def pass_over(session: orm.Session, job: models.Job, plan: plans.Plan,

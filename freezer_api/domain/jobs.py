@@ -215,6 +215,14 @@ def stands_for(plan: plans.Plan, runtime: Runtime, firing: int,
     return until if other is not None and other < until else None
 
 
+def stands_until(plan: plans.Plan, runtime: Runtime, now: int) -> int:
+    """Return the last moment whose firing a run that begins now stands for.
+    """
+    if plan.rules.coalesce or runtime.next_run_at is None:
+        return now
+    return runtime.next_run_at
+
+
 def overdue(runtime: Runtime, now: int) -> bool:
     """Whether a firing of the schedule waits for somebody to claim it."""
     return (runtime.run_id is None and runtime.retry_run_id is None
@@ -227,7 +235,8 @@ def claim(plan: plans.Plan, runtime: Runtime, run_id: str,
     """Return the runtime of a job whose due firing has become ``run_id``."""
     # Of a continuous job nothing is to come before that is over.
     firing, reason = ((None, None) if plan.continuous
-                      else following(plan, runtime, now))
+                      else following(plan, runtime,
+                                     stands_until(plan, runtime, now)))
     return dataclasses.replace(
         runtime, event='', status='running', result='', time_started=now,
         time_ended=-1, run_id=run_id, next_run_at=firing, due_at=None,
@@ -252,17 +261,22 @@ def miss(plan: plans.Plan, runtime: Runtime, now: int,
 
 
 def finish(plan: plans.Plan, runtime: Runtime, result: str,
-           reason: str | None, now: int) -> Runtime:
+           reason: str | None, now: int, ended_at: int | None = None,
+           ) -> Runtime:
     """Return the runtime of a job whose run has ended.
 
-    Firings that came during the run are passed over; whether there were any
-    can be seen from ``next_run_at`` before.
+    Firings that came during the run are passed over, unless the rules have
+    them wait; whether there were any can be seen from ``next_run_at`` before.
+    What came since is late.
 
     :param result: success, fail or aborted; empty for none
+    :param ended_at: when that was, if it was not now
     """
+    if ended_at is None:
+        ended_at = now
     failures = 0 if result == SUCCESS else (runtime.failures or 0) + 1
     ended = dataclasses.replace(
-        runtime, result=result, time_ended=now, run_id=None,
+        runtime, result=result, time_ended=ended_at, run_id=None,
         current_pid=None, status_reason=reason, failures=failures,
         suspended_at=runtime.suspended_at if runtime.suspended else None)
     if runtime.event in ('stop', 'abort'):
@@ -272,8 +286,9 @@ def finish(plan: plans.Plan, runtime: Runtime, result: str,
     if plan.continuous:
         firing, _ = following(
             plan, runtime, now + max(0, plan.rules.wait(failures) - 1))
-    elif firing is not None and firing <= now:
-        firing, _ = following(plan, runtime, now)
+    elif (firing is not None and firing <= ended_at
+            and plan.rules.end_passes_over):
+        firing, _ = following(plan, runtime, ended_at)
     ended = dataclasses.replace(
         ended, status='completed' if firing is None else 'scheduled')
     return armed(plan, ended, _anchor(runtime, now), firing)

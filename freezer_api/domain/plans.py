@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import datetime
+import enum
 import functools
 import hashlib
 from typing import Any
@@ -37,12 +38,21 @@ _FIRST = -62_135_596_800
 _LAST = 253_402_300_799
 
 
+class Overlap(enum.StrEnum):
+    """What becomes of firings that come while a run of their job goes on."""
+
+    SKIP = 'skip'
+    WAIT = 'wait'
+
+
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What an operator sets; all in seconds.
+    """What an operator sets; all times in seconds.
 
     :ivar delay: until a new job that was given no event can become due
     :ivar window: within which a late firing is still run
+    :ivar coalesce: whether the late firings of a job become one run;
+        otherwise each is one, and they are run one after the other
     :ivar jitter: by which a job becomes due later than it fires, at the most
     :ivar backoff: until a continuous job runs again that failed once; twice
         as long after each further failure
@@ -51,9 +61,20 @@ class Rules:
 
     delay: int = 5
     window: int = 3600
+    coalesce: bool = True
+    overlap: Overlap = Overlap.SKIP
     jitter: int = 0
     backoff: int = 60
     backoff_max: int = 3600
+
+    @property
+    def end_passes_over(self) -> bool:
+        """Whether the end of a run passes over all that came during it.
+
+        Where late firings have runs of their own, each is looked at when its
+        turn has come.
+        """
+        return self.coalesce and self.overlap is Overlap.SKIP
 
     def wait(self, failures: int) -> int:
         """Return the wait after so many failures in succession."""

@@ -58,12 +58,14 @@ class Firing:
 
 
 def suspend(plan: plans.Plan, runtime: jobs.Runtime, cause: causes.Cause,
-            firing: Firing | None, now: int) -> jobs.Runtime:
+            firing: Firing | None, now: int,
+            ended_at: int | None = None) -> jobs.Runtime:
     """Return the runtime of a job whose run found its trust of no use.
 
     What was withdrawn meanwhile stays withdrawn.
 
     :param firing: what is to be tried again, None for nothing
+    :param ended_at: when the run ended, if it was not now
     """
     if causes.lasting(runtime.suspended):
         cause = causes.Cause.WITHDRAWN
@@ -71,7 +73,7 @@ def suspend(plan: plans.Plan, runtime: jobs.Runtime, cause: causes.Cause,
     # somebody wanted so there is none.
     result = '' if cause is causes.Cause.WITHDRAWN else jobs.FAIL
     ended = dataclasses.replace(
-        jobs.finish(plan, runtime, result, cause.advice, now),
+        jobs.finish(plan, runtime, result, cause.advice, now, ended_at),
         suspended=str(cause), suspended_at=runtime.suspended_at or now)
     retry_at = None
     if firing is not None and runtime.event not in ('stop', 'abort') and (

@@ -80,6 +80,30 @@ class FiringTests(base.ApiTestCase):
              ('skipped', clock(7200), 'schedule', clock(5 * 3600 + 1))],
             self.told(job_id))
 
+    def test_what_came_after_the_end_of_a_run_is_late_and_not_skipped(
+            self) -> None:
+        """The end is told later where the API was away."""
+        for interval, told, rest in (
+                ('1 hours', ('success', clock(4 * 3600), 'schedule', None),
+                 [('skipped', clock(7200), 'schedule', None),
+                  ('missed', clock(3 * 3600), 'schedule', None)]),
+                ('3 hours', None, [])):
+            with self.subTest(interval):
+                self.clock.now = base.T0
+                job_id = self.create_job(
+                    schedule={'schedule_interval': interval})
+                first = int(interval[0]) * 3600
+                self.clock.now += first
+                run = self.one_run()
+                self.clock.now = base.T0 + 4 * 3600 + 1800
+                self.report(run, 'success',
+                            age=self.clock.now - base.T0 - 7260)
+                for one in self.claim()['runs']:
+                    self.report(one, 'success')
+                self.assertEqual(
+                    [('success', clock(first), 'schedule', None), *rest,
+                     *([told] if told else [])], self.told(job_id))
+
     def test_a_start_takes_the_place_of_a_firing_that_waits(self) -> None:
         job_id = self.create_job(schedule=HOURLY)
         self.clock.now += 3600 + 60
