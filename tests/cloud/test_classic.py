@@ -265,6 +265,26 @@ class ClassicTests(unittest.TestCase):
             (self.scheduler.home / 'agents').iterdir()))
         self.scheduler.start()
 
+    def test_reload_takes_over_what_the_file_says_by_then(self) -> None:
+        file = self.scheduler.home / 'scheduler.conf'
+        before = file.read_text()
+
+        def reloaded(text: str, actions: list[str], places: int) -> None:
+            file.write_text(text)
+            self.assertEqual('', self.scheduler.says('reload'))
+            waiting.eventually(lambda: actions == next(
+                one['client']['supported_actions']
+                for one in self.api('GET', 'clients')['clients']
+                if one['client']['client_id'] == 'web-1'))
+            self.assertIn(f'In flight:  0 of {places}\n',
+                          self.scheduler.says('status'))
+
+        offered = ['backup', 'restore', 'info', 'admin', 'exec']
+        reloaded(before + 'max_in_flight = 7\nmax_in_flight_per_project = 2\n'
+                 '[capabilities]\nsupported_actions = backup\n',
+                 ['backup'], 7)
+        reloaded(before, offered, 50)
+
     def test_a_volume_by_cinder(self) -> None:
         """No agent is needed for it, and success is what Cinder says."""
         volume = self.made.volumes('project-1')[0]['id']

@@ -62,6 +62,9 @@ class LateTestCase(base.ApiTestCase):
 class SkipTests(LateTestCase):
     """What holds where nothing is configured."""
 
+    def shown(self, job_id: str) -> list[tuple[Any, ...]]:
+        return [row[:3] for row in self.told(job_id)]
+
     def run_all(self, *durations: int) -> None:
         """Have one run after the other, each for so long."""
         for duration in durations:
@@ -82,7 +85,7 @@ class SkipTests(LateTestCase):
         self.run_all(2400)
         self.assertEqual([
             ('missed', HOUR, 3 * HOUR), ('success', 3 * HOUR, None),
-            ('skipped', 4 * HOUR, None)], [row[:3] for row in self.told(job_id)])
+            ('skipped', 4 * HOUR, None)], self.shown(job_id))
 
 
 class SkipTestsOnMySQL(base.MySQL, SkipTests):
@@ -102,7 +105,7 @@ class WaitTests(SkipTests):
         self.assertEqual([
             ('missed', HOUR, 3 * HOUR), ('success', 3 * HOUR, None),
             ('success', 4 * HOUR, None),
-            ('success', 5 * HOUR, None)], [row[:3] for row in self.told(job_id)])
+            ('success', 5 * HOUR, None)], self.shown(job_id))
 
 
 class EachTests(SkipTests):
@@ -114,7 +117,7 @@ class EachTests(SkipTests):
         self.assertEqual([
             ('success', HOUR, None), ('success', 2 * HOUR, None),
             ('success', 3 * HOUR, None), ('skipped', 4 * HOUR, None)],
-            [row[:3] for row in self.told(job_id)])
+            self.shown(job_id))
         [told, *_] = self.runs(job_id)
         self.assertIn('still going on', told['reason'])
 
@@ -136,7 +139,7 @@ class EachAfterTheOtherTests(SkipTests):
         self.run_all(2400, 60, 60, 60)
         self.assertEqual([
             ('success', number * HOUR, None) for number in range(1, 5)],
-            [row[:3] for row in self.told(job_id)])
+            self.shown(job_id))
 
 
 class AnyRuleTests(LateTestCase):

@@ -97,6 +97,9 @@ class TestTimedWait(testtools.TestCase):
         self.assertEqual(0, process.wait())
 
     def test_a_signal_is_told_at_once(self):
-        process = self.waiter()
-        process.send_signal(signal.SIGTERM)
-        self.assertEqual('Wish.STOP\n', process.stdout.read())
+        for number, wish in ((signal.SIGTERM, 'STOP'),
+                             (signal.SIGINT, 'STOP'),
+                             (signal.SIGHUP, 'RELOAD')):
+            process = self.waiter()
+            process.send_signal(number)
+            self.assertEqual(f'Wish.{wish}\n', process.stdout.read())
