@@ -23,6 +23,11 @@ from typing import TypeVar
 # Entries left behind that are not worth a cleaning.
 _STALE = 100
 
+# What goes on at once does so before what could begin in so many seconds
+# before: the request for a backup is not to wait until all others have been
+# prepared. Nothing is held up by that for longer.
+_AHEAD = 30
+
 
 class Dated(Protocol):
     """What can be due.
@@ -57,6 +62,10 @@ class Agenda(Generic[Item]):
         if item is not None:
             item.due = number
         heapq.heappush(self._heap, (at, number, item))
+
+    def go_on(self, now: float, after: float, item: Item) -> None:
+        """Enter an item that has begun, for so many seconds from now."""
+        self.put(now + after if after > 0 else now - _AHEAD, item)
 
     @property
     def at(self) -> float | None:

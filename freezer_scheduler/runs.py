@@ -366,7 +366,7 @@ class Runs:
                 let_in = True
 
     def _push(self, held: HeldRun, after: float) -> None:
-        self._agenda.put(self._clock.monotonic() + after, held)
+        self._agenda.go_on(self._clock.monotonic(), after, held)
         self._changed.notify()
 
     def _hurry(self, held: HeldRun) -> None:

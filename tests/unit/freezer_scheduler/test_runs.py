@@ -100,13 +100,29 @@ class TestRuns(testtools.TestCase):
         self.runs.lost('a3')
         self.runs.renewed('a4', self.clock.now + 60, documents.Event.ABORT)
         self.runs.done(first, 0)
-        self.assertEqual(['b1', 'c1', 'a4', 'b2', 'a1'],
+        # What has begun goes on first.
+        self.assertEqual(['a1', 'b1', 'c1', 'a4', 'b2'],
                          self.ids(self.take_all()))
 
     def wait_idly(self, held, after):
         held.idle = True
         self.runs.done(held, after)
         held.idle = False
+
+    def test_what_has_begun_goes_on_before_others_begin(self):
+        self.limits = runs.Limits(9, 9)
+        self.add('a', 'b', 'c')
+        held = self.runs.take(wait=False)
+        assert held is not None
+        self.clock.sleep(29)
+        self.runs.done(held, 0)
+        taken = self.take_all()
+        self.assertEqual(['a', 'b', 'c'], self.ids(taken))
+        # It is not ahead of one that has waited for long.
+        self.add('d')
+        self.clock.sleep(31)
+        self.runs.done(taken[0], 0)
+        self.assertEqual(['d', 'a'], self.ids(self.take_all()))
 
     def test_what_is_held_takes_no_room(self):
         self.add(*(f'a{number}' for number in range(99)), project_id='pa')
