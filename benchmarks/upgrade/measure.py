@@ -209,7 +209,8 @@ class Measurement:
             while more:
                 with orm.Session(self._engine) as session, session.begin():
                     more = takeover.take_over(
-                        session, 'c' * 32, plans.Rules(), now)
+                        session, 'c' * 32, plans.Rules(), now,
+                        takeover.BATCH)
         self._expect('jobs on their old phase', self._sql(
             'SELECT COUNT(*) FROM jobs WHERE deleted = 0'), self._sql(
             'SELECT COUNT(*) FROM jobs WHERE deleted = 0 AND '

@@ -29,6 +29,7 @@ from sqlalchemy import orm
 from freezer_api.db import backups
 from freezer_api.db import engine
 from freezer_api.db import models
+from freezer_api.db import refusals
 from freezer_api.db import rows
 from freezer_api.db import runs as db_runs
 from freezer_api.domain import plans
@@ -61,9 +62,17 @@ class Abandoned:
         """
         with self._database.read() as session:
             found = self._left_behind(session, now - after)
-        return sum(self._database.write(functools.partial(
-            _end, run_id=run_id, rules=rules, after=after, now=now))
-            for run_id in found)
+        return sum(self._end_one(run_id, rules, after, now)
+                   for run_id in found)
+
+    def _end_one(self, run_id: str, rules: plans.Rules, after: int,
+                 now: int) -> bool:
+        try:
+            return refusals.write(self._database, functools.partial(
+                _end, run_id=run_id, rules=rules, after=after, now=now))
+        except refusals.Refused:
+            refusals.end_run(self._database, run_id, now)
+            return True
 
     def _left_behind(self, session: orm.Session, before: int) -> list[str]:
         """Return the ids of some runs whose lease ended by then.

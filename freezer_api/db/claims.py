@@ -111,16 +111,14 @@ def _given_to(holder: db_runs.Holder) -> sa.ColumnElement[bool]:
     return exact.same_text(models.Job.client_id, holder.client_id)
 
 
-def take(session: orm.Session, holder: db_runs.Holder, limit: int,
-         per_project: int | None, lease: int, rules: plans.Rules,
+def take(session: orm.Session, holder: db_runs.Holder,
+         wanted: Sequence[turns.Entry], lease: int, rules: plans.Rules,
          now: int) -> Claimed:
     """Give the holder runs: those nobody holds any more, and due jobs.
 
-    :param per_project: how many runs of a project may go on at one time for
-        the client, whoever holds them; None for any number
+    :param wanted: of :func:`line`
     :param lease: for how many seconds a run is kept without a word
     """
-    wanted = _next(session, holder, limit, per_project, now)
     expired = [entry.id for entry in wanted if entry.goes_on]
     due = [entry.id for entry in wanted if not entry.goes_on]
     taken = take_over(session, holder, expired, lease, now) if expired else []
@@ -130,9 +128,15 @@ def take(session: orm.Session, holder: db_runs.Holder, limit: int,
     return Claimed(taken, begun, missed)
 
 
-def _next(session: orm.Session, holder: db_runs.Holder, limit: int,
-          per_project: int | None, now: int) -> list[turns.Entry]:
-    """Return whose turn it is, expired leases and due jobs in one line."""
+def line(session: orm.Session, holder: db_runs.Holder, limit: int,
+         per_project: int | None, now: int) -> list[turns.Entry]:
+    """Return whose turn it is, expired leases and due jobs in one line.
+
+    :param per_project: how many runs of a project may go on at one time for
+        the client, whoever holds them; None for any number
+    """
+    if not limit:
+        return []
     going: dict[str | None, int] = {}
     full: list[str] = []
     if per_project is not None:
@@ -140,15 +144,15 @@ def _next(session: orm.Session, holder: db_runs.Holder, limit: int,
         full = [project_id for project_id, number in going.items()
                 if project_id is not None and number >= per_project]
     entries: list[turns.Entry] = []
-    for line, closed, most in ((queues.EXPIRED, [], None),
-                               (queues.DUE, full, per_project)):
+    for which, closed, most in ((queues.EXPIRED, [], None),
+                                (queues.DUE, full, per_project)):
         if holder.project_id is None:
             entries += queues.head(
-                session, line, holder.client_id, now, limit, closed,
+                session, which, holder.client_id, now, limit, closed,
                 _room(most or limit, going if most else {}))
         else:
             entries += queues.of_project(
-                session, line, holder.client_id, holder.project_id, now,
+                session, which, holder.client_id, holder.project_id, now,
                 limit)
     return turns.chosen(entries, limit, going, per_project)
 

@@ -96,6 +96,15 @@ def take(session: orm.Session, holder: runs.Holder, said: Sequence[Report],
     return taken
 
 
+def holds(session: orm.Session, holder: runs.Holder, said: Report) -> bool:
+    """Return whether the run that is reported on is the holder's."""
+    run = models.JobRun
+    return session.scalar(sa.select(run.id).where(
+        run.id == said.run_id, runs.of_client(holder),
+        run.scheduler_id == holder.scheduler_id, run.fence == said.fence,
+        run.lease_expires_at.is_not(None))) is not None
+
+
 def _locked(session: orm.Session, holder: runs.Holder,
             run_ids: Collection[str],
             ) -> dict[str, tuple[models.Job, models.JobRun]]:

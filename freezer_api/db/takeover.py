@@ -19,6 +19,7 @@ has to look at.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import datetime
 
 import sqlalchemy as sa
@@ -32,7 +33,8 @@ from freezer_api.db import rows
 from freezer_api.domain import plans
 from freezer_api.domain import takeover
 
-_BATCH = 500
+# Jobs that are looked at in one transaction.
+BATCH = 500
 
 
 def pending(client: models.Client) -> bool:
@@ -41,25 +43,20 @@ def pending(client: models.Client) -> bool:
 
 
 def take_over(session: orm.Session, client_row_id: str, rules: plans.Rules,
-              now: int) -> bool:
+              now: int, most: int) -> bool:
     """Take over the next batch of a client's jobs.
 
     A job that is due already, runs, or is not to run is left as it is.
 
     :param client_row_id: of the row, not the name of the client
+    :param most: how many jobs
     :returns: whether there may be more for the caller to do. There is not
         while somebody else does it.
     """
-    client = session.scalars(
-        sa.select(models.Client).where(models.Client.id == client_row_id)
-        .with_for_update(skip_locked=True)
-        .execution_options(populate_existing=True)).first()
-    if client is None or client.take_over_after is None:
+    client = _locked(session, client_row_id)
+    if client is None:
         return False
-    wanted = session.scalars(
-        sa.select(models.Job.id).where(
-            *_unclaimed(client), models.Job.id > client.take_over_after)
-        .order_by(models.Job.id).limit(_BATCH)).all()
+    wanted = _following(session, client, most)
     projects: set[str | None] = set()
     # By their ids alone: what MySQL reads to find them it locks, too.
     for job in session.scalars(
@@ -75,9 +72,43 @@ def take_over(session: orm.Session, client_row_id: str, rules: plans.Rules,
             _created(job, now), now))
         projects.add(job.project_id)
     queues.ensure_all(session, client.client_id, projects)
-    more = len(wanted) == _BATCH
+    more = len(wanted) == most
     client.take_over_after = wanted[-1] if more else None
     return more
+
+
+def leave_out(session: orm.Session, client_row_id: str) -> str | None:
+    """Pass over the next job, which cannot be taken over.
+
+    :returns: its id, None where somebody else has come to it
+    """
+    client = _locked(session, client_row_id)
+    if client is None:
+        return None
+    wanted = _following(session, client, 1)
+    if not wanted:
+        return None
+    client.take_over_after = wanted[0]
+    return wanted[0]
+
+
+def _locked(session: orm.Session, client_row_id: str) -> models.Client | None:
+    """Return the client, if its jobs are the caller's to look at."""
+    client = session.scalars(
+        sa.select(models.Client).where(models.Client.id == client_row_id)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)).first()
+    if client is None or client.take_over_after is None:
+        return None
+    return client
+
+
+def _following(session: orm.Session, client: models.Client,
+               most: int) -> Sequence[str]:
+    return session.scalars(
+        sa.select(models.Job.id).where(
+            *_unclaimed(client), models.Job.id > client.take_over_after)
+        .order_by(models.Job.id).limit(most)).all()
 
 
 def _unclaimed(client: models.Client) -> list[sa.ColumnElement[bool]]:

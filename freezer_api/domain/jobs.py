@@ -260,6 +260,14 @@ def miss(plan: plans.Plan, runtime: Runtime, now: int,
     return armed(plan, missed, _anchor(runtime, now), firing)
 
 
+def set_aside(runtime: Runtime, reason: str, now: int) -> Runtime:
+    """Return the runtime of a job that cannot go on, whatever it holds."""
+    return dataclasses.replace(
+        runtime, event='', status='stop', result=FAIL, time_ended=now,
+        current_pid=None, status_reason=reason, run_id=None,
+        retry_run_id=None, next_run_at=None, due_at=None)
+
+
 def finish(plan: plans.Plan, runtime: Runtime, result: str,
            reason: str | None, now: int, ended_at: int | None = None,
            ) -> Runtime:

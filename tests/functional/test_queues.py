@@ -49,8 +49,10 @@ class QueuesTests(base.ApiTestCase):
     def taken(self, limit: int, per_project: int | None) -> list[str]:
         holder = runs.Holder('central', None, 's2')
         with self.database.read() as session:
-            found = claims.take(session, holder, limit, per_project, 60,
-                                plans.Rules(), self.clock.now)
+            line = claims.line(
+                session, holder, limit, per_project, self.clock.now)
+            found = claims.take(session, holder, line, 60, plans.Rules(),
+                                self.clock.now)
             return [job.id for job, _run in found.begun]
 
     def wanted(self, limit: int, per_project: int | None) -> list[str]:

@@ -84,7 +84,7 @@ class TakeOverTests(base.ApiTestCase):
             self.polled({'schedule_interval': '2 hours'}, status=status)
         self.clock.now += 7000
         self.register_central()
-        with mock.patch.object(takeover, '_BATCH', 2):
+        with mock.patch.object(takeover, 'BATCH', 2):
             self.claim()
             taken = sum(self.due(job_id) is not None for job_id in jobs)
             self.assertIn(taken, range(6, 8))
@@ -168,12 +168,11 @@ class MySQLTakeOverTests(base.MySQL, TakeOverTests):
         jobs = sorted(self.polled({'schedule_interval': '2 hours'})
                       for _ in range(5))
         self.register_central()
-        with (mock.patch.object(takeover, '_BATCH', 2),
-              orm.Session(self.database.engine) as session,
+        with (orm.Session(self.database.engine) as session,
               self.database.engine.connect() as other):
             client_id = session.scalars(sa.select(models.Client.id)).one()
             self.assertTrue(takeover.take_over(
-                session, client_id, plans.Rules(), self.clock.now))
+                session, client_id, plans.Rules(), self.clock.now, 2))
             session.flush()
             other.execute(sa.text('SET innodb_lock_wait_timeout = 1'))
             for job_id in jobs[2:]:

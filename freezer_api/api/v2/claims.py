@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
@@ -37,15 +38,22 @@ from freezer_api.db import history
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import presence
+from freezer_api.db import refusals
 from freezer_api.db import rounds
 from freezer_api.db import runs
 from freezer_api.db import takeover
 from freezer_api.domain import causes
+from freezer_api.domain import turns
 from freezer_api.schemas import runs as schema
 
 LOG = log.getLogger(__name__)
 
 _Claimed = tuple[models.Job, models.JobRun]
+
+# Documents of runs, and how many firings were missed.
+_Taken = tuple[list[dict[str, Any]], int]
+
+_Take = Callable[[orm.Session, Sequence[turns.Entry]], _Taken]
 
 # Of jobs that are taken over by one claim: about a second's work.
 _BATCHES = 4
@@ -108,9 +116,20 @@ class Claims(ForSchedulers):
             self._note(client.id, holder, lease, now)
         held = {one['run_id']: one['fence'] for one in sent.get('held', ())}
 
-        def work(session: orm.Session) -> dict[str, Any]:
-            renewed = claims.renew(session, holder, held, now, lease)
-            taken, missed = self._take(session, client, holder, sent, now)
+        def renew(session: orm.Session) -> dict[str, str | None]:
+            return claims.renew(session, holder, held, now, lease)
+
+        def line(session: orm.Session) -> list[turns.Entry]:
+            return claims.line(
+                session, holder, sent['limit'], sent.get('per_project'), now)
+
+        def take(session: orm.Session,
+                 wanted: Sequence[turns.Entry]) -> _Taken:
+            return self._take(session, client, holder, wanted, lease, now)
+
+        def answer(session: orm.Session, renewed: dict[str, str | None],
+                   taken: list[dict[str, Any]],
+                   missed: int) -> dict[str, Any]:
             since, next_at = claims.due_times(session, holder, now)
             return {
                 'runs': taken,
@@ -123,7 +142,36 @@ class Claims(ForSchedulers):
                 'server_time': job_documents.iso(now),
             }
 
-        resp.media = self._database.write(work)
+        try:
+            resp.media = refusals.write(
+                self._database, lambda session: answer(
+                    session, renew(session), *take(session, line(session))))
+        except refusals.Refused:
+            renewed = self._database.write(renew)
+            with self._database.read() as session:
+                wanted = line(session)
+            taken = self._in_parts(take, wanted, now)
+            with self._database.read() as session:
+                resp.media = answer(session, renewed, *taken)
+
+    def _in_parts(self, take: _Take, wanted: Sequence[turns.Entry],
+                  now: int) -> _Taken:
+        """Take what can be taken, each part in a transaction of its own."""
+        if not wanted:
+            return [], 0
+        try:
+            return refusals.write(
+                self._database, lambda session: take(session, wanted))
+        except refusals.Refused:
+            if len(wanted) == 1:
+                [entry] = wanted
+                (refusals.end_run if entry.goes_on else refusals.stop_job)(
+                    self._database, entry.id, now)
+                return [], 0
+        half = len(wanted) // 2
+        first = self._in_parts(take, wanted[:half], now)
+        second = self._in_parts(take, wanted[half:], now)
+        return first[0] + second[0], first[1] + second[1]
 
     def _note(self, client_row_id: str, holder: runs.Holder, lease: int,
               now: int) -> None:
@@ -142,20 +190,33 @@ class Claims(ForSchedulers):
         of these jobs waits for long.
         """
         for _ in range(_BATCHES):
-            if not self._database.write(lambda session: takeover.take_over(
-                    session, client_row_id, self._rules, now)):
+            if not self._take_some_over(client_row_id, now, takeover.BATCH):
                 return
 
+    def _take_some_over(self, client_row_id: str, now: int,
+                        most: int) -> bool:
+        """Take over as many of the next jobs as can be at once."""
+        try:
+            return refusals.write(
+                self._database, lambda session: takeover.take_over(
+                    session, client_row_id, self._rules, now, most))
+        except refusals.Refused:
+            if most == 1:
+                self._leave_out(client_row_id, now)
+                return True
+        return self._take_some_over(client_row_id, now, most // 2)
+
+    def _leave_out(self, client_row_id: str, now: int) -> None:
+        job_id = self._database.write(
+            lambda session: takeover.leave_out(session, client_row_id))
+        if job_id is not None:
+            refusals.stop_job(self._database, job_id, now)
+
     def _take(self, session: orm.Session, client: models.Client,
-              holder: runs.Holder, sent: dict[str, Any],
-              now: int) -> tuple[list[dict[str, Any]], int]:
-        """Return documents of runs, and how many firings were missed."""
-        limit, lease = sent['limit'], sent['lease_seconds']
-        if not limit:
-            return [], 0
+              holder: runs.Holder, wanted: Sequence[turns.Entry],
+              lease: int, now: int) -> _Taken:
         taken = claims.take(
-            session, holder, limit, sent.get('per_project'), lease,
-            self._rules, now)
+            session, holder, wanted, lease, self._rules, now)
         made = self._documents(
             session, client, lease, [*taken.expired, *taken.begun], now)
         rounds.begin(session, [

@@ -24,6 +24,7 @@ from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api.v2 import claims
 from freezer_api.db import models
+from freezer_api.db import refusals
 from freezer_api.db import reports
 from freezer_api.domain import causes
 from freezer_api.domain import runs as domain
@@ -52,8 +53,29 @@ class _ForReports(claims.ForSchedulers):
               said: Sequence[reports.Report]) -> reports.Taken:
         now = self._now()
         holder = claims.holder_of(client, sent)
-        return self._database.write(lambda session: reports.take(
-            session, holder, said, self._rules, now))
+
+        def take(those: Sequence[reports.Report]) -> reports.Taken:
+            return refusals.write(
+                self._database, lambda session: reports.take(
+                    session, holder, those, self._rules, now))
+
+        try:
+            return take(said)
+        except refusals.Refused:
+            taken = reports.Taken({}, [])
+        for one in said:
+            try:
+                alone = take([one])
+            except refusals.Refused:
+                with self._database.read() as session:
+                    ours = reports.holds(session, holder, one)
+                if ours:
+                    refusals.end_run(
+                        self._database, one.run_id, now, one.fence)
+                alone = reports.Taken({}, [one.run_id])
+            taken.events.update(alone.events)
+            taken.stale.extend(alone.stale)
+        return taken
 
 
 class Run(_ForReports):
