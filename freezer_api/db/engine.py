@@ -180,6 +180,8 @@ class Database:
             sqlite_fk=True, thread_checkin=False,
             connection=_whole_unicode(conf.database.connection))
         self.engine: sa.Engine = facade.writer.get_engine()
+        # oslo.db logs what fails, with the documents of users in it.
+        self.engine.hide_parameters = True
         if self.engine.dialect.name == 'sqlite':
             _write_ahead(self.engine)
             _begin_immediate(self.engine)

@@ -231,7 +231,8 @@ def _engine(bind: sa.Engine | sa.URL | str,
     backend = url.get_backend_name()
     if backend not in ('sqlite', 'mysql', 'mariadb', 'postgresql'):
         raise MigrationError(f'database {backend!r} is not supported')
-    options: dict[str, Any] = {'poolclass': sa.pool.NullPool}
+    options: dict[str, Any] = {
+        'poolclass': sa.pool.NullPool, 'hide_parameters': True}
     if backend == 'sqlite' and lock_timeout is not None:
         options['connect_args'] = {'timeout': lock_timeout}
     try:

@@ -98,6 +98,13 @@ class RefusalTests(base.ApiTestCase):
         self.start(bad[0])
         self.assertEqual({bad[0]}, self.handed_out())
 
+    def test_no_log_holds_a_value(self) -> None:
+        bad = self.started()
+        with (refused(jobs, 'claim', [bad]),
+              self.assertLogs(level='DEBUG') as logs):
+            self.claim()
+        self.assertNotIn(str(NEVER), str(logs.output))
+
     def test_a_firing_is_told_of(self) -> None:
         bad = self.create_job(schedule={'schedule_interval': '1 hours'})
         good = self.good()
