@@ -117,7 +117,7 @@ def make_services(conf: cfg.ConfigOpts,
 def make_resources(made: services.Services) -> falcon.App[Any, Any]:
     """Return the application behind authentication."""
     middleware: list[Any] = [
-        context.ContextMiddleware(policy.make_enforcer(made.conf)),
+        context.ContextMiddleware(policy.Enforcer(made.conf)),
         context.AcceptMiddleware(),
         request.BodyLimit(made.conf.oslo_middleware.max_request_body_size),
         request.Ids()]
@@ -144,15 +144,14 @@ def start(conf: cfg.ConfigOpts) -> Wsgi:
     :raises freezer_api.self_test.Refused: naming the options that cannot
     """
     try:
-        if problems := self_test.of_options(conf):
+        if problems := (self_test.of_options(conf)
+                        or self_test.of_policies(conf)):
             raise self_test.Refused(problems)
         self_test.SelfTest(conf).start()
     except self_test.Refused as error:
         for problem in error.problems:
             LOG.critical('Cannot start: %s', problem)
         raise
-    if rules := policy.make_enforcer(conf).open_to_others():
-        LOG.error(policy.explain(rules))
     return make_app(conf)
 
 

@@ -10,54 +10,158 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The policy enforcer, made from a configuration that is handed in."""
+"""The policy enforcer, made from a configuration that is handed in.
+
+oslo.policy reads changed files again while the API runs. A rule that would
+then let the members of one project into another is not taken into use: the
+operation is refused until the file is repaired, or the rule is named in
+``[api] accept_open_policies`` and the API restarted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+import threading
 import time
 from typing import Any
 
 from oslo_config import cfg
 from oslo_context import context as oslo_context
+from oslo_log import log
 from oslo_policy import policy
 
 from freezer_api import conf as configuration
+from freezer_api import open_policies
 from freezer_api import policies
 
+LOG = log.getLogger(__name__)
 
 # Seconds for which changed policy files may go unnoticed.
 _LOOK_AGAIN = 1.0
+# Seconds after which the log names refused operations again.
+_REMIND = 60.0
 
-# Where oslo.policy keeps the checks that ask nobody; others are plugins.
-_OWN_CHECKS = 'oslo_policy._checks'
-
-
-def _asks_nobody(check: Any) -> bool:
-    """Whether what a check says depends on what it is given alone."""
-    below = getattr(check, 'rules', None) or [
-        one for one in (getattr(check, 'rule', None),) if one is not None]
-    return (type(check).__module__ == _OWN_CHECKS
-            and all(map(_asks_nobody, below)))
+# What oslo.policy raises on files that cannot be used; AttributeError, where
+# the file is YAML but no mapping.
+UNREADABLE = (AttributeError, cfg.Error, OSError, TypeError, ValueError)
 
 
-class Enforcer(policy.Enforcer):
-    """Looks for changed files once in a while, not at each decision.
+class _RuleSet:
+    """The rules of one moment, and what they answered since the last look."""
 
-    Finding out whether a file is there takes as long as deciding. In between
-    a question that was asked before, to the letter, has the same answer.
+    def __init__(self, conf: cfg.ConfigOpts, rules: dict[str, Any]) -> None:
+        self.rules = rules
+        self.findings = open_policies.find(rules, policies.list_rules())
+        accepted = set(conf.api.accept_open_policies)
+        self.accepted = tuple(
+            name for name in self.findings.open if name in accepted)
+        self.refused = frozenset((
+            *self.findings.open, *self.findings.broken)) - accepted.difference(
+                self.findings.broken)
+        self._enforcer = policy.Enforcer(conf, rules=rules, use_conf=False)
+        self._enforcer.register_defaults(policies.list_rules())
+        # A question that was asked before has the same answer, unless
+        # another service is asked.
+        self._remembers = not any(
+            map(open_policies.asks_elsewhere, rules.values()))
+        self._known: dict[tuple[str, str, str], bool] = {}
+
+    def forget(self) -> None:
+        """Drop the remembered answers, so that they need a bounded room."""
+        self._known = {}
+
+    def allows(self, rule: str, project_id: str,
+               caller: oslo_context.RequestContext) -> bool:
+        said = dict(caller.to_policy_values())
+        known = self._known
+        question = rule, project_id, repr(said)
+        if question in known:
+            return known[question]
+        try:
+            answer = rule not in self.refused and bool(
+                self._enforcer.authorize(
+                    rule, {'project_id': project_id}, said))
+        except policy.InvalidScope:
+            answer = False
+        if self._remembers:
+            known[question] = answer
+        return answer
+
+
+class Enforcer:
+    """Decides by the policy files, which it reads again when they change.
+
+    Finding out whether a file changed takes as long as deciding, so it looks
+    once a second. Requests go on with the earlier rules meanwhile.
+
+    :param conf: the configuration
+    :raises OSError, ValueError: when a policy file cannot be read
     """
 
-    _looked = float('-inf')
-    _known: dict[tuple[str, str, str], bool] | None = None
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+        self._loading = threading.Lock()
+        self._loader: policy.Enforcer | None = plain_enforcer(conf)
+        self._loader.load_rules()
+        self._in_use = _RuleSet(conf, dict(self._loader.rules))
+        self._looked = time.monotonic()
+        self._reminded = float('-inf')
+        self._error = ''
 
-    def load_rules(self, force_reload: bool = False) -> None:
+    @property
+    def findings(self) -> open_policies.Findings:
+        """What is wrong with the rules in use."""
+        return self._in_use.findings
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """The open rules that the configuration accepts by name."""
+        return self._in_use.accepted
+
+    @property
+    def problems(self) -> list[str]:
+        """Name the rules that are refused, each kind with its cure."""
+        found, refused = self.findings, self._in_use.refused
+        problems = []
+        if rules := [name for name in found.open if name in refused]:
+            problems.append(
+                '[oslo_policy] policy_file lets the members of other projects '
+                f'in, by the rules {", ".join(rules)}. Remove them from the '
+                'file, or add "project_id:%(project_id)s" to each; to accept '
+                'a rule as it is, name it in [api] accept_open_policies')
+        if found.broken:
+            problems.append(
+                '[oslo_policy] policy_file: the rules '
+                f'{", ".join(found.broken)} cannot be evaluated. They refer '
+                'to themselves, or their text is malformed')
+        return problems
+
+    @property
+    def warnings(self) -> list[str]:
+        """Name the rules whose risk is accepted, or cannot be judged."""
+        warnings = []
+        if self.accepted:
+            warnings.append(
+                'The members of other projects are let in by the rules '
+                f'{", ".join(self.accepted)}, which [api] '
+                'accept_open_policies names')
+        if self.findings.undecided:
+            warnings.append(
+                'Another service decides about the rules '
+                f'{", ".join(self.findings.undecided)}. Whether it lets in '
+                'the members of other projects is not known')
+        return warnings
+
+    def refuses(self, rule: str) -> bool:
+        """Return whether the rule itself is refused, for every caller."""
+        if rule not in self._in_use.refused:
+            return False
         now = time.monotonic()
-        if force_reload or now - self._looked >= _LOOK_AGAIN:
-            super().load_rules(force_reload)
-            self._known = ({} if all(map(_asks_nobody, self.rules.values()))
-                           else None)
-            self._looked = now
+        if now - self._reminded >= _REMIND:
+            self._reminded = now
+            for problem in self.problems:
+                LOG.error('Requests are refused: %s', problem)
+        return True
 
     def allows(self, rule: str, project_id: str,
                caller: oslo_context.RequestContext) -> bool:
@@ -65,61 +169,61 @@ class Enforcer(policy.Enforcer):
 
         :raises oslo_policy.policy.PolicyNotRegistered: there is no such rule
         """
-        self.load_rules()
-        known = self._known
-        said = dict(caller.to_policy_values())
-        question = rule, project_id, repr(said)
-        if known is not None and question in known:
-            return known[question]
+        self._look_again()
+        return self._in_use.allows(rule, project_id, caller)
+
+    def _look_again(self) -> None:
+        if time.monotonic() - self._looked < _LOOK_AGAIN:
+            return
+        if not self._loading.acquire(blocking=False):
+            return
         try:
-            answer = bool(self.authorize(
-                rule, {'project_id': project_id}, said))
-        except policy.InvalidScope:
-            answer = False
-        if known is not None:
-            known[question] = answer
-        return answer
+            self._reload()
+        finally:
+            self._looked = time.monotonic()
+            self._loading.release()
 
-    def open_to_others(self) -> list[str]:
-        """Name the operations that members of another project may do.
+    def _reload(self) -> None:
+        loader, self._loader = self._loader, None
+        try:
+            if loader is None:
+                loader = plain_enforcer(self._conf)
+            loader.load_rules()
+        except UNREADABLE as error:
+            # What was loaded in part is dropped with the loader.
+            text = ' '.join(str(error).split())
+            if text != self._error:
+                self._error = text
+                LOG.error('[oslo_policy] policy_file cannot be read; the '
+                          'rules that were read before stay in use: %s', text)
+            self._in_use.forget()
+            return
+        self._loader, self._error = loader, ''
+        rules = dict(loader.rules)
+        if rules == self._in_use.rules:
+            self._in_use.forget()
+            return
+        self._in_use = _RuleSet(self._conf, rules)
+        for problem in self.problems:
+            LOG.error('Requests are refused: %s', problem)
+        for warning in self.warnings:
+            LOG.warning('%s', warning)
 
-        Releases up to 18.0.0 let everybody do everything and kept projects
-        apart by other means, so a file that repeats their defaults opens them
-        all. Rules that ask elsewhere are not tried.
-        """
-        self.load_rules()
-        stranger = oslo_context.RequestContext(
-            user_id='somebody', project_id='another',
-            roles=['manager', 'member', 'reader'])
-        asking = {name for name, check in self.rules.items()
-                  if not _asks_nobody(check)}
-        operations = {rule.name for rule in policies.list_rules()
-                      if isinstance(rule, policy.DocumentedRuleDefault)}
-        if asking - operations:
-            return []
-        return sorted(rule for rule in operations - asking
-                      if self.allows(rule, 'this', stranger))
+
+def unknown_accepted(accepted: Sequence[str]) -> list[str]:
+    """Name what [api] accept_open_policies lists and no operation is."""
+    operations = {rule.name for rule in policies.list_rules()
+                  if isinstance(rule, policy.DocumentedRuleDefault)}
+    return sorted(set(accepted) - operations)
 
 
-def make_enforcer(conf: cfg.ConfigOpts) -> Enforcer:
-    """Return an enforcer that knows every rule of the API.
-
-    :raises oslo_policy.policy.PolicyNotAuthorized: never here
-    :raises oslo_config.cfg.Error: on an unusable [oslo_policy]
-    """
-    enforcer = Enforcer(conf)
+def plain_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
+    """Return oslo.policy's enforcer, which knows every rule of the API."""
+    enforcer = policy.Enforcer(conf)
     enforcer.register_defaults(policies.list_rules())
-    enforcer.load_rules()
     return enforcer
 
 
-def explain(rules: Sequence[str]) -> str:
-    """Return what an operator has to know of rules that are open."""
-    return ('[oslo_policy] policy_file lets the members of every project into '
-            f'every other one, by the rules {", ".join(rules)}: take them out '
-            'of the file, or add "project_id:%(project_id)s" to each')
-
-
-def get_enforcer() -> Enforcer:
+def get_enforcer() -> policy.Enforcer:
     """The entry point of the oslo.policy command line tools."""
-    return make_enforcer(configuration.load())
+    return plain_enforcer(configuration.load())

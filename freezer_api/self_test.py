@@ -32,6 +32,7 @@ import sqlalchemy as sa
 
 from freezer_api import conf as configuration
 from freezer_api import crypt
+from freezer_api import policy
 from freezer_api import service_account
 
 LOG = log.getLogger(__name__)
@@ -72,6 +73,9 @@ def of_options(conf: cfg.ConfigOpts) -> list[str]:
     if problems:
         return problems
     problems = _database(conf.database.connection)
+    if unknown := policy.unknown_accepted(conf.api.accept_open_policies):
+        problems.append('[api] accept_open_policies: no operation has the '
+                        f'policy rule {", ".join(unknown)}')
     try:
         crypt.Crypt(conf.user_credentials['keys'])
     except crypt.CryptError as error:
@@ -79,6 +83,18 @@ def of_options(conf: cfg.ConfigOpts) -> list[str]:
     if conf.service_mode.enabled:
         problems += _roles(conf) + of_account(conf)
     return problems
+
+
+def of_policies(conf: cfg.ConfigOpts) -> list[str]:
+    """Name the policy rules that cannot be used, and log the risky ones."""
+    try:
+        enforcer = policy.Enforcer(conf)
+    except policy.UNREADABLE as error:
+        return ['[oslo_policy] policy_file cannot be read: '
+                + ' '.join(str(error).split())]
+    for warning in enforcer.warnings:
+        LOG.warning('%s', warning)
+    return enforcer.problems
 
 
 def of_account(conf: cfg.ConfigOpts) -> list[str]:

@@ -67,10 +67,16 @@ class Caller:
     def must(self, rule: str, project_id: str) -> None:
         """Refuse unless policy allows a rule on a project.
 
-        :raises freezer_api.api.errors.ApiError: 403
+        :raises freezer_api.api.errors.ApiError: 403, or 503 when the
+            operator's policy for the rule is refused
         """
         if self.may(rule, project_id):
             return
+        if self.enforcer.refuses(rule):
+            raise errors.unavailable(
+                f'The policy of the cloud for "{rule}" is not safe, so that '
+                'the operation is refused. Ask the operator to repair it.',
+                'policy_refused')
         if self.project_id is None:
             raise errors.forbidden(
                 'The token is not one of a project, but of the system, of a '

@@ -119,11 +119,16 @@ class Checks(upgradecheck.UpgradeCommands):
         result: upgradecheck.Result = common_checks.check_policy_json(
             self, self._conf)
         try:
-            rules = policy.make_enforcer(self._conf).open_to_others()
-        except ValueError as error:  # It is no YAML.
+            enforcer = policy.Enforcer(self._conf)
+        except policy.UNREADABLE as error:
             return _failure('[oslo_policy] policy_file cannot be read: '
                             + ' '.join(str(error).split()))
-        return _failure(policy.explain(rules)) if rules else result
+        if enforcer.problems:
+            return _failure('; '.join(enforcer.problems))
+        if enforcer.warnings:
+            return upgradecheck.Result(
+                upgradecheck.Code.WARNING, '; '.join(enforcer.warnings))
+        return result
 
     _upgrade_checks = (('Database schema', _database),
                        ('Options', _options),

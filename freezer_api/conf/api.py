@@ -25,4 +25,11 @@ OPTS: list[cfg.Opt] = [
         'max_limit', default=1000, min=1,
         help='Most items in a page of a list. A larger limit in a request is '
              'lowered to this.'),
+    cfg.ListOpt(
+        'accept_open_policies', default=[], sample_default='',
+        help='Policy rules, by name and separated by commas, that may let in '
+             'the members of other projects, for instance jobs:get_all. A '
+             'rule of [oslo_policy] policy_file that lets them in and is not '
+             'named here keeps the API from starting; when the file changes '
+             'later, its operations are refused.'),
 ]

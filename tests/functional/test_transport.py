@@ -15,6 +15,8 @@
 from __future__ import annotations
 
 import json
+import pathlib
+import time
 from typing import Any
 from unittest import mock
 
@@ -46,6 +48,26 @@ class TransportTests(base.ApiTestCase):
         result = self.client.simulate_get('/', query_string='a=b')
         self.assertEqual('http://falconframework.org/v2/',
                          result.json['versions'][0]['links'][0]['href'])
+
+    def test_a_policy_that_opens_later_is_refused(self) -> None:
+        """Also to the administrator, since no caller is told apart."""
+        jobs = '/v2/p1/jobs'
+        self.assertEqual(200, self.send('GET', jobs).status_code)
+        pathlib.Path(self.directory, 'policy.yaml').write_text(
+            '"jobs:get_all": "role:reader"\n"jobs:delete": "role:admin"')
+        deadline = time.monotonic() + 60
+        while (result := self.send('GET', jobs)).status_code == 200:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+
+        for persona in (base.MEMBER, base.STRANGER, base.ADMIN):
+            result = self.send('GET', jobs, persona)
+            self.assertEqual((503, 'policy_refused'),
+                             (result.status_code, result.json['code']))
+        # The rest of the file is in use, and what it leaves out.
+        self.assertEqual(403, self.send(
+            'DELETE', '/v2/p1/jobs/1').status_code)
+        self.assertEqual(200, self.send('GET', '/v2/p1/backups').status_code)
 
     def test_home_document(self) -> None:
         for path in ('/v2', '/v2/'):

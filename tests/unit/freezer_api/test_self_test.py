@@ -181,16 +181,49 @@ class SelfTestTests(unittest.TestCase):
         self.assertIn('has not the role service', said)
         self.assertIn('no endpoint of type backup', said)
 
-    def test_a_policy_that_lets_other_projects_in_is_an_error(self) -> None:
+    def started_with(self, rules: str, accept: str = '') -> None:
         self.answers()
-        conf = self.conf()
         file = self.enterContext(tempfile.NamedTemporaryFile('w+'))
-        file.write('"jobs:get_all": ""')
+        file.write(rules)
         file.flush()
+        conf = self.conf('api', 'accept_open_policies', accept)
         conf.set_override('policy_file', file.name, 'oslo_policy')
-        with self.assertLogs('freezer_api.deploy', 'ERROR') as log:
-            deploy.start(conf)
-        self.assertIn('jobs:get_all', log.output[0])
+        deploy.start(conf)
+
+    def test_an_open_policy_prevents_the_start(self) -> None:
+        for rules in ('"jobs:get_all": ""',
+                      '"helper": "http://policy.example/"\n'
+                      '"jobs:get_all": "role:reader"'):
+            with self.assertRaises(self_test.Refused) as refused:
+                self.started_with(rules)
+            self.assertIn('by the rules jobs:get_all.',
+                          str(refused.exception))
+            self.assertIn('[api] accept_open_policies',
+                          str(refused.exception))
+
+    def test_an_open_policy_may_be_accepted_by_name(self) -> None:
+        with self.assertLogs('freezer_api.self_test', 'WARNING') as log:
+            self.started_with('"jobs:get_all": ""\n"jobs:get": "http://x/"',
+                              accept='jobs:get_all')
+        said = '\n'.join(log.output)
+        self.assertIn('jobs:get_all, which [api] accept_open', said)
+        self.assertIn('rules jobs:get. Whether', said)
+        with self.assertRaises(self_test.Refused) as refused:
+            self.started_with('"jobs:get_all": ""', accept='jobs:get')
+        self.assertIn('jobs:get_all', str(refused.exception))
+
+    def test_an_accepted_rule_that_does_not_exist_is_refused(self) -> None:
+        with self.assertRaises(self_test.Refused) as refused:
+            self.started_with('', accept='jobs:get,jobs:gte')
+        self.assertIn('[api] accept_open_policies: no operation has the '
+                      'policy rule jobs:gte', str(refused.exception))
+
+    def test_a_policy_that_cannot_be_read_prevents_the_start(self) -> None:
+        for rules in ('"jobs:get_all": "', '- 1'):
+            with self.assertRaises(self_test.Refused) as refused:
+                self.started_with(rules)
+            self.assertIn('[oslo_policy] policy_file cannot be read',
+                          str(refused.exception))
 
     def test_the_wsgi_module_starts_it(self) -> None:
         with mock.patch.dict(os.environ, {

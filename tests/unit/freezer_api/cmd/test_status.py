@@ -194,7 +194,17 @@ class StatusTests(unittest.TestCase):
             file.write('"jobs:get_all": ""\n"jobs:create": ""\n')
         code, text = self.check()
         self.assertEqual(2, code)
-        self.assertIn('jobs:create, jobs:get_all', text)
+        self.assertIn('jobs:create, jobs:get_all',
+                      ' '.join(text.replace('|', ' ').split()))
+
+    def test_a_policy_that_another_service_decides(self) -> None:
+        with open(os.path.join(os.path.dirname(self.path), 'policy.yaml'),
+                  'w') as file:
+            file.write('"helper": "http://x/"\n"jobs:get": "rule:helper"\n')
+        code, text = self.check()
+        self.assertEqual(1, code)
+        self.assertIn('rules jobs:get. Whether',
+                      ' '.join(text.replace('|', ' ').split()))
 
     def test_a_policy_that_cannot_be_read(self) -> None:
         with open(os.path.join(os.path.dirname(self.path), 'policy.yaml'),
