@@ -21,26 +21,106 @@ whose hour begins with ``*``, fires whenever the clocks show its minute.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
+import dataclasses
 import datetime
+import functools
 import zoneinfo
 
-from apscheduler.triggers import cron
+from freezer_api.domain import cron_dates
+from freezer_api.domain import cron_fields
 
-# Weekdays and leap days repeat after 28 years. A day that does not come
-# within them (30 February) is taken never to come; to look further would
-# take long for no answer.
-_CRON_YEARS = 28
-
-# APScheduler stumbles over the end of datetime's last year.
-_LAST_YEAR = datetime.MAXYEAR - 1
-
-# Nor do its years begin before that.
+# Years begin there for APScheduler.
 _FIRST = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SECOND = datetime.timedelta(seconds=1)
-_WEEK = datetime.timedelta(days=7)
+_DAY = datetime.timedelta(days=1)
 
 Fields = Sequence[tuple[str, str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """What cron fields stand for.
+
+    :ivar hours: with minutes and seconds: bit masks
+    """
+
+    dates: cron_dates.Dates
+    hours: int
+    minutes: int
+    seconds: int
+
+    def first(self, since: datetime.datetime) -> datetime.datetime | None:
+        """Return the first match, ``since`` or later, of a clock in UTC."""
+        day = self.dates.first(since.date())
+        if day is None:
+            return None
+        if day == since.date():
+            time = self._time_since(since.hour, since.minute, since.second)
+            if time is not None:
+                return datetime.datetime.combine(day, time)
+            day = self.dates.first(day + _DAY)
+            if day is None:
+                return None
+        return datetime.datetime.combine(day, self._midnight)
+
+    @functools.cached_property
+    def _midnight(self) -> datetime.time:
+        """The first time of a day that matches."""
+        return _time(cron_dates.lowest(self.hours),
+                     cron_dates.lowest(self.minutes),
+                     cron_dates.lowest(self.seconds))
+
+    def _time_since(self, hour: int, minute: int,
+                    second: int) -> datetime.time | None:
+        """Return the first time of the day that matches, this or later."""
+        if self.hours >> hour & 1:
+            if self.minutes >> minute & 1:
+                seconds = self.seconds >> second << second
+                if seconds:
+                    return _time(hour, minute, cron_dates.lowest(seconds))
+            minutes = self.minutes >> minute + 1 << minute + 1
+            if minutes:
+                return _time(hour, cron_dates.lowest(minutes),
+                             cron_dates.lowest(self.seconds))
+        hours = self.hours >> hour + 1 << hour + 1
+        if hours:
+            return _time(cron_dates.lowest(hours),
+                         cron_dates.lowest(self.minutes),
+                         cron_dates.lowest(self.seconds))
+        return None
+
+
+def _time(hour: int, minute: int, second: int) -> datetime.time:
+    return datetime.time(hour, minute, second, tzinfo=datetime.UTC)
+
+
+@functools.lru_cache(maxsize=256)
+def compile_fields(fields: tuple[tuple[str, str], ...]) -> Compiled:
+    """Return what cron fields stand for.
+
+    A field that is not given is ``*`` when it is more significant than one
+    that is, and otherwise the least value.
+
+    :param fields: names and values of those that are given
+    :raises ValueError: on a value that is not a cron expression
+    """
+    given = dict(fields)
+    names = list(cron_fields.RANGES)
+    least_significant = max(
+        (names.index(name) for name in given), default=-1)
+    values = {
+        name: cron_fields.compile_field(
+            name, given.get(name, '*' if position < least_significant
+                            or name in ('week', 'day_of_week')
+                            else str(cron_fields.RANGES[name][0])))
+        for position, name in enumerate(names) if name != 'year'}
+    year = int(given['year']) if 'year' in given else None
+    return Compiled(
+        cron_dates.Dates(year, *(values[name] for name in (
+            'month', 'day', 'week', 'day_of_week'))),
+        *(values[name].numbers for name in ('hour', 'minute', 'second')))
 
 
 def first_firing(fields: Fields, zone: zoneinfo.ZoneInfo | None,
@@ -52,41 +132,32 @@ def first_firing(fields: Fields, zone: zoneinfo.ZoneInfo | None,
     :param earliest: a whole second
     :returns: None when there is none, or none before the year 9999
     """
+    compiled = compile_fields(tuple(fields))
     earliest = max(earliest, _FIRST)
-    if zone is None or earliest.year > _LAST_YEAR:
-        return _shown(fields, earliest.astimezone(datetime.UTC))
-    if _every_hour(fields):
-        return _whenever_shown(fields, zone, earliest)
-    return _once_a_day(fields, zone, earliest)
+    if zone is None or earliest.year > cron_dates.LAST_YEAR:
+        return _shown(compiled, earliest.astimezone(datetime.UTC))
+    if _every_hour(dict(fields)):
+        return _whenever_shown(compiled, zone, earliest)
+    return _once_a_day(compiled, zone, earliest)
 
 
-def _every_hour(fields: Fields) -> bool:
+def _every_hour(given: Mapping[str, str]) -> bool:
     """Whether the hour is ``*``, given so or by what is given."""
-    given = dict(fields)
     return given.get('hour', '*' if given.keys() & {'minute', 'second'}
                      else '0').startswith('*')
 
 
-def _shown(fields: Fields, since: datetime.datetime,
-           ) -> datetime.datetime | None:
+def _shown(compiled: Compiled,
+           since: datetime.datetime) -> datetime.datetime | None:
     """Return the first matching time of a clock that is never put.
 
     :param since: what that clock shows, as if it were UTC
     """
     since = max(since, _FIRST)
-    if since.year > _LAST_YEAR:
-        return None
-    given = dict(fields)
-    given.setdefault(
-        'year', f'{since.year}-{min(since.year + _CRON_YEARS, _LAST_YEAR)}')
-    trigger = cron.CronTrigger(**given, timezone=datetime.UTC)
-    found = trigger.get_next_fire_time(None, since)
-    if found is None or found.year > _LAST_YEAR:
-        return None
-    return found.astimezone(datetime.UTC)
+    return None if since.year > cron_dates.LAST_YEAR else compiled.first(since)
 
 
-def _once_a_day(fields: Fields, zone: zoneinfo.ZoneInfo,
+def _once_a_day(compiled: Compiled, zone: zoneinfo.ZoneInfo,
                 earliest: datetime.datetime) -> datetime.datetime | None:
     before = (earliest - _SECOND).astimezone(zone)
     # Right after a jump that is what the clocks would have shown without it.
@@ -98,7 +169,7 @@ def _once_a_day(fields: Fields, zone: zoneinfo.ZoneInfo,
         assert first is not None and second is not None
         since = _wall(_jump(zone, earliest - (first - second) - _SECOND,
                             earliest)) + (first - second)
-    wall = _shown(fields, since)
+    wall = _shown(compiled, since)
     if wall is None:
         return None
     firing = wall.replace(tzinfo=zone).astimezone(datetime.UTC)
@@ -108,22 +179,31 @@ def _once_a_day(fields: Fields, zone: zoneinfo.ZoneInfo,
                  - _SECOND, firing).astimezone(datetime.UTC)
 
 
-def _whenever_shown(fields: Fields, zone: zoneinfo.ZoneInfo,
+def _whenever_shown(compiled: Compiled, zone: zoneinfo.ZoneInfo,
                     earliest: datetime.datetime) -> datetime.datetime | None:
     while True:
-        local = earliest.astimezone(zone)
-        wall = _shown(fields, _wall(local))
-        if wall is None:
+        wall = _wall(earliest.astimezone(zone))
+        # Clocks are put back by less than two days, and are less than a day
+        # from UTC. So nothing fires until a day before the next match, and
+        # the changes of years of summer times need not be looked at.
+        coming = _shown(compiled, max(_FIRST, wall - 2 * _DAY))
+        if coming is None:
             return None
-        firing = earliest + (wall - _wall(local))
-        if _offset(zone, firing) == local.utcoffset():
+        if coming - _DAY > earliest:
+            earliest = coming - _DAY
+            wall = _wall(earliest.astimezone(zone))
+        shown = _shown(compiled, wall)
+        firing = None if shown is None else earliest + (shown - wall)
+        until = earliest + 3 * _DAY
+        if firing is not None:
+            until = min(until, firing)
+        if _offset(zone, until) != _offset(zone, earliest):
+            # The clocks are put before it is shown: on from there.
+            earliest = _jump(zone, earliest, until).astimezone(datetime.UTC)
+        elif until == firing:
             return firing.astimezone(datetime.UTC)
-        # The clocks are put before it is shown: on from there.
-        week = earliest
-        while _offset(zone, min(week + _WEEK, firing)) == local.utcoffset():
-            week += _WEEK
-        earliest = _jump(zone, week, min(week + _WEEK, firing)).astimezone(
-            datetime.UTC)
+        else:
+            earliest = until
 
 
 def _wall(local: datetime.datetime) -> datetime.datetime:

@@ -44,6 +44,8 @@ ScheduleError = values.ScheduleError
 CRON_FIELDS = ('year', 'month', 'day', 'week', 'day_of_week', 'hour',
                'minute', 'second')
 
+_FIELDS_OF_DAYS = ('year', 'month', 'day', 'week', 'day_of_week')
+
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SECOND = datetime.timedelta(seconds=1)
 _WEEKDAYS_IN_DAY = ('schedule_day takes days of the month; names of weekdays '
@@ -100,9 +102,14 @@ class OneShot:
 
 @dataclasses.dataclass(frozen=True)
 class Never:
-    """A schedule that is stored for its sender's sake and never fires."""
+    """A schedule that is stored for its sender's sake and never fires.
+
+    :ivar field: the field that a new schedule is refused for, None where it
+        is not
+    """
 
     reason: str
+    field: str | None = None
 
 
 Schedule = Once | Interval | Continuous | Cron | OneShot | Never
@@ -146,7 +153,33 @@ def parse(schedule: Mapping[str, object]) -> Schedule:
         if values.is_weekdays_in_day(f'schedule_{name}', text):
             return Never(_WEEKDAYS_IN_DAY)
         values.check_cron_field(f'schedule_{name}', text)
+    if not cron_firing.compile_fields(fields).dates.possible:
+        return _never_together(fields)
     return Cron(fields, start, end, zone)
+
+
+def check_new(schedule: Mapping[str, object]) -> None:
+    """Refuse what a new schedule may not hold.
+
+    Stored schedules of earlier releases may hold it, and are read and run.
+
+    :raises ScheduleError: on what ``parse`` refuses, on a list that is too
+        long, an interval of nothing, and cron fields that no day matches
+    """
+    parsed = parse(schedule)
+    for field in (f'schedule_{name}' for name in CRON_FIELDS):
+        _optional(schedule, field, values.check_new_cron_field)
+    _optional(schedule, 'schedule_interval', values.check_new_interval)
+    if isinstance(parsed, Never) and parsed.field is not None:
+        raise values.ScheduleError(
+            parsed.field, f'{parsed.reason}; change one of them')
+
+
+def _never_together(fields: tuple[tuple[str, str], ...]) -> Never:
+    names = [f'schedule_{name}' for name, _ in fields
+             if name in _FIELDS_OF_DAYS]
+    return Never('no day matches all the fields ' + ', '.join(names),
+                 names[0])
 
 
 def next_firing(schedule: Schedule, anchor: datetime.datetime,

@@ -19,7 +19,7 @@ import datetime
 import re
 import zoneinfo
 
-from apscheduler.triggers import cron
+from freezer_api.domain import cron_fields
 
 _MAX_LENGTH = 255
 
@@ -128,26 +128,40 @@ def parse_interval(field: str, value: object) -> int:
 def check_cron_field(field: str, value: object) -> None:
     """Check one cron field, given as ``schedule_<name>``.
 
-    APScheduler reads some expressions by their beginning (``mon;tue`` as
-    ``mon``); they are refused, for a part of the firings would be missing.
-
     :raises ScheduleError: naming ``field``
     """
     text = as_text(field, value)
     name = field.removeprefix('schedule_')
     if name == 'year' and not re.fullmatch('[0-9]{4}', text):
         raise ScheduleError(field, f'{value!r} is not a year')
-    if not text.isascii():
-        raise ScheduleError(field, f'{value!r} is no cron expression')
     try:
-        parsed = cron.CronTrigger.FIELDS_MAP[name](name, text)
+        cron_fields.compile_field(name, text)
     except ValueError as error:
         raise ScheduleError(field, str(error)) from error
-    for part in re.split(' *, *', text.strip()):
-        if not any(compiler.value_re.fullmatch(part)
-                   for compiler in parsed.COMPILERS):
-            raise ScheduleError(
-                field, f'{part!r} is no cron expression')
+
+
+def check_new_cron_field(field: str, value: object) -> None:
+    """Check what a new cron field may not hold, though stored ones may.
+
+    :raises ScheduleError: naming ``field``
+    """
+    number = len(cron_fields.entries(as_text(field, value)))
+    if number > cron_fields.MAX_ENTRIES:
+        raise ScheduleError(
+            field, f'lists {number} values; list at most '
+            f'{cron_fields.MAX_ENTRIES}, or use a range or a step')
+
+
+def check_new_interval(field: str, value: object) -> None:
+    """Check what a new interval may not be, though stored ones may.
+
+    :raises ScheduleError: naming ``field``
+    """
+    match = _INTERVAL.fullmatch(as_text(field, value))
+    if match is not None and int(match[1]) == 0:
+        raise ScheduleError(
+            field, f"{value!r} is no time at all; use a number of at least "
+            "1, or 'continuous'")
 
 
 def is_weekdays_in_day(field: str, value: object) -> bool:

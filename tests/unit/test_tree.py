@@ -149,7 +149,6 @@ class TestImports(TreeTest):
         def impure(tree: ast.Module) -> Iterator[tuple[int, str]]:
             for line, name in imports(tree):
                 if not (top(name) in sys.stdlib_module_names
-                        or within(name, 'apscheduler')
                         or within(name, 'freezer_api.domain')):
                     yield line, name
 

@@ -32,6 +32,7 @@ from freezer_api.api import errors
 from freezer_api.api import services
 from freezer_api.api.v2 import assignment
 from freezer_api.api.v2 import authority
+from freezer_api.api.v2 import new_schedule
 from freezer_api.conf import scheduling
 from freezer_api.db import action_sizes
 from freezer_api.db import actions
@@ -153,6 +154,7 @@ class JobChange:
                 or assignment.must_delegate(
                     self._conf, client, given, self._caller.user_id)):
             return False
+        new_schedule.check('job_schedule', jobs.schedule(job), user)
         its_actions = actions.look_of_job(session, job_id)
         assignment.check(client, its_actions)
         terms.reschedule(session, job, its_actions, user, domain.arm(
@@ -260,6 +262,7 @@ class JobChange:
         if job.session_id != session_id:
             rounds.leave(session, job, session_id, self._now)
         user, runtime = domain.split_schedule(sent.get('job_schedule') or {})
+        new_schedule.check('job_schedule', jobs.schedule(job), user)
         if new:
             job.schedule = user
             jobs.set_runtime(job, domain.create(
@@ -302,6 +305,7 @@ class JobChange:
         if 'job_schedule' in sent or moved:
             user, runtime = domain.split_schedule(
                 sent.get('job_schedule', jobs.schedule(job)))
+            new_schedule.check('job_schedule', jobs.schedule(job), user)
             self._reschedule(session, job, user, runtime, client, moved)
         if says_what:
             assignment.check(client, kept if entries is None else

@@ -24,6 +24,7 @@ from freezer_api.api import answers
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
+from freezer_api.api.v2 import new_schedule
 from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import rows
@@ -38,6 +39,7 @@ def _set(row: models.Session, sent: Mapping[str, Any]) -> None:
         if sent.get(name) is not None:
             setattr(row, name, sent[name])
     if 'schedule' in sent:
+        new_schedule.check('schedule', row.schedule, sent['schedule'])
         row.schedule = dict(sent['schedule'])
 
 

@@ -1,0 +1,172 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The days that cron fields match.
+
+There are no more than 21 kinds of years: one begins on one of seven weekdays,
+and it, the year before it or neither is a leap year (the latter decides
+whether 1 January may be in week 53). The days of a kind are found once, as a
+bit mask for each month, whatever the number of years that are searched.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterator
+import datetime
+import functools
+
+from freezer_api.domain import cron_fields
+
+LAST_YEAR = datetime.MAXYEAR - 1
+"""The last year that is searched; arithmetic may touch the next."""
+
+# The Gregorian calendar repeats after these years. No kind of year stays away
+# for longer than 40 of them.
+_CYCLE = range(2000, 2400)
+YEARS = 40
+
+# Bit d is set for the days d of a month with the weekday of the first, the
+# one after it, and so on.
+_SEVENTHS = tuple(sum(1 << day for day in range(1 + ahead, 32, 7))
+                  for ahead in range(7))
+
+_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+Kind = tuple[int, bool, bool]
+
+
+def kind_of(year: int) -> Kind:
+    """Return what the calendar of a year depends on."""
+    return (calendar.weekday(year, 1, 1), calendar.isleap(year),
+            calendar.isleap(year - 1))
+
+
+def _weeks(year: int) -> tuple[dict[int, int], ...]:
+    """Return for each month the days of each ISO week, as bit masks."""
+    months: list[dict[int, int]] = [{} for _ in range(12)]
+    day = datetime.date(year, 1, 1)
+    while day.year == year:
+        week = day.isocalendar().week
+        days = months[day.month - 1]
+        days[week] = days.get(week, 0) | 1 << day.day
+        day += datetime.timedelta(days=1)
+    return tuple(months)
+
+
+_WEEKS = {kind: _weeks(year)
+          for kind, year in {kind_of(year): year for year in _CYCLE}.items()}
+
+
+class Dates:
+    """The days that the fields month, day, week and day_of_week match.
+
+    :param year: the only year that matches, None for each
+    """
+
+    def __init__(self, year: int | None, months: cron_fields.Values,
+                 days: cron_fields.Values, weeks: cron_fields.Values,
+                 weekdays: cron_fields.Values) -> None:
+        self._year = year
+        self._months = months.numbers
+        self._days = days
+        self._weeks = weeks.numbers
+        self._weekdays = tuple(
+            weekday for weekday in range(7) if weekdays.numbers >> weekday & 1)
+        self._every_week = weeks == cron_fields.everything('week')
+        self._of_kind: dict[Kind, tuple[int, ...]] = {}
+        self._of_month: dict[tuple[int, int], int] = {}
+
+    @functools.cached_property
+    def possible(self) -> bool:
+        """Whether there is any day that all fields match."""
+        kinds = (_WEEKS if self._year is None
+                 else (kind_of(self._year),))
+        return any(any(self._months_of(kind)) for kind in kinds)
+
+    def first(self, since: datetime.date) -> datetime.date | None:
+        """Return the first day that matches, ``since`` or a later one.
+
+        :returns: None when there is none, or none before the year 9999
+        """
+        if not self.possible:
+            return None
+        years = range(since.year, min(since.year + YEARS, LAST_YEAR) + 1)
+        if self._year is not None:
+            years = range(max(since.year, self._year),
+                          min(self._year, LAST_YEAR) + 1)
+        for year in years:
+            months = self._months_of(kind_of(year))
+            passed = 0
+            if year == since.year:
+                passed = since.month - 1
+                days = months[passed] >> since.day << since.day
+                if days:
+                    return since.replace(day=lowest(days))
+                passed += 1
+            for month, days in enumerate(months[passed:], passed + 1):
+                if days:
+                    return datetime.date(year, month, lowest(days))
+        return None
+
+    def _months_of(self, kind: Kind) -> tuple[int, ...]:
+        """Return the days of each month that match, as bit masks."""
+        found = self._of_kind.get(kind)
+        if found is None:
+            found = self._of_kind[kind] = tuple(self._search(kind))
+        return found
+
+    def _search(self, kind: Kind) -> Iterator[int]:
+        weekday, leap, _ = kind
+        for month, usual in enumerate(_LENGTHS, 1):
+            length = usual + (leap and month == 2)
+            days = 0
+            if self._months >> month & 1:
+                days = self._in_month(weekday, length)
+                if days and not self._every_week:
+                    days &= self._in_weeks(kind, month)
+            yield days
+            weekday = (weekday + length) % 7
+
+    def _in_weeks(self, kind: Kind, month: int) -> int:
+        found = 0
+        for week, days in _WEEKS[kind][month - 1].items():
+            if self._weeks >> week & 1:
+                found |= days
+        return found
+
+    def _in_month(self, weekday: int, length: int) -> int:
+        """Return the days that match but for their week.
+
+        :param weekday: of the first day
+        """
+        known = self._of_month.get((weekday, length))
+        if known is not None:
+            return known
+        days = self._days.numbers
+        if self._days.last:
+            days |= 1 << length
+        for which, of in self._days.positions:
+            hit = (of - weekday) % 7 + 1
+            days |= 1 << (hit + which * 7 if which < 5
+                          else hit + (length - hit) // 7 * 7)
+        days &= (1 << length + 1) - 1
+        wanted = 0
+        for of in self._weekdays:
+            wanted |= _SEVENTHS[(of - weekday) % 7]
+        self._of_month[weekday, length] = days & wanted
+        return days & wanted
+
+
+def lowest(numbers: int) -> int:
+    """Return the least number of a set that is not empty."""
+    return (numbers & -numbers).bit_length() - 1
