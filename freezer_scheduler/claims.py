@@ -67,7 +67,7 @@ class Claimer:
         self._away_since: float | None = None
         self._reminded = 0.0
         self._renewed = float('-inf')
-        self._more = self._no_room = False
+        self._no_room = self._cut_short = False
         self._due_in: tuple[float, ...] = ()
 
     def tick(self) -> bool:
@@ -83,9 +83,9 @@ class Claimer:
         finally:
             if renews:
                 self._renewed = self._clock.monotonic()
-        self._more = claimed is not None and limit <= claimed
-        self._no_room = self._more and limit < batch
-        return self._more and not self._no_room
+        full = claimed is not None and limit <= claimed
+        self._no_room = full and limit < batch
+        return (full or self._cut_short) and not self._no_room
 
     def rest(self, wait: Callable[[float], object]) -> None:
         """Wait until it is time to ask again.
@@ -160,6 +160,7 @@ class Claimer:
         # A lease counts from before the question, whatever it takes.
         asked = self._clock.monotonic()
         self._due_in = ()
+        self._cut_short = False
         try:
             tick = self._api.claim(
                 self._registration.client_id, limit, settings.lease_seconds,
@@ -169,6 +170,7 @@ class Claimer:
             return 0, error
         self._observer.claimed(tick)
         self._due_in = tick.lateness.due_in
+        self._cut_short = tick.more and bool(tick.runs)
         self._take(tick, asked, settings.lease_seconds)
         return len(tick.runs), None
 

@@ -259,8 +259,8 @@ class Run:
 class Tick:
     """The answer to one question for work.
 
-    :ivar unreadable: ids of runs (or None) that were claimed for us but
-        cannot be read
+    :ivar unreadable: ids (or None) of claimed runs that cannot be read
+    :ivar more: whether more runs are due that did not fit into the answer
     """
 
     runs: tuple[Run, ...]
@@ -269,6 +269,7 @@ class Tick:
     unreadable: tuple[str | None, ...] = ()
     lateness: lateness.Lateness = dataclasses.field(
         default_factory=lateness.Lateness)
+    more: bool = False
 
     @classmethod
     def from_document(cls, document: object) -> Tick:
@@ -294,7 +295,8 @@ class Tick:
         lost = tuple(run_id for run_id in _list(document, 'lost')
                      if isinstance(run_id, str))
         return cls(tuple(runs), held, lost, tuple(unreadable),
-                   lateness.Lateness.from_document(document))
+                   lateness.Lateness.from_document(document),
+                   document.get('more') is True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,8 +12,9 @@
 
 """Rows of runs, as schedulers get and keep them: claims and leases.
 
-Whoever needs both locks the job before the run, so that no two wait for each
-other.
+Lock the job before the run, to avoid deadlocks. Rows are locked by primary
+key, at most MOST_ROWS in one transaction. What happens to a due job is
+computed before it is locked; see :mod:`freezer_api.db.due_jobs`.
 """
 
 from __future__ import annotations
@@ -21,38 +22,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-import dataclasses
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import due_jobs
 from freezer_api.db import exact
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
 from freezer_api.db import queues
 from freezer_api.db import rows
 from freezer_api.db import runs as db_runs
-from freezer_api.domain import jobs
-from freezer_api.domain import plans
 from freezer_api.domain import runs
-from freezer_api.domain import suspension
 from freezer_api.domain import turns
 
-_CHUNK = 500
+# A run, with its job.
+Claimed = tuple[models.Job, models.JobRun]
 
-
-@dataclasses.dataclass(frozen=True)
-class Claimed:
-    """What a scheduler is given.
-
-    :ivar expired: runs that another one held
-    :ivar begun: runs that begin
-    :ivar missed: how many jobs had firings that came too late
-    """
-
-    expired: Sequence[tuple[models.Job, models.JobRun]] = ()
-    begun: Sequence[tuple[models.Job, models.JobRun]] = ()
-    missed: int = 0
+# Rows that one transaction locks or writes at the most.
+MOST_ROWS = 500
 
 
 def renew(session: orm.Session, holder: db_runs.Holder,
@@ -60,30 +49,27 @@ def renew(session: orm.Session, holder: db_runs.Holder,
           lease: int) -> dict[str, str | None]:
     """Prolong the leases of the runs that are still the holder's.
 
-    :param held: fence by run id
+    :param held: fence by run id, at most MOST_ROWS
     :param lease: for how many seconds a run is kept without a word
     :returns: what the user wants of each of those runs, by run id
     """
-    ours: dict[str, str | None] = {}
-    run_ids = sorted(held)
-    for start in range(0, len(run_ids), _CHUNK):
-        # Not whole runs, with all they have reported: it is asked often, and
-        # of thousands.
-        ours |= {run_id: event for run_id, fence, event in session.execute(
-            sa.select(models.JobRun.id, models.JobRun.fence,
-                      models.JobRun.event).where(
-                models.JobRun.id.in_(run_ids[start:start + _CHUNK]),
-                db_runs.of_client(holder),
-                models.JobRun.scheduler_id == holder.scheduler_id,
-                models.JobRun.lease_expires_at.is_not(None))
-            .order_by(models.JobRun.id).with_for_update())
-            if fence == held[run_id]}
-    ids = list(ours)
-    for start in range(0, len(ids), _CHUNK):
+    run = models.JobRun
+    # Not whole runs, with all they have reported: it is asked often, and of
+    # thousands.
+    locked = session.execute(rows.locked_by_id(
+        run, sorted(held)).with_only_columns(
+            run.id, run.fence, run.event, run.client_id, run.project_id,
+            run.scheduler_id, run.lease_expires_at)).all()
+    ours = {row.id: row.event for row in locked
+            if row.fence == held[row.id]
+            and row.client_id == holder.client_id
+            and holder.project_id in (None, row.project_id)
+            and row.scheduler_id == holder.scheduler_id
+            and row.lease_expires_at is not None}
+    if ours:
         # One statement: row by row, each would be one more to be waited for.
         session.execute(
-            sa.update(models.JobRun)
-            .where(models.JobRun.id.in_(ids[start:start + _CHUNK]))
+            sa.update(run).where(run.id.in_(list(ours)))
             .values(lease_expires_at=now + lease),
             execution_options={'synchronize_session': False})
     return ours
@@ -109,23 +95,6 @@ def due_times(session: orm.Session, holder: db_runs.Holder,
 
 def _given_to(holder: db_runs.Holder) -> sa.ColumnElement[bool]:
     return exact.same_text(models.Job.client_id, holder.client_id)
-
-
-def take(session: orm.Session, holder: db_runs.Holder,
-         wanted: Sequence[turns.Entry], lease: int, rules: plans.Rules,
-         now: int) -> Claimed:
-    """Give the holder runs: those nobody holds any more, and due jobs.
-
-    :param wanted: of :func:`line`
-    :param lease: for how many seconds a run is kept without a word
-    """
-    expired = [entry.id for entry in wanted if entry.goes_on]
-    due = [entry.id for entry in wanted if not entry.goes_on]
-    taken = take_over(session, holder, expired, lease, now) if expired else []
-    if not due:
-        return Claimed(taken)
-    begun, missed = claim(session, holder, due, lease, rules, now)
-    return Claimed(taken, begun, missed)
 
 
 def line(session: orm.Session, holder: db_runs.Holder, limit: int,
@@ -172,154 +141,104 @@ def _going(session: orm.Session,
                 models.JobRun.project_id)).all())
 
 
-def take_over(session: orm.Session, holder: db_runs.Holder,
-              wanted: Sequence[str], lease: int,
-              now: int) -> list[tuple[models.Job, models.JobRun]]:
-    """Give the holder runs whose lease has expired."""
-    expired = {run.id: run for run in session.scalars(
-        sa.select(models.JobRun).where(
-            models.JobRun.id.in_(wanted), db_runs.of_client(holder),
-            models.JobRun.lease_expires_at <= now)
-        .order_by(models.JobRun.id).with_for_update(skip_locked=True))}
-    by_id = db_runs.of_ids(session, [run.job_id for run in expired.values()])
-    taken = []
-    for run_id in wanted:
-        run = expired.get(run_id)
-        if run is not None:
-            run.scheduler_id = holder.scheduler_id
-            run.lease_expires_at = now + lease
-            run.fence += 1
-            taken.append((by_id[run.job_id], run))
-    return taken
+def jobs_of(session: orm.Session, run_ids: Sequence[str]) -> dict[str, str]:
+    """Return the ids of the jobs of runs, by the ids of the runs."""
+    if not run_ids:
+        return {}
+    found = dict(session.execute(
+        sa.select(models.JobRun.id, models.JobRun.job_id).where(
+            models.JobRun.id.in_(run_ids))).all())
+    return {run_id: found[run_id] for run_id in run_ids if run_id in found}
+
+
+def lock_expired(session: orm.Session, holder: db_runs.Holder,
+                 wanted: Mapping[str, str], now: int) -> list[Claimed]:
+    """Lock runs whose lease has expired, and their jobs, deleted or not.
+
+    :param wanted: ids of jobs by ids of runs
+    """
+    jobs = {job.id: job for job in session.scalars(rows.locked_by_id(
+        models.Job, set(wanted.values()), skip_locked=True))} if wanted else {}
+    ids = [run_id for run_id, job_id in wanted.items() if job_id in jobs]
+    if not ids:
+        return []
+    locked = {run.id: run for run in session.scalars(rows.locked_by_id(
+        models.JobRun, ids, skip_locked=True))}
+    return [(jobs[run.job_id], run) for run_id in ids
+            if (run := locked.get(run_id)) is not None
+            and run.client_id == holder.client_id
+            and holder.project_id in (None, run.project_id)
+            and run.lease_expires_at is not None
+            and run.lease_expires_at <= now]
+
+
+def take_over(expired: Sequence[Claimed], holder: db_runs.Holder, lease: int,
+              now: int) -> None:
+    """Give the holder runs of :func:`lock_expired`."""
+    for _, run in expired:
+        run.scheduler_id = holder.scheduler_id
+        run.lease_expires_at = now + lease
+        run.fence += 1
+
+
+def lock_due(session: orm.Session, wanted: Sequence[due_jobs.Prepared],
+             ) -> list[tuple[due_jobs.Prepared, models.Job]]:
+    """Lock jobs that are still as they were seen.
+
+    Others are left for the next claim: those that somebody has locked or
+    changed, and those whose firing somebody has recorded meanwhile.
+    """
+    if not wanted:
+        return []
+    locked = {job.id: job for job in session.scalars(rows.locked_by_id(
+        models.Job, [one.job_id for one in wanted], skip_locked=True).options(
+            orm.undefer(models.Job.deleted)))}
+    same = [(one, job) for one in wanted
+            if (job := locked.get(one.job_id)) is not None
+            and job.deleted is False and due_jobs.Seen.of(job) == one.seen]
+    firings = {firing for one, _ in same for firing in one.firings}
+    if not firings:
+        return same
+    run = models.JobRun
+    had = {tuple(row) for row in session.execute(
+        sa.select(run.job_id, run.nominal_at).where(
+            run.job_id.in_({job_id for job_id, _ in firings}),
+            run.nominal_at.in_({at for _, at in firings})))}
+    return [(one, job) for one, job in same if not one.firings & had]
 
 
 def claim(session: orm.Session, holder: db_runs.Holder,
-          wanted: Sequence[str], lease: int, rules: plans.Rules,
-          now: int) -> tuple[list[tuple[models.Job, models.JobRun]], int]:
+          due: Sequence[tuple[due_jobs.Prepared, models.Job]], lease: int,
+          now: int) -> list[Claimed]:
     """Make runs of due jobs and give them to the holder.
 
-    :returns: them, and how many jobs had firings that came too late
+    :param due: of :func:`lock_due`
     """
-    due = session.scalars(
-        sa.select(models.Job).where(
-            models.Job.id.in_(wanted), rows.live(models.Job),
-            _given_to(holder), models.Job.due_at <= now)
-        .order_by(models.Job.id).with_for_update(skip_locked=True)).all()
-    had = db_runs.had(session, due)
-    claimed, missed = [], 0
-    place = {job_id: number for number, job_id in enumerate(wanted)}
-    for job in sorted(due, key=lambda job: place[job.id]):
-        plan = db_jobs.plan(job, rules)
-        if job.run_id is not None:
-            # An API of an earlier revision knows nothing of the column.
-            job.due_at = None
-            continue
-        if job.retry_run_id is not None:
-            run = _claim_again(session, holder, job, plan, lease, now)
-        else:
-            if (job.id, job.next_run_at) in had:
-                _pass_on(session, job, plan, now)
-            state = db_jobs.runtime(job)
-            if runs.too_late(state, now, plan.rules.window):
-                state = _miss(session, job, plan, state, now)
-                missed += 1
-            state = _skip(session, job, plan, state, now)
-            run = _claim_one(session, holder, job, plan, state, lease, now)
-        if run is not None:
+    again = [one.run['id'] for one, _ in due
+             if one.run is not None and one.again is not None]
+    tried = {run.id: run for run in session.scalars(
+        rows.locked_by_id(models.JobRun, again))} if again else {}
+    claimed = []
+    for one, job in due:
+        run = None
+        if one.run is not None:
+            run = (models.JobRun(**one.run) if one.again is None
+                   else tried.get(one.run['id']))
+            if run is None or one.again not in (None, run.fence):
+                continue  # Maintenance has removed it, or another tried it.
+            _hand_out(session, holder, run, one.run, lease, now)
             claimed.append((job, run))
-    return claimed, missed
+        session.add_all(models.JobRun(**values) for values in one.recorded)
+        db_jobs.set_runtime(job, one.state)
+    return claimed
 
 
-def _pass_on(session: orm.Session, job: models.Job, plan: plans.Plan,
-             now: int) -> None:
-    """Pass on from a firing that was run already."""
-    state = db_jobs.runtime(job)
-    if runs.trigger(state) is runs.Trigger.START:
-        state = jobs.start(state, db_runs.start_time(session, job, now))
-    else:
-        state = jobs.miss(plan, state, now, db_runs.stood_for(session, job))
-    db_jobs.set_runtime(job, state)
-
-
-def _miss(session: orm.Session, job: models.Job, plan: plans.Plan,
-          state: jobs.Runtime, now: int) -> jobs.Runtime:
-    """Pass on from firings that came too late; return where that leads."""
-    missed = jobs.miss(plan, state, now)
-    db_runs.pass_over(
-        session, job, plan, runs.State.MISSED, now,
-        f'No scheduler claimed the run within {plan.rules.window} seconds of '
-        'its time.', until=missed.next_run_at)
-    db_jobs.set_runtime(job, missed)
-    if (missed.due_at is not None and missed.due_at <= now
-            and db_runs.had(session, [job])):
-        _pass_on(session, job, plan, now)
-    return db_jobs.runtime(job)
-
-
-def _skip(session: orm.Session, job: models.Job, plan: plans.Plan,
-          state: jobs.Runtime, now: int) -> jobs.Runtime:
-    """Pass on from late firings that came while a run of the job went on.
-
-    The end of a run has done so already where it is to.
-
-    :returns: where that leads
-    """
-    if plan.rules.coalesce or plan.rules.overlap is not plans.Overlap.SKIP:
-        return state
-    while (jobs.overdue(state, now) and (
-            ended := db_runs.overlapped_until(session, job)) is not None):
-        state = jobs.miss(plan, state, now, ended)
-        db_runs.pass_over(session, job, plan, runs.State.SKIPPED, now,
-                          db_runs.OVERLAP, until=ended + 1)
-        db_jobs.set_runtime(job, state)
-        if db_runs.had(session, [job]):
-            _pass_on(session, job, plan, now)
-            state = db_jobs.runtime(job)
-    return state
-
-
-def _claim_one(session: orm.Session, holder: db_runs.Holder, job: models.Job,
-               plan: plans.Plan, state: jobs.Runtime, lease: int,
-               now: int) -> models.JobRun | None:
-    """Make a run of a job, if it is due."""
-    if (state.next_run_at is None or state.due_at is None
-            or state.due_at > now):
-        return None
-    run = models.JobRun(
-        id=rows.new_id(), job_id=job.id, project_id=job.project_id,
-        client_id=job.client_id, nominal_at=state.next_run_at,
-        covers_until=jobs.stands_for(
-            plan, state, state.next_run_at,
-            jobs.stands_until(plan, state, now) + 1),
-        trigger=runs.trigger(state), fence=1, time_started=now)
-    session.add(run)
-    _hand_out(holder, job, run, plan, state, lease, now)
-    return run
-
-
-def _claim_again(session: orm.Session, holder: db_runs.Holder,
-                 job: models.Job, plan: plans.Plan, lease: int,
-                 now: int) -> models.JobRun | None:
-    """Try a run again that the job's trust did not allow before."""
-    run = session.get(models.JobRun, job.retry_run_id, with_for_update=True)
-    state = db_jobs.runtime(job)
-    if run is None or not suspension.Firing(
-            run.id, run.nominal_at, plan.rules.window).in_time(now):
-        db_jobs.set_runtime(job, jobs.miss(plan, state, now))
-        return None
-    run.fence += 1
-    run.client_id = job.client_id
-    run.reason = run.cause = run.time_ended = run.delegation_id = None
-    run.covers_until = run.covers_until or jobs.stands_for(
-        plan, state, run.nominal_at, jobs.stands_until(plan, state, now) + 1)
-    _hand_out(holder, job, run, plan, state, lease, now)
-    return run
-
-
-def _hand_out(holder: db_runs.Holder, job: models.Job, run: models.JobRun,
-              plan: plans.Plan, state: jobs.Runtime, lease: int,
+def _hand_out(session: orm.Session, holder: db_runs.Holder,
+              run: models.JobRun, values: Mapping[str, Any], lease: int,
               now: int) -> None:
+    for name, value in values.items():
+        setattr(run, name, value)
     run.state = runs.State.RUNNING
     run.scheduler_id = holder.scheduler_id
     run.lease_expires_at = now + lease
-    db_jobs.set_runtime(job, jobs.claim(plan, state, run.id, now))
+    session.add(run)

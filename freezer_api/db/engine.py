@@ -69,6 +69,21 @@ def _write_ahead(engine: sa.Engine) -> None:
         cursor.close()
 
 
+def _read_committed(engine: sa.Engine) -> None:
+    """Have MySQL lock rows and no gaps between them, as PostgreSQL does.
+
+    By default a row that is locked by an index keeps others from adding rows
+    beside it: an INSERT of one tenant would wait for a claim of another.
+    """
+
+    @sa.event.listens_for(engine, 'connect')
+    def connect(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL '
+                       'READ COMMITTED')
+        cursor.close()
+
+
 def _ping_if_spoken_to(engine: sa.Engine) -> None:
     """Spare a connection from the pool its ping while its server is silent.
 
@@ -185,6 +200,10 @@ class Database:
         if self.engine.dialect.name == 'sqlite':
             _write_ahead(self.engine)
             _begin_immediate(self.engine)
+        if self.engine.dialect.name in ('mysql', 'mariadb'):
+            _read_committed(self.engine)
+            # The connection that oslo.db has tried.
+            self.engine.dispose()
         if self.engine.dialect.driver == 'pymysql':
             _know_columns(self.engine)
             executemany.update_together(self.engine)

@@ -63,6 +63,21 @@ def plan(job: models.Job, rules: plans.Rules) -> plans.Plan:
     return plans.Plan(schedule(job), job.id, rules)
 
 
+class Plans:
+    """The plans of jobs, kept from before a transaction into it."""
+
+    def __init__(self, rules: plans.Rules) -> None:
+        self.rules = rules
+        self._known: dict[str, plans.Plan] = {}
+
+    def of(self, job: models.Job) -> plans.Plan:
+        """Return the plan of a job, a new one if its schedule has changed."""
+        known = self._known.get(job.id)
+        if known is None or known.schedule != schedule(job):
+            known = self._known[job.id] = plan(job, self.rules)
+        return known
+
+
 def find(session: orm.Session, project_id: str | None, job_id: str,
          lock: bool = False) -> models.Job | None:
     """Return a live job.

@@ -20,11 +20,19 @@ and who is alive has its runs again before they end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+import functools
+
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import engine
 from freezer_api.db import models
+from freezer_api.db import rows
 from freezer_api.db import runs
+
+# Leases that one transaction prolongs.
+_ROWS = 500
 
 
 def outdated(client: models.Client, lease: int, now: int) -> bool:
@@ -35,26 +43,62 @@ def outdated(client: models.Client, lease: int, now: int) -> bool:
     return client.claimed_at is None or now - client.claimed_at >= lease // 8
 
 
-def note(session: orm.Session, client_row_id: str, holder: runs.Holder,
-         lease: int, now: int) -> int:
+def note(database: engine.Database, client_row_id: str,
+         holder: runs.Holder, lease: int, now: int) -> int:
     """Note that a scheduler is there.
 
-    A short transaction of its own, before any run is locked: of several that
-    come back at one moment, the others wait for the first.
+    Leases are prolonged before that is noted, some in each transaction: of
+    several schedulers that come back at one moment each prolongs what the
+    others have not yet, before it claims.
 
     :param client_row_id: of the row, not the name of the client
     :returns: how many leases were prolonged
     """
+    with database.read() as session:
+        client = session.get(models.Client, client_row_id)
+        if client is None or not outdated(client, lease, now):
+            return 0
+        last = client.claimed_at
+    prolonged = 0
+    if last is None or now - last > lease * 3 // 4:
+        prolonged = _prolong_all(database, holder, last, lease, now)
+    database.write(lambda session: _set(session, client_row_id, now))
+    return prolonged
+
+
+def _set(session: orm.Session, client_row_id: str, now: int) -> None:
     client = session.get(models.Client, client_row_id, with_for_update=True)
-    if client is None or not outdated(client, lease, now):
-        return 0
-    last, client.claimed_at = client.claimed_at, now
+    if client is not None:
+        client.claimed_at = max(client.claimed_at or 0, now)
+
+
+def _prolong_all(database: engine.Database, holder: runs.Holder,
+                 last: int | None, lease: int, now: int) -> int:
     run = models.JobRun
     held = [runs.of_client(holder), run.lease_expires_at < now + lease]
     if last is not None:
-        if now - last <= lease * 3 // 4:
-            return 0
         # What was handed back, or orphaned before, is nobody's.
         held.append(run.lease_expires_at > last + lease // 2)
-    return session.connection().execute(sa.update(run).where(*held).values(
-        lease_expires_at=now + lease)).rowcount
+    query = sa.select(run.id, run.lease_expires_at).where(*held).limit(_ROWS)
+    prolonged = 0
+    while True:
+        with database.read() as session:
+            found = dict(session.execute(query).all())
+        prolonged += database.write(functools.partial(
+            _prolong, found=found, until=now + lease))
+        if len(found) < _ROWS:
+            return prolonged
+
+
+def _prolong(session: orm.Session, found: Mapping[str, int | None],
+             until: int) -> int:
+    """Prolong leases that are still as they were found."""
+    if not found:
+        return 0
+    run = models.JobRun
+    same = [row.id for row in session.execute(rows.locked_by_id(
+        run, list(found)).with_only_columns(run.id, run.lease_expires_at))
+        if row.lease_expires_at == found[row.id]]
+    session.connection().execute(sa.update(run).where(
+        run.id.in_(same)).values(lease_expires_at=until))
+    return len(same)

@@ -19,7 +19,7 @@ before the runs, and each in the order of their ids.
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
@@ -28,11 +28,16 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.db import backups
+from freezer_api.db import jobs
 from freezer_api.db import models
+from freezer_api.db import rows
 from freezer_api.db import runs
 from freezer_api.domain import causes
 from freezer_api.domain import plans
 from freezer_api.domain import runs as domain
+
+# Rows that one transaction locks or writes at the most.
+MOST_ROWS = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +59,13 @@ class Report:
     age: int = 0
     backups: Sequence[dict[str, Any]] = ()
 
+    def ended(self, started: int | None, now: int) -> int:
+        """Return when the run ended, for one that has.
+
+        :param started: when it began
+        """
+        return max(started or 0, now - self.age)
+
 
 @dataclasses.dataclass(frozen=True)
 class Taken:
@@ -66,11 +78,32 @@ class Taken:
     events: dict[str, str | None]
     stale: list[str]
 
+    def add(self, other: Taken) -> None:
+        """Add what became of more reports."""
+        self.events.update(other.events)
+        self.stale.extend(other.stale)
+
+
+def parts(said: Sequence[Report]) -> Iterator[list[Report]]:
+    """Yield parts for one transaction each, of at most MOST_ROWS rows."""
+    part: list[Report] = []
+    size = 0
+    for one in said:
+        # Its job, its run, its session, its records of backups.
+        size += 3 + len(one.backups)
+        if part and size > MOST_ROWS:
+            yield part
+            part, size = [], 3 + len(one.backups)
+        part.append(one)
+    if part:
+        yield part
+
 
 def take(session: orm.Session, holder: runs.Holder, said: Sequence[Report],
-         rules: plans.Rules, now: int) -> Taken:
+         known: jobs.Plans, now: int) -> Taken:
     """Write what the holder says of its runs.
 
+    :param known: of :func:`foresee`
     :returns: what became of it; a run that the client does not have is not
         in there
     """
@@ -87,13 +120,42 @@ def take(session: orm.Session, holder: runs.Holder, said: Sequence[Report],
                 or run.scheduler_id != holder.scheduler_id):
             taken.stale.append(run.id)
             continue
-        _write(session, job, run, one, rules, now)
+        _write(session, job, run, one, known, now)
         for record in one.backups:
             backups.report(
                 session, job, records, record['backup_id'], record['status'],
                 record.get('backup_metadata', {}), now)
         taken.events[run.id] = run.event
     return taken
+
+
+def foresee(session: orm.Session, holder: runs.Holder,
+            said: Sequence[Report], rules: plans.Rules,
+            now: int) -> jobs.Plans:
+    """Search the firings that reports lead to, before anything is locked.
+
+    A job that changes meanwhile has them searched once more, in the
+    transaction: one of a few, and no schedule takes long.
+    """
+    known = jobs.Plans(rules)
+    final = {one.run_id: one for one in said if one.state.final}
+    if not final:
+        return known
+    run, job = models.JobRun, models.Job
+    job_of = {run_id: (job_id, started) for run_id, job_id, started
+              in session.execute(sa.select(
+                  run.id, run.job_id, run.time_started).where(
+                      run.id.in_(final), runs.of_client(holder)))}
+    found = {row.id: row for row in rows.look(
+        session, sa.select(*rows.shown(job)).where(
+            job.id.in_({job_id for job_id, _ in job_of.values()}),
+            rows.live(job)), job)}
+    for run_id, (job_id, started) in job_of.items():
+        if job_id in found and found[job_id].run_id == run_id:
+            one = final[run_id]
+            runs.foresee(found[job_id], known, now, one.ended(started, now),
+                         one.state is domain.State.SUCCESS)
+    return known
 
 
 def holds(session: orm.Session, holder: runs.Holder, said: Report) -> bool:
@@ -112,27 +174,23 @@ def _locked(session: orm.Session, holder: runs.Holder,
     run = models.JobRun
     job_of = dict(session.execute(sa.select(run.id, run.job_id).where(
         run.id.in_(run_ids), runs.of_client(holder))).all())
-    jobs = {row.id: row for row in _each(
-        session, models.Job, job_of.values())}
-    return {row.id: (jobs[row.job_id], row)
-            for row in _each(session, run, job_of)}
-
-
-def _each(session: orm.Session, model: Any, ids: Iterable[str]) -> Any:
-    return session.scalars(
-        sa.select(model).where(model.id.in_(list(ids))).order_by(model.id)
-        .with_for_update().execution_options(populate_existing=True))
+    if not job_of:
+        return {}
+    locked = {row.id: row for row in session.scalars(rows.locked_by_id(
+        models.Job, set(job_of.values())))}
+    return {row.id: (locked[row.job_id], row) for row in session.scalars(
+        rows.locked_by_id(run, list(job_of)))}
 
 
 def _write(session: orm.Session, job: models.Job, run: models.JobRun,
-           said: Report, rules: plans.Rules, now: int) -> None:
+           said: Report, known: jobs.Plans, now: int) -> None:
     run.actions = said.actions
     run.reason = said.reason
-    ended = max(run.time_started or 0, now - said.age)
+    ended = said.ended(run.time_started, now)
     if said.cause is not None and said.state is domain.State.FAIL:
-        runs.refuse(session, job, run, said.cause, rules, now, ended)
+        runs.refuse(session, job, run, said.cause, known, now, ended)
     elif said.state.final:
-        runs.end(session, job, run, said.state, said.reason, rules, now,
+        runs.end(session, job, run, said.state, said.reason, known, now,
                  ended)
     elif said.release:
         run.lease_expires_at = now

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -87,38 +88,42 @@ def had(session: orm.Session,
             for job_id, nominal_at in session.execute(query)}
 
 
+def latest(session: orm.Session, job_id: str) -> tuple[int, int] | None:
+    """Return the latest nominal time of a job's runs, None without runs.
+
+    :returns: that time, and the last moment whose firing the run stands for
+    """
+    found = session.execute(
+        sa.select(models.JobRun.nominal_at, models.JobRun.covers_until)
+        .where(models.JobRun.job_id == job_id)
+        .order_by(models.JobRun.nominal_at.desc()).limit(1)).first()
+    if found is None:
+        return None
+    return found.nominal_at, max(found.nominal_at,
+                                 (found.covers_until or 0) - 1)
+
+
 def start_time(session: orm.Session, job: models.Job, now: int) -> int:
     """Return the nominal time of a start that was asked for now.
 
     It is later than that of any run before, of which there may have been one
     this very second.
     """
-    latest = session.scalar(sa.select(sa.func.max(
-        models.JobRun.nominal_at)).where(models.JobRun.job_id == job.id))
-    return now if latest is None else max(now, latest + 1)
+    found = latest(session, job.id)
+    return now if found is None else max(now, found[0] + 1)
 
 
-def stood_for(session: orm.Session, job: models.Job) -> int:
-    """Return the last moment whose firing a run of the job stands for."""
-    latest = session.execute(
-        sa.select(models.JobRun.nominal_at, models.JobRun.covers_until)
-        .where(models.JobRun.job_id == job.id)
-        .order_by(models.JobRun.nominal_at.desc()).limit(1)).first()
-    if latest is None:
-        return 0
-    return max(latest.nominal_at, (latest.covers_until or 0) - 1)
-
-
-def overlapped_until(session: orm.Session, job: models.Job) -> int | None:
-    """Return the end of a run that went on when the job's firing came.
+def overlapped_until(session: orm.Session, job_id: str,
+                     firing: int) -> int | None:
+    """Return the end of a run that went on when a job's firing came.
 
     :returns: None where there was none
     """
     return session.scalar(sa.select(sa.func.max(
         models.JobRun.time_ended)).where(
-            models.JobRun.job_id == job.id,
-            models.JobRun.time_started < job.next_run_at,
-            models.JobRun.time_ended >= job.next_run_at))
+            models.JobRun.job_id == job_id,
+            models.JobRun.time_started < firing,
+            models.JobRun.time_ended >= firing))
 
 
 def leave_behind(session: orm.Session, job: models.Job, rules: plans.Rules,
@@ -144,30 +149,56 @@ def tell(session: orm.Session, run_id: str, event: str) -> None:
 
 
 def end(session: orm.Session, job: models.Job, run: models.JobRun,
-        state: runs.State, reason: str | None, rules: plans.Rules,
+        state: runs.State, reason: str | None,
+        rules: plans.Rules | db_jobs.Plans,
         now: int, ended: int | None = None) -> None:
     """End a run, and put its job where it belongs after it.
 
+    :param rules: or plans that know the firings; see :func:`foresee`
     :param ended: when that was, if it was not now
     """
-    plan = db_jobs.plan(job, rules)
+    plan = _plan(job, rules)
     before = _close(session, job, run, state, reason, plan, now, ended)
     if before is not None:
         db_jobs.set_runtime(job, jobs.finish(
             plan, before, state.value, reason, now, run.time_ended))
 
 
+def _plan(job: models.Job,
+          rules: plans.Rules | db_jobs.Plans) -> plans.Plan:
+    return (rules.of(job) if isinstance(rules, db_jobs.Plans)
+            else db_jobs.plan(job, rules))
+
+
+def foresee(job: models.Job, known: db_jobs.Plans, now: int,
+            ended: int, success: bool) -> None:
+    """Search the firings that the end of a job's run may ask for.
+
+    Call it with a job that is not locked, before the transaction.
+
+    :param known: plans that know the firings afterwards
+    :param ended: when the run ended
+    :param success: whether it ended well
+    """
+    plan, state = known.of(job), db_jobs.runtime(job)
+    jobs.finish(plan, state, jobs.SUCCESS if success else jobs.FAIL, None,
+                now, ended)
+    if state.next_run_at is not None and state.next_run_at <= now:
+        jobs.stands_for(plan, state, state.next_run_at, now + 1)
+
+
 def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
-           cause: causes.Cause, rules: plans.Rules, now: int,
+           cause: causes.Cause, rules: plans.Rules | db_jobs.Plans, now: int,
            ended: int | None = None) -> None:
     """End a run whose trust does not work, and suspend its job.
 
     It may be tried again within the window of the rules, unless something was
     begun already.
 
+    :param rules: see :func:`end`
     :param ended: when that was, if it was not now
     """
-    plan = db_jobs.plan(job, rules)
+    plan = _plan(job, rules)
     begun = bool(run.actions)
     credential = delegations.of_jobs(session, [job.id]).get(job.id)
     tried = (credential is not None
@@ -186,7 +217,8 @@ def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
         return
     firing = None
     if not begun and run.trigger == runs.Trigger.SCHEDULE:
-        firing = suspension.Firing(run.id, run.nominal_at, rules.window)
+        firing = suspension.Firing(
+            run.id, run.nominal_at, plan.rules.window)
     after = suspension.suspend(plan, before, cause, firing, now,
                                run.time_ended)
     if credential is not None and not tried and run.delegation_id:
@@ -246,16 +278,27 @@ def pass_over(session: orm.Session, job: models.Job, plan: plans.Plan,
     :param until: the first later one that this does not stand for; None
         where there is none up to now
     """
-    before = db_jobs.runtime(job)
+    session.add(models.JobRun(**passed_over(
+        job, plan, db_jobs.runtime(job), state, now, reason, until)))
+
+
+def passed_over(job: models.Job, plan: plans.Plan, before: jobs.Runtime,
+                state: runs.State, now: int, reason: str,
+                until: int | None = None) -> dict[str, Any]:
+    """Return the values of such a record; see :func:`pass_over`.
+
+    :param before: where the job stands
+    """
     assert before.next_run_at is not None
-    session.add(models.JobRun(
-        id=rows.new_id(), job_id=job.id, project_id=job.project_id,
-        client_id=job.client_id, nominal_at=before.next_run_at, fence=0,
-        covers_until=jobs.stands_for(
+    return {
+        'id': rows.new_id(), 'job_id': job.id, 'project_id': job.project_id,
+        'client_id': job.client_id, 'nominal_at': before.next_run_at,
+        'fence': 0,
+        'covers_until': jobs.stands_for(
             plan, before, before.next_run_at,
             now + 1 if until is None else min(until, now + 1)),
-        trigger=runs.trigger(before), state=state, time_ended=now,
-        reason=reason))
+        'trigger': runs.trigger(before), 'state': state, 'time_ended': now,
+        'reason': reason}
 
 
 def forgo(session: orm.Session, job: models.Job, rules: plans.Rules,

@@ -30,11 +30,12 @@ from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
 from freezer_api.db import queues
 from freezer_api.db import rows
+from freezer_api.domain import jobs
 from freezer_api.domain import plans
 from freezer_api.domain import takeover
 
-# Jobs that are looked at in one transaction.
-BATCH = 500
+# Jobs that are looked at in one transaction, each with its project's queue.
+BATCH = 240
 
 
 def pending(client: models.Client) -> bool:
@@ -42,13 +43,39 @@ def pending(client: models.Client) -> bool:
     return client.take_over_after is not None
 
 
-def take_over(session: orm.Session, client_row_id: str, rules: plans.Rules,
-              now: int, most: int) -> bool:
+def foresee(session: orm.Session, client_row_id: str, rules: plans.Rules,
+            now: int, most: int) -> db_jobs.Plans:
+    """Search the firings of the next batch of a client's jobs.
+
+    Call it before the transaction: nothing is locked.
+
+    :param client_row_id: see :func:`take_over`
+    :returns: plans that know them
+    """
+    known = db_jobs.Plans(rules)
+    client = session.get(models.Client, client_row_id)
+    if client is not None and client.take_over_after is not None:
+        for job in rows.look(session, sa.select(
+                *rows.shown(models.Job), models.Job.created_at).where(
+                    models.Job.id.in_(_following(session, client, most))),
+                models.Job):
+            _armed(known, job, now)
+    return known
+
+
+def _armed(known: db_jobs.Plans, job: models.Job, now: int) -> jobs.Runtime:
+    return takeover.take_over(known.of(job), db_jobs.runtime(job),
+                              _created(job, now), now)
+
+
+def take_over(session: orm.Session, client_row_id: str,
+              known: db_jobs.Plans, now: int, most: int) -> bool:
     """Take over the next batch of a client's jobs.
 
     A job that is due already, runs, or is not to run is left as it is.
 
     :param client_row_id: of the row, not the name of the client
+    :param known: of :func:`foresee`
     :param most: how many jobs
     :returns: whether there may be more for the caller to do. There is not
         while somebody else does it.
@@ -58,18 +85,14 @@ def take_over(session: orm.Session, client_row_id: str, rules: plans.Rules,
         return False
     wanted = _following(session, client, most)
     projects: set[str | None] = set()
-    # By their ids alone: what MySQL reads to find them it locks, too.
     for job in session.scalars(
-            sa.select(models.Job).where(models.Job.id.in_(wanted))
+            rows.locked_by_id(models.Job, wanted)
             .options(orm.undefer(models.Job.created_at),
-                     orm.undefer(models.Job.deleted))
-            .order_by(models.Job.id).with_for_update()):
+                     orm.undefer(models.Job.deleted))):
         if (job.deleted is not False or job.client_id != client.client_id
                 or job.next_run_at is not None or job.run_id is not None):
             continue  # somebody was faster
-        db_jobs.set_runtime(job, takeover.take_over(
-            db_jobs.plan(job, rules), db_jobs.runtime(job),
-            _created(job, now), now))
+        db_jobs.set_runtime(job, _armed(known, job, now))
         projects.add(job.project_id)
     queues.ensure_all(session, client.client_id, projects)
     more = len(wanted) == most

@@ -88,6 +88,9 @@ class Rules:
 class Plan:
     """When one job fires and becomes due.
 
+    A firing is searched once: a plan that was asked before a transaction
+    costs nothing in it.
+
     :ivar schedule: what the user wrote of the schedule
     """
 
@@ -118,9 +121,18 @@ class Plan:
         :param anchor: when the job was created, from where intervals count
         :raises freezer_api.domain.schedule.ScheduleError: see parsed
         """
-        firing = schedules.next_firing(
-            self.parsed, aware(anchor), aware(after))
-        return None if firing is None else int(firing.timestamp())
+        asked = anchor, after
+        if asked not in self._known:
+            firing = schedules.next_firing(
+                self.parsed, aware(anchor), aware(after))
+            self._known[asked] = (
+                None if firing is None else int(firing.timestamp()))
+        return self._known[asked]
+
+    @functools.cached_property
+    def _known(self) -> dict[tuple[int, int], int | None]:
+        """The firings that were searched so far."""
+        return {}
 
     def due_at(self, anchor: int, firing: int | None) -> int | None:
         """Return when a firing becomes due: then or a little later.

@@ -22,7 +22,6 @@ from freezer_api.db import claims
 from freezer_api.db import models
 from freezer_api.db import queues
 from freezer_api.db import runs
-from freezer_api.domain import plans
 from freezer_api.domain import turns
 from tests.functional import base
 
@@ -49,11 +48,8 @@ class QueuesTests(base.ApiTestCase):
     def taken(self, limit: int, per_project: int | None) -> list[str]:
         holder = runs.Holder('central', None, 's2')
         with self.database.read() as session:
-            line = claims.line(
-                session, holder, limit, per_project, self.clock.now)
-            found = claims.take(session, holder, line, 60, plans.Rules(),
-                                self.clock.now)
-            return [job.id for job, _run in found.begun]
+            return [entry.id for entry in claims.line(
+                session, holder, limit, per_project, self.clock.now)]
 
     def wanted(self, limit: int, per_project: int | None) -> list[str]:
         """Return whose turn it is, by all that is due."""

@@ -171,8 +171,10 @@ class MySQLTakeOverTests(base.MySQL, TakeOverTests):
         with (orm.Session(self.database.engine) as session,
               self.database.engine.connect() as other):
             client_id = session.scalars(sa.select(models.Client.id)).one()
+            known = takeover.foresee(
+                session, client_id, plans.Rules(), self.clock.now, 2)
             self.assertTrue(takeover.take_over(
-                session, client_id, plans.Rules(), self.clock.now, 2))
+                session, client_id, known, self.clock.now, 2))
             session.flush()
             other.execute(sa.text('SET innodb_lock_wait_timeout = 1'))
             for job_id in jobs[2:]:

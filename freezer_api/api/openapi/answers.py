@@ -128,7 +128,7 @@ REPORTS = _document(
 CLAIMED = _document(
     runs={'type': 'array', 'items': CLAIMED_RUN},
     held={'type': 'array', 'items': REPORTED},
-    lost=_TEXTS, missed=_INTEGER,
+    lost=_TEXTS, missed=_INTEGER, more={'type': 'boolean'},
     due_since=_TIME_OR_NULL, next_due_at=_TIME_OR_NULL, server_time=_TIME)
 
 SESSION = _document(

@@ -14,8 +14,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -27,36 +25,25 @@ from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.api.v2 import job_documents
-from freezer_api import crypt
 from freezer_api.db import abandoned
-from freezer_api.db import actions
-from freezer_api.db import backups
-from freezer_api.db import claims
 from freezer_api.db import clients
-from freezer_api.db import delegations
 from freezer_api.db import history
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import presence
 from freezer_api.db import refusals
-from freezer_api.db import rounds
 from freezer_api.db import runs
 from freezer_api.db import takeover
-from freezer_api.domain import causes
-from freezer_api.domain import turns
 from freezer_api.schemas import runs as schema
+from freezer_api.services import claims
 
 LOG = log.getLogger(__name__)
 
-_Claimed = tuple[models.Job, models.JobRun]
-
-# Documents of runs, and how many firings were missed.
-_Taken = tuple[list[dict[str, Any]], int]
-
-_Take = Callable[[orm.Session, Sequence[turns.Entry]], _Taken]
+# A claim that takes longer is logged as slow: seconds.
+_SLOW = 1.0
 
 # Of jobs that are taken over by one claim: about a second's work.
-_BATCHES = 4
+_BATCHES = 8
 
 
 class ForSchedulers(services.Resource):
@@ -114,69 +101,31 @@ class Claims(ForSchedulers):
         lease = sent['lease_seconds']
         if presence.outdated(client, lease, now):
             self._note(client.id, holder, lease, now)
+        claimer = claims.Claimer(
+            self._database, self._delegations, self._rules, holder,
+            client.is_central, _SLOW)
         held = {one['run_id']: one['fence'] for one in sent.get('held', ())}
-
-        def renew(session: orm.Session) -> dict[str, str | None]:
-            return claims.renew(session, holder, held, now, lease)
-
-        def line(session: orm.Session) -> list[turns.Entry]:
-            return claims.line(
-                session, holder, sent['limit'], sent.get('per_project'), now)
-
-        def take(session: orm.Session,
-                 wanted: Sequence[turns.Entry]) -> _Taken:
-            return self._take(session, client, holder, wanted, lease, now)
-
-        def answer(session: orm.Session, renewed: dict[str, str | None],
-                   taken: list[dict[str, Any]],
-                   missed: int) -> dict[str, Any]:
-            since, next_at = claims.due_times(session, holder, now)
-            return {
-                'runs': taken,
-                'held': [{'run_id': run_id, 'event': event}
-                         for run_id, event in renewed.items()],
-                'lost': [run_id for run_id in held if run_id not in renewed],
-                'missed': missed,
-                'due_since': since and job_documents.iso(since),
-                'next_due_at': next_at and job_documents.iso(next_at),
-                'server_time': job_documents.iso(now),
-            }
-
-        try:
-            resp.media = refusals.write(
-                self._database, lambda session: answer(
-                    session, renew(session), *take(session, line(session))))
-        except refusals.Refused:
-            renewed = self._database.write(renew)
-            with self._database.read() as session:
-                wanted = line(session)
-            taken = self._in_parts(take, wanted, now)
-            with self._database.read() as session:
-                resp.media = answer(session, renewed, *taken)
-
-    def _in_parts(self, take: _Take, wanted: Sequence[turns.Entry],
-                  now: int) -> _Taken:
-        """Take what can be taken, each part in a transaction of its own."""
-        if not wanted:
-            return [], 0
-        try:
-            return refusals.write(
-                self._database, lambda session: take(session, wanted))
-        except refusals.Refused:
-            if len(wanted) == 1:
-                [entry] = wanted
-                (refusals.end_run if entry.goes_on else refusals.stop_job)(
-                    self._database, entry.id, now)
-                return [], 0
-        half = len(wanted) // 2
-        first = self._in_parts(take, wanted[:half], now)
-        second = self._in_parts(take, wanted[half:], now)
-        return first[0] + second[0], first[1] + second[1]
+        made = claimer.claim(claims.Wanted(
+            sent['limit'], sent.get('per_project'), lease, held), now)
+        since, next_at = made.due
+        reader = job_documents.Reader(
+            user_id='', sees_trusts=False, pids_of=None, now=now, delay=0)
+        resp.media = {
+            'runs': [_document(one, lease, reader) for one in made.runs],
+            'held': [{'run_id': run_id, 'event': event}
+                     for run_id, event in made.renewed.items()],
+            'lost': [run_id for run_id in held if run_id not in made.renewed],
+            'missed': made.missed,
+            'more': made.more,
+            'due_since': since and job_documents.iso(since),
+            'next_due_at': next_at and job_documents.iso(next_at),
+            'server_time': job_documents.iso(now),
+        }
 
     def _note(self, client_row_id: str, holder: runs.Holder, lease: int,
               now: int) -> None:
-        prolonged = self._database.write(lambda session: presence.note(
-            session, client_row_id, holder, lease, now))
+        prolonged = presence.note(
+            self._database, client_row_id, holder, lease, now)
         if prolonged:
             LOG.info('No scheduler of client %s has asked for runs for a '
                      'while. The %d that were under way stay with their '
@@ -196,10 +145,13 @@ class Claims(ForSchedulers):
     def _take_some_over(self, client_row_id: str, now: int,
                         most: int) -> bool:
         """Take over as many of the next jobs as can be at once."""
+        with self._database.read() as session:
+            known = takeover.foresee(
+                session, client_row_id, self._rules, now, most)
         try:
             return refusals.write(
                 self._database, lambda session: takeover.take_over(
-                    session, client_row_id, self._rules, now, most))
+                    session, client_row_id, known, now, most))
         except refusals.Refused:
             if most == 1:
                 self._leave_out(client_row_id, now)
@@ -212,94 +164,27 @@ class Claims(ForSchedulers):
         if job_id is not None:
             refusals.stop_job(self._database, job_id, now)
 
-    def _take(self, session: orm.Session, client: models.Client,
-              holder: runs.Holder, wanted: Sequence[turns.Entry],
-              lease: int, now: int) -> _Taken:
-        taken = claims.take(
-            session, holder, wanted, lease, self._rules, now)
-        made = self._documents(
-            session, client, lease, [*taken.expired, *taken.begun], now)
-        rounds.begin(session, [
-            (job, run) for job, run in taken.begun
-            if run.lease_expires_at is not None], now)
-        return made, taken.missed
 
-    def _documents(self, session: orm.Session, client: models.Client,
-                   lease: int, claimed: Sequence[_Claimed],
-                   now: int) -> list[dict[str, Any]]:
-        if not claimed:
-            return []
-        ids = [job.id for job, _ in claimed]
-        # Nothing is flushed by that: the runs are written once, when it is
-        # known which trust they have.
-        job_actions = dict(actions.look(session, ids))
-        credentials = {credential.job_id: credential for credential
-                       in delegations.look(session, ids)}
-        reader = job_documents.Reader(
-            user_id='', sees_trusts=False, pids_of=None, now=now, delay=0)
-        # Jobs of a user share a trust, and reading one takes its time.
-        known: dict[tuple[str | None, ...], dict[str, str]] = {}
-        made = []
-        for job, run in claimed:
-            credential = credentials.get(job.id)
-            try:
-                trust = self._credentials(client, job, credential, known)
-            except _NoTrust as error:
-                runs.refuse(session, job, run, error.cause,
-                            self._rules, now)
-                backups.give_up(session, job, run, error.cause.advice,
-                                now)
-                continue
-            run.delegation_id = (
-                None if credential is None else credential.delegation_id)
-            made.append({
-                'run_id': run.id,
-                'fence': run.fence,
-                'project_id': run.project_id,
-                'job_id': run.job_id,
-                'client_id': run.client_id,
-                'user_id': job.user_id,
-                'nominal_at': job_documents.iso(run.nominal_at),
-                'trigger': run.trigger,
-                'lease_seconds': lease,
-                'event': run.event,
-                'actions': run.actions or [],
-                'job': job_documents.document(
-                    job, job_actions.get(job.id, []), reader),
-                'credentials': trust,
-            })
-        return made
-
-    def _credentials(self, client: models.Client, job: models.Job,
-                     credential: models.UserCredential | None,
-                     known: dict[tuple[str | None, ...], dict[str, str]],
-                     ) -> dict[str, str] | None:
-        if not client.is_central:
-            # Members run it, with an authority of their own.
-            return None
-        if credential is None:
-            raise _NoTrust(causes.Cause(
-                causes.lasting(job.suspended) or causes.Cause.MISSING))
-        stored = (credential.trust_id, credential.decrypt_method,
-                  credential.trustor_user_id)
-        if stored in known:
-            return known[stored]
-        try:
-            known[stored] = dataclasses.asdict(
-                self._delegations.credentials(credential))
-            return known[stored]
-        except crypt.CryptError as error:
-            LOG.error('The trust of job %s cannot be read: %s',
-                      credential.job_id, error)
-            raise _NoTrust(causes.Cause.UNREADABLE) from None
-
-
-class _NoTrust(Exception):
-    """A run cannot be handed out."""
-
-    def __init__(self, cause: causes.Cause) -> None:
-        super().__init__(cause.advice)
-        self.cause = cause
+def _document(handed_out: claims.HandedOut, lease: int,
+              reader: job_documents.Reader) -> dict[str, Any]:
+    """Return a run as its scheduler gets it."""
+    job, run = handed_out.job, handed_out.run
+    return {
+        'run_id': run.id,
+        'fence': run.fence,
+        'project_id': run.project_id,
+        'job_id': run.job_id,
+        'client_id': run.client_id,
+        'user_id': job.user_id,
+        'nominal_at': job_documents.iso(run.nominal_at),
+        'trigger': run.trigger,
+        'lease_seconds': lease,
+        'event': run.event,
+        'actions': run.actions or [],
+        'job': job_documents.document(job, handed_out.actions, reader),
+        'credentials': (None if handed_out.credentials is None
+                        else dataclasses.asdict(handed_out.credentials)),
+    }
 
 
 class Maintenance(services.Resource):

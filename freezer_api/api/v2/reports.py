@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +27,7 @@ from freezer_api.api.v2 import claims
 from freezer_api.db import models
 from freezer_api.db import refusals
 from freezer_api.db import reports
+from freezer_api.db import runs
 from freezer_api.domain import causes
 from freezer_api.domain import runs as domain
 from freezer_api.schemas import runs as schema
@@ -54,28 +56,35 @@ class _ForReports(claims.ForSchedulers):
         now = self._now()
         holder = claims.holder_of(client, sent)
 
+        with self._database.read() as session:
+            known = reports.foresee(session, holder, said, self._rules, now)
+
         def take(those: Sequence[reports.Report]) -> reports.Taken:
             return refusals.write(
                 self._database, lambda session: reports.take(
-                    session, holder, those, self._rules, now))
+                    session, holder, those, known, now))
 
-        try:
-            return take(said)
-        except refusals.Refused:
-            taken = reports.Taken({}, [])
-        for one in said:
+        taken = reports.Taken({}, [])
+        for part in reports.parts(said):
             try:
-                alone = take([one])
+                taken.add(take(part))
             except refusals.Refused:
-                with self._database.read() as session:
-                    ours = reports.holds(session, holder, one)
-                if ours:
-                    refusals.end_run(
-                        self._database, one.run_id, now, one.fence)
-                alone = reports.Taken({}, [one.run_id])
-            taken.events.update(alone.events)
-            taken.stale.extend(alone.stale)
+                for one in part:
+                    taken.add(self._take_alone(take, holder, one, now))
         return taken
+
+    def _take_alone(
+            self, take: Callable[[Sequence[reports.Report]], reports.Taken],
+            holder: runs.Holder, one: reports.Report,
+            now: int) -> reports.Taken:
+        try:
+            return take([one])
+        except refusals.Refused:
+            with self._database.read() as session:
+                ours = reports.holds(session, holder, one)
+            if ours:
+                refusals.end_run(self._database, one.run_id, now, one.fence)
+            return reports.Taken({}, [one.run_id])
 
 
 class Run(_ForReports):

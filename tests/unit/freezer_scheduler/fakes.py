@@ -268,6 +268,7 @@ class FakeFreezer:
         self.claimed = []
         self.maintained = 0
         self.due = []
+        self.most = None  # runs that fit into one answer
         self.told = []
         self.lose = set()
         self.events = {}
@@ -312,6 +313,10 @@ class FakeFreezer:
         if kind == 'claims':
             self.claimed.append(body)
             limit = body['limit']
+            cut_short = (self.most is not None
+                         and self.most < min(limit, len(self.due)))
+            if cut_short:
+                limit = self.most
             runs, self.due = self.due[:limit], self.due[limit:]
             held = [{'run_id': held['run_id'],
                      'event': self.events.get(held['run_id'])}
@@ -320,6 +325,7 @@ class FakeFreezer:
             lost = [held['run_id'] for held in body['held']
                     if held['run_id'] in self.lose]
             return 200, {'runs': runs, 'held': held, 'lost': lost,
+                         'more': cut_short,
                          'server_time': '2026-01-01T00:00:00Z'}
         if kind == 'reports':
             self.told += [(one['run_id'], one) for one in body['reports']]

@@ -79,6 +79,13 @@ class TestClaims(testtools.TestCase):
         self.assertEqual([3, 2], [claim['limit']
                                   for claim in self.freezer.claimed])
 
+    def test_an_answer_that_was_cut_short_asks_for_more_at_once(self):
+        self.freezer.most = 1
+        self.due('a', 'b')
+        self.assertTrue(self.claimer.tick())
+        self.assertFalse(self.claimer.tick())
+        self.assertEqual([('a', 1), ('b', 1)], self.runs.held())
+
     def test_without_room_it_asks_as_soon_as_there_is_some(self):
         self.limits = runs.Limits(2, 2)
         self.settings = fakes.settings(

@@ -1,0 +1,355 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A claim: leases are renewed, and a scheduler is given runs.
+
+What a claim hands out is chosen and computed from what a reader sees, with no
+lock. Then the rows are locked by primary key, in transactions of a bounded
+number of rows, and whatever is no longer as it was seen is left for the next
+claim. So no request of a tenant waits for a claim for longer than one of
+these transactions takes, and the cost of a tenant's schedule is never paid
+under a lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import functools
+
+from oslo_db import exception as db_exception
+from oslo_log import log
+from sqlalchemy import orm
+
+from freezer_api import crypt
+from freezer_api.db import actions
+from freezer_api.db import backups
+from freezer_api.db import claim_sizes
+from freezer_api.db import claims
+from freezer_api.db import delegations
+from freezer_api.db import due_jobs
+from freezer_api.db import engine
+from freezer_api.db import models
+from freezer_api.db import refusals
+from freezer_api.db import rounds
+from freezer_api.db import runs
+from freezer_api import delegations as trust_keeper
+from freezer_api.domain import causes
+from freezer_api.domain import plans
+from freezer_api.domain import turns
+from freezer_api.services import durations
+
+LOG = log.getLogger(__name__)
+
+# Runs that one transaction hands out at the most.
+_RUNS = 100
+
+# Jobs whose trust does not work, each in a transaction of its own. More wait
+# for the next claim.
+_TRUSTLESS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class HandedOut:
+    """A run that a scheduler is given, with all that it needs for it."""
+
+    job: models.Job
+    run: models.JobRun
+    actions: Sequence[models.Action]
+    credentials: trust_keeper.Credentials | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What a scheduler asks for.
+
+    :ivar limit: how many runs, at the most
+    :ivar per_project: how many runs of a project may go on at one time
+    :ivar lease: for how many seconds a run is kept without a word
+    :ivar held: fences of the runs that it holds, by run id
+    """
+
+    limit: int
+    per_project: int | None
+    lease: int
+    held: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """What a scheduler is given.
+
+    :ivar renewed: what the user wants of each run whose lease was renewed
+    :ivar missed: how many jobs had firings that came too late
+    :ivar more: whether more is due that did not fit into one answer
+    :ivar due: when jobs are due that it was not given, see
+        :func:`freezer_api.db.claims.due_times`
+    """
+
+    renewed: Mapping[str, str | None]
+    runs: Sequence[HandedOut]
+    missed: int
+    more: bool
+    due: tuple[int | None, int | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Item:
+    """What may be handed out: a run whose lease has expired, or a due job.
+
+    :ivar id: of the run, or of the job
+    :ivar due: what becomes of the job; None for a run
+    :ivar trusted: whether it has a trust that works, or needs none
+    """
+
+    id: str
+    job_id: str
+    due: due_jobs.Prepared | None
+    trusted: bool
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the database it takes, with that of a session."""
+        return 3 if self.due is None else self.due.rows
+
+
+@dataclasses.dataclass
+class _Taken:
+    """What has been handed out so far."""
+
+    runs: list[HandedOut] = dataclasses.field(default_factory=list)
+    missed: int = 0
+
+
+class Claimer:
+    """Carries out the claims of a client's schedulers.
+
+    :param central: whether runs need a trust
+    :param slow: from how many seconds on a claim is logged as slow
+    """
+
+    def __init__(self, database: engine.Database,
+                 keeper: trust_keeper.Delegations, rules: plans.Rules,
+                 holder: runs.Holder, central: bool, slow: float) -> None:
+        self._database = database
+        self._keeper = keeper
+        self._rules = rules
+        self._holder = holder
+        self._central = central
+        self._slow = slow
+
+    def claim(self, wanted: Wanted, now: int) -> Claim:
+        """Renew the leases of a scheduler and give it runs."""
+        watch = durations.Durations()
+        with watch.of(f'renewing {len(wanted.held)} leases'):
+            renewed = self._renew(wanted, now)
+        with watch.of('reading what is due'), self._database.read() as session:
+            line, more = claim_sizes.fitting(session, claims.line(
+                session, self._holder, wanted.limit, wanted.per_project, now))
+        with (watch.of(f'computing the firings of {len(line)} jobs'),
+              self._database.read() as session):
+            items = self._items(session, line, now)
+        taken = _Taken()
+        with watch.of('locking and writing rows'):
+            self._take_all(items, wanted.lease, now, taken)
+        with self._database.read() as session:
+            due = claims.due_times(session, self._holder, now)
+        if watch.total >= self._slow:
+            LOG.warning('A claim of client %s took %.1f seconds and handed '
+                        'out %d runs: %s.', self._holder.client_id,
+                        watch.total, len(taken.runs), watch)
+        return Claim(renewed, taken.runs, taken.missed,
+                     more and bool(taken.runs), due)
+
+    def _renew(self, wanted: Wanted, now: int) -> dict[str, str | None]:
+        renewed: dict[str, str | None] = {}
+        held = sorted(wanted.held.items())
+        for start in range(0, len(held), claims.MOST_ROWS):
+            renewed |= self._database.write(functools.partial(
+                claims.renew, holder=self._holder, now=now, lease=wanted.lease,
+                held=dict(held[start:start + claims.MOST_ROWS])))
+        return renewed
+
+    def _items(self, session: orm.Session, line: Sequence[turns.Entry],
+               now: int) -> list[_Item]:
+        """Compute what becomes of what is in line. Nothing is locked."""
+        if not line:
+            return []
+        job_of = claims.jobs_of(
+            session, [entry.id for entry in line if entry.goes_on])
+        due = {one.job_id: one for one in due_jobs.prepare(
+            session, self._holder,
+            [entry.id for entry in line if not entry.goes_on],
+            self._rules, now)}
+        trusted = self._trusted(session, [*job_of.values(), *due])
+        return [*(_Item(run_id, job_id, None, job_id in trusted)
+                  for run_id, job_id in job_of.items()),
+                *(_Item(job_id, job_id, one,
+                        one.run is None or job_id in trusted)
+                  for job_id, one in due.items())]
+
+    def _trusted(self, session: orm.Session,
+                 job_ids: Collection[str]) -> Collection[str]:
+        """Return the jobs whose runs can be handed out."""
+        if not self._central:
+            return job_ids
+        trusts = _Trusts(self._keeper)
+        return {credential.job_id
+                for credential in delegations.look(session, job_ids)
+                if isinstance(trusts.read(credential),
+                              trust_keeper.Credentials)}
+
+    def _take_all(self, items: Sequence[_Item], lease: int, now: int,
+                  taken: _Taken) -> None:
+        """Hand out, some in each transaction.
+
+        What fails must not keep a scheduler from the runs that it has been
+        given by then.
+        """
+        trustless = [item for item in items if not item.trusted]
+        parts = [*_parts([item for item in items if item.trusted]),
+                 *([item] for item in trustless[:_TRUSTLESS])]
+        for some in parts:
+            try:
+                self._take(some, lease, now, taken)
+            except db_exception.DBError as error:
+                if not taken.runs:
+                    raise
+                LOG.error('A claim of client %s has ended after %d runs: %s',
+                          self._holder.client_id, len(taken.runs),
+                          type(error).__name__)
+                return
+
+    def _take(self, some: Sequence[_Item], lease: int, now: int,
+              taken: _Taken) -> None:
+        """Hand out, in halves where the database refuses a value."""
+        try:
+            made = refusals.write(self._database, functools.partial(
+                self._taken, items=some, lease=lease, now=now))
+        except refusals.Refused:
+            if len(some) > 1:
+                half = len(some) // 2
+                self._take(some[:half], lease, now, taken)
+                self._take(some[half:], lease, now, taken)
+                return
+            [item] = some
+            (refusals.end_run if item.due is None else refusals.stop_job)(
+                self._database, item.id, now)
+            return
+        taken.runs.extend(made.runs)
+        taken.missed += made.missed
+
+    def _taken(self, session: orm.Session, items: Sequence[_Item],
+               lease: int, now: int) -> _Taken:
+        """Hand out in one transaction what is as it was seen.
+
+        A job without a trust that works comes alone, and its run ends here.
+        """
+        expired = claims.lock_expired(
+            session, self._holder, {item.id: item.job_id for item in items
+                                    if item.due is None}, now)
+        due = claims.lock_due(session, [
+            item.due for item in items if item.due is not None])
+        trusts = self._trusts_of(
+            session, [job for job, _ in expired] + [job for _, job in due])
+        if items[0].trusted:
+            # Such a job comes alone to the next claim.
+            expired = [one for one in expired
+                       if not isinstance(trusts[one[0].id], causes.Cause)]
+            due = [one for one in due if one[0].run is None or not isinstance(
+                trusts[one[0].job_id], causes.Cause)]
+        claims.take_over(expired, self._holder, lease, now)
+        begun = claims.claim(session, self._holder, due, lease, now)
+        its_actions = dict(actions.look(
+            session, [job.id for job, _ in (*expired, *begun)]))
+        made = []
+        for job, run in (*expired, *begun):
+            trust = trusts[job.id]
+            if isinstance(trust, causes.Cause):
+                runs.refuse(session, job, run, trust, self._rules, now)
+                backups.give_up(session, job, run, trust.advice, now)
+                continue
+            run.delegation_id = trust.delegation_id
+            made.append(HandedOut(job, run, its_actions.get(job.id, []),
+                                  trust.credentials))
+        rounds.begin(session, [
+            (job, run) for job, run in begun
+            if run.lease_expires_at is not None], now)
+        return _Taken(made, sum(one.missed for one, _ in due))
+
+    def _trusts_of(self, session: orm.Session, jobs: Sequence[models.Job],
+                   ) -> dict[str, _Trust | causes.Cause]:
+        """Return the trusts of locked jobs, or why there is none."""
+        if not self._central:
+            # Members run it, with an authority of their own.
+            return {job.id: _Trust() for job in jobs}
+        found = {credential.job_id: credential for credential
+                 in delegations.look(session, [job.id for job in jobs])}
+        trusts = _Trusts(self._keeper)
+        made: dict[str, _Trust | causes.Cause] = {}
+        for job in jobs:
+            credential = found.get(job.id)
+            if credential is None:
+                made[job.id] = causes.Cause(
+                    causes.lasting(job.suspended) or causes.Cause.MISSING)
+                continue
+            read = trusts.read(credential)
+            made[job.id] = read if isinstance(read, causes.Cause) else _Trust(
+                read, credential.delegation_id)
+        return made
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trust:
+    """What a run is handed out with; nothing for members' own schedulers."""
+
+    credentials: trust_keeper.Credentials | None = None
+    delegation_id: str | None = None
+
+
+class _Trusts:
+    """Reads trusts. Jobs of a user share one, and reading it takes time."""
+
+    def __init__(self, keeper: trust_keeper.Delegations) -> None:
+        self._keeper = keeper
+        self._known: dict[tuple[str | None, ...],
+                          trust_keeper.Credentials | causes.Cause] = {}
+
+    def read(self, credential: models.UserCredential,
+             ) -> trust_keeper.Credentials | causes.Cause:
+        """Return a trust in the clear, or why it cannot be read."""
+        stored = (credential.trust_id, credential.decrypt_method,
+                  credential.trustor_user_id)
+        if stored not in self._known:
+            try:
+                self._known[stored] = self._keeper.credentials(credential)
+            except crypt.CryptError as error:
+                LOG.error('The trust of job %s cannot be read: %s',
+                          credential.job_id, error)
+                self._known[stored] = causes.Cause.UNREADABLE
+        return self._known[stored]
+
+
+def _parts(items: Sequence[_Item]) -> Iterator[list[_Item]]:
+    """Yield parts for one transaction each."""
+    part: list[_Item] = []
+    for item in items:
+        if part and (len(part) == _RUNS or claims.MOST_ROWS < item.rows + sum(
+                one.rows for one in part)):
+            yield part
+            part = []
+        part.append(item)
+    if part:
+        yield part
