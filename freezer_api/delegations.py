@@ -124,6 +124,13 @@ class Delegations:
         self._clock = clock
         self._lifetime = lifetime
 
+    def check_caller(self, caller: trusts.Caller, project_id: str) -> None:
+        """Refuse a token that could make no trust in a project.
+
+        :raises freezer_api.trusts.TrustRefused: that says why
+        """
+        self._keystone.check(caller, project_id)
+
     def may_delegate(self, caller: trusts.Caller, project_id: str) -> bool:
         """Return whether a trust of the caller could be asked for."""
         with contextlib.suppress(trusts.TrustRefused):

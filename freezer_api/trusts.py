@@ -70,11 +70,12 @@ def delegated_how(token: Mapping[str, Any]) -> str | None:
 
     :param token: the ``token`` object of Keystone's validation answer
     """
-    if 'application_credential' in token:
+    methods = token.get('methods', ())
+    if ('application_credential' in token
+            or 'application_credential' in methods):
         return 'an application credential'
     if 'OS-TRUST:trust' in token:
         return 'a trust'
-    methods = token.get('methods', ())
     if 'OS-OAUTH1' in token or 'oauth1' in methods:
         return 'an OAuth1 access token'
     if 'ec2credential' in methods:
@@ -110,11 +111,11 @@ class Trusts:
         if caller.delegated is not None:
             raise TrustRefused(
                 'delegation_needs_own_token',
-                'A job of a central scheduler needs a trust, and Keystone '
-                f'makes none for a token that comes from '
-                f'{caller.delegated}. Create or change the job with a token '
-                'of your own: log in with user name and password, or by '
-                'single sign-on.')
+                'A job of a central scheduler runs with a trust, and '
+                'Keystone makes none for a token that comes from '
+                f'{caller.delegated}. Create, change or start the job with '
+                'a token of your own: log in with user name and password, '
+                'or by single sign-on.')
         if caller.project_id != project_id:
             raise TrustRefused(
                 'delegation_wrong_project',

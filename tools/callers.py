@@ -10,10 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What each kind of token may do: the table behind a test and a page.
+"""What each kind of token may do: the tables behind tests and a page.
 
-Each kind is tried on a real Keystone, by ``tests/cloud/caller_kinds.py``.
-``python -m tools.callers`` writes the page that the documentation has of it.
+One table has the kinds of tokens, each of which is tried on a real Keystone,
+by ``tests/cloud/caller_kinds.py``. The other has the requests, at least one
+for each route that writes, and what a token needs for it.
+``tests/functional/test_authority.py`` sends every request with every kind of
+token. ``python -m tools.callers`` writes the page that the documentation has
+of both.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
+import enum
 import pathlib
 import textwrap
 
@@ -30,7 +35,7 @@ PAGE = (pathlib.Path(__file__).resolve().parents[1]
 #: What is asked for, in this order, and what the page calls it.
 REQUESTS: Mapping[str, str] = {
     'create': 'create a job of a central client',
-    'take over': "change what a team mate's central job does",
+    'take over': "change what another member's central job does",
     'own': 'create a job of a client of the project',
     'list': 'list jobs',
     'delete': 'delete the last job of a trust',
@@ -71,6 +76,121 @@ class Kind:
         return self.answers['create'].status < 300
 
 
+class Needs(enum.Enum):
+    """What a request needs of a token, and what it does to a job's trust.
+
+    The value is the text of the page.
+    """
+
+    TRUSTOR = 'a token that can delegate; the caller becomes the trustor'
+    DELEGATING = 'a token that can delegate; the trustor stays'
+    ANY = 'any token of the project'
+    REDUCES = 'any token of the project: the job does less, or ends'
+    SERVICE = 'the service account, or an administrator'
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A request that writes, and what it needs of the token.
+
+    :ivar path: below /v2/{project_id}
+    :ivar case: what it does, where one route does several things
+    :ivar takes_trust: whether the job has a trust afterwards
+    """
+
+    method: str
+    path: str
+    case: str
+    needs: Needs
+    takes_trust: bool = True
+
+
+_JOB = '/jobs/{job_id}'
+_ACTION = '/actions/{action_id}'
+_SESSION = '/sessions/{session_id}'
+_MEMBER = f'{_SESSION}/jobs/{{job_id}}'
+_CLIENT = '/clients/{client_id}'
+_BACKUP = '/backups/{backup_id}'
+
+CENTRAL = 'of a job of a central client'
+OTHER = 'of a job of a client of the project'
+
+#: A route that writes has a row for each thing that it can do to a job.
+WRITES = (
+    Request('POST', '/jobs', 'a job of a central client', Needs.TRUSTOR),
+    Request('POST', '/jobs', 'a job of a client of the project', Needs.ANY),
+    Request('PATCH', _JOB, 'other job_actions', Needs.TRUSTOR),
+    Request('PATCH', _JOB, 'the same job_actions in another order',
+            Needs.TRUSTOR),
+    Request('PATCH', _JOB, 'another job_schedule', Needs.TRUSTOR),
+    Request('PATCH', _JOB, 'an empty job_schedule', Needs.TRUSTOR),
+    Request('PATCH', _JOB, 'another session_id', Needs.TRUSTOR),
+    Request('PATCH', _JOB, 'client_id: from a central client to one of the '
+            'project', Needs.TRUSTOR, takes_trust=False),
+    Request('PATCH', _JOB, 'client_id: from a client of the project to a '
+            'central one', Needs.TRUSTOR),
+    Request('PATCH', _JOB, 'user_credentials {} and another job_schedule',
+            Needs.TRUSTOR, takes_trust=False),
+    Request('PATCH', _JOB, 'user_credentials {}, which withdraws the trust',
+            Needs.REDUCES),
+    Request('PATCH', _JOB, 'description', Needs.ANY),
+    Request('PATCH', _JOB, 'the whole document, unchanged', Needs.ANY),
+    Request('PATCH', _JOB, OTHER, Needs.ANY),
+    Request('POST', _JOB, 'replaces a job of a central client',
+            Needs.TRUSTOR),
+    Request('POST', _JOB, 'replaces it by a job of a client of the project',
+            Needs.TRUSTOR, takes_trust=False),
+    Request('POST', _JOB, 'replaces a job of a client of the project by a '
+            'central one', Needs.TRUSTOR),
+    Request('POST', _JOB, 'a new job of a central client', Needs.TRUSTOR),
+    Request('POST', _JOB, 'replaces a job of a client of the project',
+            Needs.ANY),
+    Request('DELETE', _JOB, '', Needs.REDUCES),
+    Request('POST', f'{_JOB}/event', 'start, of a job of a central client',
+            Needs.DELEGATING),
+    Request('POST', f'{_JOB}/event', 'start, of a job of a client of the '
+            'project', Needs.ANY),
+    Request('POST', f'{_JOB}/event', 'stop', Needs.REDUCES),
+    Request('POST', f'{_JOB}/event', 'abort', Needs.REDUCES),
+    Request('POST', '/actions', '', Needs.ANY),
+    Request('PATCH', _ACTION, CENTRAL, Needs.TRUSTOR),
+    Request('PATCH', _ACTION, f'{CENTRAL}: its retries', Needs.TRUSTOR),
+    Request('PATCH', _ACTION, OTHER, Needs.ANY),
+    Request('POST', _ACTION, f'{CENTRAL}, replaced', Needs.TRUSTOR),
+    Request('POST', _ACTION, f'{OTHER}, replaced', Needs.ANY),
+    Request('POST', _ACTION, 'a new action', Needs.ANY),
+    Request('DELETE', _ACTION, CENTRAL, Needs.TRUSTOR),
+    Request('DELETE', _ACTION, OTHER, Needs.ANY),
+    Request('POST', '/sessions', '', Needs.ANY),
+    Request('PATCH', _SESSION, 'the schedule, which jobs take over when they '
+            'are put into the session', Needs.ANY),
+    Request('POST', _SESSION, 'replaces the session; its jobs keep their '
+            'schedules', Needs.ANY),
+    Request('DELETE', _SESSION, '', Needs.ANY),
+    Request('POST', f'{_SESSION}/action', 'start', Needs.ANY),
+    Request('POST', f'{_SESSION}/action', 'end', Needs.ANY),
+    Request('PUT', _MEMBER, 'a job of a central client', Needs.TRUSTOR),
+    Request('PUT', _MEMBER, 'a job that is in the session and has its '
+            'schedule', Needs.ANY),
+    Request('PUT', _MEMBER, 'a job of a central client that has the schedule '
+            'of the session', Needs.TRUSTOR),
+    Request('PUT', _MEMBER, 'a job of a client of the project', Needs.ANY),
+    Request('DELETE', _MEMBER, '', Needs.REDUCES),
+    Request('POST', '/clients', 'a client of the project', Needs.ANY),
+    Request('DELETE', _CLIENT, 'a client of the project', Needs.ANY),
+    Request('POST', f'{_CLIENT}/claims', 'a client of the project',
+            Needs.ANY),
+    Request('POST', f'{_CLIENT}/reports', 'a client of the project',
+            Needs.ANY),
+    Request('PATCH', f'{_CLIENT}/runs/{{run_id}}', 'a client of the project',
+            Needs.ANY),
+    Request('POST', '/backups', '', Needs.ANY),
+    Request('PATCH', _BACKUP, '', Needs.ANY),
+    Request('DELETE', _BACKUP, '', Needs.ANY),
+    Request('POST', '/maintenance', '', Needs.SERVICE),
+)
+
+
 def _answers(trust: Answer | None, rest: Answer | None,
              ) -> dict[str, Answer]:
     """The answers to what needs a trust, and to the rest; None is yes."""
@@ -86,9 +206,9 @@ _NOTHING = _answers(Answer(403, NO_PROJECT), Answer(403, NO_PROJECT))
 _LOOKING = {name: Answer(200) if name == 'list' else Answer(403, FORBIDDEN)
             for name in REQUESTS}
 
-_OWN_TOKEN = ('Create or change the job with a token of your own: by user '
-              'name and password, or by single sign-on. Once the job is '
-              'there, this token can start, stop and delete it.')
+_OWN_TOKEN = ('Create, change or start the job with a token of your own: by '
+              'user name and password, or by single sign-on. This token can '
+              'read, describe, stop, abort and delete the job.')
 _SCOPE = 'Ask for a token of the project.'
 
 KINDS = (
@@ -132,13 +252,31 @@ _INTRODUCTION = """\
 Kinds of tokens
 ===============
 
-A job of a central client runs with a Keystone *trust*, which the service makes
-with the token of whoever creates the job, or changes when or how it does what.
-Keystone makes none for a token that is itself delegated. All else can be done
-with any token of the project.
+A job of a central client runs with a Keystone *trust* of its *trustor*: the
+user who created the job, or who last changed what it does, or when. Keystone
+makes no trust for a token that is itself delegated. Such a token can neither
+create, change nor start a job of a central client, not even a job of its own
+user. It can do everything else that its roles allow.
 
 A cell says *yes*, or the status and the ``code`` of the error. The
 ``description`` of the error says what is wrong and what to do.
+"""
+
+_REQUESTS = """\
+What each request needs
+=======================
+
+A token *can delegate* if it is the user's own, is scoped to the project of the
+job, and has the roles of ``[service_mode] trusts_delegated_roles``. *Any token
+of the project* means one whose roles the policy of the request asks for, see
+:doc:`/admin/roles`. Requests that only read need no more than that. A request
+that is refused changes nothing.
+
+A start changes no document, and yet needs a token that can delegate: the run
+uses the trust, which can have roles that the token lacks, and outlives it.
+
+A job gets the schedule of a session when the job is put into the session. A
+later change of the session's schedule does not change the job.
 """
 
 
@@ -159,6 +297,15 @@ def _lines() -> Iterator[str]:
         yield f'   * - {kind.what}'
         for name in REQUESTS:
             yield f'     - {_cell(kind.answers[name])}'
+    yield ''
+    yield _REQUESTS
+    yield '.. list-table::\n   :header-rows: 1\n   :widths: 50 50\n'
+    yield '   * - Request\n     - Token'
+    for request in WRITES:
+        yield f'   * - ``{request.method} {request.path}``'
+        if request.case:
+            yield f'\n       {request.case}\n'
+        yield f'     - {request.needs.value}'
     yield ''
     yield 'What to do'
     yield '==========\n'

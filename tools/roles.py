@@ -123,6 +123,8 @@ _BACKUP = '/backups/{backup_id}'
 
 CENTRAL = 'of a central client'
 ABSENT = 'of a client that the project does not have'
+AGAIN = 'of a central client again, without is_central'
+OWN_CENTRAL = 'a central client of the project'
 
 ROWS = (
     Row('GET', '/clients', 'clients:get_all', _ARS, _read()),
@@ -132,8 +134,16 @@ ROWS = (
         'The role service is enough, so that the account of the central '
         'scheduler needs no role member; and it counts in the project of the '
         'token alone, so that no other service can register in its place.'),
+    Row('POST', '/clients', 'clients:create_central', _AO,
+        _own_service(201), AGAIN,
+        'Jobs of every project are checked against the lists of a central '
+        'client, so only who may register one may change one, whatever the '
+        'request says of it.'),
     Row('GET', _CLIENT, 'clients:get', _ARS, _read()),
     Row('DELETE', _CLIENT, 'clients:delete', _AO, _write(204)),
+    Row('DELETE', _CLIENT, 'clients:create_central', _AO,
+        _own_service(204), OWN_CENTRAL,
+        'As with registering it again.'),
     Row('DELETE', _CLIENT, 'clients:delete', '', _who(403),
         "another project's central client"),
     Row('POST', f'{_CLIENT}/claims', 'clients:claim', '', _write(200)),

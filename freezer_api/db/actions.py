@@ -224,10 +224,13 @@ def update(action: models.Action, document: Mapping[str, Any]) -> None:
         else mandatory is True))
 
 
-def delete(session: orm.Session, action: models.Action, now: int) -> None:
-    """Delete an action and take it out of its own project's jobs."""
+def delete(session: orm.Session, action: models.Action,
+           jobs: Sequence[models.Job], now: int) -> None:
+    """Delete an action and take it out of the jobs that use it.
+
+    :param jobs: what :func:`jobs_with` returns, locked
+    """
     rows.delete(action, now)
-    jobs = jobs_with(session, action, lock=True)
     for link in session.scalars(sa.select(models.JobAction).where(
             models.JobAction.action_id == action.id,
             models.JobAction.job_id.in_([job.id for job in jobs])

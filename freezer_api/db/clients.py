@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 
@@ -136,10 +137,25 @@ def find_many(session: orm.Session, project_id: str,
         query.order_by(models.Client.is_central))}
 
 
+def lock(session: orm.Session, client: models.Client) -> models.Client | None:
+    """Read a client again, and keep others from changing it.
+
+    :returns: None when it has been deleted meanwhile
+    """
+    return session.scalars(
+        sa.select(models.Client).where(
+            rows.live(models.Client), models.Client.id == client.id)
+        .with_for_update().execution_options(populate_existing=True)).first()
+
+
 def register(session: orm.Session, project_id: str, user_id: str,
-             registration: Registration) -> tuple[models.Client, bool]:
+             registration: Registration, check: Callable[[bool], None],
+             ) -> tuple[models.Client, bool]:
     """Add a client, or bring the project's own up to date.
 
+    :param check: raises an error of its own unless the caller may register a
+        client; it is told whether the client is a central one, in the
+        registration or in the database
     :returns: the client, and whether there may be more of its name, to be
         dropped in a transaction of its own
     :raises Taken: when the id is another project's central client, or the
@@ -149,8 +165,10 @@ def register(session: orm.Session, project_id: str, user_id: str,
     if any(client.project_id != project_id for client in found):
         raise Taken(f'Client {registration.client_id} is already registered '
                     'by another project')
-    client = found[0] if found else _add(
-        session, project_id, user_id, registration)
+    known = lock(session, found[0]) if found else None
+    check(registration.is_central
+          or (known is not None and known.is_central))
+    client = known or _add(session, project_id, user_id, registration)
     client.user_id = user_id
     client.description = registration.description
     offered = registration.supported
@@ -190,7 +208,8 @@ def drop_duplicates(session: orm.Session, client: models.Client,
     Schedulers that start at once may each find none and add one. Called in a
     transaction after that of :func:`register`, the last of them sees all, and
     whoever sees more than one keeps the same. One that was there before needs
-    none of this: whoever adds another does it.
+    none of this: whoever adds another does it. A central client stays before
+    one that is not.
 
     :raises Taken: when that is another project's
     """
@@ -201,7 +220,8 @@ def drop_duplicates(session: orm.Session, client: models.Client,
         models.Client.is_central == sa.true() if client.is_central
         else models.Client.project_id == client.project_id)
     found = session.scalars(rows.ordered(
-        sa.select(models.Client).where(*condition), models.Client)).all()
+        sa.select(models.Client).where(*condition).order_by(
+            models.Client.is_central.desc()), models.Client)).all()
     for other in found[1:]:
         rows.delete(other, now)
     if found and found[0].project_id != client.project_id:

@@ -25,6 +25,9 @@ from typing import Any
 
 from freezer_api.domain import jobs
 
+# With these a stock scheduler leaves a job alone until it is started.
+_ENDED = ('completed', 'stop', 'removed')
+
 _KEYS = {'job_schedule', 'session_id', 'session_tag'}
 
 # Never without them: the API set the one, and it the others.
@@ -55,3 +58,16 @@ def settled(sent: Mapping[str, Any], schedule: Mapping[str, Any],
     if sent['session_id'] == session_id:
         made['session_tag'] = sent['session_tag']
     return made
+
+
+def restarts(before: jobs.Runtime, said: Mapping[str, Any]) -> bool:
+    """Whether runtime keys make a stock scheduler run a job again.
+
+    :param before: where the job stands
+    :param said: the runtime keys of a document
+    """
+    if before.event == 'start':
+        return False
+    return said.get('event') == 'start' or (
+        before.status in _ENDED
+        and said.get('status', before.status) not in _ENDED)

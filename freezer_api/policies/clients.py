@@ -30,8 +30,13 @@ _RULES = (
         check_str=base.ADMIN_OR_PROJECT_SERVICE,
         description=(
             'Register a central client, one that every project may use '
-            '(``is_central`` is true). Checked instead of clients:create.'),
-        operations=[{'method': 'POST', 'path': '/v2/{project_id}/clients'}],
+            '(``is_central`` is true), register it again, or delete it. What '
+            'the client is in the database counts, too. Checked instead of '
+            'clients:create and clients:delete.'),
+        operations=[
+            {'method': 'POST', 'path': '/v2/{project_id}/clients'},
+            {'method': 'DELETE',
+             'path': '/v2/{project_id}/clients/{client_id}'}],
         scope_types=base.PROJECT_SCOPE),
     policy.DocumentedRuleDefault(
         name='clients:get',

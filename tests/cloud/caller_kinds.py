@@ -56,6 +56,15 @@ class CallerKinds:
         self._url = url
         self._role = role
         self._provider: str | None = None
+        self._last = ''
+
+    def owner(self, project_id: str) -> rest.Session:
+        """Return a session of the member whose authority the last token has.
+
+        It is by password.
+        """
+        return TokenSession(self._login(self._last, _project(project_id)),
+                            project_id)
 
     def token(self, kind: str, project_id: str) -> rest.Session:
         """Return a session of a new member of a project.
@@ -68,7 +77,8 @@ class CallerKinds:
             'restricted': lambda project: self._credential(project, False),
             'unrestricted': lambda project: self._credential(project, True),
             'trust': lambda project: self._trust(project, False),
-            'impersonating': lambda project: self._trust(project, True),
+            'impersonating': lambda project: self._trust(
+                project, True, 600),
             'oauth1': self._oauth1,
             'ec2': self._ec2,
             'federated': lambda project: self._federated(project, None, 0),
@@ -117,6 +127,7 @@ class CallerKinds:
     def _member(self, project_id: str) -> str:
         user = self._user()
         self._assign(f'projects/{project_id}', f'users/{self._id(user)}')
+        self._last = user
         return user
 
     def _password(self, project_id: str) -> str:
@@ -159,12 +170,15 @@ class CallerKinds:
                 name: made['application_credential'][name]
                 for name in ('id', 'secret')}}, None)
 
-    def _trust(self, project_id: str, impersonation: bool) -> str:
+    def _trust(self, project_id: str, impersonation: bool,
+               seconds: int | None = None) -> str:
+        ends = seconds and time.strftime(
+            '%Y-%m-%dT%H:%M:%S.000000Z', time.gmtime(time.time() + seconds))
         giver, caller = self._member(project_id), self._user()
         trust = self._call('POST', '/OS-TRUST/trusts', {'trust': {
             'trustor_user_id': self._id(giver),
             'trustee_user_id': self._id(caller), 'project_id': project_id,
-            'impersonation': impersonation,
+            'impersonation': impersonation, 'expires_at': ends,
             'roles': [{'id': self._role}]}},
             self._login(giver, _project(project_id)))['trust']
         return self._login(caller, {'OS-TRUST:trust': {'id': trust['id']}})

@@ -38,6 +38,7 @@ from tests.cloud import caller_kinds
 from tests.cloud import dying_api
 from tests.cloud import service_mode
 from tests.cloud import waiting
+from tests import trust_requests
 from tools import callers
 from tools.cloud import commands
 from tools.cloud import config
@@ -179,6 +180,44 @@ class DelegationTests(service_mode.ServiceModeCase):
                 given.append(shared)
         for job_id in given:
             self.works(tenant, job_id)
+
+    def test_a_delegated_token_changes_no_job_of_its_own_user(self) -> None:
+        """Each request that writes, as the tables of tools.callers say."""
+        makers = caller_kinds.CallerKinds(
+            self.admin, self.made.settings.auth_url, self.member)
+        for kind in callers.KINDS:
+            if kind.answers['create'].code == callers.NEEDS_OWN_TOKEN:
+                tenant = self.tenant()
+                self.api('POST', 'clients', {
+                    'client_id': 'own', 'hostname': 'h', 'claims': True},
+                    tenant.session)
+                session = makers.token(kind.name, tenant.project_id)
+                owner = makers.owner(tenant.project_id)
+                for request in callers.WRITES:
+                    with self.subTest(kind=kind.name, request=request):
+                        self.written(tenant, owner, session, request)
+
+    def written(self, tenant: Tenant, owner: rest.Session,
+                session: rest.Session, request: callers.Request) -> None:
+        """Send a request with a delegated token, and look at the job.
+
+        :param owner: of the job
+        """
+        made = trust_requests.Requests(
+            lambda method, path, body: self.api(method, path, body, owner),
+            self.document(VOLUME)['job_actions'][0]['freezer_action'],
+            ).prepare(request)
+        before = made.job_id and self.shown(tenant, made.job_id)
+        said = self.answer(session, made.method, made.path, made.body)
+        if request.needs in (callers.Needs.TRUSTOR, callers.Needs.DELEGATING):
+            self.assertEqual(
+                callers.Answer(403, callers.NEEDS_OWN_TOKEN), said)
+            self.assertEqual(
+                before, made.job_id and self.shown(tenant, made.job_id))
+        elif request.needs is callers.Needs.SERVICE:
+            self.assertEqual(callers.Answer(403, callers.FORBIDDEN), said)
+        else:
+            self.assertLess(said.status, 300)
 
     def tried(self, tenant: Tenant, session: rest.Session,
               shared: str) -> dict[str, callers.Answer]:

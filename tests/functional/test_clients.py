@@ -15,7 +15,13 @@
 from __future__ import annotations
 
 import concurrent.futures
+import datetime
+from unittest import mock
 
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import clients
 from freezer_api.db import models
 from freezer_api.domain import capabilities
 from tests.functional import base
@@ -86,6 +92,63 @@ class ClientTests(base.ApiTestCase):
         self.call(SERVICE_MEMBER, 'POST', 'clients', central, 201)
         self.call(base.SERVICE, 'POST', 'clients',
                   {'client_id': 'plain', 'hostname': 'h'}, 403)
+
+    def test_a_member_cannot_change_a_central_client(self) -> None:
+        """Neither the body nor the route decides, but what is registered."""
+        self.register_central()
+        before = self.call(base.MEMBER, 'GET', 'clients/central', status=200)
+        member = base.Persona('ann', 'svc', ('member', 'reader'))
+        for body in ({}, {'is_central': False}, {'is_central': True},
+                     {'claims': False}, {'uuid': 'u'},
+                     {'supported_modes': ['fs']}):
+            self.call(member, 'POST', 'clients', {
+                'client_id': 'central', 'hostname': 'h', **body}, 403)
+        self.call(member, 'DELETE', 'clients/central', status=403)
+        self.assertEqual(before, self.call(
+            base.MEMBER, 'GET', 'clients/central', status=200))
+        # What may register it may do so again without the word, and delete it.
+        self.call(base.SERVICE, 'POST', 'clients', {
+            'client_id': 'central', 'hostname': 'h', 'claims': True}, 201)
+        self.assertTrue(self.call(base.MEMBER, 'GET', 'clients/central',
+                                  status=200)['client']['is_central'])
+        self.call(base.SERVICE, 'DELETE', 'clients/central', status=204)
+
+    def test_a_client_that_becomes_central_meanwhile(self) -> None:
+        """The row that is written counts, not the one that was read."""
+        member = base.Persona('ann', 'svc', ('member', 'reader'))
+        self.call(member, 'POST', 'clients',
+                  {'client_id': 'central', 'hostname': 'h'}, 201)
+        lock = clients.lock
+
+        def late(session: orm.Session,
+                 client: models.Client) -> models.Client | None:
+            session.connection().execute(
+                sa.update(models.Client).values(is_central=True))
+            return lock(session, client)
+
+        for method, path, body in (
+                ('POST', 'clients', {'client_id': 'central',
+                                     'hostname': 'h'}),
+                ('DELETE', 'clients/central', None)):
+            with mock.patch.object(clients, 'lock', late):
+                self.call(member, method, path, body, 403)
+
+    def test_a_central_client_stays_before_a_double(self) -> None:
+        """However it came about that there are two."""
+        self.register_central()
+
+        def double(session: orm.Session) -> None:
+            older = models.Client(
+                id='older', uuid='older', project_id='svc', user_id='ann',
+                client_id='central', is_central=False,
+                created_at=datetime.datetime(2020, 1, 1))  # noqa: DTZ001
+            session.add(older)
+            session.flush()
+            clients.drop_duplicates(session, older, self.clock.now)
+
+        self.database.write(double)
+        self.assertEqual(['central'], self.listed())
+        self.assertEqual(['central'], self.listed(base.SERVICE))
 
     def test_a_central_id_is_one_projects_only(self) -> None:
         """Upstream makes a second one of the same id on another host."""

@@ -69,7 +69,8 @@ class RoleTests(base.ApiTestCase):
 
     def target(self, row: roles.Row) -> str:
         """The project in the URL: of the row's client, where it has one."""
-        central = roles.CENTRAL, 'as a central client'
+        central = (roles.CENTRAL, roles.AGAIN, roles.OWN_CENTRAL,
+                   'as a central client')
         return 'svc' if row.case in central else 'p1'
 
     def ids(self, row: roles.Row) -> dict[str, str]:
@@ -78,6 +79,9 @@ class RoleTests(base.ApiTestCase):
         if '{client_id}' in row.path:
             if row.case == roles.ABSENT:
                 made['client_id'] = 'absent'
+            elif row.case == roles.OWN_CENTRAL:
+                made['client_id'] = self.fresh()
+                self.register_central(made['client_id'])
             elif row.case:
                 made['client_id'] = 'central'
             else:
@@ -128,6 +132,8 @@ class RoleTests(base.ApiTestCase):
                       f'{(member := self.create_job(client="own"))}',
                       status=204)
             return {'start': {'job_id': member, 'current_tag': 0}}
+        if row.case == roles.AGAIN:
+            del central['is_central']
         bodies: dict[tuple[str, str], Any] = {
             ('POST', '/clients'): central if row.case else {
                 'client_id': self.fresh(), 'hostname': 'h'},

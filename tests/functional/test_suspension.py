@@ -323,11 +323,12 @@ class SuspensionTests(base.ApiTestCase):
         self.start(job_id, base.MATE)
         self.assertEqual('alice', self.trustor(job_id))
 
-    def test_who_cannot_delegate_can_still_start(self) -> None:
+    def test_a_token_that_cannot_delegate_starts_nothing(self) -> None:
         job_id = self.suspended()
-        self.start(job_id, APP_CRED)
+        self.call(APP_CRED, 'POST', f'jobs/{job_id}/event', {'start': None},
+                  403)
         self.assertEqual('alice', self.trustor(job_id))
-        self.refuse(job_id)
+        self.assertIsNotNone(self.cause(job_id))
 
     def test_a_dead_trust_is_replaced_for_all_jobs_by_one_write(
             self) -> None:

@@ -28,6 +28,7 @@ from freezer_api.api.v2 import assignment
 from freezer_api.api.v2 import authority
 from freezer_api.db import action_sizes
 from freezer_api.db import actions
+from freezer_api.db import delegations
 from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import search
@@ -121,15 +122,24 @@ class Action(services.Resource):
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response,
                   project_id: str, action_id: str) -> None:
-        self._caller(req).must('actions:delete', project_id)
+        caller = self._caller(req)
+        caller.must('actions:delete', project_id)
         now = self._now()
+        trust = authority.Authority(
+            self._delegations, caller.trust_caller, project_id)
 
         def work(session: orm.Session) -> None:
             action = actions.find_to_change(session, project_id, action_id)
-            if action is not None:
-                actions.delete(session, action, now)
+            if action is None:
+                return
+            jobs = actions.jobs_with(session, action, lock=True)
+            actions.delete(session, action, jobs, now)
+            for job in jobs:
+                client, given = assignment.look(
+                    session, project_id, job, now)
+                self._delegate(session, trust, caller, job, client, given)
 
-        self._database.write(work)
+        trust.run(lambda: self._database.write(work))
         resp.status = falcon.HTTP_204
 
     def _change(self, caller: context.Caller, project_id: str,
@@ -156,11 +166,25 @@ class Action(services.Resource):
                 client, given = assignment.of_job(
                     session, project_id, job, now)
                 assignment.check(client, [action])
-                if assignment.must_delegate(
-                        self._conf, client, given, caller.user_id):
-                    trust.give(session, job, now)
+                self._delegate(session, trust, caller, job, client, given)
 
         try:
             trust.run(lambda: self._database.write(write))
         except action_sizes.TooMuch as error:
             raise errors.unprocessable(str(error), 'action_refused') from None
+
+    def _delegate(self, session: orm.Session, trust: authority.Authority,
+                  caller: context.Caller, job: models.Job,
+                  client: models.Client | None,
+                  given: delegations.Given | None) -> None:
+        """Let a job whose actions have changed run with the caller's trust.
+
+        A trust that the job no longer needs is taken from it.
+        """
+        trust.require(self._conf, client, given)
+        if client is None or assignment.wants_trust(self._conf, client):
+            if assignment.is_others(given, caller.user_id) and (
+                    client is not None or given is not None):
+                trust.give(session, job, self._now())
+        elif given is not None:
+            trust.take(session, job, self._now())

@@ -48,6 +48,13 @@ def known(client: models.Client | None, client_id: str) -> models.Client:
     return client
 
 
+def look(session: orm.Session, project_id: str, job: models.Job, now: int,
+         ) -> tuple[models.Client | None, delegations.Given | None]:
+    """Return a job's client, None where it is gone, and its trust's giver."""
+    found = assignment.look(session, project_id, job, now)
+    return found or (None, delegations.given(session, job, now))
+
+
 def of_job(session: orm.Session, project_id: str, job: models.Job, now: int,
            ) -> tuple[models.Client, delegations.Given | None]:
     """Return a job's client, and whose trust the job has.
@@ -85,5 +92,10 @@ def must_delegate(conf: cfg.ConfigOpts, client: models.Client,
 
     He need not where he has done so before, unless that trust is spent.
     """
-    return wants_trust(conf, client) and (
-        given is None or given.trustor_user_id != user_id or given.spent)
+    return wants_trust(conf, client) and is_others(given, user_id)
+
+
+def is_others(given: delegations.Given | None, user_id: str) -> bool:
+    """Whether a job has no trust of a user that can still be used."""
+    return (given is None or given.trustor_user_id != user_id
+            or given.spent)

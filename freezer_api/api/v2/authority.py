@@ -10,7 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Changes that give jobs the authority of who makes them.
+"""Changes that give jobs the authority of the user who makes them.
+
+A change of what a job with a trust does, or when, needs a token that could
+make the trust, even if its user made the trust long ago: otherwise a token
+that is limited in time or in what it may do would gain the authority of a
+trust that is not.
 
 Mostly a user's trust is there already, or none is needed. Where it is not,
 that shows in the transaction, which is begun again when one has been made.
@@ -22,9 +27,12 @@ from collections.abc import Callable
 import contextlib
 from typing import TypeVar
 
+from oslo_config import cfg
 from sqlalchemy import orm
 
 from freezer_api.api import errors
+from freezer_api.api.v2 import assignment
+from freezer_api.db import delegations as db_delegations
 from freezer_api.db import models
 from freezer_api import delegations
 from freezer_api import trusts
@@ -84,6 +92,19 @@ class Authority:
         """Return whether a trust of the caller could be asked for."""
         return self._keeper.may_delegate(self._caller, self._project_id)
 
+    def require(self, conf: cfg.ConfigOpts, client: models.Client | None,
+                given: db_delegations.Given | None) -> None:
+        """Refuse a token that could not delegate, if a job has a trust.
+
+        :param client: the job's, None where it is not there any more
+        :param given: whose trust the job has
+        :raises freezer_api.trusts.TrustRefused: when the job has a trust, or
+            its client needs one, and the caller's token could make none
+        """
+        if given is not None or (
+                client is not None and assignment.wants_trust(conf, client)):
+            self._keeper.check_caller(self._caller, self._project_id)
+
     def give(self, session: orm.Session, job: models.Job, now: int,
              new: bool = False) -> None:
         """Let a job run with the caller's trust.
@@ -94,3 +115,8 @@ class Authority:
         trust = self._made or self._keeper.standing(
             self._caller, self._project_id)
         trust.attach(session, job, now, new)
+
+    def take(self, session: orm.Session, job: models.Job, now: int) -> None:
+        """Take a job's trust away."""
+        self.retires = True
+        db_delegations.release(session, job, now)

@@ -30,6 +30,15 @@ from freezer_api.domain import capabilities
 from freezer_api.schemas import clients as schema
 
 
+def _rule(central: bool, otherwise: str = 'clients:create') -> str:
+    """Return the policy that decides who may change a client.
+
+    What the client is counts, in the database or from now on, not what a
+    request says of it.
+    """
+    return 'clients:create_central' if central else otherwise
+
+
 def _registration(sent: dict[str, Any]) -> clients.Registration:
     everything = capabilities.EVERYTHING
     return clients.Registration(
@@ -66,8 +75,8 @@ class Clients(services.Resource):
         # Being central counts by truth before its type is checked, so that
         # no spelling of it gets past the rule.
         central = isinstance(sent, dict) and bool(sent.get('is_central'))
-        caller.must('clients:create_central' if central
-                    else 'clients:create', project_id)
+        if central or not caller.may('clients:create_central', project_id):
+            caller.must(_rule(central), project_id)
         if sent == {}:
             raise errors.bad_request('Missing request body')
         schema.validate_create(sent)
@@ -79,7 +88,8 @@ class Clients(services.Resource):
         try:
             client, may_be_more = self._database.write(
                 lambda session: clients.register(
-                    session, project_id, caller.user_id, registration))
+                    session, project_id, caller.user_id, registration,
+                    lambda central: caller.must(_rule(central), project_id)))
             if may_be_more:
                 self._database.write(lambda session: clients.drop_duplicates(
                     session, client, self._now()))
@@ -103,11 +113,16 @@ class Client(services.Resource):
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response,
                   project_id: str, client_id: str) -> None:
-        self._caller(req).must('clients:delete', project_id)
+        caller = self._caller(req)
+        if not caller.may('clients:create_central', project_id):
+            caller.must('clients:delete', project_id)
         now = self._now()
 
         def work(session: Any) -> None:
-            client = clients.find_visible(session, project_id, client_id)
+            found = clients.find_visible(session, project_id, client_id)
+            client = found and clients.lock(session, found)
+            caller.must(_rule(client is not None and client.is_central,
+                              'clients:delete'), project_id)
             if client is None:
                 return
             if client.project_id != project_id:

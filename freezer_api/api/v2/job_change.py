@@ -152,7 +152,8 @@ class JobChange:
         if (not client.claims
                 or not assignment.wants_trust(self._conf, client)
                 or assignment.must_delegate(
-                    self._conf, client, given, self._caller.user_id)):
+                    self._conf, client, given, self._caller.user_id)
+                or not self._trust.may_delegate()):
             return False
         new_schedule.check('job_schedule', jobs.schedule(job), user)
         its_actions = actions.look_of_job(session, job_id)
@@ -186,11 +187,10 @@ class JobChange:
             client = clients.find_visible(
                 session, self._project_id, job.client_id)
             self._update(session, job, {
+                'session_id': session_id,
                 'job_schedule': sessions.schedule(row)
                 if client is not None and client.claims
                 else row.schedule or {}})
-            if job.session_id != session_id:
-                rounds.leave(session, job, job.session_id, self._now)
             sessions.join(row, job)
             return job
 
@@ -231,6 +231,11 @@ class JobChange:
                    sent: Mapping[str, Any]) -> bool:
         """Whether a document changes what the job does, when or by whom."""
         if sent.get('client_id', job.client_id) != job.client_id:
+            return True
+        # A stock scheduler runs the job when the session lets it.
+        if ((sent.get('session_id', job.session_id) or '')
+                != (job.session_id or '')
+                and delegations.given(session, job, self._now) is not None):
             return True
         if 'job_schedule' in sent:
             wanted, _ = domain.split_schedule(sent['job_schedule'])
@@ -306,13 +311,16 @@ class JobChange:
             user, runtime = domain.split_schedule(
                 sent.get('job_schedule', jobs.schedule(job)))
             new_schedule.check('job_schedule', jobs.schedule(job), user)
+            if not client.claims and stock.restarts(
+                    jobs.runtime(job), runtime):
+                self._trust.require(self._conf, client, given)
             self._reschedule(session, job, user, runtime, client, moved)
         if says_what:
+            self._trust.require(self._conf, client, given)
             assignment.check(client, kept if entries is None else
                              self._set_actions(session, job, entries))
         if withdraws and assignment.wants_trust(self._conf, client):
-            self._trust.retires = True
-            delegations.release(session, job, self._now)
+            self._trust.take(session, job, self._now)
             jobs.set_runtime(job, suspension.withdraw(
                 jobs.plan(job, self._rules), jobs.runtime(job), self._now))
         elif says_what or owes:
@@ -366,11 +374,11 @@ class JobChange:
         """See to it that a job has a trust of the caller's, if it needs one.
         """
         wanted = assignment.wants_trust(self._conf, client)
+        self._trust.require(self._conf, client, given)
         if assignment.must_delegate(
                 self._conf, client, given, self._caller.user_id):
             self._trust.give(session, job, self._now, new)
         elif not (wanted or new):
-            self._trust.retires = True
-            delegations.release(session, job, self._now)
+            self._trust.take(session, job, self._now)
             jobs.set_runtime(job, suspension.resume(
                 jobs.runtime(job), self._now))

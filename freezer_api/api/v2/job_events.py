@@ -62,15 +62,13 @@ class JobEvent(services.Resource):
         resp.media = {
             'result': trust.run(lambda: self._database.write(work))}
 
-    def _takes_over(self, session: orm.Session, job: models.Job,
-                    client: models.Client, user_id: str,
-                    now: int) -> bool:
+    def _takes_over(self, job: models.Job, client: models.Client,
+                    given: delegations.Given | None, user_id: str) -> bool:
         """Whether who starts a job whose trust does not work gives his."""
         return (job.suspended is not None and job.run_id is None
                 and not causes.lasting(job.suspended)
                 and assignment.must_delegate(
-                    self._conf, client, delegations.given(session, job, now),
-                    user_id))
+                    self._conf, client, given, user_id))
 
     def _apply(self, session: orm.Session, project_id: str, job_id: str,
                event: str, user_id: str, trust: authority.Authority,
@@ -84,7 +82,11 @@ class JobEvent(services.Resource):
             # Whatever became of client and actions, a job can be stopped.
             client = assignment.known(client, job.client_id)
             assignment.check(client, actions.look_of_job(session, job_id))
-            if (self._takes_over(session, job, client, user_id, now)
+            # The run has what the trust gives, which may be more than the
+            # token has, and may outlast it.
+            given = delegations.given(session, job, now)
+            trust.require(self._conf, client, given)
+            if (self._takes_over(job, client, given, user_id)
                     and trust.may_delegate()):
                 trust.give(session, job, now)
         effect = events.apply(

@@ -100,6 +100,9 @@ METHODS = {'create': 'POST', 'create_central': 'POST', 'replace': 'POST',
 # Routes that do for many what the rule is named after.
 OF_MANY = {('POST', '/v2/{project_id}/clients/{client_id}/reports')}
 
+# Only who may create a central client may delete one.
+ALSO = {('clients:create_central', 'DELETE')}
+
 
 class TestPersonas(testtools.TestCase):
 
@@ -173,4 +176,5 @@ class TestDocumentation(testtools.TestCase):
                 if (operation['method'], operation['path']) in OF_MANY:
                     continue
                 self.assertIn(f'/{noun}', operation['path'])
-                self.assertEqual(METHODS[verb], operation['method'])
+                if (rule.name, operation['method']) not in ALSO:
+                    self.assertEqual(METHODS[verb], operation['method'])
