@@ -18,12 +18,17 @@ is written down before it is; it becomes one that jobs share in the same
 transaction that writes the first of them. What did not get that far, be it
 for an answer that was lost or a process that died, is looked for and deleted,
 and so is a trust whose last job has gone: as often as it takes.
+
+Other regions and other services may make trusts of the same users to the same
+account. So each trust bears the id of the row that it was made for, and of
+what this database does not know only a trust with such an id is deleted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import random
@@ -35,6 +40,7 @@ from freezer_api import crypt
 from freezer_api.db import delegations as db_delegations
 from freezer_api.db import engine
 from freezer_api.db import models
+from freezer_api.db import unproven_trusts
 from freezer_api import trusts
 
 LOG = log.getLogger(__name__)
@@ -49,6 +55,8 @@ _SETTLE = 120
 _RETRY = (60, 900)
 # Deletions that a request of a project's user waits for.
 _AT_ONCE = 3
+# Intents of earlier whose outcome is looked into once more.
+_MOST_UNPROVEN = 100
 
 
 class Vanished(Exception):
@@ -61,6 +69,19 @@ class Credentials:
 
     trust_id: str = dataclasses.field(repr=False)
     trustor_user_id: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """How many trusts are still to be dealt with.
+
+    :ivar pending: wait to be deleted in Keystone
+    :ivar unproven: may have been left in Keystone by us, which nothing
+        proves, so that they are not deleted
+    """
+
+    pending: int
+    unproven: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,7 +229,8 @@ class Delegations:
     def _make(self, caller: trusts.Caller, project_id: str,
               intent_id: str, life: db_delegations.Life) -> str:
         try:
-            return self._keystone.create(caller, project_id, life.expires_at)
+            return self._keystone.create(caller, project_id, intent_id,
+                                         life.expires_at)
         except trusts.TrustRefused:
             self._forget(intent_id)
             raise
@@ -228,6 +250,7 @@ class Delegations:
             if row is None or row.live_key is not None or row.trust_id:
                 return
         try:
+            # Keystone's answer to our own request named it.
             self._keystone.delete(trust_id)
         except trusts.KeystoneAway:
             self._postpone(intent_id, 0)
@@ -256,54 +279,120 @@ class Delegations:
 
         Whatever else there is to delete is left to :meth:`maintain`.
         """
-        self._delete_due(_AT_ONCE, project_id)
+        with self._database.read() as session:
+            due = db_delegations.due(
+                session, self._clock(), _AT_ONCE, project_id)
+        for delegation in due:
+            self._delete(delegation)
 
     def maintain(self, limit: int = 20) -> int:
         """Delete trusts that no job needs, where Keystone lets us.
 
         :returns: how many are gone
         """
-        return self._delete_due(limit)
-
-    def pending(self) -> int:
-        """Return how many trusts wait to be deleted."""
         with self._database.read() as session:
-            return db_delegations.pending(session)
+            due = db_delegations.due(session, self._clock(), limit)
+        intents = [one for one in due if not one.trust_id]
+        gone = sum(self._delete(one) for one in due if one.trust_id)
+        return gone + (self._resolve(intents) if intents else 0)
 
-    def _delete_due(self, limit: int, project_id: str | None = None) -> int:
+    def counts(self) -> Counts:
+        """Return how many trusts are still to be dealt with."""
         with self._database.read() as session:
-            due = db_delegations.due(
-                session, self._clock(), limit, project_id)
-        return sum(self._delete(delegation) for delegation in due)
+            return Counts(db_delegations.pending(session),
+                          unproven_trusts.count(session))
 
     def _delete(self, delegation: models.Delegation) -> bool:
         try:
-            if delegation.trust_id:
-                self._keystone.delete(self._box.decrypt(
-                    delegation.trust_id, delegation.decrypt_method))
-            else:
-                self._delete_unknown(delegation)
+            self._keystone.delete_made(
+                self._box.decrypt(delegation.trust_id,
+                                  delegation.decrypt_method), delegation.id)
+        except trusts.NotOurs as error:
+            LOG.error('The trust of user %s in project %s is not deleted, '
+                      'and forgotten: %s. Is this a copy of the database of '
+                      'another deployment? See freezer-manage trusts disown.',
+                      delegation.trustor_user_id, delegation.project_id,
+                      error)
         except (trusts.KeystoneAway, crypt.CryptError) as error:
-            LOG.warning('The trust of user %s in project %s is not deleted '
-                        'yet: %s', delegation.trustor_user_id,
-                        delegation.project_id, error)
-            # Not for secrecy: only that not all come due together.
-            self._postpone(
-                delegation.id,
-                random.randint(*_RETRY))  # noqa: S311  # nosec B311
+            self._try_later(delegation, error)
             return False
         self._forget(delegation.id)
         return True
 
-    def _delete_unknown(self, intent: models.Delegation) -> None:
-        """Delete what an intent left in Keystone that no job has."""
+    def _try_later(self, delegation: models.Delegation,
+                   error: Exception) -> None:
+        LOG.warning('The trust of user %s in project %s is not deleted '
+                    'yet: %s', delegation.trustor_user_id,
+                    delegation.project_id, error)
+        # Not for secrecy: only that not all come due together.
+        self._postpone(
+            delegation.id,
+            random.randint(*_RETRY))  # noqa: S311  # nosec B311
+
+    def _resolve(self, intents: Sequence[models.Delegation]) -> int:
+        """Find out what became of intents, and delete what they left.
+
+        :returns: of how many of them nothing is left
+        """
         with self._database.read() as session:
-            known = {self._box.decrypt(trust_id, method) for trust_id, method
-                     in db_delegations.known(session, intent)}
-        for trust_id in self._keystone.of_user(
-                intent.project_id, intent.trustor_user_id):
-            if trust_id not in known:
-                self._keystone.delete(trust_id)
+            earlier = unproven_trusts.get(session, _MOST_UNPROVEN)
+        wanted = {(one.project_id, one.trustor_user_id)
+                  for one in (*intents, *earlier)}
+        try:
+            # One listing for all of them, of which little is kept.
+            found = [one for one in self._keystone.listed() if
+                     (one.project_id, one.trustor_user_id) in wanted]
+        except trusts.KeystoneAway as error:
+            for intent in intents:
+                self._try_later(intent, error)
+            return 0
+        settled = sum(self._resolve_one(one, found) for one in intents)
+        for one in earlier:
+            self._resolve_one(one, found)
+        return settled
+
+    def _resolve_one(self, intent: models.Delegation,
+                     found: Sequence[trusts.Listed]) -> bool:
+        found = [one for one in found if one.impersonation
+                 and one.project_id == intent.project_id
+                 and one.trustor_user_id == intent.trustor_user_id]
+        ours = [one for one in found if one.mark == intent.id]
+        try:
+            for one in ours:
+                self._keystone.delete_made(one.trust_id, intent.id)
+            unproven = not ours and self._has_unknown(intent, found)
+        except (trusts.KeystoneAway, trusts.NotOurs,
+                crypt.CryptError) as error:
+            self._try_later(intent, error)
+            return False
+        if not unproven:
+            self._database.write(lambda session: unproven_trusts.drop(
+                session, intent.id))
+            return True
+        if intent.delete_after is not None:
+            LOG.warning(
+                'Keystone holds a trust of user %s in project %s that may be '
+                'left over and does not show who made it, so it is not '
+                'deleted: see freezer-manage trusts orphans',
+                intent.trustor_user_id, intent.project_id)
+            self._database.write(lambda session: unproven_trusts.set_aside(
+                session, intent.id))
+        return False
+
+    def _has_unknown(self, intent: models.Delegation,
+                     found: Sequence[trusts.Listed]) -> bool:
+        """Whether an intent may have made a trust without a mark.
+
+        A Keystone that keeps no marks makes such ones, and so do releases of
+        ours before this one, and other services.
+        """
+        unmarked = {one.trust_id for one in found if one.mark is None}
+        if not unmarked:
+            return False
+        with self._database.read() as session:
+            stored = db_delegations.known(session, intent)
+        return bool(unmarked.difference(
+            self._box.decrypt(*one) for one in stored))
 
     def _postpone(self, delegation_id: str, seconds: int) -> None:
         self._database.write(lambda session: db_delegations.postpone(

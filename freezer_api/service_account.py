@@ -30,6 +30,12 @@ _PASSWORD = ('password', 'v3password')
 _LONG_AGO = '2000-01-01T00:00:00.000000Z'
 
 
+# Those that a section besides [keystone_authtoken] does not have already.
+_INTERFACE = 'internal'
+_ENDPOINT_OPTS = (cfg.StrOpt('region_name'),
+                  cfg.StrOpt('interface', default=_INTERFACE))
+
+
 class ServiceAccount:
     """Logs in with the credentials of a section of the configuration.
 
@@ -47,6 +53,7 @@ class ServiceAccount:
                 conf.register_opts(options, group)
         else:
             loading.register_session_conf_options(conf, section)
+            conf.register_opts(_ENDPOINT_OPTS, section)
         loading.register_auth_conf_options(conf, section)
         self._conf = conf
         self._section = section
@@ -103,6 +110,16 @@ class ServiceAccount:
 
         return given('id'), given('name')
 
+    @property
+    def region_name(self) -> str | None:
+        """The region that the section names, None where it names none."""
+        return self._group.region_name or None
+
+    @property
+    def interface(self) -> str:
+        """The interface that endpoints of Keystone are looked for at."""
+        return str(self._group.interface or _INTERFACE)
+
     def user_id(self) -> str:
         """Return the id of the account's user."""
         return str(self._own_session().get_user_id())
@@ -122,7 +139,7 @@ class ServiceAccount:
         try:
             url = self._own_session().get_endpoint(
                 service_type=service_type, interface=['public', 'internal'],
-                region_name=getattr(self._group, 'region_name', None),
+                region_name=self.region_name,
                 skip_discovery=True)
         except ks_exceptions.EndpointNotFound:
             return None
@@ -163,8 +180,7 @@ class ServiceAccount:
         url = self._own_session().get_endpoint(
             service_type='identity', min_version=(3, 0),
             max_version=(3, 'latest'),
-            interface=getattr(self._group, 'interface', None) or 'internal',
-            region_name=getattr(self._group, 'region_name', None))
+            interface=self.interface, region_name=self.region_name)
         return url or self._group.auth_url
 
     def by_trust(self, trust_id: str) -> ks_session.Session:

@@ -18,6 +18,7 @@ service can clean up without the user and without being an administrator.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -33,6 +34,12 @@ from freezer_api.domain import redaction
 from freezer_api import service_account
 
 LOG = log.getLogger(__name__)
+
+#: Additional attributes of each trust that this service makes. Keystone keeps
+#: them and returns them with the trust. The first holds the id of the row in
+#: this database that the trust is made for.
+MARK = 'freezer_trust'
+REGION = 'freezer_region'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +70,27 @@ class TrustRefused(Exception):
 
 class KeystoneAway(Exception):
     """Keystone did not answer, or not as it should."""
+
+
+class NotOurs(Exception):
+    """Another deployment made a trust; it is not deleted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """A trust to the service account, as Keystone lists it.
+
+    :ivar mark: the id that its maker put into it, None without one
+    :ivar region: the region of its maker, None where none is known
+    """
+
+    trust_id: str = dataclasses.field(repr=False)
+    project_id: str | None
+    trustor_user_id: str
+    impersonation: bool
+    expires_at: str | None = None
+    mark: str | None = None
+    region: str | None = None
 
 
 def delegated_how(token: Mapping[str, Any]) -> str | None:
@@ -132,10 +160,11 @@ class Trusts:
                 'central scheduler, so the user must hold them in the '
                 'project.')
 
-    def create(self, caller: Caller, project_id: str,
+    def create(self, caller: Caller, project_id: str, mark: str,
                expires_at: int | None = None) -> str:
         """Make a trust from the caller to the service account.
 
+        :param mark: an id that nothing else has; the trust bears it
         :param expires_at: when Keystone ends it, in epoch seconds
         :returns: its id, a secret
         :raises TrustRefused: when Keystone refuses
@@ -149,7 +178,7 @@ class Trusts:
                 role_names=list(self.roles), impersonation=True,
                 allow_redelegation=False, expires_at=None
                 if expires_at is None else datetime.datetime.fromtimestamp(
-                    expires_at, datetime.UTC))
+                    expires_at, datetime.UTC), **self._marks(mark))
         except ks_exceptions.NotFound as error:
             raise TrustRefused(
                 'delegation_missing_roles',
@@ -167,21 +196,47 @@ class Trusts:
             raise KeystoneAway('Keystone made no trust') from error
         return str(trust.id)
 
-    def of_user(self, project_id: str, trustor_user_id: str) -> list[str]:
-        """Return the ids of the trusts from a user to the service account.
+    def _marks(self, mark: str) -> dict[str, str]:
+        region = self._account.region_name
+        return {MARK: mark, **({REGION: region} if region else {})}
+
+    def listed(self) -> Iterator[Listed]:
+        """Yield all trusts to the service account, whoever made them.
+
+        Keystone has no pages of trusts and heeds one filter only, so this is
+        one request with a large answer: not for a request of a user.
 
         :raises KeystoneAway: when Keystone cannot be asked
         """
         try:
-            # Keystone heeds one of its filters only.
-            listed = self._client(None).trusts.list(
+            found = self._client(None).trusts.list(
                 trustee_user=self.trustee_user_id())
         except ks_exceptions.ClientException as error:
             raise KeystoneAway('Keystone lists no trusts') from error
-        return [str(trust.id) for trust in listed
-                if trust.project_id == project_id
-                and trust.trustor_user_id == trustor_user_id
-                and trust.impersonation]
+        for trust in found:
+            yield _listed(trust)
+
+    def delete_made(self, trust_id: str, mark: str) -> None:
+        """Delete a trust that this service has made.
+
+        :param mark: the id that it was made with
+        :raises NotOurs: when it bears the mark of another maker
+        :raises KeystoneAway: see :meth:`delete`
+        """
+        try:
+            trust = _listed(self._client(None).trusts.get(trust_id))
+        except ks_exceptions.NotFound:
+            return
+        except ks_exceptions.ClientException as error:
+            raise KeystoneAway('The service account cannot look at a '
+                               'trust') from error
+        region = self._account.region_name
+        # Releases before this one put nothing into their trusts.
+        if trust.mark not in (None, mark):
+            raise NotOurs('it bears the mark of another deployment')
+        if region and trust.region not in (None, region):
+            raise NotOurs(f'it was made in region {trust.region}')
+        self.delete(trust_id)
 
     def delete(self, trust_id: str) -> None:
         """Delete a trust; one that is gone already is fine.
@@ -219,3 +274,19 @@ class Trusts:
         return ks_client.Client(
             session=self._account.session(auth),
             endpoint_override=self._account.identity_url())
+
+
+def _listed(trust: Any) -> Listed:
+    """Read a trust of Keystone's; what is no text is no mark."""
+    # Not by attribute: for one that is missing it would be asked for again.
+    found = trust.to_dict()
+
+    def text(name: str) -> str | None:
+        value = found.get(name)
+        return value if isinstance(value, str) else None
+
+    return Listed(
+        trust_id=str(found['id']), project_id=text('project_id'),
+        trustor_user_id=text('trustor_user_id') or '',
+        impersonation=found.get('impersonation') is True,
+        expires_at=text('expires_at'), mark=text(MARK), region=text(REGION))

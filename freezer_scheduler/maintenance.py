@@ -27,10 +27,13 @@ class Maintenance:
     :ivar suspended: jobs by the cause of their suspension, without those of
         no job; None where the API does not tell
     :ivar trusts_pending: trusts that are still to be deleted
+    :ivar trusts_unproven: trusts that may be left over, but are not deleted
+        because nothing proves that this service made them
     """
 
     suspended: Mapping[causes.Cause, int] | None = None
     trusts_pending: int = 0
+    trusts_unproven: int = 0
 
     @classmethod
     def from_document(cls, document: object) -> Maintenance:
@@ -38,11 +41,13 @@ class Maintenance:
         if not isinstance(document, Mapping):
             return cls()
         pending = _count(document.get('trusts_pending'))
+        unproven = _count(document.get('trusts_unproven'))
         counts = document.get('jobs_suspended_by_cause')
         if not isinstance(counts, Mapping):
-            return cls(trusts_pending=pending)
+            return cls(trusts_pending=pending, trusts_unproven=unproven)
         return cls({cause: count for cause in causes.Cause
-                    if (count := _count(counts.get(cause)))}, pending)
+                    if (count := _count(counts.get(cause)))},
+                   pending, unproven)
 
 
 def _count(value: object) -> int:

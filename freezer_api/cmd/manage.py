@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""freezer-manage: the database and the keys, from the command line.
+"""freezer-manage: database, keys and trusts, from the command line.
 
 Exit status: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
 """
@@ -34,6 +34,7 @@ import sqlalchemy as sa
 
 from freezer_api.cmd import command
 from freezer_api.cmd import database as database_commands
+from freezer_api.cmd import trusts as trust_commands
 from freezer_api import conf as freezer_conf
 from freezer_api import crypt
 from freezer_api.db import engine
@@ -89,6 +90,7 @@ COMMANDS: dict[str, dict[str, command.Command]] = {
         'rotate': command.Command(credential_rotate),
         'check': command.Command(credential_check),
     },
+    'trusts': trust_commands.COMMANDS,
 }
 
 

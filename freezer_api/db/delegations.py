@@ -288,7 +288,8 @@ def due(session: orm.Session, now: int, limit: int,
     One that a going run began with is left until the run has ended, for a
     day at the most.
 
-    :param project_id: None for those of all projects
+    :param project_id: only those of this project, without intents; None for
+        those of all projects
     """
     in_use = sa.exists().where(
         models.UserCredential.delegation_id == models.Delegation.id,
@@ -299,7 +300,8 @@ def due(session: orm.Session, now: int, limit: int,
         sa.or_(sa.not_(in_use),
                models.Delegation.delete_after <= now - _LONGEST_RUN))
     if project_id is not None:
-        query = query.where(models.Delegation.project_id == project_id)
+        query = query.where(models.Delegation.project_id == project_id,
+                            models.Delegation.trust_id != '')
     return session.scalars(query.order_by(
         models.Delegation.delete_after).limit(limit)).all()
 

@@ -23,6 +23,7 @@ from freezer_api.db import engine
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import side_tables
+from freezer_api.db import unproven_trusts
 
 # Of each sort so many ids are named.
 NAMED = 5
@@ -86,6 +87,9 @@ def make(database: engine.Database) -> Report:
                 *_grouped(connection, models.Delegation.id, [],
                           'wait for their deletion in Keystone',
                           models.Delegation.delete_after.is_not(None)),
+                *_grouped(connection, models.Delegation.id, [],
+                          'may be left over in Keystone: see freezer-manage '
+                          'trusts orphans', *unproven_trusts.UNPROVEN),
                 *_grouped(connection, credential.id, [],
                           'are in plain text: see freezer-manage credential '
                           'rotate', rows.live(credential),

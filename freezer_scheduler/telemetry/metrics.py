@@ -88,26 +88,33 @@ class Metrics:
             'max_in_flight', 'Places there are.')
         self._suspended: prometheus_client.Gauge | None = None
         self._pending: prometheus_client.Gauge | None = None
+        self._unproven: prometheus_client.Gauge | None = None
         self.calls = prometheus_client.Histogram(
             f'{_PREFIX}_call_seconds',
             'How long a request took, by its answer.',
             ['service', 'operation', 'outcome'], buckets=_CALLS,
             registry=registry)
 
-    def suspended(self, by_cause: dict[str, int], pending: int) -> None:
-        """Tell how many jobs are suspended, and trusts to be deleted.
+    def suspended(self, by_cause: dict[str, int], pending: int,
+                  unproven: int) -> None:
+        """Tell how many jobs are suspended, and trusts left to deal with.
 
         Until that is known, the metrics do not exist: no 0 is made up.
         """
-        if self._suspended is None or self._pending is None:
+        if (self._suspended is None or self._pending is None
+                or self._unproven is None):
             self._suspended = self._gauge(
                 'jobs_suspended', 'Suspended jobs of all projects.', 'cause',
                 tuple(str(cause) for cause in causes.Cause))
             self._pending = self._gauge(
                 'trusts_pending', 'Trusts that are still to be deleted.')
+            self._unproven = self._gauge(
+                'trusts_unproven', 'Trusts that may be left over, and that '
+                'nothing proves to be of this service.')
         for cause in causes.Cause:
             self._suspended.labels(str(cause)).set(by_cause.get(cause, 0))
         self._pending.set(pending)
+        self._unproven.set(unproven)
 
     def _counter(self, name: str, text: str, label: str,
                  values: tuple[str, ...]) -> prometheus_client.Counter:

@@ -157,7 +157,8 @@ class Monitor:
         if told.suspended is not None:
             self.metrics.suspended(
                 {str(cause): count for cause, count in
-                 told.suspended.items()}, told.trusts_pending)
+                 told.suspended.items()}, told.trusts_pending,
+                told.trusts_unproven)
 
     # -- runs --
 

@@ -85,6 +85,7 @@ def document(known: Identity, facts: monitor.Facts, table: runs.Runs,
         'jobs_suspended': None if suspended is None else {
             str(cause): count for cause, count in suspended.items()},
         'trusts_pending': None if told is None else told.trusts_pending,
+        'trusts_unproven': None if told is None else told.trusts_unproven,
         'in_flight': table.in_flight(),
         'max_in_flight': limits.total,
         'metrics': known.metrics,

@@ -18,7 +18,7 @@ it would set, Keystone's trusts by :class:`FakeTrusts`, and the clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import os
 import tempfile
@@ -63,12 +63,17 @@ class Clock:
 
 
 class FakeTrusts(trusts.Trusts):
-    """Keystone's trusts as a set, with its refusals."""
+    """Keystone's trusts as a set, with its refusals.
+
+    :ivar keeps_marks: whether it keeps additional attributes of a trust
+    """
 
     def __init__(self, trustee: str, roles: Sequence[str]) -> None:
         self.roles = tuple(sorted(roles))
         self.trustee = trustee
         self.live: dict[str, tuple[str, str]] = {}
+        self.marks: dict[str, str] = {}
+        self.keeps_marks = True
         self.expiry: dict[str, int | None] = {}
         self.made = 0
         self.away = False
@@ -77,24 +82,40 @@ class FakeTrusts(trusts.Trusts):
     def trustee_user_id(self) -> str:
         return self.trustee
 
-    def create(self, caller: trusts.Caller, project_id: str,
+    def create(self, caller: trusts.Caller, project_id: str, mark: str,
                expires_at: int | None = None) -> str:
         self.check(caller, project_id)
         if self.away:
             raise trusts.KeystoneAway('away')
         self.made += 1
-        trust_id = uuid.uuid4().hex
-        self.live[trust_id] = (caller.user_id, project_id)
+        trust_id = self.add(caller.user_id, project_id, mark)
         self.expiry[trust_id] = expires_at
         if self.answer_lost:
             raise trusts.KeystoneAway('the answer was lost')
         return trust_id
 
-    def of_user(self, project_id: str, trustor_user_id: str) -> list[str]:
+    def add(self, user_id: str, project_id: str,
+            mark: str | None = None) -> str:
+        """Make a trust, by whichever service; return its id."""
+        trust_id = uuid.uuid4().hex
+        self.live[trust_id] = (user_id, project_id)
+        if mark is not None and self.keeps_marks:
+            self.marks[trust_id] = mark
+        return trust_id
+
+    def listed(self) -> Iterator[trusts.Listed]:
         if self.away:
             raise trusts.KeystoneAway('away')
-        return [trust_id for trust_id, whose in self.live.items()
-                if whose == (trustor_user_id, project_id)]
+        for trust_id, (user_id, project_id) in list(self.live.items()):
+            yield trusts.Listed(trust_id, project_id, user_id, True,
+                                mark=self.marks.get(trust_id))
+
+    def delete_made(self, trust_id: str, mark: str) -> None:
+        if self.away:
+            raise trusts.KeystoneAway('away')
+        if self.marks.get(trust_id, mark) != mark:
+            raise trusts.NotOurs('of another deployment')
+        self.delete(trust_id)
 
     def delete(self, trust_id: str) -> None:
         if self.away:

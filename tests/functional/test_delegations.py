@@ -245,14 +245,16 @@ class DelegationTests(base.ApiTestCase):
         self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
         self.assertEqual(1, len(self.trusts.live))
         self.assertEqual(
-            {'trusts_deleted': 0, 'trusts_pending': 1, 'runs_deleted': 0,
+            {'trusts_deleted': 0, 'trusts_pending': 1, 'trusts_unproven': 0,
+             'runs_deleted': 0,
              'runs_abandoned': 0, 'jobs_suspended': 0,
              'jobs_suspended_by_cause': {}},
             self.call(base.SERVICE, 'POST', 'maintenance', {}, 200))
         self.trusts.away = False
         self.clock.now += 900
         self.assertEqual(
-            {'trusts_deleted': 1, 'trusts_pending': 0, 'runs_deleted': 0,
+            {'trusts_deleted': 1, 'trusts_pending': 0, 'trusts_unproven': 0,
+             'runs_deleted': 0,
              'runs_abandoned': 0, 'jobs_suspended': 0,
              'jobs_suspended_by_cause': {}},
             self.call(base.SERVICE, 'POST', 'maintenance', {}, 200))

@@ -150,6 +150,7 @@ BACKUP = _document(
     backup_metadata={'type': 'object'})
 
 MAINTENANCE = _document(trusts_deleted=_INTEGER, trusts_pending=_INTEGER,
+                        trusts_unproven=_INTEGER,
                         runs_deleted=_INTEGER, runs_abandoned=_INTEGER,
                         jobs_suspended=_INTEGER,
                         jobs_suspended_by_cause={

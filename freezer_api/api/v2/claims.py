@@ -208,8 +208,10 @@ class Maintenance(services.Resource):
             self._rules, after, self._now())
         with self._database.read() as session:
             suspended = jobs.suspended(session)
+        trusts = self._delegations.counts()
         resp.media = {'trusts_deleted': gone,
-                      'trusts_pending': self._delegations.pending(),
+                      'trusts_pending': trusts.pending,
+                      'trusts_unproven': trusts.unproven,
                       'runs_deleted': trimmed,
                       'runs_abandoned': ended,
                       'jobs_suspended': sum(suspended.values()),

@@ -76,7 +76,8 @@ class TestLateness(testtools.TestCase):
 
     @hypothesis.given(st.dictionaries(st.sampled_from((
         'server_time', 'due_since', 'next_due_at', 'missed', 'runs',
-        'trusts_pending', 'jobs_suspended_by_cause')), _JSON))
+        'trusts_pending', 'trusts_unproven', 'jobs_suspended_by_cause')),
+        _JSON))
     def test_nonsense_is_not_known(self, document):
         read = lateness.Lateness.from_document(document)
         self.assertGreaterEqual(min((0, *read.claimed)), 0)

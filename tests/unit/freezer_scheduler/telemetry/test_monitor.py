@@ -131,10 +131,11 @@ class TestMetrics(Case):
         self.assertIsNone(self.value('jobs_suspended', cause='trust_gone'))
         for count in (4, 0):
             self.monitor.maintained(maintenance.Maintenance(
-                {causes.Cause.GONE: count} if count else {}, 2))
+                {causes.Cause.GONE: count} if count else {}, 2, 3))
             self.assertEqual(count, self.value('jobs_suspended',
                                                cause='trust_gone'))
         self.assertEqual(2, self.value('trusts_pending'))
+        self.assertEqual(3, self.value('trusts_unproven'))
 
     def test_held_runs_are_told_by_what_they_are_at(self):
         for number in range(4):
