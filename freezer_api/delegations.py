@@ -28,7 +28,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Sequence
 import contextlib
 import dataclasses
 import random
@@ -41,6 +40,7 @@ from freezer_api.db import delegations as db_delegations
 from freezer_api.db import engine
 from freezer_api.db import models
 from freezer_api.db import unproven_trusts
+from freezer_api import lost_answers
 from freezer_api import trusts
 
 LOG = log.getLogger(__name__)
@@ -55,8 +55,6 @@ _SETTLE = 120
 _RETRY = (60, 900)
 # Deletions that a request of a project's user waits for.
 _AT_ONCE = 3
-# Intents of earlier whose outcome is looked into once more.
-_MOST_UNPROVEN = 100
 
 
 class Vanished(Exception):
@@ -144,6 +142,8 @@ class Delegations:
         self._box = box
         self._clock = clock
         self._lifetime = lifetime
+        self._lost = lost_answers.LostAnswers(
+            database, keystone, box, self._try_later)
 
     def check_caller(self, caller: trusts.Caller, project_id: str) -> None:
         """Refuse a token that could make no trust in a project.
@@ -294,7 +294,7 @@ class Delegations:
             due = db_delegations.due(session, self._clock(), limit)
         intents = [one for one in due if not one.trust_id]
         gone = sum(self._delete(one) for one in due if one.trust_id)
-        return gone + (self._resolve(intents) if intents else 0)
+        return gone + (self._lost.resolve(intents) if intents else 0)
 
     def counts(self) -> Counts:
         """Return how many trusts are still to be dealt with."""
@@ -328,71 +328,6 @@ class Delegations:
         self._postpone(
             delegation.id,
             random.randint(*_RETRY))  # noqa: S311  # nosec B311
-
-    def _resolve(self, intents: Sequence[models.Delegation]) -> int:
-        """Find out what became of intents, and delete what they left.
-
-        :returns: of how many of them nothing is left
-        """
-        with self._database.read() as session:
-            earlier = unproven_trusts.get(session, _MOST_UNPROVEN)
-        wanted = {(one.project_id, one.trustor_user_id)
-                  for one in (*intents, *earlier)}
-        try:
-            # One listing for all of them, of which little is kept.
-            found = [one for one in self._keystone.listed() if
-                     (one.project_id, one.trustor_user_id) in wanted]
-        except trusts.KeystoneAway as error:
-            for intent in intents:
-                self._try_later(intent, error)
-            return 0
-        settled = sum(self._resolve_one(one, found) for one in intents)
-        for one in earlier:
-            self._resolve_one(one, found)
-        return settled
-
-    def _resolve_one(self, intent: models.Delegation,
-                     found: Sequence[trusts.Listed]) -> bool:
-        found = [one for one in found if one.impersonation
-                 and one.project_id == intent.project_id
-                 and one.trustor_user_id == intent.trustor_user_id]
-        ours = [one for one in found if one.mark == intent.id]
-        try:
-            for one in ours:
-                self._keystone.delete_made(one.trust_id, intent.id)
-            unproven = not ours and self._has_unknown(intent, found)
-        except (trusts.KeystoneAway, trusts.NotOurs,
-                crypt.CryptError) as error:
-            self._try_later(intent, error)
-            return False
-        if not unproven:
-            self._database.write(lambda session: unproven_trusts.drop(
-                session, intent.id))
-            return True
-        if intent.delete_after is not None:
-            LOG.warning(
-                'Keystone holds a trust of user %s in project %s that may be '
-                'left over and does not show who made it, so it is not '
-                'deleted: see freezer-manage trusts orphans',
-                intent.trustor_user_id, intent.project_id)
-            self._database.write(lambda session: unproven_trusts.set_aside(
-                session, intent.id))
-        return False
-
-    def _has_unknown(self, intent: models.Delegation,
-                     found: Sequence[trusts.Listed]) -> bool:
-        """Whether an intent may have made a trust without a mark.
-
-        A Keystone that keeps no marks makes such ones, and so do releases of
-        ours before this one, and other services.
-        """
-        unmarked = {one.trust_id for one in found if one.mark is None}
-        if not unmarked:
-            return False
-        with self._database.read() as session:
-            stored = db_delegations.known(session, intent)
-        return bool(unmarked.difference(
-            self._box.decrypt(*one) for one in stored))
 
     def _postpone(self, delegation_id: str, seconds: int) -> None:
         self._database.write(lambda session: db_delegations.postpone(

@@ -79,12 +79,12 @@ class GroupTrusts(base.FakeTrusts):
 
     group = False
 
-    def create(self, caller: trusts.Caller, project_id: str,
+    def create(self, caller: trusts.Caller, project_id: str, mark: str,
                expires_at: int | None = None) -> str:
         self.check(caller, project_id)
         if self.group and caller.user_id.startswith('group '):
             raise trusts.TrustRefused(callers.MISSING_ROLES, 'a group')
-        return super().create(caller, project_id, expires_at)
+        return super().create(caller, project_id, mark, expires_at)
 
 
 class AuthorityCase(base.ApiTestCase):

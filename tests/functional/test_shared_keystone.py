@@ -154,7 +154,7 @@ class SharedKeystoneTests(base.ApiTestCase):
         self.lose(base.MEMBER)
         before = set(self.trusts.live)
         self.clock.now += 1000
-        with self.assertLogs('freezer_api.delegations', 'WARNING') as log:
+        with self.assertLogs('freezer_api.lost_answers', 'WARNING') as log:
             done = self.maintain()
         self.assertEqual(before, set(self.trusts.live))
         self.assertEqual((0, 0, 1), (
