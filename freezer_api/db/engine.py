@@ -31,6 +31,7 @@ from sqlalchemy import pool
 
 from freezer_api.db import executemany
 from freezer_api.db import terms
+from freezer_api.domain import quota
 
 Result = TypeVar('Result')
 
@@ -223,17 +224,23 @@ class Database:
                              ) as session:
                 yield session
 
-    def write(self, work: Callable[[orm.Session], Result]) -> Result:
+    def write(self, work: Callable[[orm.Session], Result],
+              limits: quota.Limits | None = None) -> Result:
         """Run ``work`` in one transaction and return what it returns.
 
         It runs again from the start when the database says that it lost a
         deadlock or the connection, or that another transaction has just added
         the row that it adds, and which it then finds. So it must do nothing
         but database work.
+
+        :param limits: what the change is held to; None for one that no limit
+            may stop
+        :raises freezer_api.domain.quota.Exceeded: nothing is changed
+        :raises freezer_api.domain.quota.LimitsUnknown: nothing is changed
         """
 
         def attempt() -> Result:
-            with (terms.Session(self._writers) as session,
+            with (terms.Session(self._writers, limits) as session,
                   session.begin()):
                 return work(session)
 
