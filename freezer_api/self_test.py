@@ -31,7 +31,6 @@ from oslo_log import log
 import sqlalchemy as sa
 
 from freezer_api import conf as configuration
-from freezer_api.conf import quota
 from freezer_api import crypt
 from freezer_api import policy
 from freezer_api import service_account
@@ -81,7 +80,6 @@ def of_options(conf: cfg.ConfigOpts) -> list[str]:
         crypt.Crypt(conf.user_credentials['keys'])
     except crypt.CryptError as error:
         problems.append(str(error))
-    problems += quota.unified_problems(conf)
     if conf.service_mode.enabled:
         problems += _roles(conf) + of_account(conf)
     return problems

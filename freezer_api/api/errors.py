@@ -22,11 +22,10 @@ from oslo_db import exception as db_exception
 from oslo_log import log
 from sqlalchemy import exc
 
+from freezer_api.db import deadlines
 from freezer_api.db import search
-from freezer_api.domain import quota
 from freezer_api import schemas
 from freezer_api import trusts
-from freezer_api import unified_limits
 
 LOG = log.getLogger(__name__)
 
@@ -50,8 +49,11 @@ class ApiError(falcon.HTTPError):
     """
 
     def __init__(self, status: str, title: str, description: str,
-                 code: str) -> None:
-        super().__init__(status, title=title, description=description)
+                 code: str, retry_after: int | None = None) -> None:
+        super().__init__(
+            status, title=title, description=description,
+            headers=None if retry_after is None
+            else {'Retry-After': str(retry_after)})
         self.error_code = code
 
 
@@ -70,11 +72,6 @@ def forbidden(
         code: str = 'forbidden') -> ApiError:
     return ApiError(
         falcon.HTTP_403, 'Access Forbidden', description, code)
-
-
-def quota_exceeded(error: quota.Exceeded) -> ApiError:
-    return ApiError(
-        falcon.HTTP_403, 'Quota Exceeded', str(error), 'quota_exceeded')
 
 
 def not_found(description: str, code: str = 'not_found') -> ApiError:
@@ -138,20 +135,6 @@ def _on_keystone_away(req: falcon.Request, resp: falcon.Response,
         'Nothing was changed; try again later.', 'keystone_unavailable')
 
 
-def _on_exceeded(req: falcon.Request, resp: falcon.Response,
-                 error: quota.Exceeded, params: object) -> None:
-    raise quota_exceeded(error)
-
-
-def _on_limits_unavailable(
-        req: falcon.Request, resp: falcon.Response,
-        error: unified_limits.Unavailable, params: object) -> None:
-    raise unavailable(
-        'The identity service cannot be asked for the limits of the project '
-        'right now. Nothing was changed; try again later.',
-        'limits_unavailable')
-
-
 def _storage_error() -> ApiError:
     return ApiError(falcon.HTTP_500, 'Internal Storage Error',
                     'Database operation failed.', 'storage_error')
@@ -161,6 +144,8 @@ def _on_database(req: falcon.Request, resp: falcon.Response,
                  error: db_exception.DBError, params: object) -> None:
     if isinstance(getattr(error, 'inner_exception', None), exc.DataError):
         _on_unstorable(req, resp, error, params)
+    if deadlines.reason(error):
+        _on_deadline(req, resp, error, params)
     LOG.exception('A database operation failed')
     if isinstance(error, db_exception.DBConnectionError):
         raise _database_away()
@@ -168,6 +153,17 @@ def _on_database(req: falcon.Request, resp: falcon.Response,
         raise unavailable('Others change the same rows at this moment.',
                           'database_busy')
     raise _storage_error()
+
+
+def _on_deadline(req: falcon.Request, resp: falcon.Response,
+                 error: Exception, params: object) -> None:
+    LOG.warning('%s %s ended at a deadline. %s', req.method, req.path,
+                deadlines.reason(error))
+    raise ApiError(
+        falcon.HTTP_503, 'Service Unavailable',
+        'The database took too long for the request, and nothing was '
+        'changed. Try again later; ask for a smaller page or with a narrower '
+        'search where you read a list.', 'database_deadline', retry_after=1)
 
 
 def _database_away() -> ApiError:
@@ -188,6 +184,8 @@ def _on_operational(req: falcon.Request, resp: falcon.Response,
     arguments = getattr(error.orig, 'args', None) or (None,)
     if arguments[0] == _NO_SUCH_CHARACTERS:
         _on_unstorable(req, resp, error, params)
+    if deadlines.reason(error):
+        _on_deadline(req, resp, error, params)
     LOG.exception('A database operation failed')
     # PostgreSQL's driver has no code for a connection that cannot be made.
     code = getattr(error.orig, 'sqlstate', '')
@@ -210,13 +208,11 @@ def install(app: falcon.App[Any, Any]) -> None:
     # Falcon asks the handler of the closest class, its own for HTTPError.
     app.add_error_handler(Exception, _on_anything)
     app.add_error_handler(db_exception.DBError, _on_database)
+    app.add_error_handler(deadlines.DeadlineExceeded, _on_deadline)
     app.add_error_handler(exc.OperationalError, _on_operational)
     app.add_error_handler(
         db_exception.DBInvalidUnicodeParameter, _on_unstorable)
     app.add_error_handler(schemas.InvalidDocument, _on_invalid_document)
     app.add_error_handler(search.UnknownMarker, _on_unknown_marker)
-    app.add_error_handler(quota.Exceeded, _on_exceeded)
-    app.add_error_handler(
-        unified_limits.Unavailable, _on_limits_unavailable)
     app.add_error_handler(trusts.TrustRefused, _on_trust_refused)
     app.add_error_handler(trusts.KeystoneAway, _on_keystone_away)

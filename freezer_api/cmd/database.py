@@ -41,7 +41,7 @@ def opened(conf: cfg.ConfigOpts) -> Iterator[engine.Database]:
     :raises CommandError: when it has another
     """
     _upgraded(conf)
-    database = engine.Database(conf)
+    database = engine.Database(conf, bounded=False)
     try:
         yield database
     finally:
@@ -76,7 +76,6 @@ def refresh(conf: cfg.ConfigOpts) -> None:
     found = migration.refresh(_upgraded(conf))
     print(f'jobs lined up: {found.jobs}')
     print(f'rows with other terms: {found.terms}')
-    print(f'projects with another usage: {found.projects}')
 
 
 def version(conf: cfg.ConfigOpts) -> None:

@@ -55,7 +55,7 @@ def credential_generate_key(conf: cfg.ConfigOpts) -> None:
 def _key_rotation(
         conf: cfg.ConfigOpts) -> Iterator[key_rotation.KeyRotation]:
     command.connection(conf)
-    database = engine.Database(conf)
+    database = engine.Database(conf, bounded=False)
     try:
         yield key_rotation.KeyRotation(
             database, crypt.Crypt(conf.user_credentials['keys']))

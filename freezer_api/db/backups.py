@@ -101,9 +101,7 @@ def of_ids(session: orm.Session,
     if not wanted:
         return {}
     return {backup.id: backup for backup in session.scalars(
-        sa.select(models.Backup).where(models.Backup.id.in_(wanted))
-        .order_by(models.Backup.id).with_for_update()
-        .execution_options(populate_existing=True))}
+        sa.select(models.Backup).where(models.Backup.id.in_(wanted)))}
 
 
 def report(session: orm.Session, job: models.Job,

@@ -17,7 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
+import copy
 import select
+import time
 from typing import Any
 from typing import TypeVar
 
@@ -26,12 +28,13 @@ from oslo_db import api as db_api
 from oslo_db import exception as db_exception
 from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
+from sqlalchemy import exc
 from sqlalchemy import orm
 from sqlalchemy import pool
 
+from freezer_api.db import deadlines
 from freezer_api.db import executemany
 from freezer_api.db import terms
-from freezer_api.domain import quota
 
 Result = TypeVar('Result')
 
@@ -148,17 +151,41 @@ def _know_columns(engine: sa.Engine) -> None:
     engine.dispose()
 
 
-def _lost_race(error: BaseException) -> bool:
-    return isinstance(error, db_exception.DBDuplicateEntry)
+class _Attempts:
+    """Tries a transaction again that another one was in the way of.
 
+    :param seconds: for how long
+    """
 
-@db_api.wrap_db_retry(max_retries=12, retry_interval=0.05,
-                      inc_retry_interval=True, max_retry_interval=1,
-                      jitter=True, retry_on_deadlock=True,
-                      retry_on_disconnect=True,
-                      exception_checker=_lost_race)
-def _until_done(attempt: Callable[[], Result]) -> Result:
-    return attempt()
+    def __init__(self, seconds: int) -> None:
+        self._until = time.monotonic() + seconds
+
+    def run(self, attempt: Callable[[], Result]) -> Result:
+        """Return what an attempt returns.
+
+        :raises freezer_api.db.deadlines.DeadlineExceeded: when each took too
+            long
+        """
+        retry = db_api.wrap_db_retry(
+            max_retries=12, retry_interval=0.05, inc_retry_interval=True,
+            max_retry_interval=1, jitter=True,
+            exception_checker=self._is_worth_another)
+
+        def checked() -> Result:
+            try:
+                return attempt()
+            except (db_exception.DBError, exc.OperationalError) as error:
+                reason = deadlines.reason(error)
+                if reason is None:
+                    raise
+                raise deadlines.DeadlineExceeded(reason) from error
+
+        return retry(checked)()
+
+    def _is_worth_another(self, error: BaseException) -> bool:
+        return time.monotonic() < self._until and isinstance(error, (
+            db_exception.DBDeadlock, db_exception.DBConnectionError,
+            db_exception.DBDuplicateEntry, deadlines.DeadlineExceeded))
 
 
 def _whole_unicode(connection: str | None) -> str | None:
@@ -182,7 +209,11 @@ class Database:
     :raises oslo_db.exception.DBError: from any use, on a failing database
     """
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, bounded: bool = True) -> None:
+        """
+        :param bounded: whether [deadlines] hold; they do not for commands of
+            an operator, who waits for as long as his database takes
+        """
         facade = enginefacade.transaction_context()
         facade.configure(**{
             name: getattr(conf.database, name) for name in (
@@ -210,7 +241,26 @@ class Database:
             executemany.update_together(self.engine)
         _ping_if_spoken_to(self.engine)
         _end_once(self.engine)
+        self._retry = conf.deadlines.retry
         self._writers = self.engine.execution_options(**{_WRITES: True})
+        if bounded:
+            limits = deadlines.Deadlines.of(conf)
+            deadlines.install(self.engine, limits)
+            # The connection that oslo.db has tried has none of it.
+            self.engine.dispose()
+            self._writers = self._writers.execution_options(
+                **{deadlines.LOCK: limits.lock})
+
+    def for_schedulers(self) -> Database:
+        """Return the database for work of a bounded number of rows.
+
+        What schedulers claim and report has to be written however slow the
+        database is. The limits of single statements hold.
+        """
+        other = copy.copy(self)
+        other._writers = self._writers.execution_options(
+            **{deadlines.LOCK: None})
+        return other
 
     @contextlib.contextmanager
     def read(self) -> Iterator[orm.Session]:
@@ -224,27 +274,24 @@ class Database:
                              ) as session:
                 yield session
 
-    def write(self, work: Callable[[orm.Session], Result],
-              limits: quota.Limits | None = None) -> Result:
+    def write(self, work: Callable[[orm.Session], Result]) -> Result:
         """Run ``work`` in one transaction and return what it returns.
 
         It runs again from the start when the database says that it lost a
-        deadlock or the connection, or that another transaction has just added
-        the row that it adds, and which it then finds. So it must do nothing
-        but database work.
+        deadlock or the connection, that another transaction has just added
+        the row that it adds, and which it then finds, or that a deadline has
+        passed. So it must do nothing but database work.
 
-        :param limits: what the change is held to; None for one that no limit
-            may stop
-        :raises freezer_api.domain.quota.Exceeded: nothing is changed
-        :raises freezer_api.domain.quota.LimitsUnknown: nothing is changed
+        :raises freezer_api.db.deadlines.DeadlineExceeded: when that did not
+            help; nothing is written
         """
 
         def attempt() -> Result:
-            with (terms.Session(self._writers, limits) as session,
+            with (terms.Session(self._writers) as session,
                   session.begin()):
                 return work(session)
 
-        return _until_done(attempt)
+        return _Attempts(self._retry).run(attempt)
 
     def write_rows(self, work: Callable[[sa.Connection], Result]) -> Result:
         """Run ``work`` as :meth:`write` does, without a session.
@@ -256,4 +303,4 @@ class Database:
             with self._writers.begin() as connection:
                 return work(connection)
 
-        return _until_done(attempt)
+        return _Attempts(self._retry).run(attempt)

@@ -20,6 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
 
 from oslo_log import log
 import sqlalchemy as sa
@@ -39,33 +42,65 @@ _RESULTS = {runs.State.SUCCESS: jobs.SUCCESS,
             runs.State.ABORTED: jobs.ABORTED}
 
 
-def begin(session: orm.Session,
+@dataclasses.dataclass(frozen=True)
+class Locked:
+    """Sessions whose jobs' runs are to begin.
+
+    :ivar rows: those that are locked, by id
+    :ivar busy: ids of those that others have locked
+    """
+
+    rows: Mapping[str, models.Session]
+    busy: frozenset[str]
+
+
+def lock(session: orm.Session, members: Iterable[models.Job]) -> Locked:
+    """Lock the sessions of jobs, without waiting for any of them.
+
+    A claim has jobs of many tenants, and waits for none of their sessions.
+    """
+    wanted = {job.session_id for job in members if job.session_id}
+    if not wanted:
+        return Locked({}, frozenset())
+    row = models.Session
+    found = {one.id: one for one in session.scalars(
+        rows.locked_by_id(row, wanted, skip_locked=True).options(
+            orm.undefer(row.deleted)))}
+    others = wanted - set(found)
+    busy = session.scalars(sa.select(row.id).where(
+        row.id.in_(others))).all() if others else ()
+    return Locked(found, frozenset(busy))
+
+
+def begin(locked: Locked,
           handed_out: Iterable[tuple[models.Job, models.JobRun]],
           now: int) -> None:
     """Let runs take part in the rounds of their jobs' sessions."""
-    members = [(job, run) for job, run in handed_out if job.session_id]
-    wanted = {job.session_id for job, _ in members}
-    if not wanted:
-        return
-    found = {row.id: row for row in session.scalars(
-        sa.select(models.Session).where(
-            rows.live(models.Session), models.Session.id.in_(wanted))
-        .order_by(models.Session.id).with_for_update()
-        .execution_options(populate_existing=True))}
-    for job, run in members:
-        row = found.get(job.session_id or '')
-        if row is not None and row.project_id == job.project_id:
-            _begin_one(row, job, run, now)
+    members: dict[str, list[tuple[models.Job, models.JobRun]]] = {}
+    for job, run in handed_out:
+        row = locked.rows.get(job.session_id or '')
+        if (row is not None and row.deleted is False
+                and row.project_id == job.project_id):
+            members.setdefault(row.id, []).append((job, run))
+    for session_id, runs_of_it in members.items():
+        _begin_all(locked.rows[session_id], runs_of_it, now)
 
 
-def _begin_one(row: models.Session, job: models.Job, run: models.JobRun,
+def _begin_all(row: models.Session,
+               members: Sequence[tuple[models.Job, models.JobRun]],
                now: int) -> None:
-
-    def decide(state: domain.Session) -> domain.Session:
-        return domain.take_part(state, job.id, run.nominal_at, now)
-
-    if _decide(row, job.id, decide):
-        job.session_tag = row.session_tag
+    """Let runs of many jobs take part: the session is read and written once.
+    """
+    before = state = sessions.state(row)
+    tags = {}
+    for job, run in members:
+        if job.id in state.members:
+            state = domain.take_part(state, job.id, run.nominal_at, now)
+            tags[job.id] = state.session_tag
+    if state is not before and _set(row, state):
+        for job, _ in members:
+            if job.id in tags:
+                job.session_tag = tags[job.id]
 
 
 def end(session: orm.Session, job: models.Job, state: runs.State,
@@ -100,10 +135,14 @@ def _decide(row: models.Session, job_id: str,
 
     :returns: whether that could be
     """
-    if job_id not in (sessions.members(row) or {}):
-        return False
+    return (job_id in (sessions.members(row) or {})
+            and _set(row, decide(sessions.state(row))))
+
+
+def _set(row: models.Session, state: domain.Session) -> bool:
+    """Write what is decided, and return whether that could be."""
     try:
-        sessions.set_state(row, decide(sessions.state(row)))
+        sessions.set_state(row, state)
     except schemas.InvalidDocument as error:
         LOG.warning('Session %s does not follow its jobs: %s', row.id, error)
         return False

@@ -120,22 +120,26 @@ def set_state(row: models.Session, decided: domain.Session) -> None:
         setattr(row, name, getattr(decided, name))
 
 
-def set_member(row: models.Session, job_id: str,
-               member: Mapping[str, Any]) -> None:
-    """Put a job's entry into a session, new or in the place of its old.
+def set_members(row: models.Session,
+                changed: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put entries of jobs into a session, new or in the place of old ones.
 
-    :raises freezer_api.schemas.InvalidDocument: when it does not fit
+    :param changed: entries by ids of jobs
+    :raises freezer_api.schemas.InvalidDocument: when they do not fit
     """
-    job = {**(members(row) or {}), job_id: dict(member)}
+    if not changed:
+        return
+    job = {**(members(row) or {}),
+           **{job_id: dict(member) for job_id, member in changed.items()}}
     schemas.check_stored_size('jobs', job)
     row.job = job
 
 
 def join(row: models.Session, job: models.Job) -> None:
     """Put a job into a session, and under its schedule's tag."""
-    set_member(row, job.id, {'client_id': job.client_id, **{
+    set_members(row, {job.id: {'client_id': job.client_id, **{
         name: '' if getattr(job, name) is None else getattr(job, name)
-        for name in ('status', 'result', 'time_started', 'time_ended')}})
+        for name in ('status', 'result', 'time_started', 'time_ended')}}})
     job.session_id = row.id
     job.session_tag = row.session_tag or 0
 

@@ -38,6 +38,7 @@ from freezer_api.db import actions
 from freezer_api.db import backups
 from freezer_api.db import claim_sizes
 from freezer_api.db import claims
+from freezer_api.db import deadlines
 from freezer_api.db import delegations
 from freezer_api.db import due_jobs
 from freezer_api.db import engine
@@ -224,7 +225,8 @@ class Claimer:
         for some in parts:
             try:
                 self._take(some, lease, now, taken)
-            except db_exception.DBError as error:
+            except (db_exception.DBError,
+                    deadlines.DeadlineExceeded) as error:
                 if not taken.runs:
                     raise
                 LOG.error('A claim of client %s has ended after %d runs: %s',
@@ -270,6 +272,11 @@ class Claimer:
                        if not isinstance(trusts[one[0].id], causes.Cause)]
             due = [one for one in due if one[0].run is None or not isinstance(
                 trusts[one[0].job_id], causes.Cause)]
+        sessions = rounds.lock(session, [
+            job for one, job in due if one.run is not None])
+        # The next claim gets a job whose user changes its session right now.
+        due = [(one, job) for one, job in due
+               if job.session_id not in sessions.busy]
         claims.take_over(expired, self._holder, lease, now)
         begun = claims.claim(session, self._holder, due, lease, now)
         its_actions = dict(actions.look(
@@ -284,7 +291,7 @@ class Claimer:
             run.delegation_id = trust.delegation_id
             made.append(HandedOut(job, run, its_actions.get(job.id, []),
                                   trust.credentials))
-        rounds.begin(session, [
+        rounds.begin(sessions, [
             (job, run) for job, run in begun
             if run.lease_expires_at is not None], now)
         return _Taken(made, sum(one.missed for one, _ in due))

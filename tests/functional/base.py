@@ -40,11 +40,8 @@ from freezer_api.db import engine
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import terms
-from freezer_api.db import usage_recount
 from freezer_api import delegations
 from freezer_api import deploy
-from freezer_api.domain import quota
-from freezer_api import quotas
 from freezer_api import trusts
 from tests import services
 
@@ -168,8 +165,6 @@ class ApiTestCase(unittest.TestCase):
     settings: dict[str, dict[str, Any]] = {}
     # False in a test that writes past the API what it should not.
     terms_follow = True
-    # False in a test that writes rows past what counts them.
-    usage_follows = True
 
     def url(self) -> str:
         return f'sqlite:///{self.directory}/freezer.db'
@@ -186,7 +181,6 @@ class ApiTestCase(unittest.TestCase):
         self.addCleanup(self.database.engine.dispose)
         self.make_tables()
         self.addCleanup(self._check_terms)
-        self.addCleanup(self._check_usage)
         self.services = self._services()
         self.app = self.make_app()
         self.client = testing.TestClient(self.app)
@@ -198,6 +192,11 @@ class ApiTestCase(unittest.TestCase):
         conf = configuration.load(files=[path])
         conf.set_override('connection', self.url(), 'database')
         conf.set_override('keys', [KEY], 'user_credentials')
+        # Many tests share one machine: what is slow there is no failure.
+        for name, value in (('lock', 30.0), ('lock_wait', 20),
+                            ('statement', 60), ('idle_transaction', 60),
+                            ('slow_claim', 60.0)):
+            conf.set_override(name, value, 'deadlines')
         for group, values in self.settings.items():
             for name, value in values.items():
                 conf.set_override(name, value, group)
@@ -208,9 +207,7 @@ class ApiTestCase(unittest.TestCase):
         return api_services.Services(
             self.conf, self.database, delegations.Delegations(
                 self.database, self.trusts, box, self.clock,
-                self.conf.service_mode.trust_lifetime),
-            quotas.Quotas(self.database, quotas.source_of(self.conf)),
-            self.clock)
+                self.conf.service_mode.trust_lifetime), self.clock)
 
     def make_tables(self) -> None:
         # The tests of the migrations hold these to what they end in, and
@@ -231,20 +228,6 @@ class ApiTestCase(unittest.TestCase):
                     .options(orm.undefer(model.search_terms))).all()
                 self.assertEqual(terms.made(session, found),
                                  [row.search_terms for row in found], model)
-
-    def _check_usage(self) -> None:
-        """Whatever a test did, what is counted is what is there."""
-        if not (self.terms_follow and self.usage_follows):
-            return
-        with self.database.read() as session:
-            counted = usage_recount.count(session.connection())
-            stored = {
-                row.id: {resource.value: getattr(row, resource.value)
-                         for resource in quota.Resource}
-                for row in session.scalars(sa.select(models.ProjectUsage))}
-        self.assertEqual(counted, {
-            project: counts for project, counts in stored.items()
-            if any(counts.values())})
 
     def call(self, persona: Persona, method: str, path: str,
              body: Any = None, status: int | None = None,

@@ -186,6 +186,39 @@ class ClaimBoundsTests(base.ApiTestCase):
                  'state': 'success'} for run in second['runs'][:500]]}, 200)
         self.assertLessEqual(rows.most, 1000)
 
+    def test_a_session_whose_members_all_start_is_written_a_few_times(
+            self) -> None:
+        """Invariant 4: not once for each member, which would be quadratic."""
+        self.settle(300)
+        session_id = self.call(CROWD, 'POST', 'sessions', {
+            'description': 'all', 'schedule': {}}, 201)['session_id']
+        member = {'client_id': 'central', 'status': '', 'result': '',
+                  'time_started': -1, 'time_ended': -1}
+        with self.database.engine.begin() as connection:
+            jobs = connection.scalars(sa.select(models.Job.id)).all()
+            connection.execute(sa.update(models.Job).values(
+                session_id=session_id))
+            connection.execute(sa.update(models.Session).values(
+                job=dict.fromkeys(jobs, member)))
+        self.terms_follow = False
+        written: list[str] = []
+
+        def note(connection: Any, cursor: Any, statement: str,
+                 *rest: Any) -> None:
+            if statement.startswith('UPDATE sessions SET job'):
+                written.append(statement)
+
+        sa.event.listen(self.database.engine, 'before_cursor_execute', note)
+        answer, _ = self.answer(limit=500)
+        self.assertEqual(300, len(answer['runs']))
+        self.assertLessEqual(len(written), 3)
+        session = self.call(CROWD, 'GET', f'sessions/{session_id}',
+                            status=200)
+        self.assertEqual({'running'}, {
+            one['status'] for one in session['jobs'].values()})
+        self.assertEqual(('running', 1), (
+            session['status'], session['session_tag']))
+
     def expire(self) -> None:
         """Have leases expire while another scheduler is there."""
         for _ in range(20):

@@ -27,16 +27,13 @@ from typing import Any
 from unittest import mock
 
 import sqlalchemy as sa
+from sqlalchemy import orm
 
+from freezer_api.db import models
 from freezer_api.domain import schedule
 from tests.functional import base
 
 TENANT = base.Persona('tom', 'p9', ('member', 'reader'))
-
-# The lock timeout of each connection, in the words of each server.
-_SHORT = {'mysql': 'SET SESSION innodb_lock_wait_timeout = 1',
-          'mariadb': 'SET SESSION innodb_lock_wait_timeout = 1',
-          'postgresql': "SET lock_timeout = '1s'"}
 
 _DEADLINE = 60
 
@@ -71,13 +68,12 @@ class _Transactions:
 
 
 class ClaimLocksTests(base.ApiTestCase):
+    # What waits for a lock is told so at once.
+    settings = {'deadlines': {'lock_wait': 1, 'retry': 0}}
 
     def setUp(self) -> None:
         super().setUp()
         engine = self.database.engine
-        if engine.dialect.name in _SHORT:
-            sa.event.listen(engine, 'connect', self._shorten)
-            engine.dispose()
         self.register_central()
         self.claim(limit=0)  # Nothing is left to adopt.
         # Between the jobs of many tenants, in both indexes of due jobs.
@@ -91,12 +87,6 @@ class ClaimLocksTests(base.ApiTestCase):
             persona=TENANT, schedule={'schedule_interval': f'{n} minutes'})
             for n in (1, 61, 600)]
         self.transactions = _Transactions(engine)
-
-    def _shorten(self, connection: Any, record: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute(_SHORT[self.database.engine.dialect.name])
-        cursor.close()
-        connection.commit()
 
     def test_no_firing_is_searched_while_a_claim_holds_locks(self) -> None:
         """Invariant 4: a costly schedule costs its claim time, not locks."""
@@ -202,6 +192,25 @@ class ClaimLocksOnMySQLTests(base.MySQL, ClaimLocksTests):
             self.assertNotIn('due_at', condition)
             self.assertNotIn('lease_expires_at', condition)
             self.assertNotIn('client_id', condition)
+
+    def test_a_claim_waits_for_no_session(self) -> None:
+        """Invariant 4: a session that is locked delays its own jobs alone."""
+        session_id = self.call(TENANT, 'POST', 'sessions', {
+            'description': 'all', 'schedule': {}}, 201)['session_id']
+        self.call(TENANT, 'PUT',
+                  f'sessions/{session_id}/jobs/{self.others[0]}', status=204)
+        for job_id in self.others[:2]:
+            self.start(job_id, TENANT)
+        with orm.Session(self.database.engine) as session:
+            session.scalars(sa.select(models.Session.id).where(
+                models.Session.id == session_id).with_for_update()).one()
+            first = self.claim(limit=100)['runs']
+        self.assertEqual({*self.due, self.others[1]},
+                         {run['job_id'] for run in first})
+        [run] = self.claim(limit=100)['runs']
+        self.assertEqual(self.others[0], run['job_id'])
+        self.assertEqual('running', self.call(
+            TENANT, 'GET', f'sessions/{session_id}', status=200)['status'])
 
 
 class ClaimLocksOnPostgreSQLTests(base.PostgreSQL, ClaimLocksOnMySQLTests):

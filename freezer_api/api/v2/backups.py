@@ -28,7 +28,6 @@ from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
-from freezer_api.db import usage
 from freezer_api import schemas
 from freezer_api.schemas import backups as schema
 
@@ -54,7 +53,7 @@ class Backups(services.Resource):
         schema.validate_create(sent)
         metadata = {key: value for key, value in sent.items()
                     if key != 'status'}
-        backup = self._quotas.write(project_id, lambda session: backups.add(
+        backup = self._database.write(lambda session: backups.add(
             session, project_id, caller.user_id, metadata,
             sent.get('status', 'available')))
         resp.status = falcon.HTTP_201
@@ -91,17 +90,12 @@ class Backup(services.Resource):
             if backup is None:
                 raise errors.not_found(
                     f'Backup not registered with ID {backup_id}')
-            ended = sent.get('status') not in (None, backup.status)
             backups.update(backup, metadata, sent.get('status'))
-            counted = usage.watched(session)
-            if ended and counted is not None and counted.limits is not None:
-                # How a legacy scheduler reports that a backup is complete.
-                counted.limits = counted.limits.with_reserve()
             schemas.check_stored_size(
                 'backup_metadata', backup.backup_metadata)
             return documents.backup(backup)
 
-        resp.media = self._quotas.write(project_id, work)
+        resp.media = self._database.write(work)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response,
                   project_id: str, backup_id: str) -> None:

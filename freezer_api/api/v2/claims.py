@@ -39,15 +39,16 @@ from freezer_api.services import claims
 
 LOG = log.getLogger(__name__)
 
-# A claim that takes longer is logged as slow: seconds.
-_SLOW = 1.0
-
 # Of jobs that are taken over by one claim: about a second's work.
 _BATCHES = 8
 
 
 class ForSchedulers(services.Resource):
     """What only the scheduler of a client may do."""
+
+    def __init__(self, made: services.Services) -> None:
+        super().__init__(made)
+        self._database = made.database.for_schedulers()
 
     def client(self, req: falcon.Request, session: orm.Session,
                project_id: str, client_id: str, rule: str) -> models.Client:
@@ -103,7 +104,7 @@ class Claims(ForSchedulers):
             self._note(client.id, holder, lease, now)
         claimer = claims.Claimer(
             self._database, self._delegations, self._rules, holder,
-            client.is_central, _SLOW)
+            client.is_central, self._conf.deadlines.slow_claim)
         held = {one['run_id']: one['fence'] for one in sent.get('held', ())}
         made = claimer.claim(claims.Wanted(
             sent['limit'], sent.get('per_project'), lease, held), now)
@@ -192,6 +193,7 @@ class Maintenance(services.Resource):
 
     def __init__(self, made: services.Services) -> None:
         super().__init__(made)
+        self._database = made.database.for_schedulers()
         group = self._conf.scheduling
         self._history = history.History(self._database, history.Policy(
             days=group.keep_runs_days, last=group.keep_runs_last))

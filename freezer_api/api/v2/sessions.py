@@ -76,7 +76,7 @@ class Sessions(services.Resource):
             return row.id
 
         resp.status = falcon.HTTP_201
-        resp.media = {'session_id': self._quotas.write(project_id, work)}
+        resp.media = {'session_id': self._database.write(work)}
 
 
 class Session(services.Resource):
@@ -103,14 +103,16 @@ class Session(services.Resource):
                 raise not_found(session_id)
             _set(row, sent)
             jobs = sent.get('jobs')
-            for job_id, member in (
-                    jobs.items() if isinstance(jobs, dict) else ()):
+            if isinstance(jobs, dict):
                 # Only members change here; jobs come and go by their routes.
-                known = (sessions.members(row) or {}).get(job_id)
-                if isinstance(member, dict) and isinstance(known, dict):
-                    sessions.set_member(row, job_id, {**known, **member})
+                known = sessions.members(row) or {}
+                sessions.set_members(row, {
+                    job_id: {**known[job_id], **member}
+                    for job_id, member in jobs.items()
+                    if isinstance(member, dict)
+                    and isinstance(known.get(job_id), dict)})
 
-        self._quotas.write(project_id, work)
+        self._database.write(work)
         resp.media = {'session_id': session_id, 'version': 0}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
@@ -130,7 +132,7 @@ class Session(services.Resource):
             _set(row, sent)
 
         try:
-            self._quotas.write(project_id, work)
+            self._database.write(work)
         except sessions.Taken as error:
             raise errors.conflict(str(error)) from None
         resp.status = falcon.HTTP_201
