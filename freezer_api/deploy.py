@@ -138,10 +138,10 @@ def make_resources(made: services.Services) -> falcon.App[Any, Any]:
     return app
 
 
-def start(conf: cfg.ConfigOpts) -> Wsgi:
-    """Return the whole application, if the configuration can work.
+def check(conf: cfg.ConfigOpts) -> None:
+    """Log what keeps the application from starting.
 
-    :raises freezer_api.self_test.Refused: naming the options that cannot
+    :raises freezer_api.self_test.Refused: naming the options that cannot work
     """
     try:
         if problems := (self_test.of_options(conf)
@@ -152,6 +152,14 @@ def start(conf: cfg.ConfigOpts) -> Wsgi:
         for problem in error.problems:
             LOG.critical('Cannot start: %s', problem)
         raise
+
+
+def start(conf: cfg.ConfigOpts) -> Wsgi:
+    """Return the whole application, if the configuration can work.
+
+    :raises freezer_api.self_test.Refused: naming the options that cannot
+    """
+    check(conf)
     return make_app(conf)
 
 

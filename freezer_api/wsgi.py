@@ -19,30 +19,17 @@ work the import fails, and the log says why.
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 
 from oslo_log import log
 
 from freezer_api import conf as configuration
 from freezer_api import deploy
+from freezer_api import process_memory
 
 _files = os.environ.get('OS_FREEZER_API_CONFIG_FILES')
 _conf = configuration.load(
     files=_files.split(os.pathsep) if _files else None)
 log.setup(_conf, 'freezer-api')
 application = deploy.start(_conf)
-
-# What a page of a thousand jobs took is to go back to the system. The C
-# library would keep it, for each thread of its own: M_ARENA_MAX,
-# M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
-_mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
-if _mallopt is not None:
-    for _option, _value in ((-8, 1), (-3, 2 ** 17), (-1, 2 ** 17)):
-        _mallopt(_option, _value)
-
-# All of that stays. Collecting garbage need not look at it each time, nor
-# touch the memory that the processes of a server share.
-gc.collect()
-gc.freeze()
+process_memory.settle()

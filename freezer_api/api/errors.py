@@ -32,7 +32,8 @@ LOG = log.getLogger(__name__)
 _CODES = {400: 'bad_request', 401: 'unauthorized', 403: 'forbidden',
           404: 'not_found', 405: 'method_not_allowed', 406: 'not_acceptable',
           409: 'conflict', 413: 'too_large', 422: 'unprocessable',
-          500: 'internal_error', 503: 'unavailable'}
+          431: 'headers_too_large', 500: 'internal_error',
+          503: 'unavailable'}
 
 
 # MySQL's number for a text that the character set of a column lacks.
@@ -55,6 +56,11 @@ class ApiError(falcon.HTTPError):
             headers=None if retry_after is None
             else {'Retry-After': str(retry_after)})
         self.error_code = code
+
+
+def code_of(status: int) -> str:
+    """Return the code of errors that have none of their own."""
+    return _CODES.get(status, 'error')
 
 
 def bad_request(description: str, code: str = 'bad_request') -> ApiError:
@@ -104,7 +110,7 @@ def serialize(req: falcon.Request, resp: falcon.Response,
     if error.description:
         body['description'] = error.description
     body['code'] = getattr(
-        error, 'error_code', _CODES.get(error.status_code, 'error'))
+        error, 'error_code', code_of(error.status_code))
     resp.text = json.dumps(body)
 
 

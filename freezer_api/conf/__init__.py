@@ -30,11 +30,13 @@ from oslo_policy import opts as policy_opts
 from freezer_api.conf import api
 from freezer_api.conf import deadlines
 from freezer_api.conf import scheduling
+from freezer_api.conf import server
 from freezer_api.conf import service_mode
 from freezer_api.conf import user_credentials
 from freezer_api import version
 
-_GROUPS = (api, deadlines, scheduling, service_mode, user_credentials)
+_GROUPS = (api, deadlines, scheduling, server, service_mode,
+           user_credentials)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:

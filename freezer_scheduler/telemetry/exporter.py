@@ -12,8 +12,9 @@
 
 """Serving metrics over HTTP, beside all that the scheduler does.
 
-A request has a thread of its own, of which there are few. Who connects and
-says nothing, or little, keeps one of them for a while, and nothing else.
+Each connection has a thread, of which there are few. When all are taken, the
+connection that has lasted longest is closed: a client that sends nothing, or
+little, keeps no other client from the metrics.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ import prometheus_client
 
 from freezer_scheduler import settings as scheduler_settings
 
-_AT_ONCE = 4
+_AT_ONCE = 8
+# Seconds in which a thread ends after its connection was closed.
+_MOMENT = 1
 # Seconds: for which nothing is said, and for a whole request.
 _PATIENCE = 10
 _LONGEST = 60
@@ -110,16 +113,23 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         self.server_name, self.server_port = str(host), int(port)
         self.setup_environ()
         self._free = threading.BoundedSemaphore(_AT_ONCE)
+        # In the order in which they came.
+        self._taken: dict[int, socket.socket] = {}
+        self._taking = threading.Lock()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
+            self._close_longest()
+            if not self._free.acquire(timeout=_MOMENT):
+                self.shutdown_request(request)
+                return
+        with self._taking:
+            self._taken[id(request)] = request
         try:
             super().process_request(request, client_address)
         except RuntimeError:
             # There is no thread to be had.
-            self._free.release()
+            self._release(request)
             raise
 
     def process_request_thread(self, request: Any,
@@ -127,7 +137,20 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._release(request)
+
+    def _close_longest(self) -> None:
+        with self._taking:
+            longest = next(iter(self._taken.values()), None)
+            # It may have just ended by itself.
+            with contextlib.suppress(OSError):
+                if longest is not None:
+                    longest.shutdown(socket.SHUT_RDWR)
+
+    def _release(self, request: Any) -> None:
+        with self._taking:
+            del self._taken[id(request)]
+        self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing: whoever asked has gone."""

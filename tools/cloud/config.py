@@ -140,6 +140,7 @@ def freezer_api(where: layout.Layout, settings: layout.Settings,
         'database': _sqlite(where.state / 'freezer/freezer.db'),
         'keystone_authtoken': _authtoken(
             settings, SERVICE_USER, keep.freezer),
+        'server': {'workers': 1, 'threads': 8, 'max_connections': 1000},
         'user_credentials': {'keys': keep.credential_key},
     }
 

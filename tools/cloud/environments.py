@@ -265,7 +265,7 @@ class Environments:
     @functools.cached_property
     def service(self) -> Environment:
         return Environment(
-            'service', self.home, ('waitress', 'pbr', 'setuptools'),
+            'service', self.home, ('pbr', 'setuptools'),
             self.checkout / 'requirements.txt', self.checkout)
 
     @functools.cached_property

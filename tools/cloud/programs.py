@@ -59,12 +59,12 @@ class Programs:
                 str(etc / 'cinder.conf'),
                 *([] if 'cinder' in settings.databases else ['sync'])]),
             self._process('freezer-api', [
-                envs.service.python, '-m', 'waitress',
-                f'--listen=127.0.0.1:{settings.api_port}', '--threads=8',
-                '--connection-limit=1000', '--channel-timeout=20',
-                '--asyncore-use-poll', '--ident=freezer',
-                'freezer_api.wsgi:application'],
-                OS_FREEZER_API_CONFIG_FILES=str(etc / 'freezer-api.conf')),
+                envs.service.script('freezer-api'),
+                '--config-file', str(etc / 'freezer-api.conf'),
+                '--host', '127.0.0.1', '--port', str(settings.api_port)],
+                # Its title must not overwrite the environment, by which the
+                # process is known.
+                SPT_NOENV='1'),
             self._process('freezer-scheduler', [
                 envs.service.script('freezer-scheduler'), '--service-mode',
                 '--config-file', str(etc / 'scheduler.conf'),

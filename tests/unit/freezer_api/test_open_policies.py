@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from concurrent import futures
 import itertools
 from typing import Any
 from unittest import mock
@@ -163,6 +164,15 @@ class FindTests(testtools.TestCase):
             (rule.name for rule in policies.list_rules()), own))
 
         self.assertEqual(cloud, list(found.open))
+
+    def test_no_stranger_is_left_as_the_context_of_the_thread(self) -> None:
+        """Log lines would bear his name."""
+        def find() -> object:
+            self.find({RULE: ''})
+            return context.get_current()
+
+        with futures.ThreadPoolExecutor(1) as pool:
+            self.assertIsNone(pool.submit(find).result())
 
     def test_a_deprecated_name_opens_its_successor(self) -> None:
         old = policy.DeprecatedRule(

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import threading
 import time
@@ -28,6 +27,7 @@ import testtools
 
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler.telemetry import exporter
+from tests import slow_clients
 
 
 def free_port():
@@ -77,46 +77,40 @@ class TestExporter(testtools.TestCase):
                                              r'\[metrics\] bind_host'):
                 exporter.listen((host, free_port()))
 
-    def test_who_says_nothing_keeps_nobody_from_asking(self):
-        self.useFixture(fixtures.MonkeyPatch(
-            'freezer_scheduler.telemetry.exporter._Quiet.timeout', 1))
+    def test_slow_clients_keep_nobody_from_the_metrics(self):
+        """However many they are, and however often they come back."""
         port = self.serve()
-        silent = [socket.create_connection(('127.0.0.1', port))
-                  for _number in range(exporter._AT_ONCE - 1)]
-        for one in silent:
-            self.addCleanup(one.close)
-        self.assertEqual(0, self.ask(port)['things_total'])
-        # One more than may be: not served, until the silent ones are let go.
-        silent.append(socket.create_connection(('127.0.0.1', port)))
-        self.served_at_last(port, lambda: None)
-        silent[-1].close()
+        threads = threading.active_count()
+        for attack in slow_clients.ATTACKS:
+            with slow_clients.Clients(
+                    ('127.0.0.1', port), (attack,), 40) as clients:
+                self.assertTrue(clients.attacking.wait(60))
+                for _number in range(5):
+                    began = time.monotonic()
+                    self.assertEqual(0, self.ask(port)['things_total'],
+                                     attack.name)
+                    self.assertLess(time.monotonic() - began, 5, attack.name)
+                # The clients have one, each connection one and its timer.
+                self.assertLessEqual(threading.active_count(),
+                                     threads + 2 * exporter._AT_ONCE + 2)
 
-    def test_who_says_little_keeps_nobody_from_asking(self):
+    def test_a_dripping_client_is_let_go(self):
         self.useFixture(fixtures.MonkeyPatch(
             'freezer_scheduler.telemetry.exporter._LONGEST', 1))
         port = self.serve()
-        slow = [socket.create_connection(('127.0.0.1', port))
-                for _number in range(exporter._AT_ONCE)]
-        for one in slow:
-            self.addCleanup(one.close)
-
-        def say_little():
-            for one in slow:
-                with contextlib.suppress(OSError):
-                    one.send(b'x')
-
-        self.served_at_last(port, say_little)
-
-    def served_at_last(self, port, meanwhile):
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                self.ask(port)
-                break
-            except requests.ConnectionError:
-                self.assertLess(time.monotonic(), deadline)
-                meanwhile()
-                time.sleep(0.1)
+        with socket.create_connection(('127.0.0.1', port), 60) as slow:
+            slow.settimeout(0.1)
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                try:
+                    slow.send(b'x')
+                    if not slow.recv(1):
+                        return
+                except ConnectionError:
+                    return
+                except TimeoutError:
+                    continue
+        self.fail('it is still served')
 
     def test_where_no_thread_could_be_made_there_may_be_one_later(self):
         port = self.serve()
