@@ -252,4 +252,4 @@ def _api_options(made: cloud.Cloud) -> config.Options:
     del options['keystone_authtoken']['token_cache_time']
     return {**{name: options[name]
                for name in ('keystone_authtoken', 'user_credentials')},
-            'scheduling': {'autostart_delay': 0}}
+            'scheduling': {'autostart_delay': 0, 'minimum_interval': 0}}

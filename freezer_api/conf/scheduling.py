@@ -51,10 +51,24 @@ OPTS: list[cfg.Opt] = [
              'next firing. A run is still named after the time of the '
              'schedule. 0: no jitter.'),
     cfg.IntOpt(
+        'minimum_interval', default=60, min=0, max=43200,
+        help='Seconds that a job of a central client leaves between two '
+             'firings at the least. A new schedule that fires more often is '
+             'refused. A stored one is run, and each run stands for the '
+             'firings of so many seconds. A job with the interval '
+             '"continuous" starts again no earlier than so many seconds after '
+             'its last start. A run of a central client that fails within so '
+             'many seconds of its start makes its job wait as '
+             'continuous_backoff says. 0: any schedule is accepted, and only '
+             'continuous jobs wait after a failure. Jobs of other clients are '
+             'not limited.'),
+    cfg.IntOpt(
         'continuous_backoff', default=60, min=0, max=86400,
         help='Seconds until a job with the interval "continuous" runs again '
-             'whose run was no success. They double with each further one, '
-             'and after a success it runs again at once.'),
+             'whose run was no success, and until another job of a central '
+             'client runs again whose run failed within minimum_interval. '
+             'They double with each further one, and after a success the job '
+             'runs as its schedule says.'),
     cfg.IntOpt(
         'continuous_backoff_max', default=3600, min=0, max=86400,
         help='The most seconds that continuous_backoff grows to.'),
@@ -78,11 +92,15 @@ OPTS: list[cfg.Opt] = [
 ]
 
 
-def rules(conf: cfg.ConfigOpts) -> plans.Rules:
-    """Return the options as the rule of the next firing takes them."""
+def rules(conf: cfg.ConfigOpts, central: bool = False) -> plans.Rules:
+    """Return the options as the rule of the next firing takes them.
+
+    :param central: whether they are for the runs of a central client
+    """
     group = conf[GROUP.name]
     return plans.Rules(
         delay=group.autostart_delay, window=group.catch_up_window,
         coalesce=group.coalesce, overlap=plans.Overlap(group.overlap),
         jitter=group.jitter, backoff=group.continuous_backoff,
-        backoff_max=group.continuous_backoff_max)
+        backoff_max=group.continuous_backoff_max,
+        minimum=group.minimum_interval if central else 0)

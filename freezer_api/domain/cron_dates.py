@@ -67,6 +67,10 @@ _WEEKS = {kind: _weeks(year)
           for kind, year in {kind_of(year): year for year in _CYCLE}.items()}
 
 
+# The kinds of years that follow each other.
+_PAIRS = frozenset((kind_of(year), kind_of(year + 1)) for year in _CYCLE)
+
+
 class Dates:
     """The days that the fields month, day, week and day_of_week match.
 
@@ -118,6 +122,24 @@ class Dates:
                     return datetime.date(year, month, lowest(days))
         return None
 
+    def adjacent(self) -> bool:
+        """Return whether any two days that match follow each other."""
+        kinds = (_WEEKS if self._year is None
+                 else (kind_of(self._year),))
+        return any(self._adjacent_in(kind) for kind in kinds) or (
+            self._year is None and any(
+                self._months_of(before)[11] >> 31 & 1
+                and self._months_of(after)[0] >> 1 & 1
+                for before, after in _PAIRS))
+
+    def _adjacent_in(self, kind: Kind) -> bool:
+        last = False
+        for month, days in enumerate(self._months_of(kind), 1):
+            if days & days >> 1 or (last and days >> 1 & 1):
+                return True
+            last = bool(days >> _length(kind, month) & 1)
+        return False
+
     def _months_of(self, kind: Kind) -> tuple[int, ...]:
         """Return the days of each month that match, as bit masks."""
         found = self._of_kind.get(kind)
@@ -126,9 +148,9 @@ class Dates:
         return found
 
     def _search(self, kind: Kind) -> Iterator[int]:
-        weekday, leap, _ = kind
-        for month, usual in enumerate(_LENGTHS, 1):
-            length = usual + (leap and month == 2)
+        weekday = kind[0]
+        for month in range(1, 13):
+            length = _length(kind, month)
             days = 0
             if self._months >> month & 1:
                 days = self._in_month(weekday, length)
@@ -165,6 +187,11 @@ class Dates:
             wanted |= _SEVENTHS[(of - weekday) % 7]
         self._of_month[weekday, length] = days & wanted
         return days & wanted
+
+
+def _length(kind: Kind, month: int) -> int:
+    """Return how many days a month has."""
+    return _LENGTHS[month - 1] + (kind[1] and month == 2)
 
 
 def lowest(numbers: int) -> int:

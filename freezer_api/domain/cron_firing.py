@@ -26,6 +26,7 @@ from collections.abc import Sequence
 import dataclasses
 import datetime
 import functools
+import itertools
 import zoneinfo
 
 from freezer_api.domain import cron_dates
@@ -35,6 +36,7 @@ from freezer_api.domain import cron_fields
 _FIRST = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SECOND = datetime.timedelta(seconds=1)
 _DAY = datetime.timedelta(days=1)
+_DAY_SECONDS = 86_400
 
 Fields = Sequence[tuple[str, str]]
 
@@ -71,6 +73,24 @@ class Compiled:
         return _time(cron_dates.lowest(self.hours),
                      cron_dates.lowest(self.minutes),
                      cron_dates.lowest(self.seconds))
+
+    def least_gap(self) -> int:
+        """Return the least number of seconds from one match to the next.
+
+        :returns: that of a clock in UTC; a day at the most
+        """
+        found, span = _DAY_SECONDS, 0
+        for numbers, seconds in ((self.seconds, 1), (self.minutes, 60),
+                                 (self.hours, 3600)):
+            known = [number for number in range(numbers.bit_length())
+                     if numbers >> number & 1]
+            found = min([found, *(
+                (after - before) * seconds - span
+                for before, after in itertools.pairwise(known))])
+            span += (known[-1] - known[0]) * seconds
+        if _DAY_SECONDS - span < found and self.dates.adjacent():
+            return _DAY_SECONDS - span
+        return found
 
     def _time_since(self, hour: int, minute: int,
                     second: int) -> datetime.time | None:

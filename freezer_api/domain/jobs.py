@@ -217,10 +217,16 @@ def stands_for(plan: plans.Plan, runtime: Runtime, firing: int,
 
 def stands_until(plan: plans.Plan, runtime: Runtime, now: int) -> int:
     """Return the last moment whose firing a run that begins now stands for.
+
+    A stored schedule may fire more often than its job may run.
     """
-    if plan.rules.coalesce or runtime.next_run_at is None:
+    until = runtime.next_run_at
+    if (until is not None and runtime.event != 'start'
+            and runtime.retry_run_id is None):
+        until += max(0, plan.rules.minimum - 1)
+    if until is None:
         return now
-    return runtime.next_run_at
+    return max(now, until) if plan.rules.coalesce else until
 
 
 def overdue(runtime: Runtime, now: int) -> bool:
@@ -270,7 +276,7 @@ def set_aside(runtime: Runtime, reason: str, now: int) -> Runtime:
 
 def finish(plan: plans.Plan, runtime: Runtime, result: str,
            reason: str | None, now: int, ended_at: int | None = None,
-           ) -> Runtime:
+           backs_off: bool = True) -> Runtime:
     """Return the runtime of a job whose run has ended.
 
     Firings that came during the run are passed over, unless the rules have
@@ -279,6 +285,7 @@ def finish(plan: plans.Plan, runtime: Runtime, result: str,
 
     :param result: success, fail or aborted; empty for none
     :param ended_at: when that was, if it was not now
+    :param backs_off: whether a job whose runs fail at once waits
     """
     if ended_at is None:
         ended_at = now
@@ -291,12 +298,33 @@ def finish(plan: plans.Plan, runtime: Runtime, result: str,
         return dataclasses.replace(ended, event='', status='completed',
                                    next_run_at=None, due_at=None)
     firing = runtime.next_run_at
+    started = now if runtime.time_started is None else runtime.time_started
     if plan.continuous:
-        firing, _ = following(
-            plan, runtime, now + max(0, plan.rules.wait(failures) - 1))
+        firing, _ = following(plan, runtime, max(
+            now + max(0, plan.rules.wait(failures) - 1),
+            started + plan.rules.minimum - 1))
     elif (firing is not None and firing <= ended_at
             and plan.rules.end_passes_over):
         firing, _ = following(plan, runtime, ended_at)
     ended = dataclasses.replace(
         ended, status='completed' if firing is None else 'scheduled')
-    return armed(plan, ended, _anchor(runtime, now), firing)
+    ended = armed(plan, ended, _anchor(runtime, now), firing)
+    if backs_off and failures and ended_at < started + plan.rules.minimum:
+        return _back_off(plan, ended, started + plan.rules.wait(failures))
+    return ended
+
+
+def _back_off(plan: plans.Plan, runtime: Runtime, until: int) -> Runtime:
+    """Return the runtime of a job whose runs fail at once.
+
+    Its next firing becomes due later. The run of it then stands for the
+    firings that have come in between.
+
+    :param until: when it becomes due, at the earliest
+    """
+    if runtime.due_at is None or runtime.due_at >= until:
+        return runtime
+    waits = (f'Runs without success in a row: {runtime.failures}. The next '
+             f'run waits until {plans.aware(until):%Y-%m-%dT%H:%M:%SZ}.')
+    return dataclasses.replace(runtime, due_at=until, status_reason=' '.join(
+        filter(None, (runtime.status_reason, waits))))

@@ -57,6 +57,10 @@ class Rules:
     :ivar backoff: until a continuous job runs again that failed once; twice
         as long after each further failure
     :ivar backoff_max: the longest of those waits
+    :ivar minimum: from one firing of a job that is run to the next, and from
+        the start of a continuous run to the next; 0 for none. A run that
+        fails within that time fails at once, and its job waits as a
+        continuous one does.
     """
 
     delay: int = 5
@@ -66,6 +70,7 @@ class Rules:
     jitter: int = 0
     backoff: int = 60
     backoff_max: int = 3600
+    minimum: int = 0
 
     @property
     def end_passes_over(self) -> bool:

@@ -175,6 +175,29 @@ def check_new(schedule: Mapping[str, object]) -> None:
             parsed.field, f'{parsed.reason}; change one of them')
 
 
+def check_interval(schedule: Mapping[str, object], minimum: int) -> None:
+    """Refuse a schedule that fires more often than its job may run.
+
+    A continuous job is none: each run waits for the end of the last.
+
+    :param minimum: seconds from one firing to the next
+    :raises ScheduleError: naming the field
+    """
+    parsed = parse(schedule)
+    if isinstance(parsed, Interval):
+        field, gap = 'schedule_interval', parsed.seconds
+    elif isinstance(parsed, Cron):
+        # The field that comes last decides how often it fires.
+        field = f'schedule_{parsed.fields[-1][0]}'
+        gap = cron_firing.compile_fields(parsed.fields).least_gap()
+    else:
+        return
+    if gap < minimum:
+        raise values.ScheduleError(
+            field, f'the schedule fires every {gap} seconds at its fastest; '
+            f'leave at least {minimum} seconds between two firings')
+
+
 def _never_together(fields: tuple[tuple[str, str], ...]) -> Never:
     names = [f'schedule_{name}' for name, _ in fields
              if name in _FIELDS_OF_DAYS]

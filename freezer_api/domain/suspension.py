@@ -73,7 +73,9 @@ def suspend(plan: plans.Plan, runtime: jobs.Runtime, cause: causes.Cause,
     # somebody wanted so there is none.
     result = '' if cause is causes.Cause.WITHDRAWN else jobs.FAIL
     ended = dataclasses.replace(
-        jobs.finish(plan, runtime, result, cause.advice, now, ended_at),
+        # Its firings are the attempts to resume.
+        jobs.finish(plan, runtime, result, cause.advice, now, ended_at,
+                    backs_off=False),
         suspended=str(cause), suspended_at=runtime.suspended_at or now)
     retry_at = None
     if firing is not None and runtime.event not in ('stop', 'abort') and (

@@ -71,6 +71,12 @@ class DelegationTests(service_mode.ServiceModeCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
+        # Jobs fire all the time here.
+        path = cls.made.layout.etc / 'freezer-api.conf'
+        path.write_text(path.read_text()
+                        + '\n[scheduling]\nminimum_interval = 0\n')
+        cls.made.processes['freezer-api'].stop()
+        cls.made.up()
         keep = secrets.load(cls.made.layout)
         cls.admin = rest.Session(cls.made.settings.auth_url, 'admin',
                                  keep.admin, 'admin')

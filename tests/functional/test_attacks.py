@@ -30,6 +30,8 @@ EVERY_SECOND = {'job_schedule': {'schedule_second': '*'}}
 
 
 class TestAttacks(base.ApiTestCase):
+    # A firing every second, to have two of one second.
+    settings = {'scheduling': {'minimum_interval': 0}}
 
     def setUp(self) -> None:
         super().setUp()

@@ -14,11 +14,14 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
 from typing import Any
 
 import sqlalchemy as sa
 
 from freezer_api.db import models
+from freezer_api.domain import schedule as schedules
 from tests.functional import base
 
 # A schedule of an attack: it never fires, and an earlier release searched
@@ -137,6 +140,187 @@ class ScheduleTests(base.ApiTestCase):
             base.MEMBER, 'PUT', f'sessions/{session_id}/jobs/{job_id}',
             None, 400)
         self.assertIn('schedule_day', answer['description'])
+
+
+class MinimumTests(base.ApiTestCase):
+    """``[scheduling] minimum_interval`` with its default, a minute."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.register_central()
+        self.call(base.MEMBER, 'POST', 'clients', {
+            'client_id': 'own', 'hostname': 'host', 'claims': True}, 201)
+
+    def store(self, schedule: dict[str, str]) -> None:
+        self.terms_follow = False
+        with self.database.engine.begin() as connection:
+            connection.execute(
+                sa.update(models.Job).values(schedule=schedule))
+
+    def test_a_schedule_that_fires_too_often_is_refused(self) -> None:
+        central = self.create_job()
+        own = self.create_job(client='own')
+        for field, schedule in (
+                ('schedule_interval', {'schedule_interval': '59 seconds'}),
+                ('schedule_second', {'schedule_second': '*'}),
+                ('schedule_second', {'schedule_second': '0,30'}),
+                ('schedule_second', {'schedule_minute': '*',
+                                     'schedule_second': '5,6'}),
+                ('schedule_second', {'schedule_hour': '0,23',
+                                     'schedule_minute': '0,59',
+                                     'schedule_second': '0,1'})):
+            for method, path, document in (
+                    ('POST', 'jobs', {
+                        'client_id': 'central', 'job_schedule': schedule,
+                        'job_actions': [{'freezer_action': base.BACKUP}]}),
+                    ('PATCH', f'jobs/{central}', {'job_schedule': schedule}),
+                    ('PATCH', f'jobs/{own}', {'job_schedule': schedule,
+                                              'client_id': 'central'})):
+                with self.subTest(method=method, schedule=schedule):
+                    answer = self.call(
+                        base.MEMBER, method, path, document, 400)
+                    self.assertEqual('invalid_document', answer['code'])
+                    self.assertIn(field, answer['description'])
+                    self.assertIn('60 seconds', answer['description'])
+            # Its own scheduler's cost is the project's.
+            self.create_job(client='own', schedule=schedule)
+
+    def test_what_leaves_the_minimum_is_accepted(self) -> None:
+        for schedule in ({'schedule_interval': '60 seconds'},
+                         {'schedule_interval': 'continuous'},
+                         {'schedule_minute': '*'},
+                         {'schedule_hour': '0,23', 'schedule_minute': '0,59'},
+                         {'schedule_second': '0', 'schedule_hour': '*/2'}):
+            self.create_job(schedule=schedule)
+
+    def test_a_job_that_moves_must_leave_the_minimum(self) -> None:
+        job_id = self.create_job(
+            client='own', schedule={'schedule_interval': '5 seconds'})
+        for document in ({'client_id': 'central'},
+                         {'client_id': 'central', 'description': 'moved'}):
+            answer = self.call(
+                base.MEMBER, 'PATCH', f'jobs/{job_id}', document, 400)
+            self.assertIn('60 seconds', answer['description'])
+        self.assertEqual('own', self.job(job_id)['client_id'])
+
+    def test_a_job_that_joins_a_session_must_leave_the_minimum(self) -> None:
+        session_id = self.call(base.MEMBER, 'POST', 'sessions', {
+            'schedule': {'schedule_interval': '5 seconds'}},
+            201)['session_id']
+        own, central = self.create_job(client='own'), self.create_job()
+        self.call(base.MEMBER, 'PUT', f'sessions/{session_id}/jobs/{own}',
+                  None, 204)
+        answer = self.call(
+            base.MEMBER, 'PUT', f'sessions/{session_id}/jobs/{central}',
+            None, 400)
+        self.assertIn('60 seconds', answer['description'])
+
+    def test_a_stored_schedule_runs_with_the_minimum_in_between(self) -> None:
+        for schedule in ({'schedule_second': '*/5'},
+                         {'schedule_interval': '0 hours'}):
+            with self.subTest(schedule=schedule):
+                job_id = self.create_job()
+                self.store(schedule)
+                self.start(job_id)
+                started = []
+                for _ in range(80):
+                    for run in self.claim()['runs']:
+                        started.append(self.clock.now)
+                        self.report(run, 'success')
+                    self.clock.now += 5
+                # The first was started by hand.
+                waits = [after - before for before, after
+                         in itertools.pairwise(started[1:])]
+                self.assertGreaterEqual(len(waits), 3)
+                self.assertGreaterEqual(min(waits), 60, waits)
+                self.assert_nothing_lost(job_id, schedule)
+                self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', None, 204)
+
+    def assert_nothing_lost(self, job_id: str,
+                            schedule: dict[str, str]) -> None:
+        """Each firing between the first and the last run has a run."""
+        runs = sorted((run for run in self.runs(job_id)
+                       if run['trigger'] == 'schedule'),
+                      key=lambda run: run['nominal_at'])
+        covered = [(run['nominal_at'], run.get('covers_until'))
+                   for run in runs]
+        for (_, until), (following, _) in itertools.pairwise(covered):
+            assert until is not None
+            before = moment(until) - datetime.timedelta(seconds=1)
+            after = schedules.next_firing(
+                schedules.parse(schedule), before, before)
+            self.assertEqual(moment(following), after)
+
+    def test_runs_that_fail_at_once_back_off(self) -> None:
+        job_id = self.create_job(schedule={'schedule_minute': '*'})
+        started, results = [], []
+        for _ in range(270):
+            for run in self.claim()['runs']:
+                started.append(self.clock.now)
+                results.append('success' if len(started) == 9 else 'fail')
+                self.report(run, results[-1], reason='no such volume')
+                if len(started) == 3:
+                    shown = self.job(job_id)['status_reason']
+                    self.assertIn('no such volume', shown)
+                    self.assertIn('waits until', shown)
+            self.clock.now += 60
+        waits = [after - before for before, after
+                 in itertools.pairwise(started)]
+        for wait, expected in zip(waits, (
+                60, 120, 240, 480, 960, 1920, 3600, 3600, 60, 60, 120),
+                strict=False):
+            self.assertLessEqual(abs(wait - expected), 60, waits)
+        # Each run stands for the firings that have come in the meantime.
+        runs = sorted(self.runs(job_id), key=lambda run: run['nominal_at'])
+        for run, following in itertools.pairwise(runs):
+            until = run.get('covers_until') or clock_after(run['nominal_at'])
+            self.assertLessEqual(
+                moment(following['nominal_at']) - moment(until),
+                datetime.timedelta(seconds=60))
+
+    def test_slow_failures_do_not_back_off(self) -> None:
+        self.create_job(schedule={'schedule_minute': '*/5'})
+        fired = 0
+        for _ in range(120):
+            for run in self.claim()['runs']:
+                fired += 1
+                self.clock.now += 61
+                self.report(run, 'fail')
+            self.clock.now += 30
+        self.assertGreaterEqual(fired, (self.clock.now - base.T0) // 300 - 1)
+
+    def test_a_rare_schedule_is_not_moved_by_failures(self) -> None:
+        job_id = self.create_job(schedule={'schedule_interval': '1 days'})
+        for day in range(1, 12):
+            self.clock.now = base.T0 + day * 86_400
+            self.report(self.one_run(), 'fail')
+            self.assertNotIn('waits', str(self.job(job_id)))
+
+    def test_classic_clients_run_every_second(self) -> None:
+        job_id = self.create_job(
+            client='own', schedule={'schedule_second': '*'})
+        self.clock.now += 10
+        for _ in range(5):
+            self.clock.now += 1
+            [run] = self.claim(client='own', persona=base.MEMBER)['runs']
+            self.report(run, 'fail', client='own', persona=base.MEMBER)
+        self.assertEqual(5, len(self.runs(job_id)))
+
+
+def moment(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(text)
+
+
+def clock_after(text: str) -> str:
+    return (moment(text) + datetime.timedelta(seconds=1)).isoformat()
+
+
+class MinimumTestsOnMySQL(base.MySQL, MinimumTests):
+    pass
+
+
+class MinimumTestsOnPostgreSQL(base.PostgreSQL, MinimumTests):
+    pass
 
 
 class ScheduleTestsOnMySQL(base.MySQL, ScheduleTests):

@@ -25,6 +25,7 @@ from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.api.v2 import job_documents
+from freezer_api.conf import scheduling
 from freezer_api.db import abandoned
 from freezer_api.db import clients
 from freezer_api.db import history
@@ -103,7 +104,8 @@ class Claims(ForSchedulers):
         if presence.outdated(client, lease, now):
             self._note(client.id, holder, lease, now)
         claimer = claims.Claimer(
-            self._database, self._delegations, self._rules, holder,
+            self._database, self._delegations,
+            scheduling.rules(self._conf, client.is_central), holder,
             client.is_central, self._conf.deadlines.slow_claim)
         held = {one['run_id']: one['fence'] for one in sent.get('held', ())}
         made = claimer.claim(claims.Wanted(

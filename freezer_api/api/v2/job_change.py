@@ -155,7 +155,7 @@ class JobChange:
                     self._conf, client, given, self._caller.user_id)
                 or not self._trust.may_delegate()):
             return False
-        new_schedule.check('job_schedule', jobs.schedule(job), user)
+        self._check_schedule(job, user, client)
         its_actions = actions.look_of_job(session, job_id)
         assignment.check(client, its_actions)
         terms.reschedule(session, job, its_actions, user, domain.arm(
@@ -267,7 +267,7 @@ class JobChange:
         if job.session_id != session_id:
             rounds.leave(session, job, session_id, self._now)
         user, runtime = domain.split_schedule(sent.get('job_schedule') or {})
-        new_schedule.check('job_schedule', jobs.schedule(job), user)
+        self._check_schedule(job, user, client, moved or new)
         if new:
             job.schedule = user
             jobs.set_runtime(job, domain.create(
@@ -310,10 +310,10 @@ class JobChange:
         if 'job_schedule' in sent or moved:
             user, runtime = domain.split_schedule(
                 sent.get('job_schedule', jobs.schedule(job)))
-            new_schedule.check('job_schedule', jobs.schedule(job), user)
             if not client.claims and stock.restarts(
                     jobs.runtime(job), runtime):
                 self._trust.require(self._conf, client, given)
+            self._check_schedule(job, user, client, moved)
             self._reschedule(session, job, user, runtime, client, moved)
         if says_what:
             self._trust.require(self._conf, client, given)
@@ -325,6 +325,12 @@ class JobChange:
                 jobs.plan(job, self._rules), jobs.runtime(job), self._now))
         elif says_what or owes:
             self._delegate(session, job, client, given)
+
+    def _check_schedule(self, job: models.Job, user: Mapping[str, Any],
+                        client: models.Client, moved: bool = False) -> None:
+        new_schedule.check(
+            'job_schedule', jobs.schedule(job), user,
+            new_schedule.minimum_interval(self._conf, client), moved)
 
     def _reschedule(self, session: orm.Session, job: models.Job,
                     user: dict[str, Any], runtime: Mapping[str, Any],

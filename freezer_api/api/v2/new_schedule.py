@@ -16,25 +16,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from oslo_config import cfg
+
 from freezer_api.api import errors
+from freezer_api.db import models
 from freezer_api.domain import jobs
 from freezer_api.domain import schedule as schedules
 
 
-def check(field: str, stored: object, wanted: Mapping[str, object]) -> None:
+def minimum_interval(conf: cfg.ConfigOpts, client: models.Client) -> int:
+    """Return the least seconds between two firings of a client's jobs."""
+    minimum: int = conf.scheduling.minimum_interval if client.is_central else 0
+    return minimum
+
+
+def check(field: str, stored: object, wanted: Mapping[str, object],
+          minimum: int = 0, moved: bool = False) -> None:
     """Refuse a schedule that is not the stored one and must not be new.
 
     A client that sends a stored schedule back changes nothing, so what an
     earlier release has accepted is accepted again.
 
     :param field: the schedule, as the document names it
+    :param minimum: seconds from one firing to the next; see minimum_interval
+    :param moved: whether the job moves to another client
     :raises freezer_api.api.errors.ApiError: 400 naming the field
     """
     user, _ = jobs.split_schedule(wanted)
-    if isinstance(stored, Mapping) and user == jobs.split_schedule(stored)[0]:
+    same = (isinstance(stored, Mapping)
+            and user == jobs.split_schedule(stored)[0])
+    if same and not moved:
         return
     try:
-        schedules.check_new(user)
+        if not same:
+            schedules.check_new(user)
+        if minimum:
+            schedules.check_interval(user, minimum)
     except schedules.ScheduleError as error:
         raise errors.bad_request(
             f'{field}.{error}', 'invalid_document') from None

@@ -24,6 +24,7 @@ import falcon
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api.v2 import claims
+from freezer_api.conf import scheduling
 from freezer_api.db import models
 from freezer_api.db import refusals
 from freezer_api.db import reports
@@ -55,9 +56,10 @@ class _ForReports(claims.ForSchedulers):
               said: Sequence[reports.Report]) -> reports.Taken:
         now = self._now()
         holder = claims.holder_of(client, sent)
+        rules = scheduling.rules(self._conf, bool(client.is_central))
 
         with self._database.read() as session:
-            known = reports.foresee(session, holder, said, self._rules, now)
+            known = reports.foresee(session, holder, said, rules, now)
 
         def take(those: Sequence[reports.Report]) -> reports.Taken:
             return refusals.write(

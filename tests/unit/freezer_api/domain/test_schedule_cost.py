@@ -88,6 +88,7 @@ def cost(document: Mapping[str, Any], anchor: datetime.datetime,
     def first() -> None:
         try:
             schedule.check_new(document)
+            schedule.check_interval(document, 60)
         except schedule.ScheduleError:
             pass
         search()
