@@ -40,7 +40,7 @@ GOOD = {
         'password': 'SECRET', 'user_domain_name': 'Default',
         'project_name': 'service', 'project_domain_name': 'Default'},
     'user_credentials': {'keys': fernet.Fernet.generate_key().decode()},
-    'service_mode': {}, 'api': {}, 'scheduling': {}}
+    'service_mode': {}, 'server': {}, 'api': {}, 'scheduling': {}}
 
 # Option, a value that it cannot have (None: it is missing), and words of the
 # refusal.
@@ -61,6 +61,7 @@ BAD = (
     ('service_mode', 'trust_lifetime', '-1', 'or equal to 0'),
     ('api', 'max_limit', '0', 'or equal to 1'),
     ('scheduling', 'catch_up_window', 'never', 'never'),
+    ('server', 'max_connections', '1', 'or equal to 16'),
 )
 
 
