@@ -19,12 +19,21 @@ can.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import io
 import json
 from typing import Any
+from urllib import parse
 
 import falcon
 from falcon import media
+
+
+#: Most bytes of a page of a list that has more than one item.
+MOST = 8 * 1024 * 1024
+
+# For the link to the next page; servers take no longer lines.
+_ROOM_TO_END = 64 * 1024
 
 
 def install(app: falcon.App[Any, Any]) -> None:
@@ -33,18 +42,53 @@ def install(app: falcon.App[Any, Any]) -> None:
         dumps=json.dumps)
 
 
-def show_list(resp: falcon.Response, name: str,
-              documents: Iterable[dict[str, Any]]) -> None:
+def show_list(req: falcon.Request, resp: falcon.Response, name: str,
+              documents: Iterable[dict[str, Any]], *marker: str) -> None:
     """Answer with a list, of which one document at a time is made.
 
     A list of a thousand takes several times as much memory as its text.
+    A page of more than :data:`MOST` bytes ends early, and links to the next.
+    A single document is never too large for a page.
+
+    :param marker: where a document has the id that a page can begin after;
+        without it the next page is asked for with an offset
     """
     text = io.BytesIO()
     text.write(b'{"%s": [' % name.encode())
-    for number, document in enumerate(documents):
-        if number:
+    last: Any = None
+    count = 0
+    for document in documents:
+        one = json.dumps(document).encode()
+        if count and text.tell() + len(one) > MOST - _ROOM_TO_END:
+            text.write(b'], "%s_links": %s}' % (name.encode(), json.dumps(
+                [_next(req, count, last, marker)]).encode()))
+            break
+        if count:
             text.write(b', ')
-        text.write(json.dumps(document).encode())
-    text.write(b']}')
+        text.write(one)
+        last = document
+        count += 1
+    else:
+        text.write(b']}')
     resp.content_type = falcon.MEDIA_JSON
     resp.data = text.getvalue()
+
+
+def _next(req: falcon.Request, count: int, last: Any,
+          marker: Sequence[str]) -> dict[str, str]:
+    """Return the link to what follows the last item of a page."""
+    query = {name: value for name in ('limit', 'all_projects')
+             if (value := _parameter(req, name)) is not None}
+    if marker:
+        for key in marker:
+            last = last[key]
+        query['marker'] = last
+    else:
+        query['offset'] = str(int(_parameter(req, 'offset') or 0) + count)
+    return {'rel': 'next',
+            'href': f'{req.root_path}{req.path}?{parse.urlencode(query)}'}
+
+
+def _parameter(req: falcon.Request, name: str) -> str | None:
+    values = req.get_param_as_list(name)
+    return values[-1] if values else None

@@ -27,11 +27,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import action_sizes
 from freezer_api.db import exact
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
+from freezer_api.schemas import budgets
 
 # Keys of freezer_action that have a column of their own; each is shown, null
 # where it is not set.
@@ -54,9 +54,8 @@ SEARCHED = search.Columns(
 
 DEFAULT_MAX_RETRIES = 5
 DEFAULT_MAX_RETRIES_INTERVAL = 6
-# The actions of more jobs than these are read a few at a time: they would take
-# more room than all else of a page.
-_MANY = 100
+# A change of an action changes each job that it is in, in one transaction.
+MOST_JOBS = 100
 
 # Beside the definition, and no part of it.
 _NO_DEFINITION = ('_version', 'user_id')
@@ -68,6 +67,10 @@ class Taken(Exception):
 
 class Refused(Exception):
     """A job cannot have this action; the text says why."""
+
+
+class InTooManyJobs(Exception):
+    """An action cannot be changed; the text says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +166,8 @@ def find_to_change(session: orm.Session, project_id: str,
 
     Whoever needs both locks jobs before actions, and each in the order of
     their ids, so that no two wait for each other.
+
+    :raises InTooManyJobs: see :func:`jobs_with`
     """
     action = find(session, project_id, action_id)
     if action is not None:
@@ -181,23 +186,31 @@ def of_project(project_id: str) -> sa.Select[models.Action]:
 
 
 def add(session: orm.Session, project_id: str, user_id: str,
-        action_id: str | None, content: Content) -> models.Action:
+        action_id: str | None, content: Content,
+        field: str = 'freezer_action') -> models.Action:
     """Add an action.
 
     :raises Taken: when a row has the id, be it deleted or of another project
+    :raises freezer_api.schemas.InvalidDocument: when the content is too large
     """
     if action_id and session.get(models.Action, action_id) is not None:
         raise Taken(f'Action already registered with ID {action_id}')
     action = models.Action(id=action_id or rows.new_id(),
                            project_id=project_id, user_id=user_id)
-    write(action, content)
+    write(action, content, field)
     session.add(action)
     return action
 
 
-def write(action: models.Action, content: Content) -> None:
-    """Give a row a content."""
+def write(action: models.Action, content: Content,
+          field: str = 'freezer_action') -> None:
+    """Give a row a content.
+
+    :param field: what an error calls the freezer_action
+    :raises freezer_api.schemas.InvalidDocument: when the content is too large
+    """
     document = dict(content.freezer_action)
+    budgets.ACTION.check(field, document, action.backup_metadata)
     action.backup_metadata = document
     for key, column in COLUMNS.items():
         value = document.get(key)
@@ -213,6 +226,8 @@ def update(action: models.Action, document: Mapping[str, Any]) -> None:
     """Change what a checked PATCH document names, and nothing else.
 
     A key of freezer_action that is sent as null is unset.
+
+    :raises freezer_api.schemas.InvalidDocument: see :func:`write`
     """
     merged = freezer_action(action) | (document.get('freezer_action') or {})
     mandatory = document.get('mandatory', merged.get('mandatory'))
@@ -265,12 +280,11 @@ def look(session: orm.Session, job_ids: Collection[str],
     """Yield the actions of jobs as :func:`of_jobs` has them, to be looked at.
 
     A job's come together, and jobs come in their stable order; one without
-    actions does not. Of many jobs the rest may still be on its way, so that
-    the session is not to be used before the end.
+    actions does not.
 
     :returns: pairs of a job's id and its actions
     """
-    read: Iterator[Any] = (rows.stream if len(job_ids) > _MANY else rows.look)(
+    read: Iterator[Any] = rows.look(
         session, _LOOK_OF_JOBS, models.Action, {'jobs': list(job_ids)})
     for job_id, found in itertools.groupby(
             read, key=operator.attrgetter('linked_to')):
@@ -308,7 +322,7 @@ def jobs_with(session: orm.Session, action: models.Action,
               lock: bool = False) -> Sequence[models.Job]:
     """Return the live jobs of the action's project that use it.
 
-    :param lock: see :func:`find`
+    :raises InTooManyJobs: when they are more than one transaction may change
     """
     query = (
         sa.select(models.Job)
@@ -322,7 +336,12 @@ def jobs_with(session: orm.Session, action: models.Action,
     if lock:
         query = query.with_for_update().execution_options(
             populate_existing=True)
-    return session.scalars(query).all()
+    found = session.scalars(query.limit(MOST_JOBS + 1)).all()
+    if len(found) > MOST_JOBS:
+        raise InTooManyJobs(
+            f'Action {action.id} is in more than {MOST_JOBS} jobs, the most '
+            'that one request may change. Give the jobs a new action.')
+    return found
 
 
 def unlink(session: orm.Session, job: models.Job) -> None:
@@ -340,8 +359,8 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
     one it names.
 
     :raises Refused: on an unknown action_id, or one with another definition
-    :raises freezer_api.db.action_sizes.TooMuch: on actions that are too much
-        for one job
+    :raises freezer_api.schemas.InvalidDocument: on a new action that is too
+        large
     """
     project_id = job.project_id or ''
     if job not in session.new:
@@ -354,20 +373,21 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
             .order_by(models.Action.id).with_for_update()).all()
     actions = []
     for position, entry in enumerate(entries):
-        action = _of_entry(session, project_id, user_id, entry)
+        action = _of_entry(session, project_id, user_id, entry,
+                           f'job_actions.{position}.freezer_action')
         actions.append(action)
         session.add(models.JobAction(
             id=rows.new_id(), job_id=job.id, action_id=action.id,
             position=position))
-    action_sizes.check(actions)
     return actions
 
 
 def _of_entry(session: orm.Session, project_id: str, user_id: str,
-              entry: Mapping[str, Any]) -> models.Action:
+              entry: Mapping[str, Any], field: str) -> models.Action:
     action_id = entry.get('action_id')
     if not action_id:
-        return add(session, project_id, user_id, None, Content.of(entry))
+        return add(session, project_id, user_id, None, Content.of(entry),
+                   field)
     action = find(session, project_id, action_id, lock=True)
     if action is None:
         raise Refused(f'Action id: {action_id} not found.')

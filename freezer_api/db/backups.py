@@ -16,17 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping
-import json
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.db import exact
-from freezer_api.db import json_text
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
+from freezer_api.schemas import budgets
 
 
 SEARCHED = search.Columns(
@@ -128,8 +127,10 @@ def report(session: orm.Session, job: models.Job,
             session, job.project_id or '', job.user_id, metadata, status,
             backup_id)
     elif (backup.project_id, backup.job_id) == (job.project_id, job.id):
+        stored = backup.backup_metadata
         update(backup, metadata, status)
-        if len(json.dumps(backup.backup_metadata)) > json_text.TEXT_SIZE:
+        if not budgets.BACKUP_METADATA.allows(
+                backup.backup_metadata, stored):
             backup.backup_metadata = metadata
 
 

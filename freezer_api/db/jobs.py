@@ -45,7 +45,8 @@ def runtime(job: models.Job) -> domain.Runtime:
 def set_runtime(job: models.Job, state: domain.Runtime) -> None:
     """Write where a job stands."""
     for name, value, before in zip(
-            _RUNTIME, _values(state), _values(job), strict=True):
+            _RUNTIME, _values(domain.shortened(state)), _values(job),
+            strict=True):
         # What is set is compared with what is stored once more.
         if value != before:
             setattr(job, name, value)

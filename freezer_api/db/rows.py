@@ -29,8 +29,6 @@ from sqlalchemy import orm
 
 from freezer_api.db import models
 
-_AT_A_TIME = 50
-
 Row = TypeVar('Row')
 Model = TypeVar('Model', bound=models.Base)
 
@@ -92,19 +90,6 @@ def look(session: orm.Session, query: sa.Executable, model: type[Model],
     """
     return cast(Iterator[Model], iter(session.connection().execute(
         query, parameters or {})))
-
-
-def stream(session: orm.Session, query: sa.Executable, model: type[Model],
-           parameters: Mapping[str, Any] | None = None) -> Iterator[Model]:
-    """Yield rows as :func:`look` does, with only a few of them in memory.
-
-    Nothing else can be asked of the session before the last one.
-    """
-    with session.connection().execute(
-            query, parameters or {}, execution_options={
-                'stream_results': True,
-                'max_row_buffer': _AT_A_TIME}) as result:
-        yield from cast(Iterator[Model], result)
 
 
 def delete(row: models.Base, now: int) -> None:

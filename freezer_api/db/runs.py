@@ -19,6 +19,7 @@ other.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 from typing import Any
@@ -65,12 +66,13 @@ def of_client(holder: Holder) -> sa.ColumnElement[bool]:
 
 
 def list_of_job(session: orm.Session, job_id: str, limit: int,
-                offset: int) -> Sequence[models.JobRun]:
-    """Return a page of a job's runs, newest first."""
-    return session.scalars(
-        sa.select(models.JobRun).where(models.JobRun.job_id == job_id)
+                offset: int) -> Iterator[models.JobRun]:
+    """Yield a page of a job's runs, newest first, to be looked at."""
+    return rows.look(
+        session, sa.select(*rows.shown(models.JobRun))
+        .where(models.JobRun.job_id == job_id)
         .order_by(models.JobRun.nominal_at.desc())
-        .limit(limit).offset(offset)).all()
+        .limit(limit).offset(offset), models.JobRun)
 
 
 def had(session: orm.Session,

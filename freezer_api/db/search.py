@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -110,22 +111,22 @@ class Page:
 
 def page(session: orm.Session, query: sa.Select[Any], model: type[rows.Model],
          columns: Columns, search: domain.Search, wanted: Page,
-         render: Callable[[Sequence[rows.Model]], Iterable[Document]],
+         render: Callable[[Iterator[rows.Model]], Iterable[Document]],
          ) -> Iterable[Document]:
     """Return the documents of a page of what a search finds.
 
     :param query: the query of all rows of ``model`` that may be found
-    :param render: makes documents of rows, one each
+    :param render: makes documents of rows, one each, as they are asked for
     :raises UnknownMarker: when no such row has the marker's id
     """
     if len(search.match) + len(search.match_not) > _FEW:
         session.connection().execution_options(compiled_cache=None)
     query = _narrow(_after(session, query, model, wanted.marker),
                     columns, search)
-    return render(list(rows.look(
+    return render(rows.look(
         session, rows.ordered(query, model)
         .with_only_columns(*rows.shown(model))
-        .limit(wanted.limit).offset(wanted.offset), model)))
+        .limit(wanted.limit).offset(wanted.offset), model))
 
 
 def _after(session: orm.Session, query: sa.Select[Row], model: Any,

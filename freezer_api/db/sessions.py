@@ -29,6 +29,7 @@ from freezer_api.db import search
 from freezer_api.domain import schedule as schedules
 from freezer_api.domain import sessions as domain
 from freezer_api import schemas
+from freezer_api.schemas import budgets
 
 # What a client may set; the rest of a session is decided.
 SETTABLE = ('description', 'session_tag', 'hold_off', 'time_start',
@@ -129,8 +130,13 @@ def set_members(row: models.Session,
     """
     if not changed:
         return
-    job = {**(members(row) or {}),
+    stored = members(row) or {}
+    job = {**stored,
            **{job_id: dict(member) for job_id, member in changed.items()}}
+    if len(job) > max(budgets.SESSION_JOBS, len(stored)):
+        raise schemas.InvalidDocument(
+            'jobs', f'The session would have {len(job)} jobs, where '
+            f'{budgets.SESSION_JOBS} are the most')
     schemas.check_stored_size('jobs', job)
     row.job = job
 

@@ -116,7 +116,8 @@ def reschedule(session: orm.Session, job: models.Job,
                           'job_schedule': schedule}, job_search.ALWAYS)
     session.connection().execute(_RESCHEDULE, {
         'job': job.id, 'schedule': schedule, 'search_terms': terms,
-        **{name: value for name, value in vars(state).items()
+        **{name: value
+           for name, value in vars(job_rules.shortened(state)).items()
            if value != getattr(before, name)}})
 
 

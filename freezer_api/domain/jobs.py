@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import json
 from typing import Any
 
 from freezer_api.domain import causes
@@ -33,6 +34,9 @@ RUNTIME_KEYS = ('event', 'status', 'result', 'time_created', 'time_started',
 SUCCESS = 'success'
 FAIL = 'fail'
 ABORTED = 'aborted'
+
+# Characters of JSON. The reason is a part of each answer that shows the job.
+_LONGEST_REASON = 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,6 +268,16 @@ def miss(plan: plans.Plan, runtime: Runtime, now: int,
         runtime, status_reason=reason, retry_run_id=None,
         status='completed' if firing is None else 'scheduled')
     return armed(plan, missed, _anchor(runtime, now), firing)
+
+
+def shortened(runtime: Runtime) -> Runtime:
+    """Return where a job stands with a reason that is not too long."""
+    reason = runtime.status_reason
+    if reason is None or len(json.dumps(reason)) <= _LONGEST_REASON:
+        return runtime
+    cuts = (f'{reason[:length]}...' for length in (_LONGEST_REASON - 5, 160))
+    return dataclasses.replace(runtime, status_reason=next(
+        cut for cut in cuts if len(json.dumps(cut)) <= _LONGEST_REASON))
 
 
 def set_aside(runtime: Runtime, reason: str, now: int) -> Runtime:

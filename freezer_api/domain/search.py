@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Container
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import functools
@@ -44,9 +45,8 @@ ALL = '_all'
 _MOST_PAIRS = 64
 _LONGEST_TEXT = 1024
 
-# What one cell has room for. An action has fewer; only a job of several that
-# are made of nothing but keys has more.
-_MOST_TERMS = 16_384
+#: The terms of one item. Each has 33 characters, whatever is in the item.
+MOST_TERMS = 256
 
 # What is searched for may be as long as a request. Such keys are not kept.
 _LONG_KEY = 256
@@ -140,39 +140,45 @@ def _pairs(objects: list[dict[str, Any]]) -> tuple[tuple[str, Any], ...]:
     return pairs
 
 
-def flattened(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a search finds under each key, the topmost keys first.
-
-    The document's own key goes before those below it. Of several at one
-    depth the last counts.
-    """
-    flat: dict[str, Any] = {}
+def _levels(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the keys of each level, the topmost first."""
     level: list[Any] = [document]
     while level:
         here: dict[str, Any] = {}
         for entry in level:
             if isinstance(entry, dict):
                 here.update(entry)
-        flat |= {key: value for key, value in here.items() if key not in flat}
+        yield here
         level = [below for entry in level for below in (
             entry.values() if isinstance(entry, dict)
             else entry if isinstance(entry, list) else ())]
-    return flat
 
 
 def terms(document: Mapping[str, Any], without: Container[str] = ()) -> str:
     """Return the terms of a document, ASCII.
 
     There is one for each key that is not null: null is as good as absent. Of
-    more than 16384 keys the topmost have one.
+    more than :data:`MOST_TERMS` keys the topmost have one.
 
     :param without: keys that nobody looks up in the terms
     """
-    found = (pair for pair in flattened(document).items()
-             if pair[1] is not None and pair[0] not in without)
     return ''.join(
-        _term(key, value)
-        for key, value in itertools.islice(found, _MOST_TERMS))
+        _term(key, value) for key, value in itertools.islice(
+            ((key, value) for key, value in _pairs_of(document)
+             if value is not None and key not in without), MOST_TERMS))
+
+
+def _pairs_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what a search finds under each key, the topmost keys first.
+
+    The document's own key goes before those below it. Of several at one
+    depth the last counts.
+    """
+    seen: set[str] = set()
+    for here in _levels(document):
+        yield from ((key, value) for key, value in here.items()
+                    if key not in seen)
+        seen |= here.keys()
 
 
 def term(key: str, value: Any) -> str:

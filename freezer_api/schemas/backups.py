@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from freezer_api.schemas import budgets
 from freezer_api.schemas import common
 
 STATUSES = ('creating', 'available', 'error', 'deleting', 'deleted')
@@ -60,7 +61,7 @@ def validate_create(document: Any) -> None:
     """
     try:
         CREATE(document)
-        common.check_stored_size('backup_metadata', document)
+        budgets.BACKUP_METADATA.check('backup_metadata', document)
     except common.InvalidDocument as error:
         raise common.InvalidDocument(
             error.field, f'Bad Data Format: {error.message}') from error

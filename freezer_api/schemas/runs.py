@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from freezer_api.schemas import budgets
 from freezer_api.schemas import common
 
 STEP_STATES = ('pending', 'submitting', 'submitted', 'pruning', 'success',
@@ -164,6 +165,6 @@ def _check_said(said: Mapping[str, Any], where: str) -> None:
             f'{where}release', 'release needs the state running')
     common.check_stored_size(f'{where}actions', said.get('actions'))
     for position, backup in enumerate(said.get('backups', ())):
-        common.check_stored_size(
+        budgets.BACKUP_METADATA.check(
             f'{where}backups.{position}.backup_metadata',
             backup.get('backup_metadata'))

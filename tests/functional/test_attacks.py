@@ -222,36 +222,6 @@ class TestAttacks(base.ApiTestCase):
         self.assertEqual('completed', self.call(
             base.MEMBER, 'GET', f'sessions/{session_id}')['status'])
 
-    def test_a_large_action_many_times_is_refused(self) -> None:
-        """A list of jobs, or a claim, would take GiB of memory."""
-        large = {**base.BACKUP, 'x': 'y' * 60_000}
-        action_id = self.call(base.MEMBER, 'POST', 'actions', {
-            'freezer_action': large}, 201)['action_id']
-        job = {'client_id': 'central',
-               'job_actions': [{'action_id': action_id}] * 9}
-        self.call(base.MEMBER, 'POST', 'jobs', job, 422)
-        job['job_actions'] = [{'action_id': action_id}] * 8
-        job_id = self.call(base.MEMBER, 'POST', 'jobs', job, 201)['job_id']
-        self.call(base.MEMBER, 'POST', f'jobs/{job_id}', {
-            **job, 'job_actions': [{'action_id': action_id}] * 9}, 422)
-        self.assertEqual(8, len(self.job(job_id)['job_actions']))
-
-        small_id = self.call(base.MEMBER, 'POST', 'actions', {
-            'freezer_action': base.BACKUP}, 201)['action_id']
-        job_id = self.create_job()
-        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {
-            'job_actions': [{'action_id': small_id}] * 256}, 200)
-        for size, status in ((1000, 200), (2000, 422), (60_000, 422)):
-            answer = self.call(
-                base.MEMBER, 'PATCH', f'actions/{small_id}',
-                {'freezer_action': {'x': 'y' * size}}, status)
-        self.assertEqual('action_refused', answer['code'])
-        self.call(base.MEMBER, 'POST', f'actions/{small_id}',
-                  {'freezer_action': large}, 422)
-        self.assertEqual(
-            'y' * 1000, self.call(base.MEMBER, 'GET', f'actions/{small_id}')[
-                'freezer_action']['x'])
-
     @mock.patch.object(abandoned, '_CLIENTS', 5)
     def test_a_crowd_of_clients_does_not_hold_up_maintenance(self) -> None:
         with self.database.engine.begin() as connection:

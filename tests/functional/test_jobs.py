@@ -21,9 +21,9 @@ from unittest import mock
 
 import sqlalchemy as sa
 
+from freezer_api.api.v2 import job_documents
 from freezer_api.db import actions
 from freezer_api.db import jobs
-from freezer_api.db import rows
 from tests.functional import base
 
 
@@ -296,9 +296,8 @@ class JobTests(base.ApiTestCase):
 
     def test_a_page_shows_each_jobs_own_actions(self) -> None:
         made = self._jobs_with_actions()
-        for many in (actions._MANY, 3):
-            with mock.patch.object(actions, '_MANY', many), \
-                    mock.patch.object(rows, '_AT_A_TIME', 2):
+        for many in (job_documents._AT_A_TIME, 3):
+            with mock.patch.object(job_documents, '_AT_A_TIME', many):
                 page = self.call(base.MEMBER, 'GET', 'jobs', status=200)
             self.assertEqual(made, {
                 job['job_id']: [entry['freezer_action']['backup_name']
@@ -307,9 +306,7 @@ class JobTests(base.ApiTestCase):
 
     def test_a_page_that_is_given_up_leaves_nothing_behind(self) -> None:
         made = self._jobs_with_actions()
-        with mock.patch.object(actions, '_MANY', 3), \
-                mock.patch.object(rows, '_AT_A_TIME', 1), \
-                self.database.read() as session:
+        with self.database.read() as session:
             next(actions.look(session, made.keys()))
         page = self.call(base.MEMBER, 'GET', 'jobs', status=200)
         self.assertEqual(made.keys(), {job['job_id'] for job in page['jobs']})

@@ -35,7 +35,8 @@ _ITEM = re.compile(
     r'|^\.\. literalinclude:: samples/([a-z-]+)\.json$', re.MULTILINE)
 
 # Samples of no route, or of several.
-GENERAL = {'search-request', 'error-response', 'versions-response'}
+GENERAL = {'search-request', 'error-response', 'versions-response',
+           'list-links-response'}
 
 
 @dataclasses.dataclass

@@ -46,8 +46,12 @@ def _document(optional: Schema | None = None, **required: Schema) -> Schema:
 
 
 def list_of(name: str, item: Schema) -> Schema:
-    """The answer of a list request."""
-    return _document(**{name: {'type': 'array', 'items': item}})
+    """The answer of a list request; links are there if it ended early."""
+    return _document(
+        {f'{name}_links': {
+            'type': 'array', 'minItems': 1, 'maxItems': 1,
+            'items': _document(rel={'const': 'next'}, href=_TEXT)}},
+        **{name: {'type': 'array', 'items': item}})
 
 
 def id_of(name: str) -> Schema:

@@ -40,11 +40,17 @@ sessions and records of backups.
 Bodies are JSON, whatever their Content-Type says, and need a Content-Length.
 An integer is written without a fraction. A pattern is matched against the
 whole text, with ASCII for digits and word characters. No text may hold NUL or
-half of a surrogate pair, no document is nested deeper than 32 levels, and the
-JSON of a schedule, a freezer_action or the metadata of a backup has 65535
-characters at most, and that of all actions of a job 524280. What a schema
-cannot say, such as whether a schedule can be understood, is answered with
-400, too.
+half of a surrogate pair, and no document is nested deeper than 32 levels.
+A freezer_action and the metadata of a backup have at most 16384 characters of
+JSON, 256 keys and 8 levels, nested keys included. The actions of a job have
+at most 53248 characters of JSON together, so that a job has at most 65536. A
+session has at most 256 jobs. What was stored by an earlier release may be
+larger; it can shrink, and cannot grow. What a schema cannot say, such as
+whether a schedule can be understood, is answered with 400, too.
+
+A page of a list has at most 8388608 bytes, unless a single item is larger. A
+page that ends early for that has the key of the list with _links appended: a
+list of one link with rel next and href, to be followed with the same body.
 
 The items of a list are searched for with a body of the GET request. HTTP
 gives such a body no meaning of its own, so that a proxy may drop it.

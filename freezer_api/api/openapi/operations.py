@@ -150,7 +150,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         201, answers.changed('action_id'), actions.CREATE.schema,
         errors=_JOB_ERRORS,
         new_id=actions.CREATE.schema['properties']['action_id']),
-    ('DELETE', '/actions/{action_id}'): Operation(204),
+    ('DELETE', '/actions/{action_id}'): Operation(204, errors=(422,)),
 
     ('GET', '/sessions'): _list('sessions', answers.SESSION),
     ('POST', '/sessions'): Operation(

@@ -14,7 +14,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from collections.abc import Sequence
 
 import falcon
 from sqlalchemy import orm
@@ -26,14 +27,20 @@ from freezer_api.api import request
 from freezer_api.api import services
 from freezer_api.api.v2 import assignment
 from freezer_api.api.v2 import authority
-from freezer_api.db import action_sizes
 from freezer_api.db import actions
 from freezer_api.db import delegations
 from freezer_api.db import documents
+from freezer_api.db import job_size
 from freezer_api.db import models
 from freezer_api.db import search
-from freezer_api import schemas
 from freezer_api.schemas import actions as schema
+
+# Returns the action as it is from now on, given the one that there is.
+_Change = Callable[[orm.Session, models.Action | None], models.Action]
+
+
+def _in_too_many_jobs(error: actions.InTooManyJobs) -> errors.ApiError:
+    return errors.unprocessable(str(error), 'action_in_too_many_jobs')
 
 
 class Actions(services.Resource):
@@ -44,10 +51,11 @@ class Actions(services.Resource):
         self._caller(req).must('actions:get_all', project_id)
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            answers.show_list(resp, 'actions', search.page(
+            answers.show_list(req, resp, 'actions', search.page(
                 session, actions.of_project(project_id), models.Action,
                 actions.SEARCHED, wanted.search, wanted.page,
-                lambda found: map(documents.listed_action, found)))
+                lambda found: map(documents.listed_action, found)),
+                'action_id')
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
@@ -84,14 +92,12 @@ class Action(services.Resource):
         sent = request.body(req)
         schema.validate_update(sent)
 
-        def change(session: orm.Session) -> models.Action:
-            action = actions.find_to_change(session, project_id, action_id)
+        def change(session: orm.Session,
+                   action: models.Action | None) -> models.Action:
             if action is None:
                 raise errors.not_found(
                     f'Action not registered with ID {action_id}')
             actions.update(action, sent)
-            schemas.check_stored_size(
-                'freezer_action', action.backup_metadata)
             return action
 
         self._change(caller, project_id, action_id, change)
@@ -105,8 +111,8 @@ class Action(services.Resource):
         schema.validate_create({**sent, 'action_id': action_id}
                                if isinstance(sent, dict) else sent)
 
-        def change(session: orm.Session) -> models.Action:
-            action = actions.find_to_change(session, project_id, action_id)
+        def change(session: orm.Session,
+                   action: models.Action | None) -> models.Action:
             if action is None:
                 return actions.add(session, project_id, caller.user_id,
                                    action_id, actions.Content.of(sent))
@@ -139,11 +145,14 @@ class Action(services.Resource):
                     session, project_id, job, now)
                 self._delegate(session, trust, caller, job, client, given)
 
-        trust.run(lambda: self._database.write(work))
+        try:
+            trust.run(lambda: self._database.write(work))
+        except actions.InTooManyJobs as error:
+            raise _in_too_many_jobs(error) from None
         resp.status = falcon.HTTP_204
 
     def _change(self, caller: context.Caller, project_id: str,
-                action_id: str, change: Any) -> None:
+                action_id: str, change: _Change) -> None:
         """Change an action under the authority of who changes it.
 
         The jobs that use it do something else from now on: their clients
@@ -155,13 +164,12 @@ class Action(services.Resource):
             self._delegations, caller.trust_caller, project_id)
 
         def write(session: orm.Session) -> None:
-            action = change(session)
+            action = actions.find_to_change(session, project_id, action_id)
+            size = 0 if action is None else job_size.of_action(action)
+            action = change(session, action)
             session.flush()
             jobs = actions.jobs_with(session, action, lock=True)
-            if not action_sizes.is_small(action):
-                for found in actions.of_jobs(
-                        session, [job.id for job in jobs]).values():
-                    action_sizes.check(found)
+            self._check_sizes(session, action, size, jobs)
             for job in jobs:
                 client, given = assignment.of_job(
                     session, project_id, job, now)
@@ -170,8 +178,25 @@ class Action(services.Resource):
 
         try:
             trust.run(lambda: self._database.write(write))
-        except action_sizes.TooMuch as error:
+        except job_size.TooLarge as error:
             raise errors.unprocessable(str(error), 'action_refused') from None
+        except actions.InTooManyJobs as error:
+            raise _in_too_many_jobs(error) from None
+
+    def _check_sizes(self, session: orm.Session, action: models.Action,
+                     size: int, jobs: Sequence[models.Job]) -> None:
+        """Refuse an action that makes one of its jobs too large.
+
+        :param size: of the action before it was changed
+        :param jobs: that use it
+        """
+        more = job_size.of_action(action) - size
+        if not jobs or more <= 0:
+            return
+        for found in actions.of_jobs(
+                session, [job.id for job in jobs]).values():
+            job_size.check(found, job_size.of_actions(found) - more * sum(
+                one.id == action.id for one in found))
 
     def _delegate(self, session: orm.Session, trust: authority.Authority,
                   caller: context.Caller, job: models.Job,

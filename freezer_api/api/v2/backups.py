@@ -28,8 +28,8 @@ from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
-from freezer_api import schemas
 from freezer_api.schemas import backups as schema
+from freezer_api.schemas import budgets
 
 
 class Backups(services.Resource):
@@ -40,10 +40,11 @@ class Backups(services.Resource):
         self._caller(req).must('backups:get_all', project_id)
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            answers.show_list(resp, 'backups', search.page(
+            answers.show_list(req, resp, 'backups', search.page(
                 session, backups.of_project(project_id), models.Backup,
                 backups.SEARCHED, wanted.search, wanted.page,
-                lambda found: map(documents.backup, found)))
+                lambda found: map(documents.backup, found)),
+                'backup_id')
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
@@ -90,9 +91,10 @@ class Backup(services.Resource):
             if backup is None:
                 raise errors.not_found(
                     f'Backup not registered with ID {backup_id}')
+            stored = backup.backup_metadata
             backups.update(backup, metadata, sent.get('status'))
-            schemas.check_stored_size(
-                'backup_metadata', backup.backup_metadata)
+            budgets.BACKUP_METADATA.check(
+                'backup_metadata', backup.backup_metadata, stored)
             return documents.backup(backup)
 
         resp.media = self._database.write(work)

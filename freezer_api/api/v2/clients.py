@@ -63,10 +63,11 @@ class Clients(services.Resource):
         self._caller(req).must('clients:get_all', project_id)
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            answers.show_list(resp, 'clients', search.page(
+            answers.show_list(req, resp, 'clients', search.page(
                 session, clients.visible(project_id), models.Client,
                 clients.SEARCHED, wanted.search, wanted.page,
-                lambda found: map(documents.client, found)))
+                lambda found: map(documents.client, found)),
+                'client', 'uuid')
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:

@@ -34,10 +34,10 @@ from freezer_api.api.v2 import assignment
 from freezer_api.api.v2 import authority
 from freezer_api.api.v2 import new_schedule
 from freezer_api.conf import scheduling
-from freezer_api.db import action_sizes
 from freezer_api.db import actions
 from freezer_api.db import clients
 from freezer_api.db import delegations
+from freezer_api.db import job_size
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import rounds
@@ -209,7 +209,7 @@ class JobChange:
             return self._trust.run(lambda: self._database.write(work))
         except jobs.Taken as error:
             raise errors.conflict(str(error)) from None
-        except (actions.Refused, action_sizes.TooMuch) as error:
+        except (actions.Refused, job_size.TooLarge) as error:
             raise errors.unprocessable(str(error), 'action_refused') from None
         except schedules.ScheduleError as error:
             raise errors.bad_request(
@@ -228,8 +228,12 @@ class JobChange:
                 and self._trust.may_delegate())
 
     def _says_what(self, session: orm.Session, job: models.Job,
-                   sent: Mapping[str, Any]) -> bool:
-        """Whether a document changes what the job does, when or by whom."""
+                   sent: Mapping[str, Any],
+                   current: Sequence[models.Action]) -> bool:
+        """Whether a document changes what the job does, when or by whom.
+
+        :param current: the job's actions, where the document has others
+        """
         if sent.get('client_id', job.client_id) != job.client_id:
             return True
         # A stock scheduler runs the job when the session lets it.
@@ -246,7 +250,6 @@ class JobChange:
             return True
         if 'job_actions' not in sent:
             return False
-        current = actions.look_of_job(session, job.id)
         entries = sent['job_actions']
         return len(current) != len(entries) or not all(
             actions.is_named(action, entry)
@@ -256,6 +259,7 @@ class JobChange:
               sent: Mapping[str, Any], client: models.Client) -> None:
         """Set all of a job from a document."""
         new = job.time_created is None
+        current = () if new else actions.look_of_job(session, job.id)
         moved = job.client_id != sent['client_id']
         if moved:
             jobs.give(session, job, sent['client_id'])
@@ -275,18 +279,20 @@ class JobChange:
                 client.claims))
         else:
             self._reschedule(session, job, user, runtime, client, moved)
-        assignment.check(
-            client, self._set_actions(session, job, sent['job_actions']))
+        assignment.check(client, self._set_actions(
+            session, job, sent['job_actions'], current))
         self._delegate(
             session, job, client,
             None if new else delegations.given(session, job, self._now), new)
 
     def _update(self, session: orm.Session, job: models.Job,
                 sent: Mapping[str, Any]) -> None:
-        says_what = self._says_what(session, job, sent)
         entries = sent.get('job_actions')
-        kept = (self._kept(session, job) if says_what and entries is None
-                else ())
+        current: Sequence[models.Action] = (
+            () if entries is None else actions.look_of_job(session, job.id))
+        says_what = self._says_what(session, job, sent, current)
+        if says_what and entries is None:
+            current = self._kept(session, job)
         withdraws = sent.get('user_credentials') == {}
         owes = not (says_what or withdraws) and self._owes(session, job)
         session_id = job.session_id
@@ -317,8 +323,8 @@ class JobChange:
             self._reschedule(session, job, user, runtime, client, moved)
         if says_what:
             self._trust.require(self._conf, client, given)
-            assignment.check(client, kept if entries is None else
-                             self._set_actions(session, job, entries))
+            assignment.check(client, current if entries is None else
+                             self._set_actions(session, job, entries, current))
         if withdraws and assignment.wants_trust(self._conf, client):
             self._trust.take(session, job, self._now)
             jobs.set_runtime(job, suspension.withdraw(
@@ -368,9 +374,12 @@ class JobChange:
         return found
 
     def _set_actions(self, session: orm.Session, job: models.Job,
-                     entries: Any) -> Sequence[models.Action]:
+                     entries: Any, current: Sequence[models.Action],
+                     ) -> Sequence[models.Action]:
+        size = job_size.of_actions(current)
         made = actions.set_of_job(
             session, job, self._caller.user_id, entries)
+        job_size.check(made, size)
         terms.know(session, job, made)
         return made
 

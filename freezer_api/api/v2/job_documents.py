@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
@@ -36,6 +35,9 @@ from freezer_api.domain import plans
 LOG = log.getLogger(__name__)
 
 _NONE: tuple[None, list[models.Action]] = (None, [])
+
+# Of jobs whose actions are read at once.
+_AT_A_TIME = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,17 +85,23 @@ def documents(session: orm.Session, found: Sequence[models.Job],
               keeper: trust_keeper.Delegations) -> Iterator[dict[str, Any]]:
     """Yield jobs, each with the credentials that the reader may see.
 
+    Only a few are read ahead: the page may end before the last of them.
+
     :param found: in their stable order
     """
+    for start in range(0, len(found), _AT_A_TIME):
+        yield from _documents(
+            session, found[start:start + _AT_A_TIME], reader, keeper)
+
+
+def _documents(session: orm.Session, found: Sequence[models.Job],
+               reader: Reader,
+               keeper: trust_keeper.Delegations) -> Iterator[dict[str, Any]]:
     ids = [job.id for job in found]
     job_credentials = _credentials(session, ids, reader, keeper)
     its_actions = actions.look(session, ids)
     ahead, job_actions = next(its_actions, _NONE)
-    # Each row is let go as its text is made, which takes as much room.
-    waiting = collections.deque(found)
-    del found
-    while waiting:
-        job = waiting.popleft()
+    for job in found:
         mine: Sequence[models.Action] = ()
         if job.id == ahead:
             mine = job_actions

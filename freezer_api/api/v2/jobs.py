@@ -71,14 +71,14 @@ class Jobs(_Reader):
         if every_project:
             caller.must(ALL, project_id)
         with self._database.read() as session:
-            answers.show_list(resp, 'jobs', search.page(
+            answers.show_list(req, resp, 'jobs', search.page(
                 session,
                 jobs.of_project(None if every_project else project_id),
                 models.Job, self._searched(caller, project_id),
                 wanted.search, wanted.page,
                 lambda found: self._documents(
-                    req, session, project_id, found,
-                    caller.may(ALL, project_id))))
+                    req, session, project_id, list(found),
+                    caller.may(ALL, project_id))), 'job_id')
 
     def _searched(self, caller: context.Caller,
                   project_id: str) -> search.Columns:

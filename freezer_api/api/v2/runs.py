@@ -18,6 +18,7 @@ from typing import Any
 
 import falcon
 
+from freezer_api.api import answers
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
@@ -66,11 +67,12 @@ class JobRuns(services.Resource):
                project_id: str, job_id: str) -> None:
         self._caller(req).must('runs:get_all', project_id)
         wanted = request.wanted(req, self._conf)
+        now = self._now()
         with self._database.read() as session:
             job = jobs.find(session, project_id, job_id)
             if job is None:
                 raise errors.not_found(f'No job with ID {job_id}')
             found = runs.list_of_job(
                 session, job_id, wanted.page.limit, wanted.page.offset)
-            resp.media = {'runs': [document(run, self._now())
-                                   for run in found]}
+            answers.show_list(
+                req, resp, 'runs', (document(run, now) for run in found))

@@ -55,10 +55,11 @@ class Sessions(services.Resource):
         self._caller(req).must('sessions:get_all', project_id)
         wanted = request.wanted(req, self._conf)
         with self._database.read() as session:
-            answers.show_list(resp, 'sessions', search.page(
+            answers.show_list(req, resp, 'sessions', search.page(
                 session, sessions.of_project(project_id), models.Session,
                 sessions.SEARCHED, wanted.search, wanted.page,
-                lambda found: map(documents.session, found)))
+                lambda found: map(documents.session, found)),
+                'session_id')
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:

@@ -30,12 +30,12 @@ _STATUSES = ('creating', 'available', 'error', 'deleted')
 # Said beside it.
 _NOT_OF_RECORD = ('status', 'backup_id', 'deleted_freezer_backup_ids')
 
-# Of a record. The API takes 64 KiB for all of it.
+# Of a record. The API takes 16 KiB for all of it.
 _MOST_KEYS = 100
 _LONGEST_KEY = 255
 _INTEGERS = range(-2 ** 63, 2 ** 63)
 _LONGEST_TEXT = 1000
-_MOST_CHARACTERS = 30_000
+_MOST_CHARACTERS = 14_000
 
 # Ids of records that one report may say are gone.
 _MOST_DELETED = 200

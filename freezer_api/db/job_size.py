@@ -1,0 +1,67 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How large a job may be with its actions.
+
+A reader gets all of a job, a scheduler gets many jobs at a time, and one
+action may be in many jobs, several times in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import json
+
+from freezer_api.db import documents
+from freezer_api.db import models
+
+#: Most characters of JSON in the answer that shows a job ...
+MOST = 64 * 1024
+# ... beside its actions. The schemas bound each of these: ids, schedule,
+# description, state, reason and trust.
+_REST = 12 * 1024
+
+#: ... and in its actions.
+MOST_OF_ACTIONS = MOST - _REST
+
+
+class TooLarge(Exception):
+    """A job is too large with its actions; the text says how large."""
+
+
+def of_action(action: models.Action) -> int:
+    """Return how many characters an action adds to each job it is in."""
+    return len(json.dumps(documents.action(action))) + len(', ')
+
+
+def of_actions(its_actions: Sequence[models.Action]) -> int:
+    """Return how many characters the actions of a job have."""
+    # One action may be in there many times.
+    sizes = {action.id: of_action(action) for action in its_actions}
+    return sum(sizes[action.id] for action in its_actions)
+
+
+def check(its_actions: Sequence[models.Action], before: int = 0) -> None:
+    """Refuse actions that make a job too large.
+
+    Those of a job that was stored before there was a limit may stay as large
+    as they are.
+
+    :param before: their size before the change, 0 for a new job
+    :raises TooLarge: names the size and the limit
+    """
+    size = of_actions(its_actions)
+    limit = max(MOST_OF_ACTIONS, before)
+    if size > limit:
+        raise TooLarge(
+            f'The job_actions would have {size} characters of JSON together, '
+            f'where {limit} are the most.')
