@@ -32,6 +32,7 @@ import sqlalchemy as sa
 
 from freezer_api import conf as configuration
 from freezer_api import crypt
+from freezer_api.domain import regions
 from freezer_api import policy
 from freezer_api import service_account
 
@@ -42,6 +43,7 @@ Answer = TypeVar('Answer')
 # The start waits no longer for an answer of Keystone's.
 _TIMEOUT = 5
 _SERVICE_TYPE = 'backup'
+_IDENTITY = 'identity'
 _ROLES = ('service', 'admin')
 
 
@@ -154,6 +156,15 @@ class KeystoneTest:
                            f'of [{self._section}]', option=True)
         return None
 
+    def region(self) -> Finding | None:
+        """Endpoints are those of one region, and not of any."""
+        found = regions.problems(
+            self._ask(lambda: self._account.endpoints(_IDENTITY)),
+            (_IDENTITY,), regions.Choice(
+                self._account.region_name, f'[{self._section}] region_name',
+                self._account.interface, f'[{self._section}] interface'))
+        return Finding('; '.join(found), option=True) if found else None
+
     def service_role(self) -> Finding | None:
         held = {role.lower() for role in self._ask(self._account.roles)}
         if held.intersection(_ROLES):
@@ -239,8 +250,9 @@ class SelfTest:
 
     def _test(self) -> list[Finding]:
         test = KeystoneTest(self._conf)
-        login = test.login()
-        found = [login] if login else [
+        # Without them nothing else can be asked.
+        first = test.login() or test.region()
+        found = [first] if first else [
             finding for question in test.after_login
             if (finding := question()) is not None]
         self._done = True

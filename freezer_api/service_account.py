@@ -23,6 +23,8 @@ from keystoneauth1 import session as ks_session
 from keystonemiddleware import opts as authtoken_opts
 from oslo_config import cfg
 
+from freezer_api.domain import regions
+
 _AUTHTOKEN = 'keystone_authtoken'
 _TIMEOUT = 30
 _PASSWORD = ('password', 'v3password')
@@ -118,7 +120,7 @@ class ServiceAccount:
     @property
     def interface(self) -> str:
         """The interface that endpoints of Keystone are looked for at."""
-        return str(self._group.interface or _INTERFACE)
+        return str(self._group.interface or _INTERFACE).removesuffix('URL')
 
     def user_id(self) -> str:
         """Return the id of the account's user."""
@@ -133,6 +135,22 @@ class ServiceAccount:
         session, auth = self._own_session(), self._auth()
         assert isinstance(auth, identity.BaseIdentityPlugin)
         return list(auth.get_access(session).role_names or ())
+
+    def endpoints(self, *service_types: str) -> list[regions.Endpoint]:
+        """Return the catalogue: the regions, and services by these types.
+
+        Endpoints of other services are there with the type that they have.
+        """
+        session, auth = self._own_session(), self._auth()
+        assert isinstance(auth, identity.BaseIdentityPlugin)
+        catalogue = auth.get_access(session).service_catalog
+        found = []
+        for kind in (None, *service_types):
+            data = catalogue.get_endpoints_data(service_type=kind)
+            found += [regions.Endpoint(
+                kind or own_kind, str(one.interface), one.region_name)
+                for own_kind, listed in data.items() for one in listed]
+        return found
 
     def endpoint(self, service_type: str) -> str | None:
         """Return a service's URL in the catalogue, None if it has none."""

@@ -25,6 +25,7 @@ from keystoneauth1 import session as ks_session
 import requests
 
 from freezer_api.domain import capabilities as domain_capabilities
+from freezer_scheduler import catalogue
 from freezer_scheduler import documents
 from freezer_scheduler import maintenance
 from freezer_scheduler.telemetry import calls
@@ -74,6 +75,10 @@ class StaleFence(ApiRefused):
     """The run belongs to another scheduler, or has ended."""
 
 
+class CatalogueRefused(ApiError):
+    """Options do not say which endpoints of the catalogue are meant."""
+
+
 class NoClaims(ApiError):
     """The API is one that knows no claims."""
 
@@ -111,6 +116,21 @@ class Api:
             return frozenset()
         access = self._ask_keystone(lambda: auth.get_access(self._session))
         return frozenset(role.lower() for role in access.role_names or ())
+
+    def check_catalogue(self) -> None:
+        """Check that the options name endpoints, and those of one region.
+
+        :raises CatalogueRefused: naming the options that do not
+        """
+        auth = self._session.auth
+        if not isinstance(auth, identity.BaseIdentityPlugin):
+            return
+        access = self._ask_keystone(lambda: auth.get_access(self._session))
+        found = catalogue.problems(
+            access.service_catalog, self._interface, self._region_name,
+            () if self._override else (_SERVICE_TYPE,))
+        if found:
+            raise CatalogueRefused('; '.join(found))
 
     def check_claims(self) -> None:
         """Look whether the API can hand out runs.

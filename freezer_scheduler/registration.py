@@ -62,6 +62,8 @@ class Registration:
     def begin(self) -> None:
         """Register for the first time.
 
+        :raises freezer_scheduler.api.CatalogueRefused: when the options name
+            no endpoint, or several
         :raises freezer_scheduler.api.NoClaims: when the API is too old
         :raises freezer_scheduler.api.NoServiceRole: when a central client
             needs it and the account has none
@@ -69,6 +71,7 @@ class Registration:
             refuses
         """
         with self._watched():
+            self._api.check_catalogue()
             powerless = self._central and not _POWERFUL & self._api.roles()
             if powerless:
                 # A policy may let other roles do it. And an API with the

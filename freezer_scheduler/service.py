@@ -44,7 +44,7 @@ LOG = logging.getLogger(__name__)
 
 # What no waiting can cure.
 _FATAL = (freezer_api.NoClaims, freezer_api.ApiRefused,
-          freezer_api.LoginRefused)
+          freezer_api.LoginRefused, freezer_api.CatalogueRefused)
 _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 30.0
 # One waits for an answer while the other gathers.

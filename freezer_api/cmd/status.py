@@ -78,6 +78,10 @@ class Checks(upgradecheck.UpgradeCommands):
         """The service can log in to Keystone."""
         return self._keystone(lambda test: test.login())
 
+    def _region(self) -> upgradecheck.Result:
+        """... and finds the endpoints of one region."""
+        return self._keystone(lambda test: test.region())
+
     def _service_role(self) -> upgradecheck.Result:
         """... and may do there what it has to."""
         return self._keystone(lambda test: test.service_role())
@@ -134,6 +138,7 @@ class Checks(upgradecheck.UpgradeCommands):
                        ('Options', _options),
                        ('Keys for trusts', _keys),
                        ('Service account', _account),
+                       ('Region of the endpoints', _region),
                        ('Role of the account', _service_role),
                        ('Trustee of the trusts', _trustee),
                        ('Endpoint in the catalogue', _catalogue),

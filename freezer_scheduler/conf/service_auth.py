@@ -40,7 +40,8 @@ _HELP = {
     'user-domain-name': "Name of the user's domain.",
     'auth-url': 'URL of Keystone.',
     'backup-url': 'URL of the Freezer API, instead of the catalogue.',
-    'region-name': 'Region to look for endpoints in.',
+    'region-name': 'Region to look for endpoints in. Needed where the '
+                   'catalogue of Keystone has several.',
     'application-credential-id': 'Application credential, in place of user '
                                  'and project. Not usable in service mode.',
     'application-credential-secret': "The application credential's secret.",

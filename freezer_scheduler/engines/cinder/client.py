@@ -47,6 +47,10 @@ class NotSent(CinderError):
     """The request certainly did not reach Cinder."""
 
 
+class NoEndpoint(NotSent):
+    """The catalogue of the trust has no such endpoint of Cinder."""
+
+
 class Unknown(CinderError):
     """Nobody knows whether Cinder did what it was asked."""
 
@@ -175,11 +179,9 @@ class CinderClient:
         while True:
             query: dict[str, str | int] = {
                 'volume_id': volume_id, 'limit': _PAGE,
-                'sort': 'created_at:desc'}
-            if status:
-                query['status'] = status
-            if marker:
-                query['marker'] = marker
+                'sort': 'created_at:desc',
+                **({'status': status} if status else {}),
+                **({'marker': marker} if marker else {})}
             answer = self._request('GET', '/backups/detail', query=query)
             page = answer.get('backups') if isinstance(answer, dict) else None
             if not isinstance(page, list):
@@ -287,15 +289,15 @@ class CinderClient:
                 region_name=self._region_name, skip_discovery=True)
         except ks_exceptions.HttpError as error:
             raise self._login_failed(error) from None
+        except ks_exceptions.CatalogException:
+            raise NoEndpoint(
+                f'the catalogue has no {self._interface} endpoint of Cinder '
+                f'in region {self._region_name or "(any)"}') from None
         except ks_exceptions.ClientException as error:
             raise NotSent(
                 f'Keystone cannot be reached ({type(error).__name__})'
             ) from None
-        if not url:
-            raise NotSent(
-                f'the catalogue has no {self._interface} endpoint of Cinder '
-                f'in region {self._region_name or "(any)"}')
-        return url.rstrip('/')
+        return str(url).rstrip('/')
 
     def _login_failed(self, error: ks_exceptions.HttpError) -> CinderError:
         self._identity.forget(self._trust_id)
@@ -333,11 +335,9 @@ def _text(answer: requests.Response) -> str:
         document = answer.json()
     except ValueError:
         document = None
-    text = None
-    if isinstance(document, dict):
-        for part in document.values():
-            if isinstance(part, dict) and part.get('message'):
-                text = str(part['message'])
+    parts = document.values() if isinstance(document, dict) else ()
+    text = next((str(part['message']) for part in parts
+                 if isinstance(part, dict) and part.get('message')), None)
     return (documents.shortened(text, _TEXT)
             or documents.shortened(answer.reason, _TEXT) or 'no reason')
 

@@ -20,6 +20,7 @@ import typing
 
 from oslo_log import log as logging
 
+from freezer_scheduler import documents
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import action as cinder_action
 from freezer_scheduler.engines.cinder import client as cinder_client
@@ -57,6 +58,10 @@ class VolumeStep(cinder_step.CinderStep):
             return self._give_up(str(error), retry=False)
         except (cinder_client.NotSent, cinder_client.Unknown) as error:
             away = str(error)
+            # Nothing is under way, and waiting makes no endpoint.
+            if (isinstance(error, cinder_client.NoEndpoint)
+                    and self._step.state is documents.StepState.PENDING):
+                return self._give_up(away, retry=True)
         except cinder_client.CinderError as error:
             return self._give_up(
                 str(error), retry=isinstance(error, cinder_client.Refused))

@@ -108,7 +108,8 @@ class Volumes(cinder_step.CinderStep):
         except cinder_action.Unusable as error:
             return base.Progress(self._ended(_State.FAIL, str(error)))
         except (cinder_client.NotSent, cinder_client.Unknown) as error:
-            if self._waited(wait) <= self._limits.busy_timeout:
+            if (not isinstance(error, cinder_client.NoEndpoint)
+                    and self._waited(wait) <= self._limits.busy_timeout):
                 return base.Progress(
                     self._step, after=wait.after,
                     memory=Memory(wait.longer(self._limits.poll_interval)))

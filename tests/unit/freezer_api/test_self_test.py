@@ -91,7 +91,8 @@ class SelfTestTests(unittest.TestCase):
         return configuration.load(
             files=[self.path(*changed)])  # type: ignore[arg-type]
 
-    def answers(self, status: int = 201, **errors: object) -> None:
+    def answers(self, status: int = 201,
+                regions: tuple[str, ...] = ('r',), **errors: object) -> None:
         self.keystone.get(KEYSTONE, json={'version': {
             'id': 'v3.14', 'status': 'stable',
             'links': [{'rel': 'self', 'href': KEYSTONE}]}})
@@ -106,8 +107,9 @@ class SelfTestTests(unittest.TestCase):
                 'methods': ['password'], 'catalog': [{
                     'type': 'identity', 'name': 'keystone', 'id': 'k',
                     'endpoints': [{'interface': 'internal', 'id': 'e',
-                                   'url': KEYSTONE, 'region': 'r',
-                                   'region_id': 'r'}]}],
+                                   'url': KEYSTONE, 'region': region,
+                                   'region_id': region}
+                                  for region in regions]}],
                 'user': {'id': 'u', 'name': 'u', 'domain': {'id': 'd'}},
                 'project': {'id': 'p', 'name': 'p', 'domain': {'id': 'd'}},
                 'roles': [], 'expires_at': '2099-01-01T00:00:00Z',
@@ -173,6 +175,40 @@ class SelfTestTests(unittest.TestCase):
         self.answers(401)
         self.assertIn('user name or the password of [keystone_authtoken]',
                       self.refused())
+
+    def test_a_region_is_named_where_there_are_several(self) -> None:
+        self.answers(regions=('one', 'two'))
+        text = self.refused()
+        self.assertIn('[keystone_authtoken] region_name: must be set', text)
+        self.assertIn('one, two', text)
+        text = self.refused('keystone_authtoken', 'region_name', 'three')
+        self.assertIn('[keystone_authtoken] region_name', text)
+        self.assertIn('it has one, two', text)
+        text = self.refused('keystone_authtoken', 'interface', 'admin')
+        self.assertIn('region_name: must be set', text)
+        for name in ('one', 'two'):
+            deploy.start(self.conf('keystone_authtoken', 'region_name', name))
+
+    def test_an_interface_that_is_not_there_is_named(self) -> None:
+        self.answers()
+        text = self.refused('keystone_authtoken', 'interface', 'admin')
+        self.assertIn('[keystone_authtoken] interface: ', text)
+        self.assertIn('it has internal', text)
+
+    def test_another_section_names_its_region(self) -> None:
+        self.answers(regions=('one', 'two'))
+        conf = self.conf()
+        conf.set_override('auth_section', 'trustee', 'service_mode')
+        with open(pathlib.Path(self.directory, 'freezer-api.conf'), 'a',
+                  encoding='utf-8') as file:
+            file.write('\n[trustee]\n' + ''.join(
+                f'{key} = {text}\n' for key, text
+                in GOOD['keystone_authtoken'].items()))
+        conf.reload_config_files()
+        with self.assertRaises(self_test.Refused) as caught:
+            self_test.SelfTest(conf).start()
+        self.assertIn('[trustee] region_name: must be set',
+                      str(caught.exception))
 
     def test_what_can_be_mended_in_keystone_is_a_warning(self) -> None:
         self.answers()

@@ -125,6 +125,7 @@ class FakeCloud(fake_cinder.FakeCinder):
         self.password = 'secret'
         self.logins = []
         self.roles = ['service']
+        self.catalogue = None
         self.requests = []
         self.faults = collections.defaultdict(list)
         self.tokens = {}
@@ -209,8 +210,10 @@ class FakeCloud(fake_cinder.FakeCinder):
             'project': {'id': project_id, 'name': 'p',
                         'domain': {'id': 'default'}},
             'roles': [{'id': role, 'name': role} for role in self.roles],
-            'catalog': [_entry('volumev3', f'{CINDER}/{project_id}'),
-                        _entry('backup', FREEZER)],
+            'catalog': [entry('volumev3', f'{CINDER}/{project_id}',
+                              'RegionOne'),
+                        entry('backup', FREEZER, 'RegionOne')]
+            if self.catalogue is None else self.catalogue,
         }}, **{'X-Subject-Token': token})
 
     # -- Cinder --
@@ -243,10 +246,12 @@ def _json(request, status, document, **headers):
         headers={'Content-Type': 'application/json', **headers})
 
 
-def _entry(service_type, url):
+def entry(service_type, url, *regions):
+    """Return a service of a catalogue, with an endpoint in each region."""
     return {'type': service_type, 'id': service_type, 'name': service_type,
             'endpoints': [{'interface': 'public', 'url': url, 'id': 'e',
-                           'region': 'RegionOne', 'region_id': 'RegionOne'}]}
+                           'region': region, 'region_id': region}
+                          for region in regions]}
 
 
 class FakeFreezer:

@@ -164,6 +164,35 @@ class TestService(Case):
         self.thread.join(WITHIN)
         self.assertEqual(1, self.status)
 
+    def test_options_that_name_no_endpoint_end_it(self):
+        """By chance it would back up to another region."""
+        services = ('volumev3', 'backup')
+        for regions, options, words in (
+                (('one', 'two'), (), 'os_region_name: must be set, because '
+                 'the catalogue of Keystone has the regions one, two'),
+                (('one', 'two'), ('--os-region-name', 'three'),
+                 'os_region_name: the catalogue of Keystone has no region '
+                 'three; it has one, two'),
+                (('one',), ('--os-endpoint-type', 'internal'),
+                 'os_endpoint_type: the catalogue of Keystone has no '
+                 'internal endpoint of type block-storage; it has public')):
+            self.cloud.catalogue = [
+                fakes.entry(name, fakes.FREEZER, *regions)
+                for name in services]
+            self.start(*options)
+            self.thread.join(WITHIN)
+            self.assertEqual(1, self.status)
+            self.assertIn('Cannot start: [service_auth] ' + words,
+                          self.log.output)
+        self.assertEqual([], self.freezer.registered)
+
+    def test_one_of_several_regions_is_named(self):
+        self.cloud.catalogue = [
+            fakes.entry('volumev3', fakes.CINDER, 'one', 'two'),
+            fakes.entry('backup', fakes.FREEZER, 'two')]
+        self.start('--os-region-name', 'two')
+        self.until(lambda: self.freezer.claimed, 'it does not claim')
+
     def test_a_refused_registration_ends_it(self):
         self.freezer.faults['clients'] = [403]
         self.start()

@@ -42,6 +42,30 @@ class TestBackup(cases.Case):
         self.assertEqual('creating', progress.backups[0].status)
         self.assertEqual([], self.cloud.posts)
 
+    def test_a_trust_without_an_endpoint_fails_the_run(self):
+        """Keystone may show it another catalogue than the service."""
+        for catalogue in ([], [fakes.entry('image', 'http://x', 'two')]):
+            self.engine = self.process()
+            self.cloud.catalogue = catalogue
+            progress, _order = self.call(self.order())
+            self.assertEqual('fail', progress.step.state)
+            self.assertIn('the catalogue has no public endpoint of Cinder',
+                          progress.step.reason)
+            self.assertTrue(progress.retry)
+        self.assertEqual([], self.cloud.posts)
+
+    def test_a_backup_under_way_waits_for_its_endpoint(self):
+        _progress, order = self.go(self.order(), until='submitted')
+        self.engine = self.process()
+        self.cloud.catalogue = []
+        progress, order = self.call(order)
+        self.assertEqual('submitted', progress.step.state)
+        self.cloud.catalogue = None
+        self.engine = self.process()
+        self.cloud.finish()
+        progress, _order = self.call(order)
+        self.assertEqual('success', progress.step.state)
+
     def test_what_is_sent(self):
         self.go(self.order(container='c1', cindernative_backup_az='az1',
                            backup_name='n1', log_file='/etc/passwd',
