@@ -53,6 +53,8 @@ _SETTLE = 120
 # Until a deletion is tried again, at random within: seconds. What is stuck
 # must not stand before what is not.
 _RETRY = (60, 900)
+# Transactions of one maintenance in which a user's jobs get his new trust.
+_SPENT_PARTS = 50
 # Deletions that a request of a project's user waits for.
 _AT_ONCE = 3
 
@@ -292,9 +294,26 @@ class Delegations:
         """
         with self._database.read() as session:
             due = db_delegations.due(session, self._clock(), limit)
+            spent = {(one.project_id, one.trustor_user_id, one.roles)
+                     for one in db_delegations.spent_in_use(session, limit)}
+        for project_id, trustor_user_id, roles in sorted(spent):
+            self._give_spent(project_id, trustor_user_id, roles)
         intents = [one for one in due if not one.trust_id]
         gone = sum(self._delete(one) for one in due if one.trust_id)
         return gone + (self._lost.resolve(intents) if intents else 0)
+
+    def _give_spent(self, project_id: str, trustor_user_id: str,
+                    roles: str) -> None:
+        """Give a user's new trust to the jobs that have his spent ones."""
+        def work(session: orm.Session) -> bool:
+            live = db_delegations.find_live(
+                session, project_id, trustor_user_id, roles, lock=True)
+            return live is not None and db_delegations.give_spent(
+                session, live, self._clock())
+
+        for _ in range(_SPENT_PARTS):
+            if not self._database.write(work):
+                return
 
     def counts(self) -> Counts:
         """Return how many trusts are still to be dealt with."""

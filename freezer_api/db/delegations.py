@@ -49,6 +49,9 @@ def live_key(project_id: str, trustor_user_id: str, roles: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+# Jobs that one transaction gives another trust.
+_GIVEN_AT_ONCE = 20
+
 # Made once: to put a query together takes longer than to ask it.
 _LIVE = sa.select(models.Delegation).where(
     models.Delegation.live_key == exact.text('key'))
@@ -171,22 +174,38 @@ def give(session: orm.Session, job: models.Job,
 
 
 def give_spent(session: orm.Session, delegation: models.Delegation,
-               now: int) -> None:
-    """Give a new trust to what has an older one of its giver's that is spent.
+               now: int) -> bool:
+    """Give a new trust to jobs that have an older one of its giver's.
+
+    A few in one transaction; maintenance goes on with the rest.
+
+    :returns: whether there may be more
     """
     spent = sa.select(models.Delegation.id).where(
         models.Delegation.project_id == delegation.project_id,
         models.Delegation.trustor_user_id == delegation.trustor_user_id,
         models.Delegation.live_key.is_(None),
         models.Delegation.trust_id != '')
-    for job in session.scalars(
-            sa.select(models.Job).where(models.Job.id.in_(
-                sa.select(models.UserCredential.job_id).where(
-                    rows.live(models.UserCredential),
-                    models.UserCredential.delegation_id.in_(spent))))
-            .order_by(models.Job.id).with_for_update()
-            .execution_options(populate_existing=True)).all():
-        give(session, job, delegation, now)
+    wanted = session.scalars(
+        sa.select(models.UserCredential.job_id).where(
+            rows.live(models.UserCredential),
+            models.UserCredential.delegation_id.in_(spent))
+        .limit(_GIVEN_AT_ONCE)).all()
+    if wanted:
+        for job in session.scalars(rows.locked_by_id(models.Job, wanted)):
+            give(session, job, delegation, now)
+    return len(wanted) == _GIVEN_AT_ONCE
+
+
+def spent_in_use(session: orm.Session,
+                 limit: int) -> Sequence[models.Delegation]:
+    """Return trusts that are spent and that jobs still have."""
+    return session.scalars(sa.select(models.Delegation).where(
+        models.Delegation.live_key.is_(None),
+        models.Delegation.trust_id != '',
+        sa.exists().where(
+            models.UserCredential.delegation_id == models.Delegation.id,
+            rows.live(models.UserCredential))).limit(limit)).all()
 
 
 @dataclasses.dataclass(frozen=True)

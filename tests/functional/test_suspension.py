@@ -20,6 +20,7 @@ from unittest import mock
 import sqlalchemy as sa
 
 from freezer_api import crypt
+from freezer_api.db import delegations
 from freezer_api.db import models
 from tests.functional import base
 
@@ -471,6 +472,25 @@ class ExpiryTests(base.ApiTestCase):
             self.assertEqual(new, self.call(
                 base.SERVICE, 'GET', f'/v2/p1/jobs/{job_id}',
                 status=200)['trust_id'])
+
+    def test_many_jobs_get_the_new_one_some_at_a_time(self) -> None:
+        """Invariant 4: a user with thousands of jobs locks a few at once."""
+        jobs = [self.create_job() for _ in range(9)]
+        [old] = self.trusts.live
+        self.clock.now += 6 * DAY
+
+        def count() -> int:
+            return [self.call(
+                base.SERVICE, 'GET', f'/v2/p1/jobs/{job_id}',
+                status=200)['trust_id'] for job_id in jobs].count(old)
+
+        with mock.patch.object(delegations, '_GIVEN_AT_ONCE', 2):
+            self.save(jobs[0])
+            self.assertEqual(6, count())
+            self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)
+        self.assertEqual(0, count())
+        self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)
+        self.assertNotIn(old, self.trusts.live)
 
     def test_one_that_is_in_use_lives_until_the_run_has_ended(self) -> None:
         job_id = self.create_job()
