@@ -117,7 +117,10 @@ def make_services(conf: cfg.ConfigOpts,
 def make_resources(made: services.Services) -> falcon.App[Any, Any]:
     """Return the application behind authentication."""
     middleware: list[Any] = [
-        context.ContextMiddleware(policy.Enforcer(made.conf)),
+        context.ContextMiddleware(
+            policy.Enforcer(made.conf),
+            made.conf.service_mode.additional_primary_auth_methods,
+            made.clock),
         context.AcceptMiddleware(),
         request.BodyLimit(made.conf.oslo_middleware.max_request_body_size),
         request.Ids()]

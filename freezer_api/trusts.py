@@ -19,7 +19,6 @@ service can clean up without the user and without being an administrator.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
@@ -91,24 +90,6 @@ class Listed:
     expires_at: str | None = None
     mark: str | None = None
     region: str | None = None
-
-
-def delegated_how(token: Mapping[str, Any]) -> str | None:
-    """Tell which delegation a token comes from, None for a user's own.
-
-    :param token: the ``token`` object of Keystone's validation answer
-    """
-    methods = token.get('methods', ())
-    if ('application_credential' in token
-            or 'application_credential' in methods):
-        return 'an application credential'
-    if 'OS-TRUST:trust' in token:
-        return 'a trust'
-    if 'OS-OAUTH1' in token or 'oauth1' in methods:
-        return 'an OAuth1 access token'
-    if 'ec2credential' in methods:
-        return 'an EC2 credential'
-    return None
 
 
 class Trusts:

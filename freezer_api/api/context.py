@@ -14,6 +14,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Collection
 import dataclasses
 import re
 from typing import Any
@@ -25,6 +27,7 @@ from oslo_log import log
 
 from freezer_api.api import errors
 from freezer_api.api import versions
+from freezer_api.domain import token_kinds
 from freezer_api import policy
 from freezer_api import trusts
 
@@ -93,10 +96,18 @@ def _request_id(environ: dict[str, Any]) -> str:
 
 
 class ContextMiddleware:
-    """Puts a Caller into each request and the request id into its answer."""
+    """Puts a Caller into each request and the request id into its answer.
 
-    def __init__(self, enforcer: policy.Enforcer) -> None:
+    :param primary_methods: see :mod:`freezer_api.domain.token_kinds`
+    :param clock: returns now, in epoch seconds
+    """
+
+    def __init__(self, enforcer: policy.Enforcer,
+                 primary_methods: Collection[str],
+                 clock: Callable[[], int]) -> None:
         self._enforcer = enforcer
+        self._primary_methods = frozenset(primary_methods)
+        self._clock = clock
 
     def process_request(self, req: falcon.Request,
                         resp: falcon.Response) -> None:
@@ -117,7 +128,8 @@ class ContextMiddleware:
             user_id=made.user_id or '', project_id=made.project_id,
             roles=tuple(made.roles),
             auth=req.env.get('keystone.token_auth'),
-            delegated=trusts.delegated_how(token)))
+            delegated=token_kinds.delegated_how(
+                token, self._primary_methods, self._clock())))
 
 
 class AcceptMiddleware:

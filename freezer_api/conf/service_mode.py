@@ -36,6 +36,13 @@ OPTS: list[cfg.Opt] = [
         'trusts_delegated_roles', default=['member'], deprecated_group=_OLD,
         help='Names of the roles that a trust delegates. The user must hold '
              'all of them, for as long as the trust is to work.'),
+    cfg.ListOpt(
+        'additional_primary_auth_methods', default=[],
+        help='Names of authentication methods by which users log in '
+             'themselves, beside those that come with Keystone: the value of '
+             '[auth] additional_primary_auth_methods of Keystone. With a '
+             'token of any other method, jobs of central clients cannot be '
+             'created, changed or started.'),
     cfg.IntOpt(
         'trust_lifetime', default=0, min=0,
         help='Seconds after which a trust expires; 0 for never. Its giver '

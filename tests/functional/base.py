@@ -138,7 +138,8 @@ class Persona:
             'HTTP_X_IDENTITY_STATUS': 'Confirmed',
             'HTTP_X_USER_ID': self.user_id,
             'HTTP_X_ROLES': ','.join(self.roles),
-            'keystone.token_info': {'token': dict(self.token)}}
+            'keystone.token_info': {'token': {
+                'methods': ['password'], **dict(self.token)}}}
         if self.project_id is not None:
             environ['HTTP_X_PROJECT_ID'] = self.project_id
         if self.scope == 'system':

@@ -47,6 +47,9 @@ _TOKENS: dict[str, tuple[tuple[str, Any], ...]] = {
     'oauth1': (('methods', ['oauth1']), ('OS-OAUTH1', {})),
     'ec2': (('methods', ['ec2credential']),),
     'token': (('methods', ['token', 'password']),),
+    'federated': (('methods', ['mapped', 'token']),),
+    'lasting group': (('methods', ['openid']),),
+    'group': (('methods', ['saml2', 'token']),),
 }
 _PLACES: dict[str, tuple[str | None, tuple[str, ...], str]] = {
     'admin': ('admin', ('admin', 'manager', 'member', 'reader'), 'project'),
@@ -434,3 +437,162 @@ class SequenceTestsOnMySQL(base.MySQL, SequenceTests):
 
 class SequenceTestsOnPostgreSQL(base.PostgreSQL, SequenceTests):
     examples = 10
+
+
+class OthersTests(AuthorityCase):
+    """Runs, records and rows that are not the caller's to write."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.call(base.MATE, 'POST', 'clients', {
+            'client_id': 'mine', 'hostname': 'h', 'claims': True}, 201)
+
+    def written(self) -> Any:
+        """What is stored of runs and of records."""
+        with self.database.read() as session:
+            return (
+                [(run.id, run.state, run.fence, run.scheduler_id,
+                  run.lease_expires_at) for run in session.scalars(
+                    sa.select(models.JobRun).order_by(models.JobRun.id))],
+                [(row.id, row.status, row.job_id, row.backup_metadata,
+                  row.deleted) for row in session.scalars(
+                    sa.select(models.Backup).order_by(models.Backup.id))])
+
+    def test_a_run_is_reported_by_its_client_and_holder_only(self) -> None:
+        job_id = self.create_job(client='own')
+        self.start(job_id)
+        run = self.one_run(client='own', persona=base.MEMBER)
+        central = self.create_job()
+        self.start(central)
+        held = self.one_run()
+        before = self.written()
+        for one in (run, held):
+            for status, client, scheduler in (
+                    (404, 'mine', 's1'),
+                    *(((409, 'own', 's2'),) if one is run else
+                      ((404, 'own', 's1'),))):
+                self.report(one, 'success', status, scheduler, client,
+                            base.MATE)
+            for scheduler in ('s1', 's2'):
+                said = {'run_id': one['run_id'], 'fence': one['fence']}
+                answer = self.call(
+                    base.MATE, 'POST', 'clients/mine/reports', {
+                        'scheduler_id': scheduler, 'reports': [
+                            {**said, 'state': 'success'}]}, 200)
+                self.assertEqual([one['run_id']], answer['lost'])
+                answer = self.claim(held=[said], scheduler=scheduler,
+                                    client='mine', persona=base.MATE)
+                self.assertEqual([one['run_id']], answer['lost'])
+                self.assertEqual([], answer['runs'])
+        self.assertEqual(before, self.written())
+        self.report(run, 'success', client='own', persona=base.MEMBER)
+        self.report(held, 'success')
+
+    def test_a_run_writes_records_of_its_own_job_only(self) -> None:
+        central = self.create_job()
+        self.start(central)
+        record = 'b' * 32
+        self.report(self.one_run(), 'success', backups=[{
+            'backup_id': record, 'status': 'available',
+            'backup_metadata': {'cinder_backup_id': 'c1'}}])
+        job_id = self.create_job(persona=base.MATE, client='mine')
+        self.start(job_id, base.MATE)
+        run = self.one_run(client='mine', persona=base.MATE)
+        _, before = self.written()
+        for status, metadata in (
+                ('error', {'cinder_backup_id': 'c2'}),
+                ('available', {'job_id': central}),
+                ('deleted', {'cinder_backup_id': 'c2'}), ('deleted', {})):
+            self.report(run, client='mine', persona=base.MATE, backups=[{
+                'backup_id': record, 'status': status,
+                'backup_metadata': metadata}])
+            self.assertEqual(before, self.written()[1])
+
+    def test_a_record_of_another_project_is_not_there(self) -> None:
+        record = self.call(base.MEMBER, 'POST', 'backups', {
+            'backup_name': 'b', 'container': 'c', 'hostname': 'h'}, 201)[
+                'backup_id']
+        before = self.written()
+        for caller, project, status in (
+                (base.STRANGER, 'p2', 404), (base.STRANGER, 'p1', 403),
+                (base.READER, 'p1', 403), (base.ADMIN, 'p2', 404)):
+            for method, body in (('PATCH', {'status': 'error'}),
+                                 ('DELETE', None)):
+                self.call(caller, method,
+                          f'/v2/{project}/backups/{record}', body, status)
+        self.assertEqual(before, self.written())
+
+    def test_a_row_that_is_there_is_not_created_again(self) -> None:
+        """By nobody: of the project or not, living or deleted."""
+        action = self.call(base.MEMBER, 'POST', 'actions', {
+            'action_id': 'theirs', 'freezer_action': base.BACKUP}, 201)
+        job_id = self.create_job(job_id='theirs', job_actions=[
+            {'action_id': action['action_id']}])
+        job: dict[str, Any] = {
+            'job_id': 'theirs', 'client_id': 'own', 'job_actions': []}
+        session = self.call(base.MEMBER, 'POST', 'sessions/theirs',
+                            {'schedule': {}, 'session_tag': 0}, 201)
+        before = self.shown(job_id)
+
+        def refused(caller: base.Persona, *, replaces: bool) -> None:
+            if caller is base.STRANGER:
+                self.call(caller, 'POST', 'clients', {
+                    'client_id': caller.project_id, 'hostname': 'h'}, 201)
+                job['client_id'] = caller.project_id
+            for path, body in (
+                    ('actions', {'action_id': 'theirs',
+                                 'freezer_action': base.BACKUP}),
+                    ('jobs', job)):
+                self.call(caller, 'POST', path, body, 409)
+                if replaces:
+                    self.call(caller, 'POST', f'{path}/theirs', {
+                        key: value for key, value in body.items()
+                        if not key.endswith('_id')
+                        or key == 'client_id'}, 409)
+            if replaces:
+                self.call(caller, 'POST', 'sessions/theirs', {
+                    'schedule': {}, 'session_tag': 0}, 409)
+
+        refused(base.MEMBER, replaces=False)
+        refused(base.MATE, replaces=False)
+        refused(base.STRANGER, replaces=True)
+        self.assertEqual(before, self.shown(job_id))
+        for path in ('jobs/theirs', 'actions/theirs',
+                     f'sessions/{session["session_id"]}'):
+            self.call(base.MEMBER, 'DELETE', path, status=204)
+        job['client_id'] = 'own'
+        refused(base.MEMBER, replaces=True)
+
+    def test_a_service_token_beside_the_users_adds_nothing(self) -> None:
+        """A service passes requests on with a token of its own."""
+        job_id = self.create_job()
+        before = self.shown(job_id)
+        service = {'HTTP_X_SERVICE_ROLES': 'service,admin',
+                   'HTTP_X_SERVICE_USER_ID': 'freezer',
+                   'HTTP_X_SERVICE_PROJECT_ID': 'svc',
+                   'HTTP_X_SERVICE_IDENTITY_STATUS': 'Confirmed'}
+        expired = base.Persona('alice', 'p1', ('member', 'reader'), (
+            ('expires_at', '2020-01-01T00:00:00.000000Z'),))
+        limited = _MEMBERS[1]
+        change = {'job_schedule': trust_requests.OTHER}
+        for caller, method, path, body in (
+                (base.MEMBER, 'POST', 'maintenance', {}),
+                (base.MEMBER, 'POST', 'clients', {
+                    'client_id': 'c', 'hostname': 'h', 'is_central': True}),
+                (base.READER, 'PATCH', f'jobs/{job_id}', change),
+                (limited, 'PATCH', f'jobs/{job_id}', change),
+                (expired, 'PATCH', f'jobs/{job_id}', change),
+                (expired, 'POST', f'jobs/{job_id}/event', {'start': None})):
+            result = self.client.simulate_request(
+                method, f'/v2/p1/{path}', json=body,
+                extras=caller.environ() | service)
+            self.assertEqual(403, result.status_code, (caller, path))
+        self.assertEqual(before, self.shown(job_id))
+
+
+class OthersTestsOnMySQL(base.MySQL, OthersTests):
+    pass
+
+
+class OthersTestsOnPostgreSQL(base.PostgreSQL, OthersTests):
+    pass
