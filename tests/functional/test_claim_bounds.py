@@ -25,7 +25,7 @@ from freezer_api.db import models
 from tests.functional import base
 
 CROWD = base.Persona('carl', 'p7', ('member', 'reader'))
-LARGE = 'x' * 15_000
+LARGE = 'x' * 12_500
 
 
 class _Rows:
@@ -89,7 +89,7 @@ class ClaimBoundsTests(base.ApiTestCase):
         """Invariant 4: what does not fit stays due, and projects take turns.
         """
         self.terms_follow = False
-        wanted = {*self.large(80, 4)}
+        wanted = {*self.large(95, 4)}
         lonely = self.create_job(schedule={})
         self.start(lonely)
         claimed: list[str] = []
