@@ -44,6 +44,7 @@ from freezer_api.api.v2 import claims
 from freezer_api.api.v2 import clients
 from freezer_api.api.v2 import job_events
 from freezer_api.api.v2 import jobs
+from freezer_api.api.v2 import limits
 from freezer_api.api.v2 import reports
 from freezer_api.api.v2 import runs
 from freezer_api.api.v2 import session_jobs
@@ -54,6 +55,7 @@ from freezer_api.db import engine
 from freezer_api import delegations
 from freezer_api import policies
 from freezer_api import policy
+from freezer_api import quotas
 from freezer_api import self_test
 from freezer_api import service_account
 from freezer_api import trusts
@@ -80,6 +82,7 @@ _ROUTES: tuple[tuple[str, type[services.Resource]], ...] = (
     ('/sessions/{session_id}', sessions.Session),
     ('/sessions/{session_id}/action', session_jobs.SessionAction),
     ('/sessions/{session_id}/jobs/{job_id}', session_jobs.SessionJob),
+    ('/limits', limits.Limits),
     ('/maintenance', claims.Maintenance),
 )
 
@@ -111,7 +114,8 @@ def make_services(conf: cfg.ConfigOpts,
     box = crypt.Crypt(conf.user_credentials['keys'])
     return services.Services(conf, database, delegations.Delegations(
         database, keystone, box, clock, conf.service_mode.trust_lifetime),
-        clock, self_test.SelfTest(conf).again)
+        quotas.Quotas(database, quotas.source_of(conf)), clock,
+        self_test.SelfTest(conf).again)
 
 
 def make_resources(made: services.Services) -> falcon.App[Any, Any]:

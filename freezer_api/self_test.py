@@ -31,6 +31,7 @@ from oslo_log import log
 import sqlalchemy as sa
 
 from freezer_api import conf as configuration
+from freezer_api.conf import quota
 from freezer_api import crypt
 from freezer_api.domain import regions
 from freezer_api import policy
@@ -82,6 +83,7 @@ def of_options(conf: cfg.ConfigOpts) -> list[str]:
         crypt.Crypt(conf.user_credentials['keys'])
     except crypt.CryptError as error:
         problems.append(str(error))
+    problems += quota.unified_problems(conf)
     if conf.service_mode.enabled:
         problems += _roles(conf) + of_account(conf)
     return problems

@@ -203,6 +203,7 @@ ROWS = (
     Row('GET', _BACKUP, 'backups:get', _ARS, _read()),
     Row('PATCH', _BACKUP, 'backups:update', _AOS, _record(200)),
     Row('DELETE', _BACKUP, 'backups:delete', _AOS, _record(204)),
+    Row('GET', '/limits', 'limits:get', _ARS, _read()),
     Row('POST', '/maintenance', 'maintenance:run', '', _service(200)),
 )
 
@@ -213,7 +214,8 @@ OPEN = (('GET', '/', 300, 300), ('GET', '/v2', 401, 200),
 
 _TITLES = {'clients': 'Clients', 'jobs': 'Jobs', 'runs': 'Runs',
            'actions': 'Actions', 'sessions': 'Sessions',
-           'backups': 'Backup records', 'maintenance': 'Maintenance'}
+           'backups': 'Backup records', 'limits': 'Limits',
+           'maintenance': 'Maintenance'}
 
 _INTRODUCTION = """\
 .. Written by python -m tools.roles; a test compares the two.

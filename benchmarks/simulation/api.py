@@ -34,6 +34,7 @@ from freezer_api.db import engine
 from freezer_api.db import models
 from freezer_api import delegations
 from freezer_api import deploy
+from freezer_api import quotas
 from tests.functional import base
 
 
@@ -84,7 +85,9 @@ class Api:
         self._app = deploy.make_resources(services.Services(
             conf, self.database, delegations.Delegations(
                 self.database, base.FakeTrusts('freezer', ['member']),
-                self.box, self._clock), self._clock))
+                self.box, self._clock),
+            quotas.Quotas(self.database, quotas.source_of(conf)),
+            self._clock))
 
     def _clock(self) -> int:
         return self.now

@@ -24,8 +24,10 @@ from sqlalchemy import exc
 
 from freezer_api.db import deadlines
 from freezer_api.db import search
+from freezer_api.domain import quota
 from freezer_api import schemas
 from freezer_api import trusts
+from freezer_api import unified_limits
 
 LOG = log.getLogger(__name__)
 
@@ -78,6 +80,11 @@ def forbidden(
         code: str = 'forbidden') -> ApiError:
     return ApiError(
         falcon.HTTP_403, 'Access Forbidden', description, code)
+
+
+def quota_exceeded(error: quota.Exceeded) -> ApiError:
+    return ApiError(
+        falcon.HTTP_403, 'Quota Exceeded', str(error), 'quota_exceeded')
 
 
 def not_found(description: str, code: str = 'not_found') -> ApiError:
@@ -139,6 +146,20 @@ def _on_keystone_away(req: falcon.Request, resp: falcon.Response,
     raise unavailable(
         'The identity service cannot be asked for a trust right now. '
         'Nothing was changed; try again later.', 'keystone_unavailable')
+
+
+def _on_exceeded(req: falcon.Request, resp: falcon.Response,
+                 error: quota.Exceeded, params: object) -> None:
+    raise quota_exceeded(error)
+
+
+def _on_limits_unavailable(
+        req: falcon.Request, resp: falcon.Response,
+        error: unified_limits.Unavailable, params: object) -> None:
+    raise unavailable(
+        'The identity service cannot be asked for the limits of the project '
+        'right now. Nothing was changed; try again later.',
+        'limits_unavailable')
 
 
 def _storage_error() -> ApiError:
@@ -220,5 +241,8 @@ def install(app: falcon.App[Any, Any]) -> None:
         db_exception.DBInvalidUnicodeParameter, _on_unstorable)
     app.add_error_handler(schemas.InvalidDocument, _on_invalid_document)
     app.add_error_handler(search.UnknownMarker, _on_unknown_marker)
+    app.add_error_handler(quota.Exceeded, _on_exceeded)
+    app.add_error_handler(
+        unified_limits.Unavailable, _on_limits_unavailable)
     app.add_error_handler(trusts.TrustRefused, _on_trust_refused)
     app.add_error_handler(trusts.KeystoneAway, _on_keystone_away)

@@ -24,6 +24,7 @@ from freezer_api.api import context
 from freezer_api.conf import scheduling
 from freezer_api.db import engine
 from freezer_api import delegations as trust_keeper
+from freezer_api import quotas as limit_keeper
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Services:
     conf: cfg.ConfigOpts
     database: engine.Database
     delegations: trust_keeper.Delegations
+    quotas: limit_keeper.Quotas
     clock: Callable[[], int]
     self_test: Callable[[], None] = lambda: None
 
@@ -49,6 +51,7 @@ class Resource:
         self._conf = services.conf
         self._database = services.database
         self._delegations = services.delegations
+        self._quotas = services.quotas
         self._rules = scheduling.rules(services.conf)
 
     def _now(self) -> int:

@@ -76,6 +76,7 @@ def refresh(conf: cfg.ConfigOpts) -> None:
     found = migration.refresh(_upgraded(conf))
     print(f'jobs lined up: {found.jobs}')
     print(f'rows with other terms: {found.terms}')
+    print(f'projects with another usage: {found.projects}')
 
 
 def version(conf: cfg.ConfigOpts) -> None:

@@ -26,9 +26,11 @@ import sqlalchemy as sa
 
 from freezer_api.cmd import manage
 from freezer_api import conf as configuration
+from freezer_api.conf import quota
 from freezer_api.db import migration
 from freezer_api import policy
 from freezer_api import self_test
+from freezer_api import unified_limits
 
 
 def _failure(text: str) -> upgradecheck.Result:
@@ -98,6 +100,23 @@ class Checks(upgradecheck.UpgradeCommands):
         """Keystone knows the roles that trusts delegate."""
         return self._keystone(lambda test: test.delegated_roles())
 
+    def _limits(self) -> upgradecheck.Result:
+        """Keystone has the limits, where it is to have them."""
+        if (not quota.is_unified(self._conf)
+                or quota.unified_problems(self._conf)):
+            return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+        try:
+            missing = unified_limits.missing(
+                unified_limits.Reader(self._conf).defaults())
+        except unified_limits.Unavailable as error:
+            return _failure(str(error))
+        if missing:
+            return _failure(
+                'Keystone has no registered limit for ' + ', '.join(missing)
+                + ' at the endpoint that [oslo_limit] names, which counts as '
+                'a limit of 0: openstack registered limit create')
+        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+
     def _keystone(self, question: Callable[
             [self_test.KeystoneTest], self_test.Finding | None],
             ) -> upgradecheck.Result:
@@ -143,6 +162,7 @@ class Checks(upgradecheck.UpgradeCommands):
                        ('Trustee of the trusts', _trustee),
                        ('Endpoint in the catalogue', _catalogue),
                        ('Delegated roles', _roles),
+                       ('Limits in Keystone', _limits),
                        ('Policy file', _policy))
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:

@@ -29,13 +29,14 @@ from oslo_policy import opts as policy_opts
 
 from freezer_api.conf import api
 from freezer_api.conf import deadlines
+from freezer_api.conf import quota
 from freezer_api.conf import scheduling
 from freezer_api.conf import server
 from freezer_api.conf import service_mode
 from freezer_api.conf import user_credentials
 from freezer_api import version
 
-_GROUPS = (api, deadlines, scheduling, server, service_mode,
+_GROUPS = (api, deadlines, quota, scheduling, server, service_mode,
            user_credentials)
 
 

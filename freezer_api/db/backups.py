@@ -100,7 +100,9 @@ def of_ids(session: orm.Session,
     if not wanted:
         return {}
     return {backup.id: backup for backup in session.scalars(
-        sa.select(models.Backup).where(models.Backup.id.in_(wanted)))}
+        sa.select(models.Backup).where(models.Backup.id.in_(wanted))
+        .order_by(models.Backup.id).with_for_update()
+        .execution_options(populate_existing=True))}
 
 
 def report(session: orm.Session, job: models.Job,

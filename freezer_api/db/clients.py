@@ -221,7 +221,8 @@ def drop_duplicates(session: orm.Session, client: models.Client,
         else models.Client.project_id == client.project_id)
     found = session.scalars(rows.ordered(
         sa.select(models.Client).where(*condition).order_by(
-            models.Client.is_central.desc()), models.Client)).all()
+            models.Client.is_central.desc()), models.Client)
+        .with_for_update().execution_options(populate_existing=True)).all()
     for other in found[1:]:
         rows.delete(other, now)
     if found and found[0].project_id != client.project_id:
@@ -234,6 +235,10 @@ def delete(session: orm.Session, client: models.Client, now: int) -> None:
 
     :raises InUse: for a central one that has jobs
     """
+    # Deleted once only, since it is counted.
+    session.refresh(client, with_for_update=True)
+    if client.deleted:
+        return
     if client.is_central and session.scalars(
             sa.select(models.Job.id).where(
                 rows.live(models.Job),

@@ -31,6 +31,11 @@ def search_terms() -> orm.Mapped[str | None]:
         deferred=True)
 
 
+def counter() -> orm.Mapped[int]:
+    """A number that begins with 0."""
+    return orm.mapped_column(sa.BigInteger, server_default='0', default=0)
+
+
 def _naive_utcnow() -> datetime.datetime:
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
 

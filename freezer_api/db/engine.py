@@ -35,6 +35,7 @@ from sqlalchemy import pool
 from freezer_api.db import deadlines
 from freezer_api.db import executemany
 from freezer_api.db import terms
+from freezer_api.domain import quota
 
 Result = TypeVar('Result')
 
@@ -274,7 +275,8 @@ class Database:
                              ) as session:
                 yield session
 
-    def write(self, work: Callable[[orm.Session], Result]) -> Result:
+    def write(self, work: Callable[[orm.Session], Result],
+              limits: quota.Limits | None = None) -> Result:
         """Run ``work`` in one transaction and return what it returns.
 
         It runs again from the start when the database says that it lost a
@@ -282,12 +284,16 @@ class Database:
         the row that it adds, and which it then finds, or that a deadline has
         passed. So it must do nothing but database work.
 
+        :param limits: what the change is held to; None for one that no limit
+            may stop
         :raises freezer_api.db.deadlines.DeadlineExceeded: when that did not
             help; nothing is written
+        :raises freezer_api.domain.quota.Exceeded: nothing is changed
+        :raises freezer_api.domain.quota.LimitsUnknown: nothing is changed
         """
 
         def attempt() -> Result:
-            with (terms.Session(self._writers) as session,
+            with (terms.Session(self._writers, limits) as session,
                   session.begin()):
                 return work(session)
 

@@ -36,6 +36,7 @@ from freezer_api.db import cluster_lock
 from freezer_api.db import migration_lock
 from freezer_api.db import queues
 from freezer_api.db import terms
+from freezer_api.db import usage_recount
 
 VERSION_TABLE = 'alembic_version'
 # The table of sqlalchemy-migrate, which 15.0.0 and older used.
@@ -157,10 +158,12 @@ class Refreshed:
 
     :ivar terms: rows with other search terms
     :ivar jobs: jobs that no claim would have found
+    :ivar projects: projects whose usage was another
     """
 
     terms: int
     jobs: int
+    projects: int
 
 
 def refresh(bind: sa.Engine | sa.URL | str,
@@ -172,7 +175,8 @@ def refresh(bind: sa.Engine | sa.URL | str,
     """
     with exclusive(bind, lock_timeout) as connection:
         jobs = queues.mend(connection)
-        return Refreshed(terms.refresh(connection), jobs)
+        return Refreshed(terms.refresh(connection), jobs,
+                         usage_recount.mend(connection))
 
 
 @contextlib.contextmanager

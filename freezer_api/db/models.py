@@ -32,6 +32,7 @@ from sqlalchemy import orm
 
 from freezer_api.db import columns
 from freezer_api.db import json_text
+from freezer_api.db import project_usage
 
 Base = columns.Base
 
@@ -152,6 +153,11 @@ class Session(Base):
     status: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     result: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     search_terms: orm.Mapped[str | None] = columns.search_terms()
+
+    __table_args__ = (
+        sa.Index('ix_sessions_project_id', 'project_id', 'created_at', 'id'),
+        Base.__table_args__,
+    )
 
 
 class Job(Base):
@@ -379,3 +385,6 @@ class Backup(Base):
         sa.Index('ix_backups_project_id', 'project_id', 'created_at', 'id'),
         Base.__table_args__,
     )
+
+
+ProjectUsage = project_usage.ProjectUsage

@@ -41,7 +41,9 @@ from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import sessions
 from freezer_api.db import transactions
+from freezer_api.db import usage
 from freezer_api.domain import jobs as job_rules
+from freezer_api.domain import quota
 from freezer_api.domain import search as domain
 
 LOG = log.getLogger(__name__)
@@ -114,6 +116,10 @@ def reschedule(session: orm.Session, job: models.Job,
     before = jobs.runtime(job)
     terms = domain.terms({**documents.job(job, its_actions),
                           'job_schedule': schedule}, job_search.ALWAYS)
+    if isinstance(session, Session):
+        session.usage.add(
+            job.project_id, quota.Resource.STORED_BYTES,
+            usage.size(schedule) - usage.size(job.schedule))
     session.connection().execute(_RESCHEDULE, {
         'job': job.id, 'schedule': schedule, 'search_terms': terms,
         **{name: value
@@ -122,21 +128,28 @@ def reschedule(session: orm.Session, job: models.Job,
 
 
 class Session(orm.Session):
-    """A session in which the terms follow what is written."""
+    """A session in which terms and usage follow what is written.
 
-    def __init__(self, bind: sa.Engine) -> None:
+    :param limits: see :class:`freezer_api.db.usage.Usage`
+    """
+
+    def __init__(self, bind: sa.Engine,
+                 limits: quota.Limits | None = None) -> None:
         super().__init__(bind, expire_on_commit=False)
         self.changed = _Changed()
+        self.usage = usage.Usage(limits)
 
 
 @sa.event.listens_for(Session, 'before_flush')
 def _note(session: Session, context: Any, instances: Any) -> None:
     session.changed.note(session)
+    session.usage.note(session)
 
 
 @sa.event.listens_for(Session, 'before_commit')
 def _write(session: Session) -> None:
     session.changed.write(session)
+    session.usage.write(session)
 
 
 @sa.event.listens_for(Session, 'do_orm_execute')

@@ -23,6 +23,7 @@ from freezer_api.policies import backups
 from freezer_api.policies import base
 from freezer_api.policies import clients
 from freezer_api.policies import jobs
+from freezer_api.policies import limits
 from freezer_api.policies import maintenance
 from freezer_api.policies import runs
 from freezer_api.policies import sessions
@@ -33,4 +34,5 @@ def list_rules() -> list[policy.RuleDefault]:
     return list(itertools.chain(
         base.list_rules(), clients.list_rules(), jobs.list_rules(),
         runs.list_rules(), actions.list_rules(), sessions.list_rules(),
-        backups.list_rules(), maintenance.list_rules()))
+        backups.list_rules(), limits.list_rules(),
+        maintenance.list_rules()))

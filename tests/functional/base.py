@@ -40,8 +40,11 @@ from freezer_api.db import engine
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import terms
+from freezer_api.db import usage_recount
 from freezer_api import delegations
 from freezer_api import deploy
+from freezer_api.domain import quota
+from freezer_api import quotas
 from freezer_api import trusts
 from tests import services
 
@@ -166,6 +169,8 @@ class ApiTestCase(unittest.TestCase):
     settings: dict[str, dict[str, Any]] = {}
     # False in a test that writes past the API what it should not.
     terms_follow = True
+    # False in a test that writes rows past what counts them.
+    usage_follows = True
 
     def url(self) -> str:
         return f'sqlite:///{self.directory}/freezer.db'
@@ -182,6 +187,7 @@ class ApiTestCase(unittest.TestCase):
         self.addCleanup(self.database.engine.dispose)
         self.make_tables()
         self.addCleanup(self._check_terms)
+        self.addCleanup(self._check_usage)
         self.services = self._services()
         self.app = self.make_app()
         self.client = testing.TestClient(self.app)
@@ -208,7 +214,9 @@ class ApiTestCase(unittest.TestCase):
         return api_services.Services(
             self.conf, self.database, delegations.Delegations(
                 self.database, self.trusts, box, self.clock,
-                self.conf.service_mode.trust_lifetime), self.clock)
+                self.conf.service_mode.trust_lifetime),
+            quotas.Quotas(self.database, quotas.source_of(self.conf)),
+            self.clock)
 
     def make_tables(self) -> None:
         # The tests of the migrations hold these to what they end in, and
@@ -229,6 +237,20 @@ class ApiTestCase(unittest.TestCase):
                     .options(orm.undefer(model.search_terms))).all()
                 self.assertEqual(terms.made(session, found),
                                  [row.search_terms for row in found], model)
+
+    def _check_usage(self) -> None:
+        """Whatever a test did, what is counted is what is there."""
+        if not (self.terms_follow and self.usage_follows):
+            return
+        with self.database.read() as session:
+            counted = usage_recount.count(session.connection())
+            stored = {
+                row.id: {resource.value: getattr(row, resource.value)
+                         for resource in quota.Resource}
+                for row in session.scalars(sa.select(models.ProjectUsage))}
+        self.assertEqual(counted, {
+            project: counts for project, counts in stored.items()
+            if any(counts.values())})
 
     def call(self, persona: Persona, method: str, path: str,
              body: Any = None, status: int | None = None,

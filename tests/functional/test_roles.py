@@ -221,6 +221,9 @@ class RoleTests(base.ApiTestCase):
     def test_backups(self) -> None:
         self.check(self.rows('backups'))
 
+    def test_limits(self) -> None:
+        self.check(self.rows('limits'))
+
     def test_maintenance(self) -> None:
         self.check(self.rows('maintenance'))
 

@@ -211,6 +211,10 @@ class TestImports(TreeTest):
         self.assert_none(python_files(*PACKAGES, 'tests'), unwanted)
 
 
+# oslo.limit reads its options from cfg.CONF.
+READ_GLOBALS = ('unified_limits.py',)
+
+
 class TestModules(TreeTest):
 
     def test_no_global_configuration(self) -> None:
@@ -221,7 +225,9 @@ class TestModules(TreeTest):
                 if isinstance(node, ast.Global):
                     yield node.lineno, f'global {", ".join(node.names)}'
 
-        self.assert_none(python_files(*PACKAGES), global_conf)
+        self.assert_none(
+            [path for path in python_files(*PACKAGES)
+             if path.name not in READ_GLOBALS], global_conf)
 
     def test_no_catch_all(self) -> None:
         def catch_all(tree: ast.Module) -> Iterator[tuple[int, str]]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from freezer_api.db import actions as action_rows
 from freezer_api.domain import causes
+from freezer_api.domain import quota
 from freezer_api.domain import runs as run_states
 from freezer_api.schemas import actions
 from freezer_api.schemas import backups
@@ -152,6 +153,12 @@ BACKUP = _document(
     backup_id=_TEXT, project_id=_TEXT_OR_NULL, user_id=_TEXT,
     status={'enum': list(backups.STATUSES)},
     backup_metadata={'type': 'object'})
+
+LIMITS = _document(limits=_document(**{
+    resource.value: _document(
+        limit={'type': 'integer', 'minimum': quota.UNLIMITED},
+        usage={'type': 'integer', 'minimum': 0})
+    for resource in quota.Resource}))
 
 MAINTENANCE = _document(trusts_deleted=_INTEGER, trusts_pending=_INTEGER,
                         trusts_unproven=_INTEGER,

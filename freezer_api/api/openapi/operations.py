@@ -178,6 +178,8 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         200, answers.BACKUP, backups.UPDATE.schema, errors=(404,)),
     ('DELETE', '/backups/{backup_id}'): Operation(204, errors=(404,)),
 
+    ('GET', '/limits'): Operation(200, answers.LIMITS),
+
     ('POST', '/maintenance'): Operation(200, answers.MAINTENANCE),
 }
 
@@ -203,6 +205,7 @@ SCHEMAS: Mapping[str, Schema] = {
     'JobUpdate': JOB_UPDATE,
     'Report': runs.REPORT.schema,
     'Reports': runs.REPORTS.schema,
+    'Limits': answers.LIMITS,
     'Run': answers.RUN,
     'Search': SEARCH,
     'Session': answers.SESSION,

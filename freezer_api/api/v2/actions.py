@@ -64,9 +64,10 @@ class Actions(services.Resource):
         sent = request.body(req)
         schema.validate_create(sent)
         try:
-            action = self._database.write(lambda session: actions.add(
-                session, project_id, caller.user_id, sent.get('action_id'),
-                actions.Content.of(sent)))
+            action = self._quotas.write(
+                project_id, lambda session: actions.add(
+                    session, project_id, caller.user_id,
+                    sent.get('action_id'), actions.Content.of(sent)))
         except actions.Taken as error:
             raise errors.conflict(str(error)) from None
         resp.status = falcon.HTTP_201
@@ -177,7 +178,7 @@ class Action(services.Resource):
                 self._delegate(session, trust, caller, job, client, given)
 
         try:
-            trust.run(lambda: self._database.write(write))
+            trust.run(lambda: self._quotas.write(project_id, write))
         except job_size.TooLarge as error:
             raise errors.unprocessable(str(error), 'action_refused') from None
         except actions.InTooManyJobs as error:

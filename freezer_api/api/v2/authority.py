@@ -34,6 +34,7 @@ from freezer_api.api import errors
 from freezer_api.api.v2 import assignment
 from freezer_api.db import delegations as db_delegations
 from freezer_api.db import models
+from freezer_api.db import usage
 from freezer_api import delegations
 from freezer_api import trusts
 
@@ -114,7 +115,14 @@ class Authority:
         self.retires |= not new
         trust = self._made or self._keeper.standing(
             self._caller, self._project_id)
-        trust.attach(session, job, now, new)
+        try:
+            trust.attach(session, job, now, new)
+        except delegations.Vanished:
+            # No trust is made for a change that its limits refuse.
+            counted = usage.watched(session)
+            if self._made is None and counted is not None:
+                counted.check(session)
+            raise
 
     def take(self, session: orm.Session, job: models.Job, now: int) -> None:
         """Take a job's trust away."""

@@ -28,6 +28,7 @@ from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
+from freezer_api.db import usage
 from freezer_api.schemas import backups as schema
 from freezer_api.schemas import budgets
 
@@ -54,7 +55,7 @@ class Backups(services.Resource):
         schema.validate_create(sent)
         metadata = {key: value for key, value in sent.items()
                     if key != 'status'}
-        backup = self._database.write(lambda session: backups.add(
+        backup = self._quotas.write(project_id, lambda session: backups.add(
             session, project_id, caller.user_id, metadata,
             sent.get('status', 'available')))
         resp.status = falcon.HTTP_201
@@ -92,12 +93,17 @@ class Backup(services.Resource):
                 raise errors.not_found(
                     f'Backup not registered with ID {backup_id}')
             stored = backup.backup_metadata
+            ended = sent.get('status') not in (None, backup.status)
             backups.update(backup, metadata, sent.get('status'))
             budgets.BACKUP_METADATA.check(
                 'backup_metadata', backup.backup_metadata, stored)
+            counted = usage.watched(session)
+            if ended and counted is not None and counted.limits is not None:
+                # How a legacy scheduler reports that a backup is complete.
+                counted.limits = counted.limits.with_reserve()
             return documents.backup(backup)
 
-        resp.media = self._database.write(work)
+        resp.media = self._quotas.write(project_id, work)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response,
                   project_id: str, backup_id: str) -> None:

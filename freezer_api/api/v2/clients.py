@@ -17,8 +17,10 @@ from __future__ import annotations
 from typing import Any
 
 import falcon
+from sqlalchemy import orm
 
 from freezer_api.api import answers
+from freezer_api.api import context
 from freezer_api.api import errors
 from freezer_api.api import request
 from freezer_api.api import services
@@ -27,6 +29,7 @@ from freezer_api.db import documents
 from freezer_api.db import models
 from freezer_api.db import search
 from freezer_api.domain import capabilities
+from freezer_api.domain import quota
 from freezer_api.schemas import clients as schema
 
 
@@ -87,10 +90,8 @@ class Clients(services.Resource):
                 'This service takes no central clients.',
                 'service_mode_disabled')
         try:
-            client, may_be_more = self._database.write(
-                lambda session: clients.register(
-                    session, project_id, caller.user_id, registration,
-                    lambda central: caller.must(_rule(central), project_id)))
+            client, may_be_more = self._register(
+                caller, project_id, registration)
             if may_be_more:
                 self._database.write(lambda session: clients.drop_duplicates(
                     session, client, self._now()))
@@ -98,6 +99,20 @@ class Clients(services.Resource):
             raise errors.conflict(str(error)) from None
         resp.status = falcon.HTTP_201
         resp.media = {'client_id': registration.client_id}
+
+    def _register(self, caller: context.Caller, project_id: str,
+                  registration: clients.Registration,
+                  ) -> tuple[models.Client, bool]:
+        def work(session: orm.Session) -> tuple[models.Client, bool]:
+            return clients.register(
+                session, project_id, caller.user_id, registration,
+                lambda central: caller.must(_rule(central), project_id))
+
+        try:
+            return self._quotas.write(project_id, work)
+        except quota.Exceeded:
+            # Another of its schedulers may have registered this very moment.
+            return self._quotas.write(project_id, work)
 
 
 class Client(services.Resource):

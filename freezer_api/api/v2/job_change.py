@@ -63,6 +63,7 @@ class JobChange:
                  project_id: str) -> None:
         self._conf = made.conf
         self._database = made.database
+        self._quotas = made.quotas
         self._caller = caller
         self._project_id = project_id
         self._now = made.clock()
@@ -206,7 +207,8 @@ class JobChange:
     def _run(self, work: Callable[[orm.Session], Result]) -> Result:
         """Do the work in a transaction, with a trust if it needs one."""
         try:
-            return self._trust.run(lambda: self._database.write(work))
+            return self._trust.run(
+                lambda: self._quotas.write(self._project_id, work))
         except jobs.Taken as error:
             raise errors.conflict(str(error)) from None
         except (actions.Refused, job_size.TooLarge) as error:

@@ -77,7 +77,7 @@ class Sessions(services.Resource):
             return row.id
 
         resp.status = falcon.HTTP_201
-        resp.media = {'session_id': self._database.write(work)}
+        resp.media = {'session_id': self._quotas.write(project_id, work)}
 
 
 class Session(services.Resource):
@@ -113,7 +113,7 @@ class Session(services.Resource):
                     if isinstance(member, dict)
                     and isinstance(known.get(job_id), dict)})
 
-        self._database.write(work)
+        self._quotas.write(project_id, work)
         resp.media = {'session_id': session_id, 'version': 0}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
@@ -133,7 +133,7 @@ class Session(services.Resource):
             _set(row, sent)
 
         try:
-            self._database.write(work)
+            self._quotas.write(project_id, work)
         except sessions.Taken as error:
             raise errors.conflict(str(error)) from None
         resp.status = falcon.HTTP_201

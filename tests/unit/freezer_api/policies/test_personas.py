@@ -74,6 +74,7 @@ EXPECTED = {
     'runs:get_all': READ,
     'runs:update': WRITE,
     'runs:update_central': OWN_SERVICE,
+    'limits:get': READ,
     'maintenance:run': SERVICE,
 }
 

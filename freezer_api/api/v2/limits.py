@@ -1,0 +1,36 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Limits: what a project may have, and has."""
+
+from __future__ import annotations
+
+import falcon
+
+from freezer_api.api import services
+from freezer_api.db import usage
+
+
+class Limits(services.Resource):
+    """``/v2/{project_id}/limits``"""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response,
+               project_id: str) -> None:
+        self._caller(req).must('limits:get', project_id)
+        # Not in the transaction: Keystone may have to be asked.
+        limits = self._quotas.of_project(project_id)
+        with self._database.read() as session:
+            used = usage.of_project(session, project_id)
+        resp.media = {'limits': {
+            resource.value: {'limit': max(limit, -1),
+                             'usage': used[resource]}
+            for resource, limit in limits.items()}}

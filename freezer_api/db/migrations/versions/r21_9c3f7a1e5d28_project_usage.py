@@ -1,0 +1,42 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How much each project has."""
+
+from __future__ import annotations
+
+from alembic import op
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+from freezer_api.db.migrations import ddl
+from freezer_api.db import usage_recount
+
+revision = '9c3f7a1e5d28'
+down_revision = '5a8e1c60d3b7'
+
+_COUNTS = ('jobs', 'actions', 'clients', 'sessions', 'backups',
+           'stored_bytes')
+
+
+def upgrade() -> None:
+    ddl.create_table(
+        'project_usage',
+        *ddl.common_columns(),
+        sa.Column('id', sa.String(36).with_variant(
+            mysql.VARCHAR(36, charset='utf8mb4', collation='utf8mb4_bin'),
+            'mysql', 'mariadb'), primary_key=True),
+        *(sa.Column(name, sa.BigInteger, nullable=False,
+                    server_default='0') for name in _COUNTS))
+    ddl.create_index('ix_sessions_project_id', 'sessions',
+                     ['project_id', 'created_at', 'id'])
+    usage_recount.count_all(op.get_bind())

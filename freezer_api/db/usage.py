@@ -1,0 +1,179 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How much each project has, counted in the transaction that changes it.
+
+``project_usage`` has a row for each project. A transaction notes what it adds
+and removes; before it commits it locks the rows of its projects, in the order
+of their ids and after all other locks, checks the limits and writes the new
+numbers. So the numbers are exact with any number of writers, a check costs
+the same with one job and with a million, and no two transactions can wait for
+each other.
+
+What an API of an earlier release writes is not counted: ``freezer-manage db
+refresh`` counts anew, see :mod:`freezer_api.db.usage_recount`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from freezer_api.db import models
+from freezer_api.domain import quota
+
+#: What is counted, and which of its columns hold documents of users.
+COUNTED: dict[type[Any], tuple[quota.Resource, tuple[str, ...]]] = {
+    models.Job: (quota.Resource.JOBS, ('schedule',)),
+    models.Action: (quota.Resource.ACTIONS, ('backup_metadata',)),
+    models.Client: (quota.Resource.CLIENTS, ()),
+    models.Session: (quota.Resource.SESSIONS, ('schedule', 'job')),
+    models.Backup: (quota.Resource.BACKUPS, ('backup_metadata',)),
+}
+
+_BYTES = quota.Resource.STORED_BYTES
+
+
+def size(document: Any) -> int:
+    """Return the bytes of a document, as its cell holds it."""
+    return 0 if document is None else len(json.dumps(document))
+
+
+def of_project(session: orm.Session,
+               project_id: str) -> dict[quota.Resource, int]:
+    """Return how much a project has."""
+    row = session.get(models.ProjectUsage, project_id)
+    return {resource: 0 if row is None else getattr(row, resource.value)
+            for resource in quota.Resource}
+
+
+class Usage:
+    """What a transaction changes of what projects have.
+
+    :param limits: of the project whose change it is; None for changes that
+        no limit may stop, such as the reports of runs. They are counted.
+    """
+
+    def __init__(self, limits: quota.Limits | None) -> None:
+        self.limits = limits
+        self._changes: dict[str, dict[quota.Resource, int]] = {}
+
+    def add(self, project_id: str | None, resource: quota.Resource,
+            number: int) -> None:
+        """Note that a project has more, or less, of a resource."""
+        if project_id is not None and number:
+            changes = self._changes.setdefault(project_id, {})
+            changes[resource] = changes.get(resource, 0) + number
+
+    def note(self, session: orm.Session) -> None:
+        """Note what a flush is about to write."""
+        for row in session.new:
+            if type(row) in COUNTED and not row.deleted:
+                self._count(row, 1)
+        for row in session.dirty:
+            if type(row) in COUNTED:
+                self._compare(row)
+
+    def _count(self, row: Any, sign: int) -> None:
+        resource, documents = COUNTED[type(row)]
+        self.add(row.project_id, resource, sign)
+        self.add(row.project_id, _BYTES, sign * sum(
+            size(getattr(row, name)) for name in documents))
+
+    def _compare(self, row: Any) -> None:
+        was = _before(row, 'deleted') is False
+        if was and row.deleted:
+            resource, documents = COUNTED[type(row)]
+            self.add(row.project_id, resource, -1)
+            self.add(row.project_id, _BYTES, -sum(
+                size(_before(row, name)) for name in documents))
+        elif was:
+            for name in COUNTED[type(row)][1]:
+                before = _before(row, name)
+                if before is not getattr(row, name):
+                    self.add(row.project_id, _BYTES,
+                             size(getattr(row, name)) - size(before))
+
+    def check(self, session: orm.Session) -> None:
+        """Refuse early what :meth:`write` would refuse, without a lock.
+
+        :raises freezer_api.domain.quota.Exceeded: see there
+        :raises freezer_api.domain.quota.LimitsUnknown: see there
+        """
+        session.flush()
+        if self.limits is not None:
+            project_id = self.limits.project_id
+            self.limits.check(of_project(session, project_id),
+                              self._changes.get(project_id, {}))
+
+    def write(self, session: orm.Session) -> None:
+        """Check the limits and write the numbers, when all else is written.
+
+        :raises freezer_api.domain.quota.Exceeded: when the change exceeds a
+            limit
+        :raises freezer_api.domain.quota.LimitsUnknown: when it might
+        """
+        session.flush()
+        changes = {project_id: change for project_id, change
+                   in sorted(self._changes.items())
+                   if any(change.values())}
+        self._changes = {}
+        if not changes:
+            return
+        if (self.limits is not None and self.limits.by_resource is None
+                and self.limits.project_id in changes):
+            # Before anything is locked.
+            self.limits.check({}, changes[self.limits.project_id])
+        found = _locked(session, changes)
+        for project_id, change in changes.items():
+            row = found.get(project_id)
+            if row is None:
+                row = models.ProjectUsage(id=project_id, **{
+                    resource.value: 0 for resource in quota.Resource})
+                session.add(row)
+            if (self.limits is not None
+                    and self.limits.project_id == project_id):
+                self.limits.check({
+                    resource: getattr(row, resource.value)
+                    for resource in quota.Resource}, change)
+            for resource, number in change.items():
+                # Never below zero: an earlier release may have added what is
+                # deleted now.
+                setattr(row, resource.value, max(
+                    0, getattr(row, resource.value) + number))
+
+
+def watched(session: orm.Session) -> Usage | None:
+    """Return what counts the changes of a session, None if it changes none.
+    """
+    return getattr(session, 'usage', None)
+
+
+def _before(row: Any, name: str) -> Any:
+    """Return what the database has in a column of a row."""
+    history = orm.attributes.get_history(row, name)
+    if history.deleted:
+        return history.deleted[0]
+    return getattr(row, name)
+
+
+def _locked(session: orm.Session, project_ids: Iterable[str],
+            ) -> dict[str, models.ProjectUsage]:
+    """Return the rows of projects, locked, as they are by now."""
+    row = models.ProjectUsage
+    return {found.id: found for found in session.scalars(
+        sa.select(row).where(row.id.in_(list(project_ids))).order_by(row.id)
+        .with_for_update().execution_options(populate_existing=True))}

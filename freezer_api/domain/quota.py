@@ -1,0 +1,115 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a project may have, and when it has too much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import enum
+
+
+class Resource(enum.StrEnum):
+    """What is counted for each project."""
+
+    JOBS = 'jobs'
+    ACTIONS = 'actions'
+    CLIENTS = 'clients'
+    SESSIONS = 'sessions'
+    BACKUPS = 'backups'
+    STORED_BYTES = 'stored_bytes'
+
+
+# A negative limit, as in Keystone.
+UNLIMITED = -1
+
+# Bytes above the limit that are kept for the ends of backups, which legacy
+# schedulers report as users change records.
+RESERVE = 16 * 2 ** 20
+
+Counts = Mapping[Resource, int]
+
+_CURES = {
+    Resource.STORED_BYTES: 'Delete backup records, jobs, actions or sessions '
+                           'that you no longer need',
+    Resource.BACKUPS: 'Delete backup records that you no longer need',
+}
+
+
+class Exceeded(Exception):
+    """A change would exceed a limit; the text is for the caller.
+
+    :ivar usage: the project's usage without the change
+    :ivar requested: by how much the change would increase it
+    """
+
+    def __init__(self, resource: Resource, limit: int, usage: int,
+                 requested: int) -> None:
+        super().__init__(
+            f'The limit for {resource} is exceeded: the limit of the project '
+            f'is {limit}, its usage is {usage}, and the request needs '
+            f'{requested} more. '
+            + _CURES.get(resource, f'Delete {resource} that you no longer '
+                                   'need')
+            + ', or ask the administrator for a higher limit.')
+        self.resource = resource
+        self.limit = limit
+        self.usage = usage
+        self.requested = requested
+
+
+class LimitsUnknown(Exception):
+    """A change needs the limits of its project, which are not at hand."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """The limits that one change is held to.
+
+    :ivar project_id: the project that they are the limits of
+    :ivar by_resource: None where they have not been asked for
+    """
+
+    project_id: str
+    by_resource: Counts | None
+
+    def check(self, usage: Counts, change: Counts) -> None:
+        """Refuse a change that exceeds a limit.
+
+        A change that does not increase the usage of a resource is not held
+        to its limit, so that a project above a limit can go on.
+
+        :param usage: before the change
+        :raises Exceeded: for the first resource of which there is too much
+        :raises LimitsUnknown: when the change increases a usage and the
+            limits are not at hand
+        """
+        for resource in Resource:
+            requested = change.get(resource, 0)
+            if requested <= 0:
+                continue
+            if self.by_resource is None:
+                raise LimitsUnknown
+            limit = self.by_resource[resource]
+            used = usage.get(resource, 0)
+            if 0 <= limit < used + requested:
+                raise Exceeded(resource, limit, used, requested)
+
+    def with_reserve(self) -> Limits:
+        """Return the limits for the end of a backup."""
+        if self.by_resource is None:
+            return self
+        limit = self.by_resource[Resource.STORED_BYTES]
+        return Limits(self.project_id, {
+            **self.by_resource, Resource.STORED_BYTES:
+            limit if limit < 0 else limit + RESERVE})
