@@ -53,6 +53,7 @@ _MARKS = (
     ('3b9d5e40c7f2', 'clients', 'take_over_after'),
     ('0c7b5e92d4a1', 'jobs', 'due_at'),
     ('5a8e1c60d3b7', 'clients', 'claimed_at'),
+    ('9c3f7a1e5d28', 'project_usage', 'stored_bytes'),
 )
 
 # The revision that keeps cells which are no JSON.

@@ -21,6 +21,7 @@ import itertools
 from typing import Any
 import uuid
 
+from falcon import testing
 import hypothesis
 from hypothesis import strategies as st
 import sqlalchemy as sa
@@ -31,6 +32,7 @@ from freezer_api.db import usage_recount
 from freezer_api import deploy
 from freezer_api.domain import quota
 from freezer_api import quotas
+from freezer_api import unified_limits
 from tests.functional import base
 
 _LARGE = {'schedule_interval': '2 days', 'schedule_start_date':
@@ -490,6 +492,84 @@ class RecountTests(Limited):
         self.usage_follows = False
 
 
+class Hanging:
+    """Limits that are in a Keystone which does not answer.
+
+    :ivar during: what happens while a request waits
+    """
+
+    def __init__(self, during: Callable[[], object]) -> None:
+        self.during = during
+        self.asked = 0
+
+    def known(self, project_id: str) -> None:
+        return None
+
+    def get(self, project_id: str) -> Any:
+        self.asked += 1
+        self.during()
+        raise unified_limits.Unavailable('away')
+
+
+class UnavailableTests(Limited):
+    """Keystone does not tell the limits."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.made = (_job(self), _session(self), _backup(self))
+        self.source = Hanging(self._others_go_on)
+        self.client = testing.TestClient(deploy.make_resources(
+            dataclasses.replace(self.services, quotas=quotas.Quotas(
+                self.database, self.source))))
+
+    def _others_go_on(self) -> None:
+        # It would wait for a row, for ever, on each engine.
+        with self.database.engine.begin() as connection:
+            for model in (models.ProjectUsage, models.Job, models.Session,
+                          models.Backup, models.Client):
+                connection.execute(sa.update(model).values(
+                    updated_at=sa.func.current_timestamp()))
+
+    def test_no_transaction_waits_for_keystone(self) -> None:
+        job_id, session_id, backup_id = self.made
+        for method, path, body in (
+                ('POST', 'jobs', self.job()),
+                ('POST', f'jobs/{job_id}', self.job(job_actions=_TWO)),
+                ('PATCH', f'jobs/{job_id}', {'job_schedule': _LARGE}),
+                ('POST', 'actions', _ACTION),
+                ('POST', 'clients', {'client_id': 'own'}),
+                ('POST', 'sessions', {'schedule': {}}),
+                ('PUT', f'sessions/{session_id}/jobs/{job_id}', None),
+                ('POST', 'backups', _METADATA),
+                ('PATCH', f'backups/{backup_id}', {'more': 'x'})):
+            with self.subTest(method=method, path=path):
+                asked = self.source.asked
+                error = self.member(method, path, body, 503)
+                self.assertEqual('limits_unavailable', error['code'])
+                self.assertEqual(asked + 1, self.source.asked)
+        self.assertEqual(
+            503, self.client.simulate_get(
+                '/v2/p1/limits', extras=base.MEMBER.environ()).status_code)
+        self.assertEqual(1, self.trusts.made)
+
+    def test_what_adds_nothing_does_not_wait(self) -> None:
+        job_id, session_id, backup_id = self.made
+        self.member('PATCH', f'jobs/{job_id}', {'description': 'x'}, 200)
+        self.member('PATCH', f'jobs/{job_id}', {
+            'job_schedule': {'schedule_interval': '3 days'}}, 200)
+        self.register_central()
+        self.clock.now += 10
+        self.start(job_id)
+        run = self.one_run()
+        self.report(run, 'success', backups=[{
+            'backup_id': _new_id(), 'status': 'available',
+            'backup_metadata': {'backup_name': 'nightly'}}])
+        for path in (f'backups/{backup_id}', f'sessions/{session_id}',
+                     f'jobs/{job_id}'):
+            self.member('DELETE', path, status=204)
+        self.assertEqual(0, self.source.asked)
+
+
 class LimitTestsOnMySQL(base.MySQL, LimitTests):
     """... on MySQL."""
 
@@ -519,4 +599,12 @@ class RecountTestsOnMySQL(base.MySQL, RecountTests):
 
 
 class RecountTestsOnPostgreSQL(base.PostgreSQL, RecountTests):
+    """... on PostgreSQL."""
+
+
+class UnavailableTestsOnMySQL(base.MySQL, UnavailableTests):
+    """... on MySQL."""
+
+
+class UnavailableTestsOnPostgreSQL(base.PostgreSQL, UnavailableTests):
     """... on PostgreSQL."""

@@ -30,7 +30,7 @@ from freezer_api.conf import quota as options
 from freezer_api.domain import quota
 from freezer_api import unified_limits
 
-DEFAULTS = {name: 10 for name in unified_limits.NAMES.values()}
+DEFAULTS = dict.fromkeys(unified_limits.NAMES.values(), 10)
 
 
 class FakeReader:
@@ -100,8 +100,6 @@ class UnifiedLimitTests(unittest.TestCase):
         limits = self.limits()
         with futures.ThreadPoolExecutor(8) as threads:
             asked = [threads.submit(limits.get, 'p1') for _ in range(8)]
-            while not threads._work_queue.empty():
-                time.sleep(0.01)
             go_on.set()
             for one in asked:
                 one.result()
