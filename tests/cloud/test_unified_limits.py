@@ -30,6 +30,7 @@ from freezer_api.domain import quota
 from tests.cloud import waiting
 from tools.cloud import cloud
 from tools.cloud import commands
+from tools.cloud import errors
 from tools.cloud import identity
 from tools.cloud import rest
 from tools.cloud import secrets
@@ -101,8 +102,14 @@ class UnifiedLimitTests(unittest.TestCase):
         endpoint_id: str = endpoint['id']
         return endpoint_id
 
-    def configure(self, **options: str) -> None:
-        """Give the API a section [oslo_limit], and start it again."""
+    def start(self, *names: str) -> None:
+        self.made.up(cloud.Options(projects=0), names)
+
+    def configure(self, refused: bool = False, **options: str) -> None:
+        """Give the API a section [oslo_limit], and start it again.
+
+        :param refused: whether the API is not to start
+        """
         path = self.made.layout.etc / 'freezer-api.conf'
         text = path.read_text().partition('\n[oslo_limit]')[0]
         # So that a token is still known while Keystone hangs.
@@ -118,8 +125,10 @@ class UnifiedLimitTests(unittest.TestCase):
                 if value),
             '[quota]', 'cache_time = 1', 'timeout = 2', '')))
         self.made.processes['freezer-api'].stop()
-        with contextlib.suppress(Exception):
-            self.made.up(names=self.names)
+        # What is wrong in Keystone stops no start, but what is wrong here.
+        with (self.assertRaises(errors.QuickstartError) if refused
+              else contextlib.nullcontext()):
+            self.start('freezer-api')
 
     def check(self) -> str:
         done = subprocess.run(
@@ -208,7 +217,8 @@ class UnifiedLimitTests(unittest.TestCase):
             self.refused(503, user)
 
         with self.subTest('a token of a project'):
-            self.configure(system_scope='', project_name='service',
+            self.configure(refused=True, system_scope='',
+                           project_name='service',
                            project_domain_name='Default')
             self.assertIn('system_scope must be "all"', self.check())
             self.assertFalse(self.made.processes['freezer-api'].running)
@@ -218,9 +228,9 @@ class UnifiedLimitTests(unittest.TestCase):
             path.write_text(path.read_text() + '\n[unified_limit]\n'
                             'enforcement_model = strict_two_level\n')
             self.made.processes['keystone'].stop()
-            self.made.up(names=('keystone',))
+            self.start('keystone')
             self.configure()
-            self.assertIn('enforcement_model = flat', self.check())
+            self.assertIn('strict_two_level is not supported', self.check())
             self.refused(503, user)
 
     def _is_refused(self, user: rest.Session) -> bool:

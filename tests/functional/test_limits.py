@@ -16,8 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent import futures
+import contextlib
 import dataclasses
 import itertools
+import threading
 from typing import Any
 import uuid
 
@@ -25,8 +27,10 @@ from falcon import testing
 import hypothesis
 from hypothesis import strategies as st
 import sqlalchemy as sa
+from sqlalchemy import orm
 
 from freezer_api.api import services as api_services
+from freezer_api.db import clients
 from freezer_api.db import models
 from freezer_api.db import usage_recount
 from freezer_api import deploy
@@ -376,16 +380,36 @@ class RaceTests(Limited):
         self.assertEqual(1, self.usage()['clients'])
 
     def test_what_is_deleted_twice_counts_once(self) -> None:
-        self.member('POST', 'clients', {'client_id': 'own'}, 201)
-        self.member('POST', 'clients', {'client_id': 'other'}, 201)
+        for name in ('stays', 'own'):
+            self.member('POST', 'clients', {'client_id': name}, 201)
         for path in (f'jobs/{_job(self)}', f'actions/{_action(self)}',
                      f'sessions/{_session(self)}',
-                     f'backups/{_backup(self)}', 'clients/own'):
-            self.together(*[('DELETE', path, None)] * 4)
+                     f'backups/{_backup(self)}',
+                     'clients/own'):
+            self.together(*[('DELETE', path, None)] * 6)
         used = self.usage()
         self.assertEqual(1, used['clients'])
         self.assertEqual((0, 0, 0), tuple(
             used[name] for name in ('jobs', 'sessions', 'backups')))
+
+    def test_a_client_that_two_have_found_is_deleted_once(self) -> None:
+        self.member('POST', 'clients', {'client_id': 'own'}, 201)
+        self.member('POST', 'clients', {'client_id': 'stays'}, 201)
+        both = threading.Barrier(2)
+
+        def work(session: orm.Session) -> None:
+            client = clients.find_visible(session, 'p1', 'own')
+            # On SQLite there is one writer at a time.
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both.wait(2)
+            if client is not None:
+                clients.delete(session, client, self.clock.now)
+
+        with futures.ThreadPoolExecutor(2) as threads:
+            for done in [threads.submit(self.database.write, work)
+                         for _ in range(2)]:
+                done.result()
+        self.assertEqual(1, self.usage()['clients'])
 
     def test_changes_at_one_time_are_all_counted(self) -> None:
         backup_id, action_id = _backup(self), _action(self)
@@ -400,6 +424,36 @@ class RaceTests(Limited):
             for number in (1, 5, 25, 125)))
         # The end of each test compares it with what is there.
         self.assertGreater(self.usage()['stored_bytes'], 0)
+
+    def test_a_report_and_a_change_of_its_record(self) -> None:
+        """Both are kept, and both are counted."""
+        job_id = _job(self)
+        self.clock.now += 10
+        self.start(job_id)
+        run, backup_id = self.one_run(), _new_id()
+        self.report(run, backups=[{
+            'backup_id': backup_id, 'status': 'creating',
+            'backup_metadata': {'backup_name': 'nightly'}}])
+
+        def report(number: int) -> None:
+            self.report(run, backups=[{
+                'backup_id': backup_id, 'status': 'creating',
+                'backup_metadata': {'r' * number: number}}])
+
+        def change(number: int) -> None:
+            self.member('PATCH', f'backups/{backup_id}', {
+                'backup_metadata': {'c' * number: number}}, 200)
+
+        with futures.ThreadPoolExecutor(4) as threads:
+            for done in [threads.submit(send, number)
+                         for number in range(1, 9)
+                         for send in (report, change)]:
+                done.result()
+        metadata = self.member(
+            'GET', f'backups/{backup_id}', status=200)['backup_metadata']
+        for number in range(1, 9):
+            self.assertIn('r' * number, metadata)
+            self.assertIn('c' * number, metadata)
 
 
 _PATHS = ('jobs', 'actions', 'sessions', 'backups')
