@@ -63,7 +63,7 @@ class JobChange:
                  project_id: str) -> None:
         self._conf = made.conf
         self._database = made.database
-        self._quotas = made.quotas
+        self._write = functools.partial(made.quotas.write, project_id)
         self._caller = caller
         self._project_id = project_id
         self._now = made.clock()
@@ -207,8 +207,7 @@ class JobChange:
     def _run(self, work: Callable[[orm.Session], Result]) -> Result:
         """Do the work in a transaction, with a trust if it needs one."""
         try:
-            return self._trust.run(
-                lambda: self._quotas.write(self._project_id, work))
+            return self._trust.run(lambda: self._write(work))
         except jobs.Taken as error:
             raise errors.conflict(str(error)) from None
         except (actions.Refused, job_size.TooLarge) as error:
