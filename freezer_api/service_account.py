@@ -22,11 +22,15 @@ from keystoneauth1 import plugin
 from keystoneauth1 import session as ks_session
 from keystonemiddleware import opts as authtoken_opts
 from oslo_config import cfg
+import requests
 
 from freezer_api.domain import regions
+from freezer_http import adapter
+from freezer_http import answers
 
 _AUTHTOKEN = 'keystone_authtoken'
 _TIMEOUT = 30
+_CONNECTIONS = 8
 _PASSWORD = ('password', 'v3password')
 # Sent with a role that may not be known, lest a trust be made of it.
 _LONG_AGO = '2000-01-01T00:00:00.000000Z'
@@ -64,6 +68,7 @@ class ServiceAccount:
         # Where the section says that another one has the login.
         self._login_section = self._group.auth_section or section
         self._login = conf[self._login_section]
+        self._http = adapter.mount(requests.Session(), _CONNECTIONS)
         self._plugin: plugin.BaseAuthPlugin | None = None
         self._session: ks_session.Session | None = None
 
@@ -76,6 +81,8 @@ class ServiceAccount:
             cert = (group.certfile, group.keyfile)
         return ks_session.Session(
             auth=auth or self._auth(), cert=cert, timeout=self._timeout,
+            # A redirect would carry the password to another server.
+            session=self._http, redirect=False,
             verify=False if group.insecure else (group.cafile or True))
 
     def problems(self) -> list[str]:
@@ -122,20 +129,24 @@ class ServiceAccount:
         """The interface that endpoints of Keystone are looked for at."""
         return str(self._group.interface or _INTERFACE).removesuffix('URL')
 
+    @answers.answered('Keystone')
     def user_id(self) -> str:
         """Return the id of the account's user."""
         return str(self._own_session().get_user_id())
 
+    @answers.answered('Keystone')
     def check(self) -> None:
         """Log in, or find the login still good."""
         self._own_session().get_token()
 
+    @answers.answered('Keystone')
     def roles(self) -> list[str]:
         """Return the names of the account's own roles in its project."""
         session, auth = self._own_session(), self._auth()
         assert isinstance(auth, identity.BaseIdentityPlugin)
         return list(auth.get_access(session).role_names or ())
 
+    @answers.answered('Keystone')
     def endpoints(self, *service_types: str) -> list[regions.Endpoint]:
         """Return the catalogue: the regions, and services by these types.
 
@@ -152,6 +163,7 @@ class ServiceAccount:
                 for own_kind, listed in data.items() for one in listed]
         return found
 
+    @answers.answered('Keystone')
     def endpoint(self, service_type: str) -> str | None:
         """Return a service's URL in the catalogue, None if it has none."""
         try:
@@ -163,13 +175,20 @@ class ServiceAccount:
             return None
         return str(url) if url else None
 
+    @answers.answered('Keystone')
     def may_be_trustee(self) -> bool:
         """Return whether the account can look at the trusts given to it."""
-        return bool(self._own_session().get(
-            f'{self.identity_url()}/OS-TRUST/trusts',
-            params={'trustee_user_id': self.user_id()},
-            raise_exc=False, log=False).ok)
+        try:
+            answer = self._own_session().get(
+                f'{self.identity_url()}/OS-TRUST/trusts',
+                params={'trustee_user_id': self.user_id()}, log=False)
+        except ks_exceptions.HTTPClientError as error:
+            if error.response is None or answers.fault(error.response):
+                return False
+            raise
+        return isinstance(answers.document(answer)['trusts'], list)
 
+    @answers.answered('Keystone')
     def has_role(self, name: str) -> bool | None:
         """Return whether Keystone knows a role, None where it will not say.
         """
@@ -177,7 +196,7 @@ class ServiceAccount:
         answer = session.get(f'{url}/roles', params={'name': name},
                              raise_exc=False)
         if answer.ok:
-            return bool(answer.json()['roles'])
+            return bool(answers.document(answer)['roles'])
         # Most do not let a service look. But they tell an unknown role from
         # one that it does not have when it wants to delegate it to itself;
         # one that it has they refuse for a trust that ended long ago.
@@ -187,12 +206,14 @@ class ServiceAccount:
             'project_id': session.get_project_id(), 'impersonation': True,
             'expires_at': _LONG_AGO, 'roles': [{'name': name}]}},
             raise_exc=False)
-        if answer.status_code == 400:
+        said = answers.fault(answer)
+        if said is not None and answer.status_code == 400:
             return True
-        if answer.status_code == 404:
-            return 'not defined' not in answer.text
+        if said is not None and answer.status_code == 404:
+            return 'not defined' not in said
         return None
 
+    @answers.answered('Keystone')
     def identity_url(self) -> str:
         """Return Keystone's v3 endpoint, as the catalogue has it."""
         url = self._own_session().get_endpoint(

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 import datetime
+import re
 from typing import Any
 
 from keystoneauth1 import exceptions as ks_exceptions
@@ -31,6 +32,7 @@ from oslo_log import log
 
 from freezer_api.domain import redaction
 from freezer_api import service_account
+from freezer_http import answers
 
 LOG = log.getLogger(__name__)
 
@@ -153,13 +155,16 @@ class Trusts:
         """
         self.check(caller, project_id)
         try:
-            trust = self._client(caller.auth).trusts.create(
-                trustee_user=self.trustee_user_id(),
-                trustor_user=caller.user_id, project=project_id,
-                role_names=list(self.roles), impersonation=True,
-                allow_redelegation=False, expires_at=None
-                if expires_at is None else datetime.datetime.fromtimestamp(
-                    expires_at, datetime.UTC), **self._marks(mark))
+            with answers.answered('Keystone'):
+                trust = self._client(caller.auth).trusts.create(
+                    trustee_user=self.trustee_user_id(),
+                    trustor_user=caller.user_id, project=project_id,
+                    role_names=list(self.roles), impersonation=True,
+                    allow_redelegation=False, expires_at=None
+                    if expires_at is None
+                    else datetime.datetime.fromtimestamp(
+                        expires_at, datetime.UTC), **self._marks(mark))
+                trust_id = _listed(trust).trust_id
         except ks_exceptions.NotFound as error:
             raise TrustRefused(
                 'delegation_missing_roles',
@@ -175,7 +180,7 @@ class Trusts:
                 ) from error
         except ks_exceptions.ClientException as error:
             raise KeystoneAway('Keystone made no trust') from error
-        return str(trust.id)
+        return trust_id
 
     def _marks(self, mark: str) -> dict[str, str]:
         region = self._account.region_name
@@ -190,12 +195,13 @@ class Trusts:
         :raises KeystoneAway: when Keystone cannot be asked
         """
         try:
-            found = self._client(None).trusts.list(
-                trustee_user=self.trustee_user_id())
+            with answers.answered('Keystone'):
+                found = [_listed(trust) for trust
+                         in self._client(None).trusts.list(
+                             trustee_user=self.trustee_user_id())]
         except ks_exceptions.ClientException as error:
             raise KeystoneAway('Keystone lists no trusts') from error
-        for trust in found:
-            yield _listed(trust)
+        yield from found
 
     def delete_made(self, trust_id: str, mark: str) -> None:
         """Delete a trust that this service has made.
@@ -205,7 +211,10 @@ class Trusts:
         :raises KeystoneAway: see :meth:`delete`
         """
         try:
-            trust = _listed(self._client(None).trusts.get(trust_id))
+            with answers.answered('Keystone'):
+                trust = _listed(self._client(None).trusts.get(trust_id))
+                if trust.trust_id != trust_id:
+                    raise ValueError('it is another trust')
         except ks_exceptions.NotFound:
             return
         except ks_exceptions.ClientException as error:
@@ -228,10 +237,11 @@ class Trusts:
         """
         try:
             session = self._account.by_trust(trust_id)
-            ks_client.Client(
-                session=session,
-                endpoint_override=self._account.identity_url()
-                ).trusts.delete(trust_id)
+            with answers.answered('Keystone'):
+                ks_client.Client(
+                    session=session,
+                    endpoint_override=self._account.identity_url()
+                    ).trusts.delete(trust_id)
         except ks_exceptions.NotFound:
             return
         except ks_exceptions.Unauthorized as error:
@@ -243,7 +253,8 @@ class Trusts:
 
     def _check_gone(self, trust_id: str, cause: Exception) -> None:
         try:
-            self._client(None).trusts.get(trust_id)
+            with answers.answered('Keystone'):
+                self._client(None).trusts.get(trust_id)
         except ks_exceptions.NotFound:
             return
         except ks_exceptions.ClientException:
@@ -261,13 +272,16 @@ def _listed(trust: Any) -> Listed:
     """Read a trust of Keystone's; what is no text is no mark."""
     # Not by attribute: for one that is missing it would be asked for again.
     found = trust.to_dict()
+    # It becomes a part of URLs.
+    if not re.fullmatch(r'[\w-]{1,255}', found['id'], re.ASCII):
+        raise ValueError('the id of a trust is none')
 
     def text(name: str) -> str | None:
         value = found.get(name)
         return value if isinstance(value, str) else None
 
     return Listed(
-        trust_id=str(found['id']), project_id=text('project_id'),
+        trust_id=found['id'], project_id=text('project_id'),
         trustor_user_id=text('trustor_user_id') or '',
         impersonation=found.get('impersonation') is True,
         expires_at=text('expires_at'), mark=text(MARK), region=text(REGION))

@@ -25,10 +25,12 @@ from keystoneauth1 import session as ks_session
 import requests
 
 from freezer_api.domain import capabilities as domain_capabilities
+from freezer_http import answers
 from freezer_scheduler import catalogue
 from freezer_scheduler import documents
 from freezer_scheduler import maintenance
 from freezer_scheduler.telemetry import calls
+from freezer_scheduler import useless_answers
 
 _SERVICE_TYPE = 'backup'
 _TITLE = 300
@@ -144,7 +146,11 @@ class Api:
                                                     'application/json'})
         resources = (document.get('resources')
                      if isinstance(document, dict) else None)
-        if not isinstance(resources, dict) or 'rel/claims' not in resources:
+        # Every release has jobs.
+        if not isinstance(resources, dict) or not (
+                {'rel/jobs', 'rel/claims'} & resources.keys()):
+            raise _unusable(f'GET {home}')
+        if 'rel/claims' not in resources:
             raise NoClaims(
                 f'the Freezer API at {home} knows no claims: it is older '
                 f'than this scheduler')
@@ -157,13 +163,17 @@ class Api:
 
         :param central: whether every project may use it
         """
-        self._request('POST', self._base() + '/clients', 201, {
+        url = self._base() + '/clients'
+        answer = self._request('POST', url, 201, {
             'client_id': client_id, 'hostname': hostname,
             'is_central': central,
             'supported_actions': list(offered.actions),
             'supported_modes': list(offered.modes),
             'supported_storages': list(offered.storages),
             'supported_engines': list(offered.engines), 'claims': True})
+        if not isinstance(answer, dict) or (
+                answer.get('client_id') != client_id):
+            raise _unusable(f'POST {url}')
 
     def claim(self, client_id: str, limit: int, lease_seconds: int,
               held: Sequence[tuple[str, int]],
@@ -193,11 +203,13 @@ class Api:
         :returns: what the user wants of the run
         :raises StaleFence: when the run is not ours any more
         """
+        url = f'{self._base()}/clients/{client_id}/runs/{run_id}'
         answer = self._request(
-            'PATCH', f'{self._base()}/clients/{client_id}/runs/{run_id}',
-            200, report.to_document(self._scheduler_id, fence))
-        return documents.event(
-            answer.get('event') if isinstance(answer, dict) else None)
+            'PATCH', url, 200, report.to_document(self._scheduler_id, fence))
+        # The run is over for us with this answer, so it has to be one.
+        if not isinstance(answer, dict) or answer.get('run_id') != run_id:
+            raise _unusable(f'PATCH {url}')
+        return documents.event(answer.get('event'))
 
     def report_all(self, client_id: str, said: Sequence[dict[str, Any]],
                    ) -> dict[str, documents.Event | None]:
@@ -207,14 +219,19 @@ class Api:
         :returns: what users want of the runs; those that are not ours any
             more are not in there
         """
+        url = f'{self._base()}/clients/{client_id}/reports'
         answer = self._request(
-            'POST', f'{self._base()}/clients/{client_id}/reports', 200,
+            'POST', url, 200,
             {'scheduler_id': self._scheduler_id, 'reports': said})
+        taken = answer.get('reports') if isinstance(answer, dict) else None
+        # A run that is not in there counts as lost.
+        if not isinstance(taken, list):
+            raise _unusable(f'POST {url}')
         try:
             return {one['run_id']: documents.event(one['event'])
-                    for one in answer['reports']}
+                    for one in taken}
         except (KeyError, TypeError):
-            raise ApiUnreachable('unusable answer to reports') from None
+            raise _unusable(f'POST {url}') from None
 
     def maintenance(self) -> maintenance.Maintenance:
         """Have the API try pending deletions of trusts again.
@@ -237,6 +254,9 @@ class Api:
                 f'type {_SERVICE_TYPE} in region '
                 f'{self._region_name or "(any)"}')
         url = str(url).rstrip('/')
+        if not answers.is_url(url):
+            raise ApiUnreachable(f'{documents.shortened(url, _TITLE)} is no '
+                                 f'URL; {useless_answers.FREEZER}')
         if not re.search(r'/v2(/|$)', url):
             url += '/v2'
         if url.endswith('/v2'):
@@ -253,50 +273,66 @@ class Api:
                 raise_exc=False, redirect=False, connect_retries=0,
                 # Answers hold the ids of trusts.
                 status_code_retries=0, log=False)
-        except ks_exceptions.Unauthorized:
-            raise LoginRefused() from None
         except ks_exceptions.ClientException as error:
-            raise ApiUnreachable(_plain(error)) from None
+            raise _not_asked(error) from None
         if answer.status_code == expected:
             try:
-                return answer.json()
+                return answers.document(answer)
             except ValueError:
-                raise ApiUnreachable(
-                    f'{method} {url}: the answer is no JSON') from None
+                raise _unusable(
+                    f'{method} {url}',
+                    useless_answers.content(answer)) from None
         _refuse(answer, f'{method} {url}')
 
     def _ask_keystone(self, question: Any) -> Any:
         try:
             return question()
-        except ks_exceptions.Unauthorized:
-            raise LoginRefused() from None
         except ks_exceptions.ClientException as error:
-            raise ApiUnreachable(_plain(error)) from None
+            raise _not_asked(error) from None
 
 
-def _plain(error: ks_exceptions.ClientException) -> str:
-    # What the HTTP library says after that repeats it at length.
-    text = str(error).partition(': HTTP')[0]
-    return f'{type(error).__name__}: {documents.shortened(text, _TITLE)}'
+def _not_asked(error: ks_exceptions.ClientException) -> ApiUnreachable:
+    """Return why there is no answer, or none of Keystone to the login."""
+    if (isinstance(error, ks_exceptions.Unauthorized)
+            and answers.login_refused(error)):
+        return LoginRefused()
+    return ApiUnreachable(useless_answers.explained(error))
+
+
+def _unusable(request: str, content: str = 'JSON that is of no use',
+              ) -> ApiUnreachable:
+    return ApiUnreachable(f'{request} answered {content}; '
+                          f'{useless_answers.FREEZER}')
 
 
 def _refuse(answer: requests.Response, request: str) -> NoReturn:
     text, code = '', None
+    fault = answers.fault(answer)
     try:
-        document = answer.json()
+        document = answers.document(answer)
     except ValueError:
         document = None
-    if isinstance(document, dict):
-        text = str(document.get('description') or document.get('title') or '')
+    said = (isinstance(document, dict)
+            and isinstance(document.get('title'), str))
+    if said:
+        text = str(document.get('description') or document['title'])
         code = document.get('code')
+    elif fault is not None:
+        text = fault
     text = (documents.shortened(text, _TITLE)
             or documents.shortened(answer.reason, _TITLE) or 'no reason')
     # By it the log of the API is searched.
     text += calls.request_id(answer)
+    if not said and not fault:
+        # A proxy, or another service, said this.
+        text += f'; {useless_answers.FREEZER}'
     status = answer.status_code
     if status == 409 and code == 'run_fence_stale':
         raise StaleFence(status, text, code)
     # 401: the API cannot check our token now. 408, 429: later.
     if status >= 500 or status < 400 or status in (401, 408, 429):
+        raise ApiUnreachable(f'{request}: {status} {text}')
+    if not said:
+        # The API names what it refuses, so it was not asked.
         raise ApiUnreachable(f'{request}: {status} {text}')
     raise ApiRefused(status, text, code if isinstance(code, str) else None)

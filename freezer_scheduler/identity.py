@@ -24,51 +24,22 @@ service asks by its own login which it was: no job may suffer for that.
 from __future__ import annotations
 
 import collections
-from http import cookiejar
 import threading
 import typing
 
 from keystoneauth1 import exceptions as ks_exceptions
-from keystoneauth1 import identity
 from keystoneauth1.identity import v3
-from keystoneauth1 import plugin
 from keystoneauth1 import session as ks_session
 import requests
 
 from freezer_api.domain import causes
 from freezer_api.domain import redaction
-from freezer_scheduler import server_environment
+from freezer_http import adapter
+from freezer_http import answers
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler import version
 
 _TRUSTS_KEPT = 1000
-
-
-class Session(ks_session.Session):
-    """keystoneauth's, but for the catalogue of a token.
-
-    That is copied and searched whole whenever a URL is asked for, which is a
-    fifth of the CPU of a request. It does not change while the token lives,
-    so a URL is looked for once in each.
-    """
-
-    _known: tuple[object, dict[tuple[tuple[str, typing.Any], ...],
-                               str | None]] = (None, {})
-
-    def get_endpoint(self, auth: plugin.BaseAuthPlugin | None = None,
-                     **kwargs: typing.Any) -> str | None:
-        """Return what the base does, logging in where that is due."""
-        asked = auth or self.auth
-        if not (kwargs.get('skip_discovery')
-                and isinstance(asked, identity.BaseIdentityPlugin)):
-            return super().get_endpoint(auth, **kwargs)
-        token = asked.get_access(self)
-        if self._known[0] is not token:
-            self._known = token, {}
-        urls, key = self._known[1], tuple(kwargs.items())
-        if key not in urls:
-            urls[key] = super().get_endpoint(auth, **kwargs)
-        return urls[key]
 
 
 class Identity:
@@ -89,7 +60,8 @@ class Identity:
         # Read from a file, so once and not for each trust.
         self._user_agent = f'freezer-scheduler/{version.version_string()}'
         redaction.hide_trusts()
-        self._http = _pool(http or requests.Session(), settings.workers + 4)
+        self._http = adapter.mount(http or requests.Session(),
+                                   settings.workers + 4)
         self._trusts: collections.OrderedDict[str, ks_session.Session] = (
             collections.OrderedDict())
         self._lock = threading.Lock()
@@ -114,7 +86,7 @@ class Identity:
         with self._lock:
             session = self._trusts.pop(trust_id, None)
             if session is None:
-                session = self._session(v3.Password(
+                session = self._session(answers.Password(
                     trust_id=trust_id, **self._account()))
             self._trusts[trust_id] = session
             while len(self._trusts) > self._trusts_kept:
@@ -150,6 +122,10 @@ class Identity:
         :returns: what is the matter with the trust; None where it is not to
             blame, or nobody can tell now
         """
+        # A job is suspended for what is wrong with its trust. So a proxy's
+        # page, of whatever status, says nothing.
+        if not answers.login_refused(error):
+            return None
         if error.http_status == 403:
             return causes.Cause.REFUSED
         if error.http_status not in (401, 404):
@@ -163,20 +139,20 @@ class Identity:
         except ks_exceptions.ClientException:
             return None
         if answer.status_code == 404:
-            return causes.Cause.GONE
+            return causes.Cause.GONE if answers.fault(answer) else None
         # It is there, and we may see it: then it is the project.
         return (causes.Cause.PROJECT_DISABLED if answer.status_code == 200
-                else None)
+                and _trust_shown(answer) == trust_id else None)
 
     def _own_session(self) -> ks_session.Session:
         auth = self._auth
         if auth.application_credential_id:
-            return self._session(v3.ApplicationCredential(
+            return self._session(answers.ApplicationCredential(
                 identity_url(auth.auth_url or ''),
                 application_credential_id=auth.application_credential_id,
                 application_credential_secret=(
                     auth.application_credential_secret or '')))
-        return self._session(v3.Password(
+        return self._session(answers.Password(
             project_id=auth.project_id,
             project_name=None if auth.project_id else auth.project_name,
             project_domain_id=auth.project_domain_id,
@@ -192,8 +168,9 @@ class Identity:
 
     def _session(self, login: v3.Auth) -> ks_session.Session:
         verify: bool | str = self._auth.cacert or True
-        return Session(
-            auth=login, session=self._http,
+        # A redirect would carry the password to another server.
+        return ks_session.Session(
+            auth=login, redirect=False, session=self._http,
             verify=False if self._settings.insecure else verify,
             cert=self._auth.cert, timeout=self._settings.request_timeout,
             user_agent=self._user_agent)
@@ -206,11 +183,11 @@ def identity_url(auth_url: str) -> str:
     return url if url.endswith('/v3') else url + '/v3'
 
 
-def _pool(http: requests.Session, size: int) -> requests.Session:
-    # Every user's requests go through it: no cookie may stick.
-    http.cookies.set_policy(
-        cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-    for scheme in ('http://', 'https://'):
-        http.mount(scheme, server_environment.Adapter(
-            pool_connections=16, pool_maxsize=size))
-    return http
+def _trust_shown(answer: requests.Response) -> object:
+    """Return the id of the trust that Keystone shows."""
+    try:
+        shown = answers.document(answer)
+    except ValueError:
+        return None
+    trust = shown.get('trust') if isinstance(shown, dict) else None
+    return trust.get('id') if isinstance(trust, dict) else None

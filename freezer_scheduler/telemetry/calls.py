@@ -29,7 +29,6 @@ from oslo_log import log as logging
 import requests
 
 from freezer_scheduler import clock as scheduler_clock
-from freezer_scheduler import server_environment
 from freezer_scheduler.telemetry import run_context
 
 LOG = logging.getLogger(__name__)
@@ -102,7 +101,7 @@ class Observer(Protocol):
         """
 
 
-class ObservedSession(server_environment.Session):
+class ObservedSession(requests.Session):
     """Sends requests as its base does, and tells of each."""
 
     def __init__(self, observer: Observer,
@@ -121,6 +120,10 @@ class ObservedSession(server_environment.Session):
         answer = None
         try:
             answer = super().request(method, url, *args, **kwargs)
+        except requests.exceptions.RequestException as error:
+            # There may be one that is of no use, such as a redirect.
+            answer = error.response
+            raise
         finally:
             self._tell(str(method).upper(), str(url), answer,
                        self._clock.monotonic() - began)

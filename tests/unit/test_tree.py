@@ -33,7 +33,7 @@ import testtools
 from freezer_api import policies
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGES = ('freezer_api', 'freezer_scheduler')
+PACKAGES = ('freezer_api', 'freezer_http', 'freezer_scheduler')
 
 # A module is one idea, which takes about 300 lines. What is longer breaks
 # here, so that growing one is a decision. Migrations restate a schema.

@@ -18,25 +18,39 @@ happen, what certainly was refused, and what nobody knows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import dataclasses
-import datetime
 from typing import Any
+from typing import TypeVar
 
 from keystoneauth1 import exceptions as ks_exceptions
 import requests
 import urllib3
 
+from freezer_http import adapter
+from freezer_http import answers
 from freezer_scheduler import documents
+from freezer_scheduler.engines.cinder import shown
 from freezer_scheduler import identity as scheduler_identity
 
 # Metadata on backups came with 3.43, availability zones with 3.51.
 _MICROVERSION = '3.60'
 _PAGE = 100
-_VOLUMES_PAGE = 1000
+# With all the metadata that users can give them, they fit into the largest
+# answer that is read.
+_VOLUMES_PAGE = 200
+_MOST_PAGES = 5000
 _TEXT = 300
-_STATUS = 64
+
+Shown = TypeVar('Shown')
+
+# Other modules know these by the client.
+CinderBackup = shown.CinderBackup
+CinderVolume = shown.CinderVolume
 
 
 class CinderError(Exception):
@@ -65,36 +79,6 @@ class Refused(CinderError):
 
 class TrustRefused(CinderError):
     """The delegated authority is not accepted, by Keystone or by Cinder."""
-
-
-@dataclasses.dataclass(frozen=True)
-class CinderBackup:
-    """A backup as Cinder shows it; ``data_at`` is when its data was so."""
-
-    id: str
-    status: str
-    volume_id: str
-    fail_reason: str | None
-    is_incremental: bool
-    size: int | None
-    created_at: datetime.datetime | None
-    container: str | None
-    availability_zone: str | None
-    metadata: Mapping[str, str]
-    has_dependents: bool = False
-    of_snapshot: bool = False
-    data_at: datetime.datetime | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class CinderVolume:
-    """A volume as Cinder shows it."""
-
-    id: str
-    status: str
-    name: str
-    metadata: Mapping[str, str]
-    volume_type: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,53 +147,51 @@ class CinderClient:
     def _create(self, noun: str, body: Mapping[str, Any]) -> str:
         answer = self._request('POST', f'/{noun}s', {noun: body},
                                again=False)
-        made = answer.get(noun) if isinstance(answer, dict) else None
-        if not isinstance(made, dict) or not isinstance(made.get('id'), str):
-            raise Unknown('Cinder gave an unusable answer')
-        return str(made['id'])
+        with _reading():
+            made = shown.part(answer, noun)
+            if made.get('name') != body['name']:
+                raise shown.Malformed(f'it is another {noun}')
+            return shown.id_of(made)
 
     def backup(self, backup_id: str) -> CinderBackup:
-        answer = self._request('GET', f'/backups/{backup_id}')
-        return _backup(_part(answer, 'backup'))
+        answer = self._get(f'/backups/{backup_id}')
+        with _reading():
+            return shown.own_backup(
+                shown.part(answer, 'backup', backup_id))
 
     def backups(self, volume_id: str,
                 status: str | None = None) -> Iterator[CinderBackup]:
         """Yield the backups of a volume, newest first."""
-        marker = None
-        while True:
-            query: dict[str, str | int] = {
-                'volume_id': volume_id, 'limit': _PAGE,
-                'sort': 'created_at:desc',
-                **({'status': status} if status else {}),
-                **({'marker': marker} if marker else {})}
-            answer = self._request('GET', '/backups/detail', query=query)
-            page = answer.get('backups') if isinstance(answer, dict) else None
-            if not isinstance(page, list):
-                raise Unknown('Cinder gave an unusable answer')
-            for document in page:
-                yield _backup(document)
-            # Cinder's own limit may be below the one asked for.
-            if not page or not answer.get('backups_links'):
-                return
-            marker = page[-1]['id']
+        query: dict[str, str | int] = {
+            'volume_id': volume_id, 'limit': _PAGE,
+            'sort': 'created_at:desc'}
+        if status:
+            query['status'] = status
+        return self._list('backups', query, shown.backup)
 
     def delete(self, backup_id: str) -> None:
-        self._request('DELETE', f'/backups/{backup_id}')
+        self._delete(f'/backups/{backup_id}')
 
     def restore(self, backup_id: str, volume_id: str) -> None:
         """Ask for a backup to be written over a volume."""
-        self._request('POST', f'/backups/{backup_id}/restore',
-                      {'restore': {'volume_id': volume_id}}, again=False)
+        answer = self._request(
+            'POST', f'/backups/{backup_id}/restore',
+            {'restore': {'volume_id': volume_id}}, again=False)
+        with _reading():
+            begun = shown.id_of(shown.part(answer, 'restore'), 'volume_id')
+        if not shown.same(begun, volume_id):
+            raise Unknown('Cinder answered about another volume')
 
     def volume_status(self, volume_id: str) -> str:
         return self.volume(volume_id).status
 
     def volume(self, volume_id: str) -> CinderVolume:
-        answer = self._request('GET', f'/volumes/{volume_id}')
-        return _volume(_part(answer, 'volume'))
+        answer = self._get(f'/volumes/{volume_id}')
+        with _reading():
+            return shown.volume(shown.part(answer, 'volume', volume_id))
 
     def delete_volume(self, volume_id: str) -> None:
-        self._request('DELETE', f'/volumes/{volume_id}')
+        self._delete(f'/volumes/{volume_id}')
 
     def volumes(self, metadata: Mapping[str, str] | None = None,
                 ) -> Iterator[CinderVolume]:
@@ -221,21 +203,49 @@ class CinderClient:
             'limit': _VOLUMES_PAGE, 'sort': 'created_at:asc'}
         if metadata:
             query['metadata'] = str(dict(metadata))
-        while True:
-            answer = self._request('GET', '/volumes/detail', query=query)
-            page = answer.get('volumes') if isinstance(answer, dict) else None
-            if not isinstance(page, list):
-                raise Unknown('Cinder gave an unusable answer')
-            for document in page:
-                yield _volume(document)
+        return self._list('volumes', query, shown.volume)
+
+    def _list(self, nouns: str, query: dict[str, str | int],
+              read: Callable[[Mapping[str, Any]], Shown]) -> Iterator[Shown]:
+        """Yield what all pages of a list hold."""
+        for _number in range(_MOST_PAGES):
+            answer = self._get(f'/{nouns}/detail', query)
+            with _reading():
+                page, more = shown.page(answer, nouns)
+                found = [read(document) for document in page]
+            yield from found
             # Cinder's own limit may be below the one asked for.
-            if not page or not answer.get('volumes_links'):
+            if not page or not more:
                 return
-            query['marker'] = page[-1]['id']
+            last = shown.id_of(page[-1])
+            if last == query.get('marker'):
+                raise Unknown('Cinder shows one page of a list for ever')
+            query = {**query, 'marker': last}
+        raise Unknown('Cinder shows a list without an end')
+
+    def _delete(self, path: str) -> None:
+        # Cinder answers 202 without content. Of a page with 200 it need not
+        # know.
+        if self._request('DELETE', path, expected=(202, 204)) is not None:
+            raise Unknown('Cinder gave an unusable answer')
+
+    def _get(self, path: str,
+             query: Mapping[str, str | int] | None = None) -> Any:
+        """Return what Cinder shows.
+
+        :raises Refused: only where the one thing asked for is not there
+        """
+        try:
+            return self._request('GET', path, query=query)
+        except Refused as error:
+            if error.status == 404 and query is None:
+                raise
+            raise Unknown(str(error)) from None
 
     def _request(self, method: str, path: str, body: object = None,
                  query: Mapping[str, str | int] | None = None,
-                 again: bool = True) -> Any:
+                 again: bool = True,
+                 expected: Collection[int] = (200, 201, 202)) -> Any:
         """Send one request and return the answer's JSON, if it has any.
 
         :param again: whether to log in anew and send it again when the token
@@ -256,29 +266,40 @@ class CinderClient:
             # that Cinder's 401 made due. Cinder did nothing.
             if isinstance(error, ks_exceptions.HttpError):
                 raise self._login_failed(error) from None
+            if isinstance(error, answers.UNREADABLE):
+                raise NotSent('Keystone gave an unusable answer') from None
             raise _lost(error) from None
-        if answer.status_code == 401 and not again:
-            self._identity.forget(self._trust_id)
-            raise NotSent('Cinder does not accept the token any more')
-        return self._judge(answer)
+        if answer.status_code in expected:
+            return _content(answer)
+        raise self._judge(answer, again)
 
-    def _judge(self, answer: requests.Response) -> Any:
-        status = answer.status_code
-        if 200 <= status < 300:
-            if not answer.content:
-                return None
-            try:
-                return answer.json()
-            except ValueError:
-                raise Unknown('Cinder gave an unusable answer') from None
-        if status in (401, 403):
-            raise self._trust_refused()
-        if 400 <= status < 500 and status != 408:
-            raise Refused(status, _text(answer))
-        if status == 503:
-            # The giver may have lost the role: another login shows that.
+    def _judge(self, answer: requests.Response, again: bool) -> CinderError:
+        """Return what an answer means that is no success.
+
+        Only what Cinder itself says is certain. A proxy before it answers with
+        the same statuses, whatever became of the request.
+        """
+        status, said = answer.status_code, answers.fault(answer)
+        if status == 401 and answers.token_refused(answer):
+            if again:
+                return self._trust_refused()
             self._identity.forget(self._trust_id)
-        raise Unknown(f'Cinder answered {status}')
+            return NotSent('Cinder does not accept the token any more')
+        if said is None:
+            if status == 503:
+                # The trustor may have lost the role: another login shows it.
+                self._identity.forget(self._trust_id)
+            return Unknown(f'Cinder answered {status} without a reason')
+        if status == 403:
+            return self._trust_refused()
+        if status == 429:
+            return NotSent('Cinder asks to wait')
+        if status == 503:
+            self._identity.forget(self._trust_id)
+        text = documents.shortened(said, _TEXT) or 'no reason'
+        if 400 <= status < 500 and status != 408:
+            return Refused(status, text)
+        return Unknown(f'Cinder answered {status}')
 
     def _endpoint(self) -> str:
         """Log in where that is due, and return Cinder's URL."""
@@ -295,9 +316,11 @@ class CinderClient:
                 f'in region {self._region_name or "(any)"}') from None
         except ks_exceptions.ClientException as error:
             raise NotSent(
-                f'Keystone cannot be reached ({type(error).__name__})'
-            ) from None
-        return str(url).rstrip('/')
+                'Keystone gave no answer of use '
+                f'({type(_cause(error) or error).__name__})') from None
+        if not url or not answers.is_url(url):
+            raise NotSent('the catalogue has no usable URL of Cinder')
+        return url.rstrip('/')
 
     def _login_failed(self, error: ks_exceptions.HttpError) -> CinderError:
         self._identity.forget(self._trust_id)
@@ -312,15 +335,24 @@ class CinderClient:
                             'job: its policy may demand another role')
 
 
+def _cause(error: ks_exceptions.ClientException) -> BaseException | None:
+    """Return what the HTTP library raised.
+
+    keystoneauth hides it; the exception that it handled tells it.
+    """
+    return error.__context__
+
+
 def _lost(error: ks_exceptions.ClientException) -> CinderError:
     """Judge a request without an answer.
 
-    keystoneauth hides what happened; the exception that it handled tells
-    whether a connection was there at all.
+    What was raised tells whether a connection was there at all.
     """
-    cause = error.__context__
+    cause = _cause(error)
     if isinstance(cause, requests.exceptions.ConnectTimeout):
         return NotSent('Cinder cannot be reached (timed out)')
+    if isinstance(cause, adapter.Redirected | adapter.TooLarge):
+        return Unknown(f'Cinder {cause}')
     reason = cause.args[0] if cause is not None and cause.args else None
     if isinstance(reason, urllib3.exceptions.MaxRetryError):
         reason = reason.reason
@@ -329,72 +361,20 @@ def _lost(error: ks_exceptions.ClientException) -> CinderError:
     return Unknown('Cinder gave no answer')
 
 
-def _text(answer: requests.Response) -> str:
-    """Return what Cinder says about a refusal."""
-    try:
-        document = answer.json()
-    except ValueError:
-        document = None
-    parts = document.values() if isinstance(document, dict) else ()
-    text = next((str(part['message']) for part in parts
-                 if isinstance(part, dict) and part.get('message')), None)
-    return (documents.shortened(text, _TEXT)
-            or documents.shortened(answer.reason, _TEXT) or 'no reason')
-
-
-def _part(answer: Any, key: str) -> Mapping[str, Any]:
-    part = answer.get(key) if isinstance(answer, dict) else None
-    if not isinstance(part, dict):
-        raise Unknown('Cinder gave an unusable answer')
-    return part
-
-
-def _backup(document: Any) -> CinderBackup:
-    if not isinstance(document, dict) or not isinstance(
-            document.get('id'), str):
-        raise Unknown('Cinder gave an unusable answer')
-    metadata = document.get('metadata')
-    size = document.get('size')
-    return CinderBackup(
-        id=document['id'],
-        status=_status(document),
-        volume_id=str(document.get('volume_id')),
-        # A driver's words, which may be a whole traceback.
-        fail_reason=documents.shortened(
-            str(document.get('fail_reason') or ''), _TEXT) or None,
-        is_incremental=document.get('is_incremental') is True,
-        size=size if isinstance(size, int) else None,
-        created_at=_date(document.get('created_at')),
-        container=document.get('container'),
-        availability_zone=document.get('availability_zone'),
-        metadata=metadata if isinstance(metadata, dict) else {},
-        has_dependents=document.get('has_dependent_backups') is True,
-        of_snapshot=document.get('snapshot_id') is not None,
-        data_at=_date(document.get('data_timestamp')))
-
-
-def _volume(document: Any) -> CinderVolume:
-    if not isinstance(document, dict) or not isinstance(
-            document.get('id'), str):
-        raise Unknown('Cinder gave an unusable answer')
-    metadata = document.get('metadata')
-    return CinderVolume(
-        id=document['id'], status=_status(document),
-        name=str(document.get('name') or ''),
-        metadata=metadata if isinstance(metadata, dict) else {},
-        volume_type=document.get('volume_type'))
-
-
-def _status(document: Mapping[str, Any]) -> str:
-    return documents.shortened(str(document.get('status')), _STATUS) or ''
-
-
-def _date(value: object) -> datetime.datetime | None:
-    if not isinstance(value, str):
+def _content(answer: requests.Response) -> Any:
+    """Return the JSON of a success, None where it has no content."""
+    if not answer.content:
         return None
     try:
-        date = datetime.datetime.fromisoformat(value)
+        return answers.document(answer)
     except ValueError:
-        return None
-    # Cinder means UTC and does not say so.
-    return date if date.tzinfo else date.replace(tzinfo=datetime.UTC)
+        raise Unknown('Cinder gave an unusable answer') from None
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Have an answer that cannot be read say nothing of what was done."""
+    try:
+        yield
+    except shown.Malformed as error:
+        raise Unknown(f'Cinder gave an unusable answer: {error}') from None

@@ -42,17 +42,28 @@ class Follow(cinder_backup.BackupStep):
         except cinder_client.Refused as error:
             if error.status != 404:
                 raise
-            if self._aborting:
-                return self._leave('its backup is deleted')
-            return self._another() or self._fail(
-                f'Cinder\'s backup {cinder_id} was deleted before it was '
-                f'finished')
+            return self._missing(cinder_id)
         if not self._of_this_run(backup):
-            return self._fail(f'Cinder\'s backup {cinder_id} is not one of '
-                              f'this run')
+            return self._another() or self._fail(
+                f'Cinder\'s backup {cinder_id} is not one of this run')
         if self._aborting:
             return self._abort(backup)
         return self._judge(backup)
+
+    def _missing(self, cinder_id: str) -> base.Progress:
+        """Go on after Cinder did not know the backup that it makes.
+
+        The list is asked as well: one of several Cinders may be behind.
+        """
+        there = self._made()
+        if any(backup.id == cinder_id for backup in there) and (
+                not self._too_long(self._memory.wait)):
+            return self._again()
+        if self._aborting:
+            return self._leave('its backup is deleted')
+        return self._another() or self._fail(
+            f'Cinder\'s backup {cinder_id} was deleted before it was '
+            f'finished')
 
     def _judge(self, backup: cinder_client.CinderBackup) -> base.Progress:
         if backup.status in cinder_backup.USABLE:

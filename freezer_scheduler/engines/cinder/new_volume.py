@@ -77,8 +77,6 @@ class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
             refused = error
         else:
             return self._made(made)
-        if refused.status == 429:
-            raise cinder_client.NotSent('Cinder asks to wait')
         return self._end(_State.FAIL, str(refused),
                          retry=refused.status not in (404, 406))
 

@@ -134,8 +134,6 @@ class Prune(volume_step.VolumeStep):
             refused = error
         else:
             return self._go(self._step, sent=True)
-        if refused.status == 429:
-            raise cinder_client.NotSent('Cinder asks to wait')
         status = self._status(old)
         if status is None:
             return self._gone()

@@ -165,8 +165,6 @@ class CinderRestoreStep(volume_step.VolumeStep):
 
     def _refused(self, error: cinder_client.Refused) -> base.Progress:
         """Cinder said no. That is certain, so that asking again is safe."""
-        if error.status == 429:
-            raise cinder_client.NotSent('Cinder asks to wait')
         if error.status == 400:
             status = self._client.volume_status(self._step.volume_id or '')
             if status in cinder_step.BUSY:

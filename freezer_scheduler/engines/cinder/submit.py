@@ -183,8 +183,6 @@ class Submit(cinder_backup.BackupStep):
         """Cinder said no. That is certain, so that asking again is safe."""
         if error.status == 404:
             return self._fail(f'{error}: the volume is not there')
-        if error.status == 429:
-            raise cinder_client.NotSent('Cinder asks to wait')
         if error.status != 400:
             return self._fail(str(error), retry=error.status != 406)
         status = self._client.volume_status(self._step.volume_id or '')

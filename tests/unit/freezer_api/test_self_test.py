@@ -100,10 +100,12 @@ class SelfTestTests(unittest.TestCase):
         self.keystone.get(f'{KEYSTONE}/OS-TRUST/trusts', json={'trusts': []})
         self.keystone.post(
             f'{KEYSTONE}/OS-TRUST/trusts', status_code=404,
-            json={'error': {'message': errors.get('role', 'x')}})
+            json={'error': {'code': 404,
+                            'message': errors.get('role', 'x')}})
         self.keystone.post(
             f'{KEYSTONE}/auth/tokens', status_code=status,
-            headers={'X-Subject-Token': 't'}, json={'token': {
+            headers={'X-Subject-Token': 't'}, json={'error': {
+                'code': status, 'message': 'no'}, 'token': {
                 'methods': ['password'], 'catalog': [{
                     'type': 'identity', 'name': 'keystone', 'id': 'k',
                     'endpoints': [{'interface': 'internal', 'id': 'e',

@@ -147,7 +147,9 @@ class TrustTests(KeystoneTest):
 
     def test_what_is_gone_is_fine_and_what_cannot_be_seen_is_not(
             self) -> None:
-        self.keystone.get(f'{TRUSTS}/x', status_code=404)
+        self.keystone.get(
+            f'{TRUSTS}/x', status_code=404,
+            json={'error': {'code': 404, 'message': 'no'}})
         self.trusts.delete_made('x', 'ROW')
         for status in (401, 403, 500, 503):
             self.keystone.get(f'{TRUSTS}/x', status_code=status)

@@ -176,26 +176,29 @@ class FakeCloud(fake_cinder.FakeCinder):
 
     def _trust(self, request):
         if request.headers.get('X-Auth-Token') not in self.tokens:
-            return self._answer(request, 401, {'error': {}})
-        known = request.path.rpartition('/')[2] in self.trusts
-        return self._answer(request, 200 if known else 404, {})
+            return self._answer(request, 401, _keystone_error(401))
+        # requests_mock lowers the case of paths.
+        known = urllib.parse.urlsplit(request.url).path.rpartition('/')[2]
+        if known not in self.trusts:
+            return self._answer(request, 404, _keystone_error(404))
+        return self._answer(request, 200, {'trust': {'id': known}})
 
     def _login(self, request):
         body = request.json()
         self.logins.append(body)
         if body['auth']['identity']['password']['user']['password'] != (
                 self.password):
-            return self._answer(request, 401, {'error': {'code': 401}})
+            return self._answer(request, 401, _keystone_error(401))
         scope = body['auth']['scope']
         trust = scope.get('OS-TRUST:trust')
         if trust:
             # As Keystone answers: only a lost role and a disabled user are
             # told apart from the rest.
             if trust['id'] in self.refused:
-                return self._answer(request, 403, {'error': {'code': 403}})
+                return self._answer(request, 403, _keystone_error(403))
             if (trust['id'] not in self.trusts or self.trusts[trust['id']]
                     in self.disabled_projects):
-                return self._answer(request, 401, {'error': {'code': 401}})
+                return self._answer(request, 401, _keystone_error(401))
             project_id = self.trusts[trust['id']]
         else:
             project_id = SERVICE_PROJECT
@@ -224,7 +227,7 @@ class FakeCloud(fake_cinder.FakeCinder):
         self.requests.append((request.method, request.path))
         trust = self.tokens.get(request.headers.get('X-Auth-Token'))
         if trust is None or trust not in self.trusts:
-            return self._answer(request, 401, {'error': {}})
+            return self._answer(request, 401, _keystone_error(401))
         return self._faulty(request, lambda: self._served(request))
 
     def _served(self, request):
@@ -238,6 +241,10 @@ class FakeCloud(fake_cinder.FakeCinder):
             dict(urllib.parse.parse_qsl(url.query)),
             request.json() if request.body else None))
         return self._answer(request, status, document)
+
+
+def _keystone_error(status):
+    return {'error': {'code': status, 'message': 'no', 'title': 'No'}}
 
 
 def _json(request, status, document, **headers):

@@ -22,11 +22,9 @@ import threading
 import time
 from unittest import mock
 
-import fixtures
 import hypothesis
 from hypothesis import strategies as st
 from keystoneauth1 import access
-from keystoneauth1.access import service_catalog
 from keystoneauth1 import exceptions
 from keystoneauth1.identity import v3
 import requests
@@ -105,21 +103,6 @@ class TestIdentity(testtools.TestCase):
         self.assertEqual('available',
                          self.client().volume_status(fakes.VOLUME))
         self.assertEqual(2, len(self.cloud.logins))
-
-    def test_a_catalogue_is_searched_once_for_a_token(self):
-        searched = self.useFixture(fixtures.MockPatchObject(
-            service_catalog.ServiceCatalog, 'endpoint_data_for',
-            autospec=True,
-            side_effect=service_catalog.ServiceCatalog.endpoint_data_for
-        )).mock
-        for _request in range(3):
-            self.client().volume_status(fakes.VOLUME)
-        self.assertEqual(1, searched.call_count)
-        self.cloud.fail('GET', '/volumes', 401)
-        for _request in range(3):
-            self.client().volume_status(fakes.VOLUME)
-        # Services may have moved until there is another token.
-        self.assertEqual(2, searched.call_count)
 
     def test_a_url_of_another_kind_is_looked_for(self):
         session = self.identity.service()

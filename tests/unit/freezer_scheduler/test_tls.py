@@ -121,7 +121,8 @@ class Handler(server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         self.answer(200, {'volume': {
-            'id': fakes.VOLUME, 'status': 'available'}})
+            'id': fakes.VOLUME, 'status': 'available',
+            'metadata': {}}})
 
     def answer(self, status: int, document: dict[str, Any]) -> None:
         body = json.dumps(document).encode()

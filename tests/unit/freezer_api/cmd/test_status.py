@@ -48,14 +48,17 @@ class StatusTests(unittest.TestCase):
         self.keystone.get(f'{KEYSTONE}/roles', status_code=403)
         self.keystone.get(f'{KEYSTONE}/OS-TRUST/trusts', json={'trusts': []})
         # It has member, and wants to delegate that to itself.
-        self.keystone.post(f'{KEYSTONE}/OS-TRUST/trusts', status_code=400)
+        self.keystone.post(
+            f'{KEYSTONE}/OS-TRUST/trusts', status_code=400,
+            json={'error': {'code': 400, 'message': 'expired'}})
         self.login(201)
 
     def login(self, code: int, role: str = 'service',
               service: str = 'backup') -> None:
         self.keystone.post(
             f'{KEYSTONE}/auth/tokens', status_code=code,
-            headers={'X-Subject-Token': 't'}, json={'token': {
+            headers={'X-Subject-Token': 't'}, json={'error': {
+                'code': code, 'message': 'no'}, 'token': {
                 'methods': ['password'], 'catalog': [{
                     'type': 'identity', 'name': 'keystone', 'id': 'k',
                     'endpoints': [{'interface': 'internal', 'id': 'e',
@@ -152,7 +155,7 @@ class StatusTests(unittest.TestCase):
                 (404, 'Could not find role: 0123', 0), (403, 'no', 0)):
             self.keystone.post(
                 f'{KEYSTONE}/OS-TRUST/trusts', status_code=status_code,
-                json={'error': {'message': said}})
+                json={'error': {'code': status_code, 'message': said}})
             code, text = self.check()
             self.assertEqual(expected, code, text)
             self.assertEqual(bool(expected), 'no role member' in text)
@@ -164,7 +167,9 @@ class StatusTests(unittest.TestCase):
         self.assertIn('has not the role service', text)
 
     def test_the_account_can_be_no_trustee(self) -> None:
-        self.keystone.get(f'{KEYSTONE}/OS-TRUST/trusts', status_code=403)
+        self.keystone.get(
+            f'{KEYSTONE}/OS-TRUST/trusts', status_code=403,
+            json={'error': {'code': 403, 'message': 'no'}})
         code, text = self.check()
         self.assertEqual(2, code)
         self.assertIn('cannot be a trustee', text)
