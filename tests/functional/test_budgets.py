@@ -128,6 +128,9 @@ WRITES = st.one_of(_OF_ACTIONS, _OF_JOBS, _OTHERS)
 
 class BudgetTests(base.ApiTestCase):
 
+    # Older rows are written past the API.
+    usage_follows = False
+
     def setUp(self) -> None:
         super().setUp()
         self.register_central()
@@ -154,9 +157,6 @@ class BudgetTests(base.ApiTestCase):
 
     def rewrite(self, model: Any, row_id: str, **values: Any) -> None:
         """Store what an API without budgets would have stored."""
-
-    # Older rows are written past the API.
-    usage_follows = False
         with self.database.engine.begin() as connection:
             connection.execute(sa.update(model).where(
                 model.id == row_id).values(**values))
