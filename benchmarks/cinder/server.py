@@ -140,6 +140,7 @@ class Cinder:
             self._taken.append({
                 'at': time.time(), 'project_id': project_id,
                 'id': document['backup']['id'],
+                'volume_id': body['backup']['volume_id'],
                 'metadata': body['backup'].get('metadata') or {}})
         return status, document
 
