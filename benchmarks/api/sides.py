@@ -174,15 +174,9 @@ class Side:
         """
         with (self._home / 'uwsgi.out').open('ab') as output:
             self._process = subprocess.Popen(
-                [self._env.script('uwsgi'), '--master', '--need-app',
-                 '--die-on-term', '--disable-logging', '--enable-threads',
-                 '--processes', str(self._workers), '--threads', str(THREADS),
-                 '--http-socket', f'127.0.0.1:{self.port}',
-                 '--buffer-size', '65535', '--listen', '64',
-                 '--wsgi-file', str(self._served),
-                 '--pyargv', f'--config-file {self._configuration}'],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                cwd=self._home, env=commands.clean_environment(
+                self._command, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output, cwd=self._home,
+                env=commands.clean_environment(
                     PYTHONWARNINGS='ignore',
                     OS_FREEZER_API_CONFIG_FILES=str(self._configuration)))
         url = f'http://127.0.0.1:{self.port}/'
@@ -192,6 +186,16 @@ class Side:
                 raise errors.QuickstartError(
                     f'{self.name} does not answer', self._home / 'uwsgi.out')
             time.sleep(0.1)
+
+    @property
+    def _command(self) -> list[str]:
+        return [self._env.script('uwsgi'), '--master', '--need-app',
+                '--die-on-term', '--disable-logging', '--enable-threads',
+                '--processes', str(self._workers), '--threads', str(THREADS),
+                '--http-socket', f'127.0.0.1:{self.port}',
+                '--buffer-size', '65535', '--listen', '64',
+                '--wsgi-file', str(self._served),
+                '--pyargv', f'--config-file {self._configuration}']
 
     def stop(self) -> None:
         """End the server."""
@@ -235,3 +239,13 @@ class Side:
             resident += values['Rss:']
             proportional += values['Pss:']
         return Memory(len(pids), resident / 1024, proportional / 1024)
+
+
+class ShippedSide(Side):
+    """Our API, served by its own command as it is by default."""
+
+    @property
+    def _command(self) -> list[str]:
+        return [self._env.script('freezer-api'),
+                '--config-file', str(self._configuration),
+                '--host', '127.0.0.1', '--port', str(self.port)]

@@ -24,6 +24,7 @@ import tempfile
 import time
 
 from benchmarks.api import load
+from benchmarks.api import sides
 from benchmarks.hostile_tenant import options
 from benchmarks.hostile_tenant import trial
 from benchmarks import machine
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
          'Attack': f'{chosen.minutes:g} minutes, seed {chosen.seed}, '
                    f'{chosen.clients} clients, {chosen.strangers} '
                    'connections without a token; '
-                   f'{chosen.upstream_minutes:g} minutes on 19.0.0'},
+                   f'{chosen.upstream_minutes:g} minutes on 19.0.0, without '
+                   'these connections'},
         [part], tell.seconds)
     if chosen.output is not None:
         chosen.output.with_suffix('.json').write_text(found.to_json())
@@ -79,7 +81,7 @@ def _measure(chosen: options.Options, home: pathlib.Path,
     figures: list[figure.Figure] = []
     with (scene.keystone(home / 'cloud', environment, tell) as made,
           scene.scene(made, chosen.engine, environment, home / 'scene',
-                      tell) as stands):
+                      tell, sides.ShippedSide) as stands):
         for one, minutes in ((stands.ours, chosen.minutes),
                              (stands.upstream, chosen.upstream_minutes)):
             if one is None or not minutes:

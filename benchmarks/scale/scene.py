@@ -115,12 +115,14 @@ def keystone(home: pathlib.Path, chosen: options.Options,
 
 @contextlib.contextmanager
 def scene(made: cloud.Cloud, engine: str, chosen: options.Options,
-          home: pathlib.Path, tell: progress.Progress) -> Iterator[Scene]:
+          home: pathlib.Path, tell: progress.Progress,
+          own: type[sides.Side] = sides.Side) -> Iterator[Scene]:
     """Everything up on one engine, and gone in the end.
 
     Upstream's migrations need a type that PostgreSQL does not have.
 
     :param home: an empty folder
+    :param own: what serves our API
     """
     people = world.People.of(made)
     both = environments.Environments(chosen.home)
@@ -137,7 +139,8 @@ def scene(made: cloud.Cloud, engine: str, chosen: options.Options,
             with tell.step(f'{engine}: starting {name}'):
                 deployed = _deploy(
                     made, engine, chosen, home / f'{name}-{next(numbers)}',
-                    people, name, env(name), stack)
+                    people, name, env(name), stack,
+                    own if name == figure.OURS else sides.Side)
             yield deployed
 
     with contextlib.ExitStack() as stack:
@@ -152,10 +155,10 @@ def scene(made: cloud.Cloud, engine: str, chosen: options.Options,
 def _deploy(made: cloud.Cloud, engine: str, chosen: options.Options,
             home: pathlib.Path, people: world.People, name: str,
             env: cloud_environments.Environment,
-            stack: contextlib.ExitStack) -> deployment.Deployment:
-    api = sides.Side(name, env, home / 'api',
-                     _url(engine, chosen, home),
-                     _api_options(made), workers=chosen.workers)
+            stack: contextlib.ExitStack,
+            serve: type[sides.Side]) -> deployment.Deployment:
+    api = serve(name, env, home / 'api', _url(engine, chosen, home),
+                _api_options(made), workers=chosen.workers)
     stack.callback(api.drop)
     api.create()
     stack.callback(api.stop)
