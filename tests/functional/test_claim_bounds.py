@@ -227,6 +227,8 @@ class ClaimBoundsTests(base.ApiTestCase):
 
     def settle(self, number: int) -> None:
         """Make a tenant have many due jobs that share one action."""
+        # Copies of rows are made past the API, which counts them.
+        self.usage_follows = False
         first = self.create_job(persona=CROWD, schedule={})
         self.start(first, CROWD)
         tables = models.Base.metadata.tables

@@ -103,7 +103,7 @@ class StatusTests(unittest.TestCase):
     def test_all_is_well(self) -> None:
         code, text = self.check()
         self.assertEqual(0, code, text)
-        self.assertEqual(10, text.count('Result: Success'))
+        self.assertEqual(11, text.count('Result: Success'))
 
     def test_a_database_that_was_not_upgraded(self) -> None:
         code, text = self.check(url=f'{self.url}.new')
