@@ -26,6 +26,7 @@ from typing import Any
 
 import falcon
 from keystonemiddleware import auth_token
+from keystonemiddleware import opts as authtoken_opts
 from oslo_config import cfg
 from oslo_log import log
 from oslo_middleware import cors
@@ -63,6 +64,9 @@ from freezer_api import trusts
 LOG = log.getLogger(__name__)
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+# Seconds. Validating a token takes a fraction of one.
+_KEYSTONE_TIMEOUT = 10
 
 _ROUTES: tuple[tuple[str, type[services.Resource]], ...] = (
     ('/clients', clients.Clients),
@@ -170,12 +174,25 @@ def start(conf: cfg.ConfigOpts) -> Wsgi:
     return make_app(conf)
 
 
+def bound_keystone(conf: cfg.ConfigOpts) -> None:
+    """Limit how long a token is validated, unless the operator does.
+
+    keystonemiddleware waits without an end by default, so that a Keystone
+    that hangs would hold each thread that asks it about a token.
+    """
+    for group, options in authtoken_opts.list_auth_token_opts():
+        conf.register_opts(options, group)
+    conf.set_default('http_connect_timeout', _KEYSTONE_TIMEOUT,
+                     'keystone_authtoken')
+
+
 def make_app(conf: cfg.ConfigOpts) -> Wsgi:
     """Return the whole application of a configuration.
 
     :raises freezer_api.crypt.CryptError: on an unusable key
     """
     resources = make_resources(make_services(conf))
+    bound_keystone(conf)
     authenticated: Any = functools.partial(
         auth_token.AuthProtocol, conf={'oslo_config_config': conf})
     # An operator may have each request asked about at Keystone.

@@ -13,7 +13,10 @@
 import subprocess
 import sys
 
+from oslo_config import cfg
 import testtools
+
+from freezer_api import deploy
 
 _NOT_NEEDED = ('alembic', 'jsonschema', 'freezer_api.api.openapi',
                'freezer_api.db.migration', 'freezer_api.db.migrations')
@@ -29,3 +32,15 @@ class TestDeploy(testtools.TestCase):
             [sys.executable, '-W', 'ignore', '-c', script],
             capture_output=True, text=True, check=True)
         self.assertEqual('', done.stdout.strip())
+
+    def test_a_keystone_that_hangs_is_not_waited_for_without_end(
+            self) -> None:
+        for given, expected in ((None, 10), (3, 3)):
+            conf = cfg.ConfigOpts()
+            conf([])
+            deploy.bound_keystone(conf)
+            if given is not None:
+                conf.set_override('http_connect_timeout', given,
+                                  'keystone_authtoken')
+            self.assertEqual(
+                expected, conf.keystone_authtoken.http_connect_timeout)
