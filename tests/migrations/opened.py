@@ -24,6 +24,6 @@ def database(test: base.DatabaseTest) -> engine.Database:
     conf([], project='freezer', default_config_files=[],
          default_config_dirs=[])
     conf.set_override('connection', test.url, 'database')
-    opened = engine.Database(conf)
+    opened = engine.Database(conf, bounded=False)
     test.addCleanup(opened.engine.dispose)
     return opened
