@@ -356,41 +356,73 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
     """Make the entries of a job's document the job's actions.
 
     An entry names an action of the project, brings a new one, or repeats the
-    one it names.
+    one it names. Links of the job are kept where they serve again, so that a
+    job that has many actions needs few rows.
 
     :raises Refused: on an unknown action_id, or one with another definition
     :raises freezer_api.schemas.InvalidDocument: on a new action that is too
         large
     """
     project_id = job.project_id or ''
-    if job not in session.new:
-        unlink(session, job)
-    named = {entry['action_id'] for entry in entries
-             if entry.get('action_id')}
-    if named:
-        session.scalars(
-            sa.select(models.Action.id).where(models.Action.id.in_(named))
-            .order_by(models.Action.id).with_for_update()).all()
-    actions = []
-    for position, entry in enumerate(entries):
-        action = _of_entry(session, project_id, user_id, entry,
-                           f'job_actions.{position}.freezer_action')
-        actions.append(action)
-        session.add(models.JobAction(
-            id=rows.new_id(), job_id=job.id, action_id=action.id,
-            position=position))
+    links = [] if job in session.new else session.scalars(
+        sa.select(models.JobAction).where(models.JobAction.job_id == job.id)
+        .order_by(models.JobAction.position, models.JobAction.id)
+        .with_for_update()).all()
+    named = _named(session, project_id, entries)
+    actions = [
+        _of_entry(session, project_id, user_id, entry, named,
+                  f'job_actions.{position}.freezer_action')
+        for position, entry in enumerate(entries)]
+    for position, (link, action) in enumerate(
+            itertools.zip_longest(links, actions)):
+        if action is None:
+            session.delete(link)
+        elif link is None:
+            session.add(models.JobAction(
+                id=rows.new_id(), job_id=job.id, action_id=action.id,
+                # Held until the terms of the job are made of it.
+                action=action, position=position))
+        else:
+            link.action_id = action.id
+            link.position = position
+            link.deleted = False
     return actions
 
 
+def _named(session: orm.Session, project_id: str,
+           entries: Sequence[Mapping[str, Any]]) -> dict[str, models.Action]:
+    """Return the actions that entries name, by id, locked.
+
+    All are read at once: an entry may be repeated many times. Only those that
+    exist are locked, since MySQL would lock the gap that another id is in,
+    and keep other tenants from adding actions.
+
+    :raises Refused: on an unknown action_id
+    """
+    wanted = {entry['action_id']: None for entry in entries
+              if entry.get('action_id')}
+    if not wanted:
+        return {}
+    there = set(session.scalars(sa.select(models.Action.id).where(
+        rows.live(models.Action), models.Action.project_id == project_id,
+        models.Action.id.in_(list(wanted)))))
+    found = {action.id: action for action in session.scalars(
+        rows.locked_by_id(models.Action, there & wanted.keys()))
+        if action.deleted is False and action.project_id == project_id}
+    for action_id in wanted:
+        if action_id not in found:
+            raise Refused(f'Action id: {action_id} not found.')
+    return found
+
+
 def _of_entry(session: orm.Session, project_id: str, user_id: str,
-              entry: Mapping[str, Any], field: str) -> models.Action:
+              entry: Mapping[str, Any], named: Mapping[str, models.Action],
+              field: str) -> models.Action:
     action_id = entry.get('action_id')
     if not action_id:
         return add(session, project_id, user_id, None, Content.of(entry),
                    field)
-    action = find(session, project_id, action_id, lock=True)
-    if action is None:
-        raise Refused(f'Action id: {action_id} not found.')
+    action = named[action_id]
     if not is_named(action, entry):
         raise Refused(
             f'Action id: {action_id} already exists with a different '

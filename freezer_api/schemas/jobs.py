@@ -77,9 +77,13 @@ _JOB_ACTION: common.Schema = {
     },
 }
 
+# An older job may have 256. To replace them, a transaction writes one row for
+# each of those, and one for each new action.
+_MOST_ACTIONS = 200
+
 _PROPERTIES: common.Schema = {
     'job_actions': {
-        'type': 'array', 'items': _JOB_ACTION, 'maxItems': 256},
+        'type': 'array', 'items': _JOB_ACTION, 'maxItems': _MOST_ACTIONS},
     'client_id': common.CLIENT_ID,
     'job_schedule': JOB_SCHEDULE,
     'job_id': common.ID,

@@ -17,6 +17,7 @@ Costs are counted, never timed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -37,6 +38,7 @@ from freezer_api.db import job_size
 from freezer_api.db import models
 from freezer_api.domain import search
 from freezer_api.schemas import budgets
+from freezer_api.schemas import jobs as schema
 from tests.functional import base
 
 KIB = 1024
@@ -450,6 +452,85 @@ class BudgetTests(base.ApiTestCase):
         with self.written() as rows:
             self.call(base.MATE, 'DELETE', f'jobs/{job_id}', status=204)
         self.assertLessEqual(max(rows), 500)
+
+    def test_an_older_job_of_many_actions_is_replaced_in_few_rows(
+            self) -> None:
+        most = schema.CREATE.schema['properties']['job_actions']['maxItems']
+        tiny = {'freezer_action': {'action': 'backup',
+                                   'mode': 'cindernative'}}
+        self.call(base.MEMBER, 'POST', 'jobs', {
+            'client_id': 'central', 'job_actions': [tiny] * (most + 1)}, 400)
+        named = [self.add_action(base.BACKUP)]
+        for persona, entries in (
+                (base.MATE, [tiny] * most), (base.MEMBER, [tiny]),
+                (base.MATE, [{'action_id': one} for one in named] * most)):
+            for method in ('PATCH', 'POST'):
+                job_id = self.older_job(self.add_action(base.BACKUP), 256)
+                with self.subTest(method=method, entries=len(entries)):
+                    with self.written() as rows:
+                        self.call(persona, method, f'jobs/{job_id}', {
+                            'client_id': 'central', 'job_actions': entries},
+                            200 if method == 'PATCH' else 201)
+                    self.assertLessEqual(max(rows), 500)
+                    self.assertEqual(len(entries), len(
+                        self.job(job_id)['job_actions']))
+
+    def test_statements_do_not_grow_with_the_actions_of_a_job(self) -> None:
+        """A repeated or named action is not read once for each entry."""
+        ids = [self.add_action(base.BACKUP) for _ in range(60)]
+        makes: dict[str, Callable[[int], list[dict[str, Any]]]] = {
+            'one action many times': lambda n: [{'action_id': ids[0]}] * n,
+            'many actions': lambda n: [{'action_id': one} for one in ids[:n]],
+            'many that are repeated': lambda n: [
+                {'action_id': one, 'freezer_action': base.BACKUP}
+                for one in ids[:n]],
+            'many new ones': lambda n: [{'freezer_action': base.BACKUP}] * n}
+        for name, make in makes.items():
+            for method in ('POST', 'PATCH', 'replace'):
+                with self.subTest(actions=name, method=method):
+                    few, many = (self._statements(method, make(n))
+                                 for n in (5, 60))
+                    self.assertLessEqual(many, few + 3)
+
+    def _statements(self, method: str, entries: list[dict[str, Any]]) -> int:
+        """Return how many statements it takes to set a job's actions."""
+        body = {'client_id': 'central', 'job_actions': entries}
+        path, status = 'jobs', 201
+        if method != 'POST':
+            path = f'jobs/{self.create_job()}'
+        if method == 'PATCH':
+            status = 200
+        number = 0
+
+        def count(*more: Any) -> None:
+            nonlocal number
+            number += 1
+
+        sa.event.listen(
+            self.database.engine, 'after_cursor_execute', count)
+        try:
+            self.call(base.MEMBER, 'PATCH' if method == 'PATCH' else 'POST',
+                      path, body, status)
+        finally:
+            sa.event.remove(
+                self.database.engine, 'after_cursor_execute', count)
+        return number
+
+    def test_actions_of_a_job_are_kept_in_order(self) -> None:
+        """Links that serve again, fewer, more, and in another order."""
+        ids = [self.add_action({**base.BACKUP, 'backup_name': f'n-{number}'})
+               for number in range(5)]
+        job_id = self.add_job(*ids[:3])
+        for wanted in ([2, 1, 0], [0], [0, 1, 2, 3, 4], [4, 4, 1], [1, 4, 4],
+                       [3], []):
+            with self.subTest(wanted):
+                self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {
+                    'job_actions': [{'action_id': ids[one]}
+                                    for one in wanted]}, 200)
+                self.assertEqual(
+                    [ids[one] for one in wanted],
+                    [one['action_id']
+                     for one in self.job(job_id)['job_actions']])
 
     # Terms.
 

@@ -118,7 +118,7 @@ class TestJobs(base.SchemaTestCase):
             self.refused(
                 jobs.validate_create, {**JOB, 'job_actions': [BACKUP, entry]},
                 f'job_actions.1.{field}')
-        no_lists: list[Any] = [None, {}, 'x', [BACKUP] * 257]
+        no_lists: list[Any] = [None, {}, 'x', [BACKUP] * 201]
         for wrong in no_lists:
             self.refused(jobs.validate_create,
                          {**JOB, 'job_actions': wrong}, 'job_actions')
