@@ -136,6 +136,17 @@ def report(session: orm.Session, job: models.Job,
             backup.backup_metadata = metadata
 
 
+def set_status(job: models.Job, backup: models.Backup | None,
+               status: str) -> None:
+    """Write of a report only what needs no room.
+
+    :param backup: the record that is reported on, if there is one
+    """
+    if backup is not None and (backup.project_id, backup.job_id) == (
+            job.project_id, job.id):
+        backup.status = status
+
+
 def _report_deleted(session: orm.Session, job: models.Job, backup_id: str,
                     cinder_id: object, now: int) -> None:
     """Delete the record of a backup that is gone.

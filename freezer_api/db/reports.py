@@ -32,12 +32,18 @@ from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import runs
+from freezer_api.db import usage
 from freezer_api.domain import causes
 from freezer_api.domain import plans
+from freezer_api.domain import quota
 from freezer_api.domain import runs as domain
 
 # Rows that one transaction locks or writes at the most.
 MOST_ROWS = 500
+
+_NO_ROOM = ('Not all records of backups could be stored: the project has '
+            'reached its limit for {}. Delete backup records that you no '
+            'longer need, or ask the administrator for a higher limit.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,14 +106,20 @@ def parts(said: Sequence[Report]) -> Iterator[list[Report]]:
 
 
 def take(session: orm.Session, holder: runs.Holder, said: Sequence[Report],
-         known: jobs.Plans, now: int) -> Taken:
+         known: jobs.Plans, now: int,
+         limits: quota.Limits | None = None) -> Taken:
     """Write what the holder says of its runs.
 
     :param known: of :func:`foresee`
+    :param limits: of the project whose own client reports. Without room for
+        more, records of backups are not added and do not grow. They are
+        checked once, so that one transaction may go beyond.
     :returns: what became of it; a run that the client does not have is not
         in there
     """
     found = _locked(session, holder, {one.run_id for one in said})
+    exhausted = limits and limits.exhausted(
+        usage.of_project(session, limits.project_id))
     records = backups.of_ids(session, (
         record['backup_id'] for one in said for record in one.backups))
     taken = Taken({}, [])
@@ -122,6 +134,11 @@ def take(session: orm.Session, holder: runs.Holder, said: Sequence[Report],
             continue
         _write(session, job, run, one, known, now)
         for record in one.backups:
+            if exhausted and record['status'] != 'deleted':
+                backups.set_status(
+                    job, records.get(record['backup_id']), record['status'])
+                run.reason = run.reason or _NO_ROOM.format(exhausted)
+                continue
             backups.report(
                 session, job, records, record['backup_id'], record['status'],
                 record.get('backup_metadata', {}), now)

@@ -37,6 +37,10 @@ UNLIMITED = -1
 # schedulers report as users change records.
 RESERVE = 16 * 2 ** 20
 
+# How much more than its limits a project may come to have by what its own
+# schedulers report of its runs.
+RESERVES = {Resource.BACKUPS: 1000, Resource.STORED_BYTES: RESERVE}
+
 Counts = Mapping[Resource, int]
 
 _CURES = {
@@ -113,3 +117,15 @@ class Limits:
         return Limits(self.project_id, {
             **self.by_resource, Resource.STORED_BYTES:
             limit if limit < 0 else limit + RESERVE})
+
+    def exhausted(self, usage: Counts) -> Resource | None:
+        """Return of what there is no room for more records of runs.
+
+        :returns: None where there is room for all
+        """
+        limits = self.by_resource or {}
+        for resource, reserve in RESERVES.items():
+            limit = limits.get(resource, UNLIMITED)
+            if 0 <= limit and limit + reserve <= usage.get(resource, 0):
+                return resource
+        return None

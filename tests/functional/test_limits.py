@@ -21,6 +21,7 @@ import dataclasses
 import itertools
 import threading
 from typing import Any
+from unittest import mock
 import uuid
 
 from falcon import testing
@@ -177,6 +178,7 @@ ADDING: list[tuple[str, str, str, Make]] = [
 # Routes that write and that no limit stops, and why.
 NEVER_REFUSED = {
     ('POST', '/clients/{client_id}/claims'): 'runs of jobs that are there',
+    # Only what goes beyond a reserve is left out.
     ('PATCH', '/clients/{client_id}/runs/{run_id}'): 'a report of a run',
     ('POST', '/clients/{client_id}/reports'): 'reports of runs',
     ('POST', '/jobs/{job_id}/event'): 'runs a job that is there',
@@ -293,6 +295,68 @@ class LimitTests(Limited):
         used = self.usage()
         self.assertEqual(3, used['backups'])
         self.member('POST', 'backups', _METADATA, 403)
+
+    def test_reports_of_a_projects_own_scheduler_end_at_a_reserve(
+            self) -> None:
+        """Whoever has a token of a member can report anything of his runs."""
+        reserves = {quota.Resource.BACKUPS: 20,
+                    quota.Resource.STORED_BYTES: 20_000}
+        for resource, reserve in reserves.items():
+            for route in ('run', 'reports'):
+                for records in ('new', 'known', 'of users'):
+                    with (self.subTest(resource=resource, route=route,
+                                       records=records),
+                          mock.patch.object(
+                              quota, 'RESERVES', reserves)):
+                        self._report_without_end(
+                            resource, reserve, route, records)
+
+    def _report_without_end(self, resource: quota.Resource, reserve: int,
+                            route: str, records: str) -> None:
+        self.limits.update(dict.fromkeys(quota.Resource, quota.UNLIMITED))
+        self.member('POST', 'clients', {
+            'client_id': 'own', 'claims': True}, 201)
+        job_id = self.create_job(client='own')
+        ids = [self.member('POST', 'backups', {
+            **_METADATA, 'job_id': job_id}, 201)['backup_id']
+            for _ in range(9)]
+        self.start(job_id)
+        [run] = self.claim(client='own', persona=base.MEMBER)['runs']
+        self.limits[resource] = limit = self.usage()[resource]
+        for number in range(1, 12):
+            if records == 'new':
+                ids = [_new_id() for _ in range(9)]
+            self._report(route, run, 'running', [{
+                'backup_id': one, 'status': 'creating', 'backup_metadata': (
+                    {} if records == 'new' and resource == 'backups'
+                    else {f'more-{number}': 'x' * 900})} for one in ids])
+            # One report may go beyond.
+            self.assertLess(
+                self.usage()[resource], limit + reserve + 9 * 1000)
+        if resource == 'backups':
+            self.assertLess(self.usage()[resource], limit + reserve + 9)
+        # What needs no room is written all the same, and the run ends.
+        self._report(route, run, 'success', [
+            {'backup_id': one, 'status': 'available'} for one in ids])
+        [shown] = self.runs(job_id)
+        self.assertEqual('success', shown['state'])
+        if records == 'new' or resource == 'stored_bytes':
+            self.assertIn(f'limit for {resource}', shown['reason'])
+        if records != 'new':
+            self.assertEqual({'available'}, {
+                self.member('GET', f'backups/{one}', status=200)['status']
+                for one in ids})
+        self.member('DELETE', f'jobs/{job_id}', status=204)
+
+    def _report(self, route: str, run: dict[str, Any], state: str,
+                records: list[dict[str, Any]]) -> None:
+        said = {'fence': run['fence'], 'state': state, 'backups': records}
+        path = f'clients/own/{route}s/{run["run_id"]}'
+        if route == 'reports':
+            path = 'clients/own/reports'
+            said = {'reports': [{**said, 'run_id': run['run_id']}]}
+        self.member('POST' if route == 'reports' else 'PATCH', path,
+                    {'scheduler_id': 's1', **said}, 200)
 
     def test_the_end_of_a_legacy_schedulers_backup_is_kept(self) -> None:
         backup_id = self.member('POST', 'backups', {

@@ -30,6 +30,7 @@ from freezer_api.db import refusals
 from freezer_api.db import reports
 from freezer_api.db import runs
 from freezer_api.domain import causes
+from freezer_api.domain import quota
 from freezer_api.domain import runs as domain
 from freezer_api.schemas import runs as schema
 
@@ -60,11 +61,12 @@ class _ForReports(claims.ForSchedulers):
 
         with self._database.read() as session:
             known = reports.foresee(session, holder, said, rules, now)
+        limits = self._limits(client, said)
 
         def take(those: Sequence[reports.Report]) -> reports.Taken:
             return refusals.write(
                 self._database, lambda session: reports.take(
-                    session, holder, those, known, now))
+                    session, holder, those, known, now, limits))
 
         taken = reports.Taken({}, [])
         for part in reports.parts(said):
@@ -74,6 +76,19 @@ class _ForReports(claims.ForSchedulers):
                 for one in part:
                     taken.add(self._take_alone(take, holder, one, now))
         return taken
+
+    def _limits(self, client: models.Client,
+                said: Sequence[reports.Report]) -> quota.Limits | None:
+        """Return the limits that reports are held to, None for no limit.
+
+        A central scheduler is the operator's and reports what is there. The
+        token of a project's own scheduler is a member's, who could report
+        any number of records.
+        """
+        if client.is_central or not any(one.backups for one in said):
+            return None
+        project_id = client.project_id or ''
+        return quota.Limits(project_id, self._quotas.of_project(project_id))
 
     def _take_alone(
             self, take: Callable[[Sequence[reports.Report]], reports.Taken],
