@@ -21,8 +21,8 @@ import operator
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import actions
 from freezer_api.db import exact
+from freezer_api.db import job_actions
 from freezer_api.db import models
 from freezer_api.db import queues
 from freezer_api.db import rows
@@ -181,7 +181,7 @@ def describe(connection: sa.Connection, project_id: str, job_id: str,
 
 def delete(session: orm.Session, job: models.Job, now: int) -> None:
     """Delete a job and its links; a going run is told to abort."""
-    actions.unlink(session, job)
+    job_actions.unlink(session, job)
     if job.run_id is not None:
         session.execute(sa.update(models.JobRun).where(
             models.JobRun.id == job.run_id).values(event='abort'))

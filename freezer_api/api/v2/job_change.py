@@ -37,6 +37,7 @@ from freezer_api.conf import scheduling
 from freezer_api.db import actions
 from freezer_api.db import clients
 from freezer_api.db import delegations
+from freezer_api.db import job_actions
 from freezer_api.db import job_size
 from freezer_api.db import jobs
 from freezer_api.db import models
@@ -378,7 +379,7 @@ class JobChange:
                      entries: Any, current: Sequence[models.Action],
                      ) -> Sequence[models.Action]:
         size = job_size.of_actions(current)
-        made = actions.set_of_job(
+        made = job_actions.set_of_job(
             session, job, self._caller.user_id, entries)
         job_size.check(made, size)
         terms.know(session, job, made)
@@ -387,8 +388,7 @@ class JobChange:
     def _delegate(self, session: orm.Session, job: models.Job,
                   client: models.Client, given: delegations.Given | None,
                   new: bool = False) -> None:
-        """See to it that a job has a trust of the caller's, if it needs one.
-        """
+        """Give a job a trust of the caller's, if it needs one."""
         wanted = assignment.wants_trust(self._conf, client)
         self._trust.require(self._conf, client, given)
         if assignment.must_delegate(
