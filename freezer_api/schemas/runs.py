@@ -28,6 +28,10 @@ BACKUP_STATUSES = ('creating', 'available', 'error', 'deleted')
 MAX_HELD = 10000
 MAX_REPORTS = 500
 
+# Backups that the steps of a run name. When the run is given up, one
+# transaction closes the records of all of them. A scheduler has at most 256.
+MAX_BACKUPS = 400
+
 _SCHEDULER_ID = common.text(255, minLength=1)
 _FENCE = common.integer(1)
 _REASON = common.nullable(common.text(4096))
@@ -164,6 +168,13 @@ def _check_said(said: Mapping[str, Any], where: str) -> None:
         raise common.InvalidDocument(
             f'{where}release', 'release needs the state running')
     common.check_stored_size(f'{where}actions', said.get('actions'))
+    named = sum(part.get('backup_id') is not None
+                for step in said.get('actions', ())
+                for part in (step, *step.get('parts', ())))
+    if named > MAX_BACKUPS:
+        raise common.InvalidDocument(
+            f'{where}actions', f'{where}actions names {named} backups, where '
+            f'{MAX_BACKUPS} are the most')
     for position, backup in enumerate(said.get('backups', ())):
         budgets.BACKUP_METADATA.check(
             f'{where}backups.{position}.backup_metadata',

@@ -186,6 +186,49 @@ class ClaimBoundsTests(base.ApiTestCase):
                  'state': 'success'} for run in second['runs'][:500]]}, 200)
         self.assertLessEqual(rows.most, 1000)
 
+    def test_a_run_that_is_given_up_names_few_backups(self) -> None:
+        """Invariant 4: a tenant's report could name 700 of them."""
+        self.call(CROWD, 'POST', 'clients', {
+            'client_id': 'own', 'claims': True}, 201)
+        self.start(self.create_job(persona=CROWD, client='own'), CROWD)
+        run = self.one_run(client='own', persona=CROWD)
+        most = 0
+        for number in (700, 500, 401, 400):
+            ids = [f'{one:032x}' for one in range(number)]
+            document = {
+                'scheduler_id': 's1', 'fence': run['fence'],
+                'state': 'running', 'actions': [{
+                    'action_id': 'a', 'position': start, 'state': 'pending',
+                    'parts': [{'state': 'pending', 'volume_id': 'v',
+                               'backup_id': one}
+                              for one in ids[start:start + 250]]}
+                    for start in range(0, number, 250)]}
+            path = f'/v2/p7/clients/own/runs/{run["run_id"]}'
+            answer = self.client.simulate_patch(
+                path, json=document, extras=CROWD.environ())
+            if answer.status_code == 200:
+                most = number
+                break
+            self.assertEqual(400, answer.status_code)
+            self.assertIn('actions', answer.json['description'])
+            self.assertIn('400', answer.json['description'])
+        self.assertEqual(400, most)
+        for start in range(0, most, 200):
+            self.report(run, client='own', persona=CROWD,
+                        actions=document['actions'], backups=[
+                            {'backup_id': one, 'status': 'creating'}
+                            for one in ids[start:start + 200]])
+        self.clock.now += 604_800 + 3600
+        rows = _Rows(self.database.engine)
+        answer = self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)
+        self.assertEqual(1, answer['runs_abandoned'])
+        # Each is locked and written.
+        self.assertLessEqual(rows.most, 1000)
+        with self.database.engine.connect() as connection:
+            self.assertEqual([('error', most)], connection.execute(
+                sa.select(models.Backup.status, sa.func.count())
+                .group_by(models.Backup.status)).all())
+
     def test_a_session_whose_members_all_start_is_written_a_few_times(
             self) -> None:
         """Invariant 4: not once for each member, which would be quadratic."""
