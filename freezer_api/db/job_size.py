@@ -43,11 +43,26 @@ def of_action(action: models.Action) -> int:
     return len(json.dumps(documents.action(action))) + len(', ')
 
 
+class Sizes:
+    """The sizes of the actions of jobs, each measured once.
+
+    One action may be in a job many times, and in many jobs.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def of_actions(self, its_actions: Sequence[models.Action]) -> int:
+        """Return how many characters the actions of a job have."""
+        for action in its_actions:
+            if action.id not in self._known:
+                self._known[action.id] = of_action(action)
+        return sum(self._known[action.id] for action in its_actions)
+
+
 def of_actions(its_actions: Sequence[models.Action]) -> int:
     """Return how many characters the actions of a job have."""
-    # One action may be in there many times.
-    sizes = {action.id: of_action(action) for action in its_actions}
-    return sum(sizes[action.id] for action in its_actions)
+    return Sizes().of_actions(its_actions)
 
 
 def check(its_actions: Sequence[models.Action], before: int = 0) -> None:
@@ -59,7 +74,14 @@ def check(its_actions: Sequence[models.Action], before: int = 0) -> None:
     :param before: their size before the change, 0 for a new job
     :raises TooLarge: names the size and the limit
     """
-    size = of_actions(its_actions)
+    check_size(of_actions(its_actions), before)
+
+
+def check_size(size: int, before: int) -> None:
+    """Refuse a size of the actions of a job, as :func:`check` does.
+
+    :raises TooLarge: names the size and the limit
+    """
     limit = max(MOST_OF_ACTIONS, before)
     if size > limit:
         raise TooLarge(

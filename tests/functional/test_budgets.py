@@ -410,6 +410,19 @@ class BudgetTests(base.ApiTestCase):
             self.call(base.MATE, 'DELETE', f'actions/{shared}', status=204)
         self.assertLessEqual(max(rows), 500)
 
+    def test_actions_of_jobs_that_share_them_are_measured_once(self) -> None:
+        """Not once for each job: a small request would cost much."""
+        ids = [self.add_action(base.BACKUP) for _ in range(20)]
+        for _ in range(10):
+            self.add_job(*ids)
+        real = job_size.of_action
+        with mock.patch.object(job_size, 'of_action', autospec=True,
+                               side_effect=real) as measured:
+            self.call(base.MEMBER, 'PATCH', f'actions/{ids[0]}', {
+                'freezer_action': {'backup_name': 'n' * 200}}, 200)
+        # The one that changes also before and after.
+        self.assertLessEqual(measured.call_count, len(ids) + 2)
+
     def test_an_action_of_too_many_jobs_cannot_be_changed(self) -> None:
         shared = self.share(actions.MOST_JOBS + 1)
         before = self.action(shared)

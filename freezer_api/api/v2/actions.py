@@ -194,9 +194,11 @@ class Action(services.Resource):
         more = job_size.of_action(action) - size
         if not jobs or more <= 0:
             return
+        sizes = job_size.Sizes()
         for found in actions.of_jobs(
                 session, [job.id for job in jobs]).values():
-            job_size.check(found, job_size.of_actions(found) - more * sum(
+            now = sizes.of_actions(found)
+            job_size.check_size(now, now - more * sum(
                 one.id == action.id for one in found))
 
     def _delegate(self, session: orm.Session, trust: authority.Authority,
