@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The database of a test, as the API opens it."""
+"""The database of a test, as freezer-manage opens it."""
 
 from __future__ import annotations
 
