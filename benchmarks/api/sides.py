@@ -246,6 +246,6 @@ class ShippedSide(Side):
 
     @property
     def _command(self) -> list[str]:
-        return [self._env.script('freezer-api'),
+        return [self._env.python, self._env.script('freezer-api'),
                 '--config-file', str(self._configuration),
                 '--host', '127.0.0.1', '--port', str(self.port)]
