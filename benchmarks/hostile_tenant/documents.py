@@ -188,7 +188,8 @@ class HostileTenant:
 
     def _record(self) -> load.Request:
         return self._ask('POST', 'backups', {
-            'backup_name': 'n', 'container': 'c', 'action': 'backup',
+            'backup_name': 'n', 'container': 'c', 'hostname': 'h',
+            'action': 'backup',
             'mode': 'cindernative', 'backup_media': 'cindernative',
             'time_stamp': self._random.randrange(2**31),
             **{f'key_{number:06}': 'v' * 20 for number in range(

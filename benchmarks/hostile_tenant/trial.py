@@ -76,7 +76,8 @@ def run(scene: scenes.Scene, one: deployment.Deployment,
         jobs = neighbours.create_jobs(one.world, chosen.jobs)
         # Undisturbed, until the first of them fires.
         time.sleep(max(0, jobs[0].first - time.time()))
-        asking = neighbours.Requests(one.world.side.port, jobs)
+        asking = neighbours.Requests(one.world.side.port, jobs,
+                                     one.name == figure.UPSTREAM)
         before = one.read()
         asking.start()
         attack = _attack(one, chosen, minutes * 60)
