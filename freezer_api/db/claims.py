@@ -185,8 +185,8 @@ def lock_due(session: orm.Session, wanted: Sequence[due_jobs.Prepared],
              ) -> list[tuple[due_jobs.Prepared, models.Job]]:
     """Lock jobs that are still as they were seen.
 
-    Others are left for the next claim: those that somebody has locked or
-    changed, and those whose firing somebody has recorded meanwhile.
+    Jobs that another transaction has locked or changed, and jobs whose firing
+    is already recorded, are left for the next claim.
     """
     if not wanted:
         return []

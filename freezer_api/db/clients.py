@@ -206,10 +206,10 @@ def drop_duplicates(session: orm.Session, client: models.Client,
     """Leave one of several clients of the same name.
 
     Schedulers that start at once may each find none and add one. Called in a
-    transaction after that of :func:`register`, the last of them sees all, and
-    whoever sees more than one keeps the same. One that was there before needs
-    none of this: whoever adds another does it. A central client stays before
-    one that is not.
+    transaction after that of :func:`register`, the last of them sees all
+    clients, and each call that sees several keeps the same one. Only a
+    registration that adds a client needs this. A central client is kept
+    rather than another one.
 
     :raises Taken: when that is another project's
     """

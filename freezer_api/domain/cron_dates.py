@@ -15,7 +15,7 @@
 There are no more than 21 kinds of years: one begins on one of seven weekdays,
 and it, the year before it or neither is a leap year (the latter decides
 whether 1 January may be in week 53). The days of a kind are found once, as a
-bit mask for each month, whatever the number of years that are searched.
+bit mask for each month, however many years are searched.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ ALL = '_all'
 _MOST_PAIRS = 64
 _LONGEST_TEXT = 1024
 
-#: The terms of one item. Each has 33 characters, whatever is in the item.
+#: The most terms of one item. Each term has 33 characters.
 MOST_TERMS = 256
 
 # What is searched for may be as long as a request. Such keys are not kept.
