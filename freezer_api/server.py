@@ -40,7 +40,7 @@ import waitress
 from waitress import channel
 from waitress import task
 
-from freezer_api.api import errors
+from freezer_api import errors
 
 # Bytes. A token takes some hundred of them.
 _MAX_HEADERS = 32 * 1024
@@ -78,7 +78,7 @@ class _ErrorTask(task.ErrorTask):
         error = self.request.error
         body = json.dumps({
             'title': error.reason, 'description': error.body,
-            'code': errors.code_of(error.code)}).encode()
+            'code': errors.code_of_status(error.code)}).encode()
         self.status = f'{error.code} {error.reason}'
         self.response_headers = [('Content-Type', 'application/json')]
         self.content_length = len(body)

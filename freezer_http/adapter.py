@@ -59,7 +59,7 @@ class Redirected(requests.exceptions.RequestException):
 
 
 class TooLarge(requests.exceptions.RequestException):
-    """The body of the answer is larger than the limit."""
+    """The body of the answer exceeds the limit."""
 
     def __init__(self, response: requests.Response, limit: int) -> None:
         super().__init__(
@@ -71,7 +71,7 @@ class _Reader(io.RawIOBase):
     """Reads a socket until a deadline.
 
     :param raw: the unbuffered file of the socket; it keeps the socket open
-    :param deadline: by the monotonic clock
+    :param deadline: in seconds of the monotonic clock
     """
 
     def __init__(self, sock: socket.socket, raw: io.RawIOBase,
@@ -100,10 +100,10 @@ class _Reader(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer of which head and body arrive before one deadline.
+    """An answer whose head and body must arrive before one deadline.
 
-    urllib3 sets the socket's timeout to what is left for the answer just
-    before it makes the response.
+    urllib3 sets the socket's timeout to the remaining time just before it
+    creates the response.
     """
 
     def __init__(self, sock: socket.socket, *args: Any,
@@ -111,7 +111,7 @@ class _Response(http.client.HTTPResponse):
         super().__init__(sock, *args, **kwargs)
         timeout = sock.gettimeout()
         if timeout is not None:
-            # Opened before the other is closed, which may close the socket.
+            # Open this file first: closing the other may close the socket.
             raw = sock.makefile('rb', buffering=0)
             self.fp.close()
             self.fp = io.BufferedReader(
@@ -135,12 +135,12 @@ class _HTTPSPool(urllib3.HTTPSConnectionPool):
 
 
 class Adapter(ks_session.TCPKeepAliveAdapter):
-    """Sends requests; the answer is complete, bounded and no redirect.
+    """Send requests; each answer is complete, bounded and no redirect.
 
-    The timeout of a request is the time for all of it: connection, head and
-    body. The looking-up of the server's name is not part of that.
+    The timeout of a request covers all of it: connection, head and body. It
+    does not cover the name resolution of the server.
 
-    :param max_body: bytes that a body may have, after decompression
+    :param max_body: maximum size of a body after decompression, in bytes
     """
 
     def __init__(self, *args: Any, max_body: int = MAX_BODY,
@@ -165,10 +165,11 @@ class Adapter(ks_session.TCPKeepAliveAdapter):
         """Send a request and read its answer.
 
         :param timeout: seconds for the whole exchange
-        :raises Redirected: for an answer that names another URL
-        :raises TooLarge: for one that is larger than the limit
-        :raises requests.exceptions.RequestException: as the base does, also
-            where reading the body fails
+        :returns: the response, with its body already read
+        :raises Redirected: if the answer is a redirect
+        :raises TooLarge: if the body exceeds the limit
+        :raises requests.exceptions.RequestException: as the base class does,
+            and if reading the body fails
         """
         if isinstance(timeout, int | float):
             timeout = urllib3.Timeout(total=timeout)
@@ -189,11 +190,13 @@ class Adapter(ks_session.TCPKeepAliveAdapter):
 
 
 def mount(session: requests.Session, connections: int) -> requests.Session:
-    """Have a session send everything through one bounded adapter.
+    """Make a session send everything through one bounded adapter.
 
-    It keeps no cookies: the requests of many users pass through it.
+    The session stores no cookies, because many users share it.
 
-    :param connections: to one server, kept open for later requests
+    :param connections: maximum number of connections to one server that stay
+        open for later requests
+    :returns: the same session
     """
     session.cookies.set_policy(
         cookiejar.DefaultCookiePolicy(allowed_domains=[]))
@@ -220,7 +223,7 @@ def _whole(response: requests.Response, body: bytes) -> urllib3.HTTPResponse:
 
 
 def _shown(location: str) -> str:
-    """Return a URL without what may be a secret in it."""
+    """Return a URL without the parts that may contain a secret."""
     try:
         url = urllib.parse.urlsplit(location)
         server = url.hostname or ''

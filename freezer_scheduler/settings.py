@@ -20,34 +20,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import os
 import pathlib
 import re
+import shutil
 
 from oslo_config import cfg
 
 from freezer_api.domain import capabilities
+from freezer_scheduler import conf as scheduler_conf
+from freezer_scheduler.conf import scheduler as scheduler_options
 from freezer_scheduler.conf import service_auth
-from freezer_scheduler import pidfile
+from freezer_scheduler.process import pidfile
 
 # A submit is only begun while the lease outlasts the request by this much.
 LEASE_MARGIN = 5
 
-# What the API takes for a lease.
-_SHORTEST_LEASE = 10
-_LONGEST_LEASE = 3600
-
 _LABEL = r'[a-zA-Z\d](?:[a-zA-Z\d-]{0,61}[a-zA-Z\d])?'
 _CLIENT_ID = re.compile(rf'(?:[\w-]+_)?{_LABEL}(?:\.{_LABEL})*')
 
-_LIMITS = {
-    'claim_interval': (1, 600), 'claim_batch': (1, 1000),
-    'request_timeout': (1, 600), 'poll_interval': (1, 3600),
-    'workers': (1, 128), 'max_in_flight': (1, 10_000),
-    'max_in_flight_per_project': (1, 10_000),
-    'heartbeat_interval': (5, 86400), 'maintenance_interval': (5, 86400),
-    'backup_timeout': (60, 30 * 86400), 'busy_timeout': (0, 30 * 86400),
-    'concurrent_jobs': (1, 2500), 'agent_grace': (0, 3600),
-}
+# Options of [scheduler] that are settings as they stand.
+_PLAIN = (
+    'claim_interval', 'claim_batch', 'request_timeout', 'poll_interval',
+    'workers', 'max_in_flight', 'max_in_flight_per_project',
+    'heartbeat_interval', 'maintenance_interval', 'backup_timeout',
+    'busy_timeout', 'token_percent', 'concurrent_jobs', 'agent_grace')
 
 
 class Refused(Exception):
@@ -60,10 +57,12 @@ class Refused(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the scheduler goes by; times in seconds.
+    """The checked values of the options; times in seconds.
 
-    :ivar jobs_dir: where the jobs are, or None where the API has them
-    :ivar metrics_address: host and port to serve them at, None for nowhere
+    :ivar jobs_dir: folder of the job files; None if the API has the jobs
+    :ivar default_container: see :class:`.containers.Containers`, also for
+        the accepted containers
+    :ivar metrics_address: host and port of the metrics; None if disabled
     """
 
     service_mode: bool
@@ -85,11 +84,19 @@ class Settings:
     backup_timeout: int
     busy_timeout: int
     concurrent_jobs: int
+    token_percent: int
     agent_command: str
     agent_dir: pathlib.Path
     agent_grace: int
     metrics_address: tuple[str, int] | None
     notices: tuple[str, ...]
+    default_container: str = ''
+    accepted_containers: tuple[str, ...] | None = None
+
+    @property
+    def token_part(self) -> float:
+        """Part of a token's life that a backup needs at its start."""
+        return self.token_percent / 100
 
     @property
     def lease_needed(self) -> int:
@@ -101,29 +108,24 @@ def load(conf: cfg.ConfigOpts, environ: Mapping[str, str],
          hostname: str) -> Settings:
     """Read and check the configuration.
 
-    :param hostname: what a client id is made of that is not set
+    :param hostname: part of the default client ID
     :raises Refused: naming every option that cannot be used
     """
-    problems: list[str] = []
+    if problems := scheduler_conf.problems(conf):
+        raise Refused(problems)
     group = conf.scheduler
-    values = {name: group[name] for name in _LIMITS}
+    values = {name: group[name] for name in _PLAIN}
     if not _explicit(conf, 'claim_interval') and _explicit(conf, 'interval'):
         values['claim_interval'] = min(
-            group.interval, _LIMITS['claim_interval'][1])
-    for name, (least, most) in _LIMITS.items():
-        if not least <= values[name] <= most:
-            shown = name
-            if name == 'claim_interval' and not _explicit(conf, name):
-                shown = 'interval'
-            problems.append(f'[scheduler] {shown}: {values[name]} is not '
-                            f'between {least} and {most}')
+            group.interval, scheduler_options.LONGEST_CLAIM_INTERVAL)
     auth, auth_problems = _auth(conf, environ)
     problems += auth_problems
     if not group.service_mode:
-        # There is one project, which may have it all.
+        # The only project may use all slots.
         values['max_in_flight_per_project'] = values['max_in_flight']
     offered, capability_problems = _capabilities(conf)
     problems += capability_problems + _modes(conf)
+    default_container, accepted_containers = _containers(conf, problems)
     lease = _lease(group.lease_seconds, values, problems)
     if not group.no_api:
         problems += _client_id(group.client_id, hostname)
@@ -140,7 +142,9 @@ def load(conf: cfg.ConfigOpts, environ: Mapping[str, str],
         metrics_address=(
             (conf.metrics.bind_host, conf.metrics.port)
             if conf.metrics.enabled else None),
-        notices=tuple(_notices(conf, offered)), **values)
+        notices=tuple(_notices(conf, offered)),
+        default_container=default_container,
+        accepted_containers=accepted_containers, **values)
 
 
 def _client_id(given: str | None, hostname: str) -> list[str]:
@@ -175,19 +179,27 @@ def _auth(conf: cfg.ConfigOpts, environ: Mapping[str, str],
                  or auth.application_credential_secret else _user(auth)))
     for name, value in needed:
         if not value:
-            problems.append(f'[service_auth] os_{name}: missing')
+            problems.append(
+                f'[service_auth] os_{name}: missing; set it, or '
+                f'OS_{name.upper()} in the environment')
     if auth.application_credential_id and conf.scheduler.service_mode:
         problems.append(
             '[service_auth] os_application_credential_id: Keystone gives it '
-            'no token of a trust, which service mode lives on; give '
+            'no token of a trust, which service mode needs; give '
             'os_username and os_password')
     if auth.token and not auth.password:
-        problems.append('[service_auth] os_token: a token ends too soon for '
-                        'a scheduler; give os_username and os_password')
+        problems.append('[service_auth] os_token: a token expires too soon '
+                        'for a scheduler; give os_username and os_password')
+    for name, path in (('cacert', auth.cacert), ('cert', auth.cert)):
+        if path and not os.access(path, os.R_OK):
+            problems.append(f'[service_auth] os_{name}: {path} cannot be '
+                            'read; name a file that the user of the process '
+                            'can read')
     for name, url in (('auth_url', auth.auth_url),
                       ('backup_url', auth.backup_url)):
         if url and not re.match(r'https?://[^/\s]+', url):
-            problems.append(f'[service_auth] os_{name}: not an http URL')
+            problems.append(f'[service_auth] os_{name}: not an http URL; '
+                            'write it as http://HOST:PORT')
     return auth, problems
 
 
@@ -211,7 +223,7 @@ def _user(auth: service_auth.ServiceAuth) -> list[tuple[str, str | None]]:
 
 def _capabilities(conf: cfg.ConfigOpts,
                   ) -> tuple[capabilities.Capabilities, list[str]]:
-    """Read the lists; what is not set is all, or what is safe for all."""
+    """Read the lists, with the defaults of the mode for absent ones."""
     default = (capabilities.CINDER_NATIVE if conf.scheduler.service_mode
                else capabilities.EVERYTHING)
     known = {'actions': capabilities.ACTIONS, 'modes': capabilities.MODES,
@@ -232,7 +244,7 @@ def _capabilities(conf: cfg.ConfigOpts,
         if not given and noun in ('actions', 'modes'):
             problems.append(f'[capabilities] supported_{noun}: empty, so '
                             f'that no job could run')
-        # Order and repetition mean nothing, so the vocabulary's order it is.
+        # Order and repetition mean nothing: use the order of the vocabulary.
         lists[noun] = tuple(word for word in words if word in given)
     if conf.scheduler.disable_exec:
         lists['actions'] = tuple(
@@ -251,23 +263,39 @@ def _modes(conf: cfg.ConfigOpts) -> list[str]:
     return problems
 
 
+def _containers(conf: cfg.ConfigOpts, problems: list[str],
+                ) -> tuple[str, tuple[str, ...] | None]:
+    """Return the default container and the accepted ones."""
+    default = conf.cinder.default_container or ''
+    given = conf.cinder.accepted_containers
+    for name, values in (('default_container', [default]),
+                         ('accepted_containers', given or [])):
+        for value in values:
+            if '/' in value or not value.isprintable() or len(value) > 255:
+                problems.append(f'[cinder] {name}: {value!r} is no name of a '
+                                f'container')
+    return default, None if given is None else tuple(
+        value for value in given if value)
+
+
 def _lease(given: int | None, values: Mapping[str, int],
            problems: list[str]) -> int:
     tick, timeout = values['claim_interval'], values['request_timeout']
-    # Two ticks may fail and a request still begins with time to spare.
-    least = max(_SHORTEST_LEASE, 2 * tick + timeout + LEASE_MARGIN)
+    # After two failed claims a request must still be able to begin.
+    least = 2 * tick + timeout + LEASE_MARGIN
     lease = max(60, least + tick) if given is None else given
-    if not least <= lease <= _LONGEST_LEASE:
+    if lease < least:
         problems.append(
-            f'[scheduler] lease_seconds: {lease} is not between {least} (two '
-            f'claim intervals and a request timeout) and {_LONGEST_LEASE}')
+            f'[scheduler] lease_seconds: {lease} is less than {least}, two '
+            'claim intervals and a request timeout: raise it, or lower '
+            'claim_interval or request_timeout')
     return lease
 
 
 def _notices(conf: cfg.ConfigOpts,
              offered: capabilities.Capabilities) -> list[str]:
-    """What an operator should read at start."""
-    notices = []
+    """Return the warnings that an operator should read at start."""
+    notices = scheduler_conf.unread(conf)
     narrow = capabilities.CINDER_NATIVE
     more = [f'{noun} {", ".join(extra)}'
             for noun, extra in (
@@ -281,7 +309,14 @@ def _notices(conf: cfg.ConfigOpts,
         notices.append(
             'RISK: [capabilities] offers more than cinder-native work to '
             'every project: ' + '; '.join(more) + '. Users of any project '
-            'could have it done on this host.')
+            'can run it on this host.')
+    if ((set(offered.modes) - {'cindernative'} or 'exec' in offered.actions)
+            and shutil.which(group.agent_command) is None):
+        notices.append(
+            f'[scheduler] agent_command: there is no {group.agent_command}, '
+            'so only cinder-native jobs can run: install freezer-agent into '
+            'an environment of its own and name its path, or offer less in '
+            '[capabilities]')
     if _explicit(conf, 'jobs_dir') and not group.no_api:
         notices.append('[scheduler] jobs_dir has no effect without no_api: '
                        'no job is ever written to a file.')

@@ -66,12 +66,27 @@ def postgresql_url(test: Test) -> str:
         drop='DROP DATABASE {} WITH (FORCE)')
 
 
+def new_name() -> str:
+    """Return a name for a database that nobody has."""
+    return f'freezer_test_{uuid.uuid4().hex}'
+
+
+def on_postgresql(*statements: str) -> None:
+    """Have PostgreSQL execute statements that are in no transaction."""
+    engine = sa.create_engine(
+        os.environ.get('FREEZER_TEST_POSTGRESQL_URL', POSTGRESQL),
+        isolation_level='AUTOCOMMIT', poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+
+
 def _database(
         test: Test, server: str, create: str, drop: str) -> str:
     url = sa.make_url(server)
     engine = sa.create_engine(
         url, isolation_level='AUTOCOMMIT', poolclass=pool.NullPool)
-    name = f'freezer_test_{uuid.uuid4().hex}'
+    name = new_name()
 
     def execute(statement: str) -> None:
         with engine.connect() as connection:

@@ -134,7 +134,7 @@ class Requests:
                 lambda: {'client_id': 'central'},
             'user_credentials {} and another job_schedule': lambda: {
                 'user_credentials': {}, 'job_schedule': OTHER},
-            'user_credentials {}, which withdraws the trust': lambda: {
+            'user_credentials {}, which revokes the trust': lambda: {
                 'user_credentials': {}},
             'description': lambda: {'description': 'text'},
             'the whole document, unchanged': lambda: {
@@ -263,6 +263,16 @@ class Requests:
 
     def _patch_clients_client_id_runs_run_id(
             self, request: callers.Request) -> Prepared:
+        path, held = self._held_run()
+        return Prepared('', path, {**held, 'state': 'success'})
+
+    def _post_clients_client_id_runs_run_id_jobs(
+            self, request: callers.Request) -> Prepared:
+        path, held = self._held_run()
+        return Prepared('', f'{path}/jobs', {**held, 'job_ids': ['j']})
+
+    def _held_run(self) -> tuple[str, dict[str, Any]]:
+        """Return the path of a run, and what names its holder."""
         client = self._new_client()
         job_id = str(self._call('POST', 'jobs', self._document(
             False, client_id=client))['job_id'])
@@ -270,8 +280,8 @@ class Requests:
         [run] = self._call('POST', f'clients/{client}/claims', {
             'scheduler_id': 's', 'limit': 1, 'lease_seconds': 60,
             'held': []})['runs']
-        return Prepared('', f'clients/{client}/runs/{run["run_id"]}', {
-            'scheduler_id': 's', 'fence': run['fence'], 'state': 'success'})
+        return (f'clients/{client}/runs/{run["run_id"]}',
+                {'scheduler_id': 's', 'fence': run['fence']})
 
     def _post_backups(self, request: callers.Request) -> Prepared:
         return Prepared('', 'backups', {

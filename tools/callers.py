@@ -10,14 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What each kind of token may do: the tables behind tests and a page.
+"""The permissions of each kind of token: the tables behind tests and a page.
 
-One table has the kinds of tokens, each of which is tried on a real Keystone,
-by ``tests/cloud/caller_kinds.py``. The other has the requests, at least one
-for each route that writes, and what a token needs for it.
+One table has the kinds of tokens; ``tests/cloud/caller_kinds.py`` tests each
+of them on a real Keystone. The other has the requests, at least one for each
+route that writes, and the token that it needs.
 ``tests/functional/test_authority.py`` sends every request with every kind of
-token. ``python -m tools.callers`` writes the page that the documentation has
-of both.
+token. ``python -m tools.callers`` writes the page of the documentation.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ import pathlib
 import textwrap
 
 PAGE = (pathlib.Path(__file__).resolve().parents[1]
-        / 'doc/source/user/callers.rst')
+        / 'doc/source/user/authentication.rst')
 
-#: What is asked for, in this order, and what the page calls it.
+#: The requests, in this order, and their names on the page.
 REQUESTS: Mapping[str, str] = {
     'create': 'create a job of a central client',
     'take over': "change what another member's central job does",
@@ -50,7 +49,7 @@ FORBIDDEN = 'forbidden'
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """A status, and the code of an error."""
+    """A status, and the error code if it is an error."""
 
     status: int
     code: str | None = None
@@ -58,12 +57,12 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A kind of token, of a member of the project where it has one.
+    """A kind of token, of a member of the project if it has a project.
 
-    :ivar name: short, for the test
-    :ivar what: for the page
-    :ivar answers: to each of REQUESTS
-    :ivar advice: what to do; empty where all of it works
+    :ivar name: short name, for the test
+    :ivar what: name on the page
+    :ivar answers: the answer to each of REQUESTS
+    :ivar advice: what to do; empty if all requests work
     """
 
     name: str
@@ -77,9 +76,9 @@ class Kind:
 
 
 class Needs(enum.Enum):
-    """What a request needs of a token, and what it does to a job's trust.
+    """The token that a request needs, and its effect on a job's trust.
 
-    The value is the text of the page.
+    The value is the text on the page.
     """
 
     TRUSTOR = 'a token that can delegate; the caller becomes the trustor'
@@ -91,10 +90,10 @@ class Needs(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A request that writes, and what it needs of the token.
+    """A request that writes, and the token that it needs.
 
     :ivar path: below /v2/{project_id}
-    :ivar case: what it does, where one route does several things
+    :ivar case: what the request does, if one route does several things
     :ivar takes_trust: whether the job has a trust afterwards
     """
 
@@ -115,7 +114,7 @@ _BACKUP = '/backups/{backup_id}'
 CENTRAL = 'of a job of a central client'
 OTHER = 'of a job of a client of the project'
 
-#: A route that writes has a row for each thing that it can do to a job.
+#: A route that writes has a row for each of its effects on a job.
 WRITES = (
     Request('POST', '/jobs', 'a job of a central client', Needs.TRUSTOR),
     Request('POST', '/jobs', 'a job of a client of the project', Needs.ANY),
@@ -131,7 +130,7 @@ WRITES = (
             'central one', Needs.TRUSTOR),
     Request('PATCH', _JOB, 'user_credentials {} and another job_schedule',
             Needs.TRUSTOR, takes_trust=False),
-    Request('PATCH', _JOB, 'user_credentials {}, which withdraws the trust',
+    Request('PATCH', _JOB, 'user_credentials {}, which revokes the trust',
             Needs.REDUCES),
     Request('PATCH', _JOB, 'description', Needs.ANY),
     Request('PATCH', _JOB, 'the whole document, unchanged', Needs.ANY),
@@ -162,8 +161,8 @@ WRITES = (
     Request('DELETE', _ACTION, CENTRAL, Needs.TRUSTOR),
     Request('DELETE', _ACTION, OTHER, Needs.ANY),
     Request('POST', '/sessions', '', Needs.ANY),
-    Request('PATCH', _SESSION, 'the schedule, which jobs take over when they '
-            'are put into the session', Needs.ANY),
+    Request('PATCH', _SESSION, 'the schedule, which jobs get when they are '
+            'added to the session', Needs.ANY),
     Request('POST', _SESSION, 'replaces the session; its jobs keep their '
             'schedules', Needs.ANY),
     Request('DELETE', _SESSION, '', Needs.ANY),
@@ -184,6 +183,8 @@ WRITES = (
             Needs.ANY),
     Request('PATCH', f'{_CLIENT}/runs/{{run_id}}', 'a client of the project',
             Needs.ANY),
+    Request('POST', f'{_CLIENT}/runs/{{run_id}}/jobs',
+            'a client of the project', Needs.ANY),
     Request('POST', '/backups', '', Needs.ANY),
     Request('PATCH', _BACKUP, '', Needs.ANY),
     Request('DELETE', _BACKUP, '', Needs.ANY),
@@ -193,7 +194,10 @@ WRITES = (
 
 def _answers(trust: Answer | None, rest: Answer | None,
              ) -> dict[str, Answer]:
-    """The answers to what needs a trust, and to the rest; None is yes."""
+    """Return the answers to requests that need a trust, and to others.
+
+    None means yes.
+    """
     good = {'create': 201, 'take over': 200, 'own': 201, 'list': 200,
             'delete': 204}
     return {name: (trust if name in ('create', 'take over') else rest)
@@ -213,7 +217,7 @@ _SCOPE = 'Ask for a token of the project.'
 
 KINDS = (
     Kind('password', 'user name and password, scoped to the project', _ALL),
-    Kind('token', 'a token that was got with such a token', _ALL),
+    Kind('token', 'a token that was obtained with such a token', _ALL),
     Kind('restricted', 'an application credential', _DELEGATED, _OWN_TOKEN),
     Kind('unrestricted', 'an application credential, unrestricted',
          _DELEGATED, _OWN_TOKEN),
@@ -226,19 +230,20 @@ KINDS = (
     Kind('federated', 'single sign-on, with a role that is assigned to the '
          'user in the project', _ALL),
     Kind('lasting group', 'single sign-on, with the role of a mapped group '
-         'and an authorization_ttl of the identity provider', _ALL,
-         'The trust works until that time has passed since the last login. '
-         'Log in again before, or have the role assigned to yourself.'),
+         'and an authorization_ttl', _ALL,
+         'The trust works until the authorization_ttl of the identity '
+         'provider has passed since the last login. '
+         'Log in again before, or have the role assigned to your user.'),
     Kind('group', 'single sign-on, with the role of a mapped group only',
          _answers(Answer(422, MISSING_ROLES), None),
-         'Have an administrator assign the role to yourself in the project, '
+         'Have an administrator assign the role to your user in the project, '
          'or set an authorization_ttl for the identity provider.'),
     Kind('admin', 'an administrator, with a token of another project',
          _answers(Answer(403, WRONG_PROJECT), None),
          'Ask for a token of the project in the URL.'),
     Kind('reader', 'a user without the role member in the project',
          _LOOKING,
-         'Have the role member assigned in the project.'),
+         'Ask for the role member in the project.'),
     Kind('system', 'a token of the system', _NOTHING, _SCOPE),
     Kind('domain', 'a token of a domain', _NOTHING, _SCOPE),
     Kind('unscoped', 'a token without a scope', _NOTHING, _SCOPE),
@@ -258,24 +263,24 @@ makes no trust for a token that is itself delegated. Such a token can neither
 create, change nor start a job of a central client, not even a job of its own
 user. It can do everything else that its roles allow.
 
-A cell says *yes*, or the status and the ``code`` of the error. The
+A cell shows *yes*, or the status and the ``code`` of the error. The
 ``description`` of the error says what is wrong and what to do.
 """
 
 _REQUESTS = """\
-What each request needs
-=======================
+Tokens by request
+=================
 
 A token *can delegate* if it is the user's own, is scoped to the project of the
 job, and has the roles of ``[service_mode] trusts_delegated_roles``. *Any token
-of the project* means one whose roles the policy of the request asks for, see
-:doc:`/admin/roles`. Requests that only read need no more than that. A request
-that is refused changes nothing.
+of the project* means a token with the roles that the policy of the request
+requires, see :doc:`/admin/roles`. This is also enough for requests that only
+read. A refused request changes nothing.
 
-A start changes no document, and yet needs a token that can delegate: the run
-uses the trust, which can have roles that the token lacks, and outlives it.
+A start changes no document, but needs a token that can delegate: the run uses
+the trust, which can have roles that the token lacks, and outlives the token.
 
-A job gets the schedule of a session when the job is put into the session. A
+A job gets the schedule of a session when you add the job to the session. A
 later change of the session's schedule does not change the job.
 """
 
@@ -294,7 +299,8 @@ def _lines() -> Iterator[str]:
     for what in REQUESTS.values():
         yield f'     - {what}'
     for kind in KINDS:
-        yield f'   * - {kind.what}'
+        yield textwrap.fill(kind.what, 79, initial_indent='   * - ',
+                            subsequent_indent='       ')
         for name in REQUESTS:
             yield f'     - {_cell(kind.answers[name])}'
     yield ''
@@ -322,10 +328,10 @@ def _lines() -> Iterator[str]:
     yield ''
     yield textwrap.fill(
         'A user of single sign-on has a role from a mapped group for as long '
-        'as Keystone remembers the login, which is not at all unless the '
+        'as Keystone remembers the login. Keystone remembers it only if the '
         'identity provider has an authorization_ttl. A trust needs the role '
-        'whenever it is used, so for jobs that run for years the role is '
-        'best assigned to the user.', 79)
+        'whenever it is used. For jobs that run for years, have the role '
+        'assigned to the user.', 79)
 
 
 def page() -> str:

@@ -14,8 +14,8 @@
 
 usage: check_lower_bounds.py REQUIREMENTS OUTPUT
 
-A requirement without a lower bound ends the program with status 1: a bound
-that is not named cannot be tested.
+It fails with status 1 if a requirement has no lower bound, because such a
+bound cannot be tested.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ REQUIREMENT = re.compile(
 
 
 def lower_bounds(text: str) -> list[str]:
-    """Return ``name==bound`` of each requirement line of ``text``.
+    """Return ``name==bound`` for each requirement line of ``text``.
 
-    :raises ValueError: a line names no lower bound.
+    :raises ValueError: if a line has no lower bound
     """
     pins = []
     for line in text.splitlines():
@@ -40,7 +40,7 @@ def lower_bounds(text: str) -> list[str]:
             continue
         found = REQUIREMENT.match(requirement)
         if found is None:
-            raise ValueError(f'{requirement} names no lower bound')
+            raise ValueError(f'{requirement} has no lower bound')
         pins.append(f'{found["name"]}=={found["bound"]}')
     return pins
 

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The OpenAPI document as the API reference offers it.
+"""The OpenAPI document in the API reference.
 
-``python -m tools.openapi`` writes it out of the API; a test compares the two.
+``python -m tools.openapi`` writes it; a test compares it with the API.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from __future__ import annotations
 import json
 import pathlib
 
-from freezer_api import deploy
+from freezer_api import app
 
 FILE = (pathlib.Path(__file__).resolve().parents[1]
         / 'api-ref/source/openapi.json')
 
 
 def text() -> str:
-    """Return the document as the text of the file."""
-    return json.dumps(deploy.openapi(), indent=1) + '\n'
+    """Return the content of the file."""
+    return json.dumps(app.openapi(), indent=1) + '\n'
 
 
 if __name__ == '__main__':

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Who may do what: the table behind a test, and behind a page.
+"""The permissions of each role: the table behind a test and a page.
 
 Each row is a request, with the answer that each persona gets in the project
-of its token and in another one. The functional tests send every one of them;
-``python -m tools.roles`` prints the page that the documentation has of them.
+of its token and in another one. The functional tests send all of them.
+``python -m tools.roles`` writes the page of the documentation.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PERSONAS: Mapping[str, tuple[str, ...]] = {
     'service+member': ('service', 'member', 'reader'),
 }
 
-#: Tokens of a project whose roles say nothing to the API.
+#: Roles of tokens of a project to which no policy rule applies.
 POWERLESS: tuple[tuple[str, ...], ...] = (
     (), ('heat_stack_owner',), ('manager',))
 
@@ -85,15 +85,15 @@ _ALL_JOBS = {persona: (200, 200) if persona in (
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A request, and how each persona is answered.
+    """A request, and the answer to each persona.
 
     :ivar path: below /v2/{project_id}
     :ivar rule: the policy that decides
-    :ivar upstream: who may with upstream 19.0.0, by the names that its base
-        rules have; empty where it has no such route
+    :ivar upstream: the base rule of upstream 19.0.0 for the request; empty
+        if it has no such route
     :ivar answers: the status in the own project and in another one
-    :ivar case: what is special about the request, where something is
-    :ivar why: why it is not as upstream has it, where it is not
+    :ivar case: the special case that the request is; may be empty
+    :ivar why: the reason of a difference from upstream; empty without one
     """
 
     method: str
@@ -132,18 +132,18 @@ ROWS = (
     Row('POST', '/clients', 'clients:create_central', _BOTH,
         _own_service(201), 'as a central client',
         'The role service is enough, so that the account of the central '
-        'scheduler needs no role member; and it counts in the project of the '
-        'token alone, so that no other service can register in its place.'),
+        'scheduler needs no role member. The role counts only in the project '
+        'of the token, so that no other service can register in its place.'),
     Row('POST', '/clients', 'clients:create_central', _AO,
         _own_service(201), AGAIN,
-        'Jobs of every project are checked against the lists of a central '
-        'client, so only who may register one may change one, whatever the '
-        'request says of it.'),
+        'The API checks the jobs of every project against the lists of a '
+        'central client. So only a user who may register a central client '
+        'may change one, with or without is_central in the request.'),
     Row('GET', _CLIENT, 'clients:get', _ARS, _read()),
     Row('DELETE', _CLIENT, 'clients:delete', _AO, _write(204)),
     Row('DELETE', _CLIENT, 'clients:create_central', _AO,
         _own_service(204), OWN_CENTRAL,
-        'As with registering it again.'),
+        'For the same reason.'),
     Row('DELETE', _CLIENT, 'clients:delete', '', _who(403),
         "another project's central client"),
     Row('POST', f'{_CLIENT}/claims', 'clients:claim', '', _write(200)),
@@ -153,13 +153,13 @@ ROWS = (
     Row('GET', '/jobs', 'jobs:get_all', _ARS, _read()),
     Row('GET', '/jobs', 'jobs:get_all_projects', _ARS, _service(200),
         'with all_projects=True',
-        'Who may not see every project is told so, instead of being shown '
-        'the jobs of one.'),
+        'A user who may not see every project gets an error, instead of the '
+        'jobs of one project.'),
     Row('POST', '/jobs', 'jobs:create', _AO, _write(201)),
     Row('POST', '/jobs', 'jobs:create', _AO,
         _who(201, 'member manager admin service+member'),
         'for a central client',
-        'The job runs with a trust, and a token gives trusts in its own '
+        'The job runs with a trust, and a token can make trusts in its own '
         'project only. Upstream answers an administrator of another project '
         'with 500.'),
     Row('GET', _JOB, 'jobs:get', _ARS, _read()),
@@ -180,6 +180,12 @@ ROWS = (
     Row('POST', f'{_CLIENT}/reports', 'runs:update_central', '',
         _trustee(200), CENTRAL),
     Row('POST', f'{_CLIENT}/reports', 'runs:update', '', _HELD, ABSENT),
+    Row('POST', f'{_CLIENT}/runs/{{run_id}}/jobs', 'runs:update', '',
+        _write(200)),
+    Row('POST', f'{_CLIENT}/runs/{{run_id}}/jobs', 'runs:update_central', '',
+        _trustee(200), CENTRAL),
+    Row('POST', f'{_CLIENT}/runs/{{run_id}}/jobs', 'runs:update', '', _HELD,
+        ABSENT),
     Row('GET', '/actions', 'actions:get_all', _ARS, _read()),
     Row('POST', '/actions', 'actions:create', _AO, _write(201)),
     Row('GET', _ACTION, 'actions:get', _ARS, _read()),
@@ -207,8 +213,8 @@ ROWS = (
     Row('POST', '/maintenance', 'maintenance:run', '', _service(200)),
 )
 
-#: What needs no role: the whole path, and the answers without a token and
-#: with one of any kind.
+#: Requests that need no role: the whole path, and the answers without a token
+#: and with one of any kind.
 OPEN = (('GET', '/', 300, 300), ('GET', '/v2', 401, 200),
         ('GET', '/v2/openapi.json', 200, 200))
 
@@ -220,43 +226,44 @@ _TITLES = {'clients': 'Clients', 'jobs': 'Jobs', 'runs': 'Runs',
 _INTRODUCTION = """\
 .. Written by python -m tools.roles; a test compares the two.
 
-===============
-Who may do what
-===============
+=====================
+Roles and permissions
+=====================
 
-What the policies that come with the API let each role do. A policy file
-changes it rule by rule; the first column names the rules.
+The tables show what the default policies allow each role. You can change each
+rule in a policy file; the first column names the rules.
 
-A cell says what a token gets in the project that it is scoped to and, after
-the stroke, in another one, whose id is in the URL: *yes*, *no* (403), or 404.
-One word stands for both.
+A cell shows the answer in the project of the token and, after the slash, in
+another project, whose ID is in the URL: *yes*, *no* (403), or 404. A single
+word applies to both.
 
 reader
-    Has the role ``reader`` and no other.
+    Has only the role ``reader``.
 member
-    Has ``member``, which implies ``reader``. A ``manager`` is a member, too;
-    where a cloud's Keystone does not let ``manager`` imply ``member``, the
-    role alone allows nothing.
+    Has ``member``, which implies ``reader``. A ``manager`` is a member, too.
+    If ``manager`` does not imply ``member`` in your Keystone, the role
+    ``manager`` alone allows nothing.
 admin
-    Has ``admin``, which implies all of those.
+    Has ``admin``, which implies all of the roles above.
 service
-    The service account, with the role ``service`` and no other: the one
-    that the API is configured with and the central scheduler logs in as.
-    Another account of that role may do the same, but for claiming and
-    reporting runs of a central client: those come with trusts, which are of
-    use to the account alone that they were made for. To others, an
-    administrator among them, the answer is 403.
+    The service account, with only the role ``service``: the account in the
+    configuration of the API, as which the central scheduler logs in. Another
+    account with that role may do the same, except for claiming and reporting
+    runs of a central client. These need trusts, which only the account that
+    they were made for can use. Other accounts, including administrators, get
+    403.
 service, member
     The same account with the role ``member`` in addition.
 
-A token of a project with none of these roles is refused everything, and so is
-one that is scoped to a domain or to the system, whatever its roles. The list
-of versions (``GET /``), the description of the API
-(``GET /v2/openapi.json``) and the health check need no token, the home
-document (``GET /v2``) needs one of any kind.
+A token of a project with none of these roles is refused for every request. So
+is a token that is scoped to a domain or to the system, whatever its roles. The
+list of versions (``GET /``), the description of the API
+(``GET /v2/openapi.json``) and the health check need no token. The home
+document (``GET /v2``) needs a token of any kind.
 
-Trusts are shown to their trustor, to ``admin`` and to ``service``; process ids
-of agents to the project that the client belongs to, and to those two.
+Trusts are shown to their trustor, to ``admin`` and to ``service``. Process IDs
+of agents are shown to the project of the client, to ``admin`` and to
+``service``.
 """
 
 _COLUMNS = ('reader', 'member', 'admin', 'service', 'service+member')
@@ -274,7 +281,7 @@ def _lines() -> Iterator[str]:
         yield f'{title}\n{"-" * len(title)}\n'
         yield '.. list-table::\n   :header-rows: 1\n   :widths: 40 ' + (
             ' '.join(['12'] * len(_COLUMNS)) + '\n')
-        yield '   * - Request, and its rule'
+        yield '   * - Request and rule'
         for persona in _COLUMNS:
             yield f'     - {persona.replace("+", ", ")}'
         for row in ROWS:
@@ -296,8 +303,8 @@ def _lines() -> Iterator[str]:
             yield textwrap.fill(
                 row.why, 79, initial_indent='    ', subsequent_indent='    ')
     yield 'Tokens of a domain or of the system'
-    yield ('    Freezer 19.0.0 does not look at the scope, so that an '
-           'administrator of one\n    domain is one of the whole service.')
+    yield ('    Freezer 19.0.0 does not check the scope, so an administrator '
+           'of one domain\n    is an administrator of the whole service.')
 
 
 def page() -> str:

@@ -11,9 +11,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-# Run by the jobs of .zuul.yaml before the tests, as root or with sudo: makes
-# the account that the migration tests use on both database servers. The
-# password is no secret; the servers are the job's own.
+# The jobs of .zuul.yaml run it before the tests, as root or with sudo. It
+# creates the account of the migration tests on both database servers. The
+# password is no secret, because the servers belong to the job.
 set -eux
 
 : "${DB_USER:=openstack_citest}"

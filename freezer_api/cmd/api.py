@@ -10,61 +10,68 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""freezer-api: the API with an HTTP server of its own.
+"""freezer-api: the API with its own HTTP server.
 
-A master process opens the port and starts the workers, which all accept
-connections from it. SIGTERM ends it when the requests at hand are answered,
-SIGHUP has the workers start anew with the configuration as it is then.
+The master process opens the port and starts the workers, which all accept
+connections from it. On SIGTERM it ends after the current requests. On SIGHUP
+new workers read the configuration again and replace the old ones.
 
 Exit status: 0 ended by a signal, 1 could not start (the log and one line on
-stderr say why), 2 wrong usage.
+stderr give the reason), 2 wrong usage.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+import gc
 import multiprocessing
+import signal
 import socket
 import sys
 from typing import Any
 
 import cotyledon
 from oslo_config import cfg
-from oslo_log import log
 
+from freezer_api import app
 from freezer_api import conf as configuration
-from freezer_api import deploy
-from freezer_api import process_memory
-from freezer_api import self_test
+from freezer_api.keystone import preflight
 from freezer_api import server
+from freezer_config import errors
+from freezer_config import logging_setup
 
-# Seconds in which requests may end when the process is to end.
+# Seconds that current requests have to end when the process ends.
 _GRACE = 30
 
+# Signals for the master and its workers.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM,
+            signal.SIGCHLD)
+
 _CLI = [
-    cfg.HostAddressOpt('host', help='Address at which to listen, instead of '
+    cfg.HostAddressOpt('host', help='Address to listen at, instead of '
                                     '[server] bind_host.'),
-    cfg.PortOpt('port', min=1, help='Port at which to listen, instead of '
+    cfg.PortOpt('port', min=1, help='Port to listen at, instead of '
                                     '[server] bind_port.'),
     cfg.IntOpt('workers', min=1, max=256,
-               help='Processes, instead of [server] workers.'),
+               help='Number of processes, instead of [server] workers.'),
 ]
 
 
 class CannotListen(Exception):
-    """The port cannot be had; the text names the option."""
+    """The port cannot be opened; the text names the option."""
 
 
 def load(args: Sequence[str]) -> cfg.ConfigOpts:
-    """Read the configuration that a command line names.
+    """Read the configuration according to a command line.
 
-    :raises oslo_config.cfg.Error: on an unusable file, option or value
+    :param args: command line, without the program's name
+    :raises oslo_config.cfg.Error: if a file, option or value is invalid
     """
     return configuration.load(args, cli_opts=_CLI)
 
 
 def limits(conf: cfg.ConfigOpts) -> server.Limits:
-    """Return what clients may take of a process."""
+    """Return the limits of clients for one process."""
     return server.Limits(
         body=conf.oslo_middleware.max_request_body_size,
         connections=conf.server.max_connections,
@@ -75,7 +82,7 @@ def limits(conf: cfg.ConfigOpts) -> server.Limits:
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens.
 
-    :raises CannotListen: naming the option
+    :raises CannotListen: if that fails; the text names the option
     """
     try:
         [(family, kind, protocol, _name, address), *_others] = (
@@ -101,7 +108,7 @@ class Worker(cotyledon.Service):
     """One process that answers requests.
 
     :param worker_id: its number among the workers
-    :param args: the command line, from which it reads the configuration
+    :param args: the command line, to read the configuration with
     :param listening: the socket of the master
     """
 
@@ -112,37 +119,42 @@ class Worker(cotyledon.Service):
                  listening: socket.socket) -> None:
         super().__init__(worker_id)
         conf = load(args)
-        log.setup(conf, 'freezer-api')
+        logging_setup.setup(conf, 'freezer-api')
         try:
-            application = deploy.start(conf)
-        except self_test.Refused:
+            application = app.start(conf, schema=False)
+        except preflight.Refused:
             # The log has the reasons.
             sys.exit(1)
         self._server = server.make_server(
             application, listening, limits(conf))
-        process_memory.settle()
+        # The garbage collector neither looks at what was imported each time
+        # nor touches memory that the workers share.
+        gc.collect()
+        gc.freeze()
 
     def run(self) -> None:
         """Answer requests until the process ends."""
         self._server.run()
 
     def terminate(self) -> None:
-        """Let the requests at hand end."""
+        """Finish the current requests, and accept no more."""
         server.drain(self._server, _GRACE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Serve the API."""
+    """Run the API; return the exit status."""
+    # Some process managers start programs with blocked signals.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         conf = load(args)
-        log.setup(conf, 'freezer-api')
-        deploy.check(conf)
+        logging_setup.setup(conf, 'freezer-api')
+        app.check(conf)
         listening = listen(conf.host or conf.server.bind_host,
                            conf.port or conf.server.bind_port)
-    except (cfg.Error, log.LogConfigError, self_test.Refused,
+    except (cfg.Error, logging_setup.LogRefused, preflight.Refused,
             CannotListen) as error:
-        print(f'freezer-api: {" ".join(str(error).split())}', file=sys.stderr)
+        print(f'freezer-api: {errors.describe(error)}', file=sys.stderr)
         return 1
     manager = cotyledon.ServiceManager(
         graceful_shutdown_timeout=_GRACE + 20,

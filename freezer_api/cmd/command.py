@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What every command of freezer-manage has."""
+"""Common parts of the commands of freezer-manage."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from collections.abc import Callable
 import dataclasses
 
 from oslo_config import cfg
+
+from freezer_api import option_requirements
+from freezer_config import errors
 
 
 class CommandError(Exception):
@@ -31,24 +34,30 @@ def _nothing(parser: argparse.ArgumentParser) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """A verb.
+    """A command of freezer-manage.
 
     :ivar run: returns the exit status, None for 0; its docstring is the
-        verb's help
-    :ivar arguments: adds the arguments that the verb takes, which are then
+        help text
+    :ivar arguments: adds the arguments of the command, which become
         attributes of ``conf.category``
+    :ivar hidden: whether it is an old name that the help does not list
     """
 
     run: Callable[[cfg.ConfigOpts], int | None]
     arguments: Callable[[argparse.ArgumentParser], None] = _nothing
+    hidden: bool = False
 
 
 def connection(conf: cfg.ConfigOpts) -> str:
     """Return the URL of the database.
 
-    :raises CommandError: when there is none
+    :raises CommandError: if it is missing or not usable
     """
-    url = conf.database.connection
-    if not url:
-        raise CommandError('[database] connection is not set')
+    try:
+        url = conf.database.connection
+    except cfg.Error as error:
+        raise CommandError('[database] connection: '
+                           + errors.describe(error)) from None
+    if problems := option_requirements.of_database(url):
+        raise CommandError(problems[0])
     return str(url)

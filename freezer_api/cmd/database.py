@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``freezer-manage db``: the database, from the command line."""
+"""``freezer-manage db``: commands for the database."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from oslo_config import cfg
 from freezer_api.cmd import command
 from freezer_api.cmd import database_text
 from freezer_api import conf as configuration
-from freezer_api import crypt
-from freezer_api.db import copying
+from freezer_api.db.admin import check as database_check
+from freezer_api.db.admin import copy as database_copy
+from freezer_api.db.admin import downgrade as database_downgrade
+from freezer_api.db.admin import purge
+from freezer_api.db.admin import repair as database_repair
+from freezer_api.db.admin import upgrade
+from freezer_api.db.admin import upgrade_report
 from freezer_api.db import engine
-from freezer_api.db import inspection
-from freezer_api.db import migration
-from freezer_api.db import purge
-from freezer_api.db import report
-from freezer_api.db import way_back
+from freezer_api.keystone import crypt
 
 
 @contextlib.contextmanager
 def opened(conf: cfg.ConfigOpts) -> Iterator[engine.Database]:
-    """The database as the API uses it, which needs this release's schema.
+    """Yield the database as the API uses it.
 
-    :raises CommandError: when it has another
+    :raises CommandError: if it does not have the schema of this release
     """
     _upgraded(conf)
     database = engine.Database(conf, bounded=False)
@@ -49,12 +50,12 @@ def opened(conf: cfg.ConfigOpts) -> Iterator[engine.Database]:
 
 
 def _upgraded(conf: cfg.ConfigOpts) -> str:
-    """Return the URL of a database that has this release's schema.
+    """Return the URL of the database.
 
-    :raises CommandError: when it has another
+    :raises CommandError: if it does not have the schema of this release
     """
     url = command.connection(conf)
-    if migration.current(url) != migration.head():
+    if upgrade.current(url) != upgrade.head():
         raise command.CommandError(
             'the database is not at the revision of this release: see '
             'freezer-manage db check')
@@ -62,29 +63,33 @@ def _upgraded(conf: cfg.ConfigOpts) -> str:
 
 
 def sync(conf: cfg.ConfigOpts) -> None:
-    """Create the tables, or upgrade them to this release."""
-    migration.sync(command.connection(conf))
+    """Create the tables, or upgrade them to the schema of this release."""
+    upgrade.sync(command.connection(conf))
 
 
-def refresh(conf: cfg.ConfigOpts) -> None:
-    """Mend what an API of an older release has left behind.
+def repair(conf: cfg.ConfigOpts) -> None:
+    """Repair data of older releases, and of converted tables.
 
-    After a rolling upgrade, when the last of those is gone: what it has
-    changed is found by its old content until then, and jobs that it has given
-    their next firing wait.
+    Run it after a rolling upgrade, when no API of the older release runs any
+    more. Until then, searches find rows that such an API has changed by their
+    old content, and jobs that it has scheduled wait. Also run it if db check
+    reports text columns with different collations, or invalid dates, and
+    restart the API afterwards.
     """
-    found = migration.refresh(_upgraded(conf))
-    print(f'jobs lined up: {found.jobs}')
-    print(f'rows with other terms: {found.terms}')
-    print(f'projects with another usage: {found.projects}')
+    found = database_repair.repair(_upgraded(conf))
+    print(f'tables converted to the common collation: {found.collations}')
+    print(f'invalid dates removed: {found.dates}')
+    print(f'jobs added to the due queue: {found.jobs}')
+    print(f'rows with corrected search terms: {found.terms}')
+    print(f'projects with corrected usage: {found.projects}')
 
 
 def version(conf: cfg.ConfigOpts) -> None:
-    """Print the revision that the database is at."""
-    revision = migration.current(command.connection(conf))
+    """Print the revision of the database."""
+    revision = upgrade.current(command.connection(conf))
     if revision is None:
         print('none')
-    elif revision == migration.head():
+    elif revision == upgrade.head():
         print(f'{revision} (head)')
     else:
         print(revision)
@@ -92,19 +97,19 @@ def version(conf: cfg.ConfigOpts) -> None:
 
 def show(conf: cfg.ConfigOpts) -> None:
     """Print the names of the tables."""
-    for name in migration.tables(command.connection(conf)):
+    for name in upgrade.tables(command.connection(conf)):
         print(name)
 
 
 def _age(text: str) -> int:
-    """Read a number of days."""
+    """Parse a number of days."""
     if not text.isdecimal() or int(text) > 36_500:
-        raise argparse.ArgumentTypeError(f'{text!r} is no number of days')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number of days')
     return int(text)
 
 
 def _time(text: str) -> datetime.datetime:
-    """Read a date or time of the past; one without a zone is in UTC."""
+    """Parse a past date or time, in UTC unless it has a zone."""
     try:
         given = datetime.datetime.fromisoformat(text)
         if given.tzinfo is None:
@@ -112,7 +117,7 @@ def _time(text: str) -> datetime.datetime:
         given = given.astimezone(datetime.UTC)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(
-            f'{text!r} is no time such as 2026-01-31') from None
+            f'{text!r} is not a time such as 2026-01-31') from None
     if given > datetime.datetime.now(datetime.UTC):
         raise argparse.ArgumentTypeError(f'{text} is in the future')
     return given.replace(tzinfo=None)
@@ -126,18 +131,18 @@ def _purge_arguments(parser: argparse.ArgumentParser) -> None:
     age.add_argument(
         '--before', metavar='TIME', type=_time,
         help='rows that were deleted before TIME: 2026-01-31, or '
-             '2026-01-31T12:00:00, in UTC unless it names a zone')
+             '2026-01-31T12:00:00, in UTC unless it has a zone')
     parser.add_argument(
         '--dry-run', action='store_true',
-        help='only tell how many there are')
+        help='print the number of rows, and remove none')
 
 
 def purge_deleted(conf: cfg.ConfigOpts) -> None:
-    """Remove rows for good that were deleted long ago.
+    """Remove rows permanently that were deleted long ago.
 
-    The API only marks what is deleted. This removes it, with what belongs to
-    it alone, in short transactions while the API goes on. What something that
-    is left refers to stays. It cannot be undone.
+    The API only marks rows as deleted. This command removes them together
+    with their dependent rows, in short transactions, while the API runs. Rows
+    to which a remaining row refers stay. You cannot undo it.
     """
     arguments = conf.category
     before = arguments.before
@@ -155,85 +160,90 @@ def purge_deleted(conf: cfg.ConfigOpts) -> None:
 
 
 def check(conf: cfg.ConfigOpts) -> int:
-    """Tell what db sync would do, and what stands in its way.
+    """Print the steps of an upgrade, and its obstacles.
 
-    Nothing is changed. Exit status: 0 the database is up to date, or can be
-    upgraded; 1 something stands in the way, or the database cannot be read.
+    The database is not changed. Exit status: 0 if the database is up to date
+    or can be upgraded; 1 if there is an obstacle, or the database cannot be
+    read.
     """
-    found = inspection.inspect(command.connection(conf))
+    found = database_check.inspect(command.connection(conf))
     if not conf.user_credentials['keys']:
         found.notes.append(
             '[user_credentials] keys is not set: an upgrade needs no key, '
-            'but jobs for a central client cannot be created without one')
+            'but without one no job for a central client can be created')
     for line in database_text.finding(found):
         print(line)
     return 1 if found.obstacles else 0
 
 
 def tell(conf: cfg.ConfigOpts) -> None:
-    """Tell what an upgrade kept aside, and which jobs do not run.
+    """Print the data that an upgrade kept aside, and the jobs that do not run.
 
-    Values and trusts are not shown, only where they are.
+    The report contains no values and no trusts, only the IDs of rows.
     """
     with opened(conf) as database:
-        found = report.make(database)
+        found = upgrade_report.make(database)
     for line in database_text.report(found):
         print(line)
 
 
 def _downgrade_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--to', required=True, choices=[way_back.RELEASE],
-                        help='the release of freezer-api to go back to')
+    parser.add_argument('--to', required=True,
+                        choices=[database_downgrade.RELEASE],
+                        help='the release of freezer-api to return to')
 
 
 def downgrade(conf: cfg.ConfigOpts) -> None:
-    """Bring the database back to a release of freezer-api.
+    """Convert the database for an earlier release of freezer-api.
 
-    Stop the API and all schedulers first, and back the database up. The
-    trusts of jobs become plain text again.
+    Stop the API and all schedulers first, and make a backup of the database.
+    The stored trusts become plain text.
     """
     url = command.connection(conf)
     box = crypt.Crypt(conf.user_credentials['keys'])
     try:
-        done = way_back.go(url, box)
-    except way_back.Obstacle as error:
+        done = database_downgrade.run(url, box)
+    except database_downgrade.Obstacle as error:
         raise command.CommandError(str(error)) from None
     print(f'jobs: {done.jobs}')
     print(f'trusts: {done.trusts}')
-    print(f'The database is one of freezer-api {way_back.RELEASE} now.')
+    print(f'The database is ready for freezer-api '
+          f'{database_downgrade.RELEASE}.')
 
 
 def _copy_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--to-config-file', required=True, metavar='FILE',
-        help='a configuration file whose [database] connection names the '
-             'empty database to copy to')
+        help='a configuration file with the URL of the empty target '
+             'database as [database] connection')
 
 
 def copy(conf: cfg.ConfigOpts) -> None:
-    """Copy the database to an empty one, on PostgreSQL for instance.
+    """Copy the database to an empty one, which can be on another engine.
 
-    Stop the API first. The database that is copied stays as it is.
+    Stop the API first. The source database is not changed.
     """
     other = configuration.new()
     other(['--config-file', conf.category.to_config_file],
           project='freezer', default_config_files=[],
           default_config_dirs=[])
     try:
-        done = copying.copy(command.connection(conf),
-                            command.connection(other))
-    except copying.Refused as error:
+        done = database_copy.copy(command.connection(conf),
+                                  command.connection(other))
+    except database_copy.Refused as error:
         raise command.CommandError(str(error)) from None
     for name, count in done.items():
         print(f'{name}: {count}')
     print(f'copied: {sum(done.values())} rows')
 
 
-# db update and db show are upstream's words.
+# db update and db show are names that upstream uses.
 COMMANDS = {
     'sync': command.Command(sync),
     'update': command.Command(sync),
-    'refresh': command.Command(refresh),
+    'repair': command.Command(repair),
+    # The name in earlier releases.
+    'refresh': command.Command(repair, hidden=True),
     'version': command.Command(version),
     'show': command.Command(show),
     'check': command.Command(check),

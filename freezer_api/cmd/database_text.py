@@ -10,27 +10,29 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is found in a database, as lines for people."""
+"""Reports about a database, as lines of text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from freezer_api.db import inspection
-from freezer_api.db import report as db_report
+from freezer_api.db.admin import check
+from freezer_api.db.admin import upgrade_report
 
 _CHAPTERS = (
     ('kept', 'Kept aside by an upgrade (table kept_values)'),
     ('orphaned', 'Kept aside (table orphaned_user_credentials)'),
     ('suspended', 'Suspended jobs, by cause'),
-    ('unarmed', 'Jobs without a next firing: run by a scheduler that polls, '
-                'or by none'),
+    ('unarmed', 'Jobs without a next firing: a polling scheduler runs them, '
+                'or none'),
     ('trusts', 'Trusts that'),
+    ('containers', 'Cinder-native actions with a container, which Cinder '
+                   'receives since 20.0.0'),
     ('invisible', 'Rows that count as deleted because their mark is NULL'),
 )
 
 
-def finding(found: inspection.Finding) -> Iterator[str]:
+def finding(found: check.Finding) -> Iterator[str]:
     """Yield the lines of ``db check``."""
     yield f'Database of: {found.origin}'
     yield f'Revision:    {found.revision or "none"}'
@@ -38,8 +40,8 @@ def finding(found: inspection.Finding) -> Iterator[str]:
         yield 'Rows:        ' + ', '.join(
             f'{name} {count}' for name, count in found.rows.items() if count)
     yield from _work(found)
-    for title, lines in (('To know:', found.notes),
-                         ('In the way:', found.obstacles)):
+    for title, lines in (('Notes:', found.notes),
+                         ('Obstacles:', found.obstacles)):
         if lines:
             yield ''
             yield title
@@ -47,24 +49,24 @@ def finding(found: inspection.Finding) -> Iterator[str]:
                 yield f'  * {line}'
     yield ''
     if found.obstacles:
-        yield 'Result: something is in the way.'
+        yield 'Result: an upgrade is not possible because of the obstacles.'
     elif found.to_do:
         yield 'Result: ready for freezer-manage db sync.'
     else:
         yield 'Result: up to date, nothing to do.'
 
 
-def _work(found: inspection.Finding) -> Iterator[str]:
-    """Yield what an upgrade would do."""
+def _work(found: check.Finding) -> Iterator[str]:
+    """Yield the lines about the steps of an upgrade."""
     if not found.to_do:
         return
     yield ''
-    yield 'An upgrade runs:'
+    yield 'An upgrade runs these revisions:'
     for revision, does in found.steps:
         yield f'  {revision}  {does}'
     if not any(found.rows.values()):
         return
-    yield '  at last       Rows get the terms that searches find them by'
+    yield '  afterwards    Rows get the terms for searches'
     if found.kept:
         yield ''
         yield 'It keeps aside:'
@@ -80,11 +82,11 @@ def _duration(seconds: float) -> str:
     return f'about {round(seconds / 60)} to {round(seconds / 60 * 2)} minutes'
 
 
-def report(found: db_report.Report) -> Iterator[str]:
+def report(found: upgrade_report.Report) -> Iterator[str]:
     """Yield the lines of ``db report``."""
     empty = True
     for name, title in _CHAPTERS:
-        sorts: list[db_report.Sort] = getattr(found, name)
+        sorts: list[upgrade_report.Sort] = getattr(found, name)
         if not sorts:
             continue
         if not empty:

@@ -10,9 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""freezer-manage: database, keys and trusts, from the command line.
+"""freezer-manage: commands for database, keys and trusts.
 
-Exit status: 0 done, 1 failed (one line on stderr says why), 2 wrong usage.
+Exit status: 0 success, 1 failure (one line on stderr gives the reason), 2
+wrong usage.
 """
 
 from __future__ import annotations
@@ -36,13 +37,18 @@ from freezer_api.cmd import command
 from freezer_api.cmd import database as database_commands
 from freezer_api.cmd import trusts as trust_commands
 from freezer_api import conf as freezer_conf
-from freezer_api import crypt
+from freezer_api.db.admin import upgrade
 from freezer_api.db import engine
-from freezer_api.db import migration
-from freezer_api import key_rotation
-from freezer_api import version
+from freezer_api.db import schema_version
+from freezer_api.keystone import crypt
+from freezer_api.services import key_rotation
+from freezer_config import errors
+from freezer_config import logging_setup
+from freezer_config import packages
 
-# User and password of anything that looks like a URL, whatever is in them.
+LOG = log.getLogger(__name__)
+
+# User and password of a URL, with any characters in them.
 _CREDENTIALS = re.compile(r'://\S*@')
 
 
@@ -64,14 +70,14 @@ def _key_rotation(
 
 
 def credential_rotate(conf: cfg.ConfigOpts) -> None:
-    """Encrypt all trusts with the first of [user_credentials] keys."""
+    """Encrypt all trusts with the first of [user_credentials] keys again."""
     with _key_rotation(conf) as rotation:
         print(f're-encrypted: {rotation.rotate()}')
     credential_check(conf)
 
 
 def credential_check(conf: cfg.ConfigOpts) -> None:
-    """Print which keys the trusts need; fail unless it is the first only."""
+    """Print the keys that the trusts need; fail if one is not the first."""
     with _key_rotation(conf) as rotation:
         counts = rotation.counts()
     for name, count in counts.items():
@@ -100,49 +106,81 @@ def _add_parsers(categories: Any) -> None:
         verbs = parser.add_subparsers(dest='verb', required=True)
         for verb, entry in commands.items():
             text = inspect.cleandoc(entry.run.__doc__ or '')
+            listed = {} if entry.hidden else {'help': text.splitlines()[0]}
             verb_parser = verbs.add_parser(
-                verb, help=text.splitlines()[0], description=text,
+                verb, description=text, **listed,
                 formatter_class=argparse.RawDescriptionHelpFormatter)
             verb_parser.set_defaults(run=entry.run)
             entry.arguments(verb_parser)
+    # Many services have this name.
+    sync = COMMANDS['db']['sync']
+    alias = categories.add_parser('db_sync', help='the same as "db sync"')
+    alias.set_defaults(run=sync.run, verb='sync')
 
 
 def _load(args: Sequence[str]) -> cfg.ConfigOpts:
-    """Read freezer-api.conf, or what ``--config-file`` names.
+    """Read freezer-api.conf, or the file of ``--config-file``.
 
-    :raises oslo_config.cfg.Error: on an unusable file, option or value
+    :raises oslo_config.cfg.Error: if a file, option or value is invalid
     :raises SystemExit: with status 2, on wrong usage
     """
     conf = freezer_conf.new()
     conf.register_cli_opt(cfg.SubCommandOpt(
         'category', title='commands', handler=_add_parsers))
-    conf(list(args), project='freezer', prog='freezer-manage',
-         version=version.version_string(),
-         default_config_files=cfg.find_config_files('freezer',
-                                                    'freezer-api'),
-         default_config_dirs=cfg.find_config_dirs('freezer', 'freezer-api'))
+    freezer_conf.parse(conf, args, 'freezer-manage')
     return conf
 
 
 def describe(error: Exception) -> str:
-    """Return one line about an error, without statements or credentials."""
+    """Return an error as one line, without statements or credentials."""
     if isinstance(error, sa.exc.StatementError) and error.orig is not None:
-        # Without the statement and its parameters. Drivers give a number
-        # and a text, or just a text.
+        # Without the statement and its parameters. The arguments of drivers
+        # are a number and a text, or only a text.
         text = str(error.orig.args[-1] if error.orig.args else error.orig)
     else:
-        text = str(error)
+        text = errors.describe(error)
     line = ' '.join(text.split()) or type(error).__name__
     return _CREDENTIALS.sub('://***@', line)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def _database_problem(conf: cfg.ConfigOpts | None,
+                      error: sa.exc.DBAPIError | db_exception.DBError) -> str:
+    """Return the problem of the database as one line, with the option."""
+    inner = (error.inner_exception if isinstance(error, db_exception.DBError)
+             else error)
+    line = describe(inner or error)
+    if isinstance(inner, sa.exc.DBAPIError) and schema_version.is_refusal(
+            inner):
+        return (f'[database] connection: the database refuses it: {line}. '
+                'Correct user, password and name of the database, or grant '
+                'the user its rights')
+    if isinstance(error, db_exception.DBConnectionError):
+        return f'[database] connection: the database cannot be used: {line}'
     try:
+        # A table or a column may be missing.
+        if conf is not None and (
+                found := schema_version.read(command.connection(conf))).text:
+            return found.text
+    except (schema_version.LoginRefused, schema_version.NotAsked):
+        return f'[database] connection: the database cannot be used: {line}'
+    return line
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    conf = None
+    try:
+        if found := packages.conflicts():
+            raise command.CommandError('; '.join(found))
         conf = _load(sys.argv[1:] if argv is None else argv)
-        log.setup(conf, 'freezer-manage')
+        logging_setup.setup(conf, 'freezer-manage')
+        for line in freezer_conf.unread(conf):
+            LOG.warning('%s', line)
         return int(conf.category.run(conf) or 0)
-    except (command.CommandError, crypt.CryptError, migration.MigrationError,
-            cfg.Error, log.LogConfigError, db_exception.DBError,
-            sa.exc.SQLAlchemyError) as error:
-        print(f'freezer-manage: {describe(error)}', file=sys.stderr)
-        return 1
+    except (db_exception.DBError, sa.exc.DBAPIError) as error:
+        problem = _database_problem(conf, error)
+    except (command.CommandError, crypt.CryptError, upgrade.MigrationError,
+            cfg.Error, logging_setup.LogRefused, sa.exc.SQLAlchemyError,
+            OSError) as error:
+        problem = describe(error)
+    print(f'freezer-manage: {problem}', file=sys.stderr)
+    return 1

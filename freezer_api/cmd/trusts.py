@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``freezer-manage trusts``: trusts in Keystone, from the command line."""
+"""``freezer-manage trusts``: commands for trusts in Keystone."""
 
 from __future__ import annotations
 
@@ -23,27 +23,41 @@ from oslo_config import cfg
 
 from freezer_api.cmd import command
 from freezer_api.cmd import database as database_commands
-from freezer_api import crypt
-from freezer_api.db import disown as disowning
-from freezer_api import orphans
-from freezer_api import service_account
-from freezer_api import trusts
+from freezer_api.db.admin import disown_trusts as database_disown
+from freezer_api.keystone import crypt
+from freezer_api.keystone import preflight
+from freezer_api.keystone import service_account
+from freezer_api.keystone import trusts
+from freezer_api.services import orphan_trusts
 
 _MOST = 1000
 
 
 @contextlib.contextmanager
-def _orphans(conf: cfg.ConfigOpts) -> Iterator[orphans.Orphans]:
+def _orphans(conf: cfg.ConfigOpts) -> Iterator[orphan_trusts.Orphans]:
+    if problems := preflight.of_account(conf):
+        raise command.CommandError('; '.join(problems))
     with database_commands.opened(conf) as database:
         keystone = trusts.Trusts(
             service_account.ServiceAccount(
                 conf, conf.service_mode.auth_section),
             conf.service_mode.trusts_delegated_roles)
         try:
-            yield orphans.Orphans(database, keystone, crypt.Crypt(
+            yield orphan_trusts.Orphans(database, keystone, crypt.Crypt(
                 conf.user_credentials['keys']))
-        except (trusts.KeystoneAway, orphans.NoOrphan) as error:
+        except trusts.KeystoneUnavailable as error:
+            raise command.CommandError(_explained(conf, error)) from error
+        except orphan_trusts.NoOrphan as error:
             raise command.CommandError(str(error)) from error
+
+
+def _explained(conf: cfg.ConfigOpts, error: trusts.KeystoneUnavailable) -> str:
+    """Return the error, or the wrong option that causes it."""
+    try:
+        finding = preflight.KeystoneTest(conf).login()
+    except preflight.Unavailable as away:
+        return f'{error}: {away}'
+    return finding.text if finding is not None else str(error)
 
 
 def _limit(text: str) -> int:
@@ -56,16 +70,15 @@ def _limit(text: str) -> int:
 def _orphans_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--limit', type=_limit, default=_MOST, metavar='NUMBER',
-        help=f'print no more than NUMBER trusts (default: {_MOST})')
+        help=f'maximum number of trusts to print (default: {_MOST})')
 
 
 def list_orphans(conf: cfg.ConfigOpts) -> None:
-    """Print the trusts to the service account that this database lacks.
+    """Print the trusts to the service account that the database lacks.
 
-    They belong to another region or service, or were left over when an answer
-    of Keystone was lost. Each is named by a reference, because its id is a
-    secret. Lost answers of which nothing is left are no longer counted in the
-    metric trusts_unproven.
+    They belong to another region or service, or remain from a lost answer of
+    Keystone. Each is shown by a reference, because its ID is a secret. Lost
+    answers that left no trust are removed from the metric trusts_unproven.
     """
     limit = conf.category.limit
     total = 0
@@ -76,7 +89,7 @@ def list_orphans(conf: cfg.ConfigOpts) -> None:
                       f'trustor {orphan.trustor_user_id} '
                       f'expires {orphan.expires_at or "never"} '
                       f'made by {orphan.maker} '
-                      f'region {orphan.region or "not known"}')
+                      f'region {orphan.region or "unknown"}')
         settled = found.settle()
     if total > limit:
         print(f'... and {total - limit} more')
@@ -86,14 +99,14 @@ def list_orphans(conf: cfg.ConfigOpts) -> None:
 def _delete_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'references', nargs='+', metavar='REFERENCE',
-        help='what freezer-manage trusts orphans prints first')
+        help='the first column of freezer-manage trusts orphans')
 
 
 def delete(conf: cfg.ConfigOpts) -> None:
-    """Delete orphans in Keystone.
+    """Delete orphaned trusts in Keystone.
 
-    Check first that no other region and no other service uses them: this
-    command does not. A trust that this database knows is refused.
+    First make sure that no other region and no other service uses them: this
+    command does not check that. It refuses a trust that is in the database.
     """
     with _orphans(conf) as found:
         for name in conf.category.references:
@@ -103,10 +116,10 @@ def delete(conf: cfg.ConfigOpts) -> None:
 
 
 def dismiss(conf: cfg.ConfigOpts) -> None:
-    """Stop counting what may have been left over.
+    """Stop counting trusts that may remain in Keystone.
 
-    For an operator who has looked at freezer-manage trusts orphans and has
-    found that other deployments use what is there. Nothing is deleted.
+    Run it if freezer-manage trusts orphans shows only trusts that other
+    deployments use. No trust is deleted.
     """
     with _orphans(conf) as found:
         print(f'no longer counted: {found.dismiss()}')
@@ -115,20 +128,21 @@ def dismiss(conf: cfg.ConfigOpts) -> None:
 def _disown_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--yes', action='store_true', required=True,
-        help='this database is a copy, and its API is not running')
+        help='confirm that the database is a copy and its API does not run')
 
 
 def disown(conf: cfg.ConfigOpts) -> None:
-    """Forget all trusts of a database that is a copy.
+    """Remove all trusts from a database that is a copy.
 
     Run it on a copy of another deployment's database before an API or a
-    scheduler uses the copy. They would run the jobs of that deployment a
-    second time, and delete its trusts. Keystone is not asked. The jobs stay
-    and do not run until a member of the project delegates them again.
+    scheduler uses the copy. Otherwise they run the jobs of that deployment a
+    second time and delete its trusts. No request is sent to Keystone. The
+    jobs stay, and do not run until a member of the project delegates them
+    again.
     """
     with database_commands.opened(conf) as database:
-        done = disowning.disown(database, int(time.time()))
-    print(f'forgotten: {done.trusts} trusts of {done.jobs} jobs')
+        done = database_disown.disown(database, int(time.time()))
+    print(f'removed: {done.trusts} trusts of {done.jobs} jobs')
 
 
 COMMANDS: dict[str, command.Command] = {

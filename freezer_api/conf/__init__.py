@@ -10,24 +10,29 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The options of the API, one module per group.
+"""The options of the API, one module for each group.
 
-Nothing here is global: :func:`load` makes a ``ConfigOpts`` that is handed to
-whoever needs it.
+Nothing is global: :func:`load` returns a ``ConfigOpts`` that is passed on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
+import os
+from typing import Any
 
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
+from oslo_middleware.healthcheck import opts as healthcheck_opts
+from oslo_middleware import opts as middleware_opts
 from oslo_middleware import sizelimit
 from oslo_policy import opts as policy_opts
 
 from freezer_api.conf import api
+from freezer_api.conf import config_files
 from freezer_api.conf import deadlines
 from freezer_api.conf import quota
 from freezer_api.conf import scheduling
@@ -35,26 +40,51 @@ from freezer_api.conf import server
 from freezer_api.conf import service_mode
 from freezer_api.conf import user_credentials
 from freezer_api import version
+from freezer_config import errors
+from freezer_config import unknown_options
+
+# An operator creates the file to take the process out of the load balancer.
+HEALTH_DEFAULTS: dict[str, Any] = {
+    'backends': ['disable_by_file', 'freezer_schema'],
+    'disable_by_file_path': '/etc/freezer/healthcheck_disable'}
 
 _GROUPS = (api, deadlines, quota, scheduling, server, service_mode,
            user_credentials)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
-    """The options for oslo-config-generator, as (group, options) pairs."""
+    """Return (group, options) pairs, for oslo-config-generator."""
     return [(module.GROUP.name, list(module.OPTS)) for module in _GROUPS]
 
 
+def set_library_defaults() -> None:
+    """Set defaults of libraries' options, for oslo-config-generator.
+
+    The running API uses :func:`set_health_defaults` instead.
+    """
+    for options in (healthcheck_opts.HEALTHCHECK_OPTS,
+                    healthcheck_opts.DISABLE_BY_FILE_OPTS):
+        cfg.set_defaults(options, **HEALTH_DEFAULTS)
+
+
+def set_health_defaults(conf: cfg.ConfigOpts) -> None:
+    """Register the options of the health check, with this API's defaults."""
+    for group, options in middleware_opts.list_opts_healthcheck():
+        conf.register_opts(options, group)
+        for name, value in HEALTH_DEFAULTS.items():
+            conf.set_default(name, value, group)
+
+
 def new() -> cfg.ConfigOpts:
-    """Return a ConfigOpts that knows each option and has read no file."""
+    """Return a ConfigOpts with all options, before any file is read."""
     conf = cfg.ConfigOpts()
     log.register_options(conf)
     conf.register_opts(db_options.database_opts, 'database')
     policy_opts.set_defaults(conf)
     conf.register_opts(sizelimit.OPTS, 'oslo_middleware')
     for module in _GROUPS:
-        # A group of its own: a registered one carries values, and a copy
-        # that oslo.config makes shares them.
+        # Register a new group: a group holds values, and oslo.config's copy
+        # of a group shares them.
         conf.register_group(
             cfg.OptGroup(module.GROUP.name, title=module.GROUP.title))
         conf.register_opts(module.OPTS, module.GROUP.name)
@@ -62,19 +92,16 @@ def new() -> cfg.ConfigOpts:
 
 
 def problems(conf: cfg.ConfigOpts) -> list[str]:
-    """Name the options whose values cannot be read.
+    """Return a line for each option whose value is invalid."""
+    return errors.unreadable(conf, [
+        *((module.GROUP.name, module.OPTS) for module in _GROUPS),
+        ('database', db_options.database_opts),
+        ('oslo_middleware', sizelimit.OPTS)])
 
-    oslo.config looks at a value only when somebody asks for it.
-    """
-    found = []
-    for module in _GROUPS:
-        for opt in module.OPTS:
-            try:
-                conf[module.GROUP.name][opt.dest]
-            except (cfg.Error, ValueError) as error:
-                found.append(
-                    f'[{module.GROUP.name}] {opt.name}: {error}')
-    return found
+
+def unread(conf: cfg.ConfigOpts) -> list[str]:
+    """Return a line for each option in the files that no program reads."""
+    return config_files.unread(conf, unknown_options.names_of(list_opts()))
 
 
 def load(args: Sequence[str] = (),
@@ -83,13 +110,39 @@ def load(args: Sequence[str] = (),
     """Read the configuration.
 
     :param args: command line, without the program's name
-    :param files: configuration files instead of the usual freezer-api.conf
-    :param cli_opts: more options that the command line may hold
-    :raises oslo_config.cfg.Error: on an unusable file, option or value
+    :param files: configuration files to read instead of the default ones and
+        those in the environment
+    :param cli_opts: additional options of the command line
+    :raises oslo_config.cfg.Error: if a file, option or value is invalid
     """
     conf = new()
     conf.register_cli_opts(list(cli_opts))
-    conf(list(args), project='freezer', prog='freezer-api',
-         version=version.version_string(),
-         default_config_files=None if files is None else list(files))
+    if files is None:
+        parse(conf, args, 'freezer-api')
+    else:
+        conf(list(args), project='freezer', prog='freezer-api',
+             version=version.version_string(),
+             default_config_files=list(files), default_config_dirs=[])
     return conf
+
+
+def parse(conf: cfg.ConfigOpts, args: Sequence[str], prog: str,
+          environ: Mapping[str, str] = os.environ) -> None:
+    """Read the configuration files of the API for one of its programs.
+
+    The command line or the environment names them; the default is
+    freezer.conf and freezer-api.conf in the usual directories.
+
+    :param args: command line, without the program's name
+    :param prog: the program's name
+    :raises oslo_config.cfg.Error: if a file, option or value is invalid
+    :raises SystemExit: with status 2, on wrong usage
+    """
+    files = config_files.default_files(environ)
+    dirs = config_files.default_dirs(environ)
+    if files is None and dirs is None:
+        files = cfg.find_config_files('freezer', 'freezer-api')
+        dirs = cfg.find_config_dirs('freezer', 'freezer-api')
+    conf(list(args), project='freezer', prog=prog,
+         version=version.version_string(),
+         default_config_files=files or [], default_config_dirs=dirs or [])

@@ -14,22 +14,29 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup('api', title='What the API accepts')
+GROUP = cfg.OptGroup('api', title='Requests to the API')
 
 OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         'default_limit', default=10, min=1,
-        help='Items in a page of a list when the request names no limit. '
-             'Stock schedulers page by 10, so lower only with care.'),
+        help='Number of items in a page of a list if the request sets no '
+             'limit. Stock schedulers read pages of 10, so be careful with '
+             'lower values.'),
     cfg.IntOpt(
         'max_limit', default=1000, min=1,
-        help='Most items in a page of a list. A larger limit in a request is '
-             'lowered to this.'),
+        help='Maximum number of items in a page of a list. A larger limit in '
+             'a request is lowered to this value.'),
+    cfg.BoolOpt(
+        'wait_for_schema', default=False,
+        help='Start even if the database does not have the schema of this '
+             'release, and answer 503 until freezer-manage db sync has run. '
+             'Otherwise the start fails. Set it if your deployment starts the '
+             'API and upgrades the database at the same time.'),
     cfg.ListOpt(
         'accept_open_policies', default=[], sample_default='',
-        help='Policy rules, by name and separated by commas, that may let in '
-             'the members of other projects, for instance jobs:get_all. A '
-             'rule of [oslo_policy] policy_file that lets them in and is not '
-             'named here keeps the API from starting; when the file changes '
-             'later, its operations are refused.'),
+        help='Comma-separated names of policy rules that can give access to '
+             'the members of other projects, for example jobs:get_all. The '
+             'API does not start if a rule of [oslo_policy] policy_file gives '
+             'them access and is not listed here. If the file changes later, '
+             'the API refuses the operations of such a rule.'),
 ]

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Options in [quota], and which of [oslo_limit] are set."""
+"""[quota], and whether [oslo_limit] replaces it."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ from oslo_limit import opts as limit_opts
 
 from freezer_api.domain import quota
 
-GROUP = cfg.OptGroup('quota', title='What a project may have')
+GROUP = cfg.OptGroup('quota', title='Limits of a project')
 
 UNIFIED = 'oslo_limit'
 
-_NOTE = ('-1: unlimited. Not used where [oslo_limit] is configured: then the '
-         'limits are those in Keystone.')
+_NOTE = ('-1: unlimited. Not used if [oslo_limit] is configured: then '
+         'Keystone has the limits.')
 
 
 def _limit(resource: quota.Resource, default: int, what: str) -> cfg.Opt:
     return cfg.IntOpt(
         resource.value, default=default, min=quota.UNLIMITED,
-        help=f'{what} that a project may have. {_NOTE}')
+        help=f'Maximum number of {what} of a project. {_NOTE}')
 
 
 OPTS: list[cfg.Opt] = [
-    _limit(quota.Resource.JOBS, 10_000, 'Jobs'),
-    _limit(quota.Resource.ACTIONS, 40_000, 'Actions'),
-    _limit(quota.Resource.CLIENTS, 1_000, 'Registered clients'),
-    _limit(quota.Resource.SESSIONS, 1_000, 'Sessions'),
+    _limit(quota.Resource.JOBS, 10_000, 'jobs'),
+    _limit(quota.Resource.ACTIONS, 40_000, 'actions'),
+    _limit(quota.Resource.CLIENTS, 1_000, 'registered clients'),
+    _limit(quota.Resource.SESSIONS, 1_000, 'sessions'),
     _limit(quota.Resource.BACKUPS, 1_000_000,
-           'Backup records, those of runs included,'),
+           'backup records, including those of runs,'),
     _limit(quota.Resource.STORED_BYTES, 2 ** 30,
-           'Bytes of JSON (schedules, freezer_action, backup_metadata, jobs '
+           'bytes of JSON (schedules, freezer_action, backup_metadata, jobs '
            'of sessions) in the database'),
     cfg.IntOpt(
         'cache_time', default=60, min=0, max=3600,
-        help='Seconds for which each process remembers the limits that it '
-             'has read from Keystone. A changed limit takes effect within '
-             'that time. Used where [oslo_limit] is configured.'),
+        help='Seconds that each process caches the limits from Keystone. A '
+             'changed limit takes effect within this time. Used if '
+             '[oslo_limit] is configured.'),
     cfg.IntOpt(
         'timeout', default=5, min=1, max=60,
         help='Seconds that a request waits for the limits from Keystone. '
-             'Then it is answered with 503, and nothing is changed. Used '
-             'where [oslo_limit] is configured.'),
+             'Then it is answered with 503 and changes nothing. Used if '
+             '[oslo_limit] is configured.'),
 ]
 
 _AUTH = ('auth_type', 'auth_section', 'auth_url', 'username', 'user_id')
@@ -70,13 +70,13 @@ def _unified(conf: cfg.ConfigOpts) -> cfg.ConfigOpts.GroupAttr:
 
 
 def is_unified(conf: cfg.ConfigOpts) -> bool:
-    """Return whether the limits are those in Keystone."""
+    """Return whether Keystone has the limits."""
     group = _unified(conf)
     return any(getattr(group, name, None) for name in (*_AUTH, *_ENDPOINT))
 
 
 def unified_problems(conf: cfg.ConfigOpts) -> list[str]:
-    """Name the options of [oslo_limit] that cannot work."""
+    """Return a line for each option of [oslo_limit] that cannot work."""
     if not is_unified(conf):
         return []
     group = _unified(conf)
@@ -92,15 +92,16 @@ def unified_problems(conf: cfg.ConfigOpts) -> list[str]:
 
 
 def _scope_problems(conf: cfg.ConfigOpts, section: str) -> list[str]:
-    """Keystone shows limits of all projects to a token of the system alone.
+    """Check for a system-scoped login.
 
-    With one of a project it leaves those of others out of its answer, and
-    their projects would have the registered limits.
+    Keystone shows the limits of all projects only to a system-scoped token.
+    With a project-scoped token the answer omits the limits of other projects,
+    so that they would have the registered limits.
     """
     loading.register_auth_conf_options(conf, section)
     auth_type = conf[section].auth_type
     if not auth_type:
-        return []  # Named already, or a section without a login.
+        return []  # Reported already, or a section without a login.
     try:
         conf.register_opts(
             loading.get_auth_plugin_conf_options(auth_type), section)
@@ -109,10 +110,10 @@ def _scope_problems(conf: cfg.ConfigOpts, section: str) -> list[str]:
     if getattr(conf[section], 'system_scope', None) == 'all':
         return []
     return [f'[{section}] system_scope must be "all": Keystone shows the '
-            'limits of other projects only to a token of the system']
+            'limits of other projects only to a system-scoped token']
 
 
 def limits(conf: cfg.ConfigOpts) -> dict[quota.Resource, int]:
-    """Return the limits of each project that [quota] names."""
+    """Return the limits of each project according to [quota]."""
     return {resource: conf.quota[resource.value]
             for resource in quota.Resource}

@@ -14,93 +14,101 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from freezer_api.domain import plans
+from freezer_api.domain import firing_plan
 
-GROUP = cfg.OptGroup('scheduling', title='When jobs become due')
+GROUP = cfg.OptGroup('scheduling', title='Due times and runs of jobs')
+
+# Upper bound of periods, in seconds: keeps times within four-digit years.
+_CENTURY = 36500 * 86400
 
 OPTS: list[cfg.Opt] = [
     cfg.IntOpt(
         'autostart_delay', default=5, min=0, max=3600,
-        help='Seconds until a new job that was given no event can become due. '
-             'A client that creates a job and then reads it back sees it '
-             'untouched meanwhile, and has time to send an event.'),
+        help='Seconds until a new job without an event can become due. In '
+             'this time a client that creates a job and reads it back sees '
+             'it unchanged, and can send an event.'),
     cfg.IntOpt(
-        'catch_up_window', default=3600, min=1,
-        help='Seconds within which a firing that no scheduler claimed in time '
-             'is still run. An older one is recorded as missed and not run. '
-             'A start that a user asked for is run however late.'),
+        'catch_up_window', default=3600, min=1, max=_CENTURY,
+        help='Maximum delay, in seconds, at which a late firing is still run. '
+             'An older firing is recorded as missed. A start that a user '
+             'requested is run after any delay.'),
     cfg.BoolOpt(
         'coalesce', default=True,
-        help='Whether the late firings of a job that are still run become one '
-             'run. Otherwise each is a run of its own, one after the other.'),
+        help='Combine all late firings of a job within catch_up_window into '
+             'one run. Otherwise each firing has its own run, one after the '
+             'other.'),
     cfg.StrOpt(
-        'overlap', default=plans.Overlap.SKIP.value,
+        'overlap', default=firing_plan.Overlap.SKIP.value,
         choices=[
-            (plans.Overlap.SKIP.value,
-             'They are recorded as skipped and not run.'),
-            (plans.Overlap.WAIT.value,
-             'They are late firings once that run is over.')],
-        help='What becomes of the firings of a job that come while a run of '
-             'it goes on. There are never two runs of a job at one time.'),
+            (firing_plan.Overlap.SKIP.value,
+             'The firings are recorded as skipped.'),
+            (firing_plan.Overlap.WAIT.value,
+             'The firings become late firings when the run ends.')],
+        help='Treatment of the firings of a job that occur during a run of '
+             'the job. A job never has two runs at the same time.'),
     cfg.IntOpt(
         'jitter', default=0, min=0, max=86400,
-        help='Seconds by which a job with an interval or cron fields becomes '
-             'due later than its schedule says, at the most, so that not all '
-             'jobs of one time start at once. How many they are follows from '
-             "the job's id, and never exceeds a tenth of the time until its "
-             'next firing. A run is still named after the time of the '
+        help='Maximum number of seconds by which a job with an interval or '
+             'cron fields becomes due later than its schedule says, so that '
+             'jobs of the same time do not all start at once. The delay of a '
+             'job is derived from its id, and never exceeds a tenth of the '
+             'time until its next firing. A run keeps the nominal time of the '
              'schedule. 0: no jitter.'),
     cfg.IntOpt(
         'minimum_interval', default=60, min=0, max=43200,
-        help='Seconds that a job of a central client leaves between two '
-             'firings at the least. A new schedule that fires more often is '
-             'refused. A stored one is run, and each run stands for the '
-             'firings of so many seconds. A job with the interval '
-             '"continuous" starts again no earlier than so many seconds after '
-             'its last start. A run of a central client that fails within so '
-             'many seconds of its start makes its job wait as '
-             'continuous_backoff says. 0: any schedule is accepted, and only '
-             'continuous jobs wait after a failure. Jobs of other clients are '
-             'not limited.'),
+        help='Minimum number of seconds between two firings of a job of a '
+             'central client. A new schedule that fires more often is '
+             'refused. For a stored one, each run combines the firings of '
+             'this period. A job with the interval "continuous" starts at '
+             'least this many seconds after its last start. If a run of a '
+             'central client fails within this time after its start, its job '
+             'waits according to continuous_backoff. 0: every schedule is '
+             'accepted, and only continuous jobs wait after a failure. Jobs '
+             'of other clients have no minimum.'),
     cfg.IntOpt(
         'continuous_backoff', default=60, min=0, max=86400,
-        help='Seconds until a job with the interval "continuous" runs again '
-             'whose run was no success, and until another job of a central '
-             'client runs again whose run failed within minimum_interval. '
-             'They double with each further one, and after a success the job '
-             'runs as its schedule says.'),
+        help='Seconds until the next run of a job after an unsuccessful run, '
+             'if the job has the interval "continuous", or if it is a job of '
+             'a central client whose run failed within minimum_interval. '
+             'Each further failure doubles the delay. A success ends it.'),
     cfg.IntOpt(
         'continuous_backoff_max', default=3600, min=0, max=86400,
-        help='The most seconds that continuous_backoff grows to.'),
+        help='Maximum of the delay of continuous_backoff, in seconds.'),
     cfg.IntOpt(
-        'abandoned_after', default=604800, min=0,
-        help='Seconds for which a run waits for a scheduler to go on with it '
-             'after its lease has expired. Then it is a failure, and its job '
-             'goes on with its next firing. It is looked after by the '
-             'maintenance that central schedulers ask for. 0: for ever.'),
+        'abandoned_after', default=604800, min=0, max=_CENTURY,
+        help='Seconds that a run waits for a scheduler after its lease has '
+             'expired. Then the run fails, and its job continues with its '
+             'next firing. The maintenance that central schedulers request '
+             'does this. 0: no limit.'),
+    cfg.IntOpt(
+        'clock_tolerance', default=60, min=5, max=3600,
+        help='Difference between clocks, in seconds, that is accepted. The '
+             'clock of the database determines when jobs are due, for all API '
+             'hosts. If the clock of an API host differs by more, the host '
+             'logs a warning, and the status of the schedulers shows it. If '
+             'the clock of the database was ahead by more and has been '
+             'corrected, the next firings of all jobs are computed again.'),
     cfg.IntOpt(
         'keep_runs_days', default=90, min=0, max=36500,
-        help='Days for which runs are kept after their end. Older ones are '
-             'removed, a batch at a time, by the maintenance that schedulers '
-             'ask for once a minute. The latest run of a job is kept in any '
-             'case. 0: for ever.'),
+        help='Days to keep runs after their end. The maintenance that '
+             'schedulers request once a minute removes older ones in batches. '
+             'The latest run of a job is always kept. 0: no limit.'),
     cfg.IntOpt(
         'keep_runs_last', default=1000, min=0,
-        help='How many runs of a job are kept, the latest ones; older ones '
-             'are removed even if they are younger than keep_runs_days. 0: '
-             'any number.'),
+        help='Number of runs of a job to keep. The maintenance removes older '
+             'runs even within keep_runs_days. 0: no limit.'),
 ]
 
 
-def rules(conf: cfg.ConfigOpts, central: bool = False) -> plans.Rules:
-    """Return the options as the rule of the next firing takes them.
+def rules(conf: cfg.ConfigOpts, central: bool = False) -> firing_plan.Rules:
+    """Return the options as rules for the next firing.
 
-    :param central: whether they are for the runs of a central client
+    :param central: whether the rules are for a job of a central client
     """
     group = conf[GROUP.name]
-    return plans.Rules(
+    return firing_plan.Rules(
         delay=group.autostart_delay, window=group.catch_up_window,
-        coalesce=group.coalesce, overlap=plans.Overlap(group.overlap),
+        coalesce=group.coalesce, overlap=firing_plan.Overlap(group.overlap),
         jitter=group.jitter, backoff=group.continuous_backoff,
         backoff_max=group.continuous_backoff_max,
         minimum=group.minimum_interval if central else 0)

@@ -30,23 +30,24 @@ OPTS: list[cfg.Opt] = [
              'it.'),
     cfg.IntOpt(
         'workers', default=4, min=1, max=256,
-        help='Processes that answer requests. The option --workers overrides '
-             'it.'),
+        help='Number of processes that answer requests. The option --workers '
+             'overrides it.'),
     cfg.IntOpt(
         'threads', default=4, min=1, max=256,
-        help='Requests that each process works on at a time. A request takes '
-             'a thread when all of it has arrived, and leaves the thread when '
-             'its answer is made: slow clients hold no thread.'),
+        help='Number of requests that each process handles at a time. A '
+             'request occupies a thread from its complete arrival until its '
+             'answer is ready, so slow clients occupy no thread.'),
     cfg.IntOpt(
         'max_connections', default=256, min=16, max=4096,
-        help='Open connections of each process. When there are more, the '
-             'connection that has waited longest for its client is closed.'),
+        help='Maximum number of open connections of each process. If there '
+             'are more, the connection that has waited longest for its client '
+             'is closed.'),
     cfg.IntOpt(
         'request_timeout', default=60, min=1, max=3600,
-        help='Seconds within which a client has to send a whole request, and '
-             'to receive a whole answer. Then the connection is closed.'),
+        help='Seconds in which a client must send a whole request, and '
+             'receive a whole answer. Then the connection is closed.'),
     cfg.IntOpt(
         'idle_timeout', default=30, min=1, max=3600,
-        help='Seconds after which a connection on which nothing moves is '
+        help='Seconds after which a connection without any traffic is '
              'closed.'),
 ]

@@ -15,13 +15,13 @@ from __future__ import annotations
 from oslo_config import cfg
 
 GROUP = cfg.OptGroup(
-    'user_credentials', title='Trusts at rest in the database')
+    'user_credentials', title='Encryption of stored trusts')
 
 OPTS: list[cfg.Opt] = [
     cfg.ListOpt(
         'keys', default=[], secret=True,
-        help='Fernet keys, newest first, as `freezer-manage credential '
-             'generate-key` prints them. The first encrypts, all decrypt. '
-             'There is no default: without a key a job for a central client '
-             'is refused.'),
+        help='Fernet keys, newest first. Create them with `freezer-manage '
+             'credential generate-key`. The first one encrypts, all of them '
+             'decrypt. There is no default: without a key, jobs for central '
+             'clients are refused.'),
 ]

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import functools
 import itertools
 import operator
 from typing import Any
@@ -27,10 +28,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import exact
+from freezer_api.db import collation
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
+from freezer_api import errors
 from freezer_api.schemas import budgets
 
 # Keys of freezer_action that have a column of their own; each is shown, null
@@ -57,20 +59,11 @@ DEFAULT_MAX_RETRIES_INTERVAL = 6
 # A change of an action changes each job that it is in, in one transaction.
 MOST_JOBS = 100
 
+# Actions of which objects are made at once.
+_READ_AHEAD = 20
+
 # Beside the definition, and no part of it.
 _NO_DEFINITION = ('_version', 'user_id')
-
-
-class Taken(Exception):
-    """The id is a row's already, live or not."""
-
-
-class Refused(Exception):
-    """A job cannot have this action; the text says why."""
-
-
-class InTooManyJobs(Exception):
-    """An action cannot be changed; the text says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +109,12 @@ def retries_of(action: models.Action) -> dict[str, int]:
                     'max_retries_interval': action.max_retries_interval})
 
 
+def shown(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a freezer_action that is sent as it is shown once it is stored.
+    """
+    return {**document, **{key: document.get(key) for key in COLUMNS}}
+
+
 def freezer_action(action: models.Action) -> dict[str, Any]:
     """Return the freezer_action of a row."""
     stored = action.backup_metadata
@@ -128,11 +127,15 @@ def freezer_action(action: models.Action) -> dict[str, Any]:
 
 def same_definition(stored: Mapping[str, Any],
                     sent: Mapping[str, Any]) -> bool:
-    """Whether two freezer_actions mean the same; null is absence."""
+    """Whether two freezer_actions mean the same.
+
+    Null is absence. So is an empty text: to restore a backup the panel makes
+    an action without the blank fields, and then a job whose entry has them.
+    """
 
     def meaning(document: Mapping[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in document.items()
-                if value is not None and key not in _NO_DEFINITION}
+                if value not in (None, '') and key not in _NO_DEFINITION}
 
     return meaning(stored) == meaning(sent)
 
@@ -153,7 +156,7 @@ def find(session: orm.Session, project_id: str, action_id: str,
     """
     query = sa.select(models.Action).where(
         rows.live(models.Action), models.Action.project_id == project_id,
-        exact.same_text(models.Action.id, action_id))
+        collation.same_text(models.Action.id, action_id))
     if lock:
         query = query.with_for_update().execution_options(
             populate_existing=True)
@@ -167,7 +170,7 @@ def find_to_change(session: orm.Session, project_id: str,
     Whoever needs both locks jobs before actions, and each in the order of
     their ids, so that no two wait for each other.
 
-    :raises InTooManyJobs: see :func:`jobs_with`
+    :raises freezer_api.errors.ApiError: see :func:`jobs_with`
     """
     action = find(session, project_id, action_id)
     if action is not None:
@@ -187,16 +190,22 @@ def of_project(project_id: str) -> sa.Select[models.Action]:
 
 def add(session: orm.Session, project_id: str, user_id: str,
         action_id: str | None, content: Content,
-        field: str = 'freezer_action') -> models.Action:
+        field: str = 'freezer_action',
+        owned_by_job: bool = False) -> models.Action:
     """Add an action.
 
-    :raises Taken: when a row has the id, be it deleted or of another project
+    :param owned_by_job: whether it is made of a job's document, and is deleted
+        when no job has it any more
+    :raises freezer_api.errors.ApiError: already_exists when a row has the id,
+        be it deleted or of another project
     :raises freezer_api.schemas.InvalidDocument: when the content is too large
     """
     if action_id and session.get(models.Action, action_id) is not None:
-        raise Taken(f'Action already registered with ID {action_id}')
+        raise errors.ApiError(
+            'already_exists', f'Action already registered with ID {action_id}')
     action = models.Action(id=action_id or rows.new_id(),
-                           project_id=project_id, user_id=user_id)
+                           project_id=project_id, user_id=user_id,
+                           owned_by_job=owned_by_job)
     write(action, content, field)
     session.add(action)
     return action
@@ -235,8 +244,9 @@ def update(action: models.Action, document: Mapping[str, Any]) -> None:
         freezer_action={key: value for key, value in merged.items()
                         if value is not None},
         **retries({**retries_of(action), **document}),
-        mandatory=bool(action.mandatory) if mandatory is None
-        else mandatory is True))
+        # Databases of upstream's hold texts there, which say nothing.
+        mandatory=mandatory if isinstance(mandatory, bool)
+        else bool(action.mandatory)))
 
 
 def delete(session: orm.Session, action: models.Action,
@@ -253,50 +263,69 @@ def delete(session: orm.Session, action: models.Action,
         link.deleted = True
 
 
+def without_others(session: orm.Session, action: models.Action,
+                   jobs: Sequence[models.Job]) -> list[models.Job]:
+    """Return those of an action's jobs that have no other action.
+
+    :param jobs: what :func:`jobs_with` returns, locked
+    """
+    link = models.JobAction
+    others = set(session.scalars(
+        sa.select(link.job_id)
+        .join(models.Action, collation.same(models.Action.id, link.action_id))
+        .where(link.job_id.in_([job.id for job in jobs]),
+               link.action_id != action.id,
+               models.Action.project_id == action.project_id,
+               rows.live(link), rows.live(models.Action)).distinct()))
+    return [job for job in jobs if job.id not in others]
+
+
 # Made once: to put a query together takes longer than to ask it.
 _OF_JOBS = (
     sa.select(models.JobAction.job_id, models.JobAction.position,
               models.JobAction.id, models.Action)
-    .join(models.Action, models.Action.id == models.JobAction.action_id)
-    .join(models.Job, models.Job.id == models.JobAction.job_id)
+    .join(models.Action,
+          collation.same(models.Action.id, models.JobAction.action_id))
+    .join(models.Job, collation.same(models.Job.id, models.JobAction.job_id))
     .where(models.JobAction.job_id.in_(
         sa.bindparam('jobs', expanding=True)),
-        models.Action.project_id == models.Job.project_id,
+        collation.same(models.Action.project_id, models.Job.project_id),
         rows.live(models.JobAction), rows.live(models.Action))
     .order_by(models.Action.id))
 _LOCKED_OF_JOBS = _OF_JOBS.with_for_update()
 
 
-# In the order of a page of jobs. What is read is let go job by job.
-_LOOK_OF_JOBS = _OF_JOBS.order_by(None).order_by(
-    models.Job.created_at, models.Job.id).with_only_columns(
-    models.JobAction.job_id.label('linked_to'),
-    models.JobAction.position.label('linked_at'),
-    models.JobAction.id.label('linked_by'), *rows.shown(models.Action))
+# In the order of a page of jobs. Nothing is written early for it.
+@functools.cache
+def _by_job(newest_first: bool,
+            ) -> sa.Select[str, int | None, str, models.Action]:
+    order: list[sa.UnaryExpression[Any] | sa.ColumnElement[Any]] = [
+        column.desc() if newest_first else column.asc()
+        for column in (models.Job.created_at, models.Job.id)]
+    return _OF_JOBS.order_by(None).order_by(*order).execution_options(
+        autoflush=False)
 
 
-def look(session: orm.Session, job_ids: Collection[str],
-         ) -> Iterator[tuple[str, list[models.Action]]]:
-    """Yield the actions of jobs as :func:`of_jobs` has them, to be looked at.
+def by_job(session: orm.Session, job_ids: Collection[str],
+           newest_first: bool = False,
+           ) -> Iterator[tuple[str, list[models.Action]]]:
+    """Yield the actions of jobs as :func:`of_jobs` has them, job by job.
 
-    A job's come together, and jobs come in their stable order; one without
-    actions does not.
+    Jobs come in their stable order; one without actions does not. Only a few
+    actions are read ahead.
 
     :returns: pairs of a job's id and its actions
     """
-    read: Iterator[Any] = rows.look(
-        session, _LOOK_OF_JOBS, models.Action, {'jobs': list(job_ids)})
-    for job_id, found in itertools.groupby(
-            read, key=operator.attrgetter('linked_to')):
-        its: list[Any] = sorted(
-            found, key=lambda row: (row.linked_at or 0, row.linked_by))
-        yield job_id, its
+    read = session.execute(_by_job(newest_first), {'jobs': list(job_ids)}
+                           ).yield_per(_READ_AHEAD)
+    for job_id, found in itertools.groupby(read, operator.itemgetter(0)):
+        yield job_id, [action for *_, action in sorted(
+            found, key=lambda row: (row[1] or 0, row[2]))]
 
 
-def look_of_job(session: orm.Session,
-                job_id: str) -> list[models.Action]:
-    """Return the actions of one job as :func:`look` has them."""
-    return [action for _, its in look(session, [job_id]) for action in its]
+def of_job(session: orm.Session, job_id: str) -> list[models.Action]:
+    """Return the live actions of one job in their order."""
+    return [action for _, its in by_job(session, [job_id]) for action in its]
 
 
 def of_jobs(session: orm.Session, job_ids: Iterable[str],
@@ -322,14 +351,16 @@ def jobs_with(session: orm.Session, action: models.Action,
               lock: bool = False) -> Sequence[models.Job]:
     """Return the live jobs of the action's project that use it.
 
-    :raises InTooManyJobs: when they are more than one transaction may change
+    :raises freezer_api.errors.ApiError: action_in_too_many_jobs when they are
+        more than one transaction may change
     """
     query = (
         sa.select(models.Job)
         .where(rows.live(models.Job),
                models.Job.project_id == action.project_id,
                models.Job.id.in_(
-                   sa.select(models.JobAction.job_id).where(
+                   sa.select(collation.comparable(
+                       models.JobAction.job_id, models.Job.id)).where(
                        models.JobAction.action_id == action.id,
                        rows.live(models.JobAction))))
         .order_by(models.Job.id))
@@ -338,7 +369,8 @@ def jobs_with(session: orm.Session, action: models.Action,
             populate_existing=True)
     found = session.scalars(query.limit(MOST_JOBS + 1)).all()
     if len(found) > MOST_JOBS:
-        raise InTooManyJobs(
+        raise errors.ApiError(
+            'action_in_too_many_jobs',
             f'Action {action.id} is in more than {MOST_JOBS} jobs, the most '
             'that one request may change. Give the jobs a new action.')
     return found

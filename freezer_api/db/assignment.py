@@ -17,41 +17,35 @@ Both are asked for at once, whenever a job is changed.
 
 from __future__ import annotations
 
-from typing import Any
-from typing import cast
-
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.db import clients
-from freezer_api.db import delegations
-from freezer_api.db import exact
+from freezer_api.db import collation
 from freezer_api.db import models
 from freezer_api.db import rows
+from freezer_api.db import trusts
 
 # Made once: to put a query together takes longer than to ask it.
-_ASSIGNED = clients.NAMED.with_only_columns(
-    models.Client.client_id, models.Client.supported_actions,
-    models.Client.supported_modes, models.Client.supported_storages,
-    models.Client.supported_engines, models.Client.is_central,
-    models.Client.claims, *delegations.GIVEN).select_from(
-        sa.join(models.Client, models.UserCredential, sa.and_(
-            rows.live(models.UserCredential),
-            models.UserCredential.job_id == exact.text('job')), isouter=True)
-        .outerjoin(
+_ASSIGNED = clients.NAMED.add_columns(*trusts.JOB_TRUST).select_from(
+    sa.join(
+        models.Client, models.UserCredential,
+        sa.and_(rows.live(models.UserCredential),
+                models.UserCredential.job_id == collation.text('job')),
+        isouter=True).outerjoin(
             models.Delegation,
-            models.Delegation.id == models.UserCredential.delegation_id))
+            collation.same(models.Delegation.id,
+                           models.UserCredential.delegation_id)))
 
 
-def look(session: orm.Session, project_id: str, job: models.Job,
-         now: int) -> tuple[models.Client, delegations.Given | None] | None:
-    """Return a job's client, to be looked at, and whose trust it has.
+def find(session: orm.Session, project_id: str, job: models.Job, now: int,
+         ) -> tuple[models.Client | None, trusts.JobTrust | None]:
+    """Return a job's client, None where it is gone, and whose trust it has.
 
-    :returns: None where a job's client is not there any more
+    :param now: epoch seconds
     """
-    found: Any = session.connection().execute(_ASSIGNED, {
-        'project': project_id, 'name': job.client_id,
-        'job': job.id}).first()
+    found = session.execute(_ASSIGNED, {
+        'project': project_id, 'name': job.client_id, 'job': job.id}).first()
     if found is None:
-        return None
-    return cast(models.Client, found), delegations.of_row(found, job, now)
+        return None, trusts.of_job(session, job, now)
+    return found[0], trusts.of_row(found, job, now)

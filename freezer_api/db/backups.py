@@ -21,7 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import exact
+from freezer_api.db import collation
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
@@ -51,7 +51,7 @@ def find(session: orm.Session, project_id: str, backup_id: str,
     """Return a live backup of the project."""
     query = sa.select(models.Backup).where(
         rows.live(models.Backup), models.Backup.project_id == project_id,
-        exact.same_text(models.Backup.id, backup_id))
+        collation.same_text(models.Backup.id, backup_id))
     if lock:
         query = query.with_for_update().execution_options(
             populate_existing=True)

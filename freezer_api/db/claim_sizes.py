@@ -24,9 +24,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import collation
 from freezer_api.db import models
 from freezer_api.db import rows
-from freezer_api.domain import turns
+from freezer_api.domain import fair_share
 
 # Bytes of an answer.
 MOST = 4 * 2 ** 20
@@ -40,8 +41,8 @@ _ACTION = 512
 _IDS = 500
 
 
-def fitting(session: orm.Session, line: Sequence[turns.Entry],
-            most: int = MOST) -> tuple[Sequence[turns.Entry], bool]:
+def fitting(session: orm.Session, line: Sequence[fair_share.Entry],
+            most: int = MOST) -> tuple[Sequence[fair_share.Entry], bool]:
     """Return the first of a line whose runs fit into one answer.
 
     The first of all fits, however large it is.
@@ -96,7 +97,7 @@ def _jobs(session: orm.Session, ids: Sequence[str]) -> dict[str, int]:
             job.status_reason)).where(job.id.in_(some))
         its = (sa.select(link.job_id, sa.func.sum(
             _ACTION + _size(session, action.backup_metadata)))
-            .join(action, action.id == link.action_id)
+            .join(action, collation.same(action.id, link.action_id))
             .where(link.job_id.in_(some), rows.live(link))
             .group_by(link.job_id))
         for query in (own, its):

@@ -14,7 +14,7 @@
 
 Lock the job before the run, to avoid deadlocks. Rows are locked by primary
 key, at most MOST_ROWS in one transaction. What happens to a due job is
-computed before it is locked; see :mod:`freezer_api.db.due_jobs`.
+computed before it is locked; see :mod:`freezer_api.db.claim_decisions`.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import due_jobs
-from freezer_api.db import exact
+from freezer_api.db import claim_decisions
+from freezer_api.db import collation
+from freezer_api.db import due_queue
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
-from freezer_api.db import queues
 from freezer_api.db import rows
-from freezer_api.db import runs as db_runs
-from freezer_api.domain import runs
-from freezer_api.domain import turns
+from freezer_api.db import run_rows
+from freezer_api.domain import fair_share
+from freezer_api.domain import run_state
 
 # A run, with its job.
 Claimed = tuple[models.Job, models.JobRun]
@@ -44,7 +44,7 @@ Claimed = tuple[models.Job, models.JobRun]
 MOST_ROWS = 500
 
 
-def renew(session: orm.Session, holder: db_runs.Holder,
+def renew(session: orm.Session, holder: run_rows.Holder,
           held: Mapping[str, int], now: int,
           lease: int) -> dict[str, str | None]:
     """Prolong the leases of the runs that are still the holder's.
@@ -75,7 +75,7 @@ def renew(session: orm.Session, holder: db_runs.Holder,
     return ours
 
 
-def due_times(session: orm.Session, holder: db_runs.Holder,
+def due_times(session: orm.Session, holder: run_rows.Holder,
               now: int) -> tuple[int | None, int | None]:
     """Return when jobs are due that the holder was not given.
 
@@ -93,12 +93,12 @@ def due_times(session: orm.Session, holder: db_runs.Holder,
     return since, next_at
 
 
-def _given_to(holder: db_runs.Holder) -> sa.ColumnElement[bool]:
-    return exact.same_text(models.Job.client_id, holder.client_id)
+def _given_to(holder: run_rows.Holder) -> sa.ColumnElement[bool]:
+    return collation.same_text(models.Job.client_id, holder.client_id)
 
 
-def line(session: orm.Session, holder: db_runs.Holder, limit: int,
-         per_project: int | None, now: int) -> list[turns.Entry]:
+def line(session: orm.Session, holder: run_rows.Holder, limit: int,
+         per_project: int | None, now: int) -> list[fair_share.Entry]:
     """Return whose turn it is, expired leases and due jobs in one line.
 
     :param per_project: how many runs of a project may go on at one time for
@@ -112,18 +112,18 @@ def line(session: orm.Session, holder: db_runs.Holder, limit: int,
         going = _going(session, holder)
         full = [project_id for project_id, number in going.items()
                 if project_id is not None and number >= per_project]
-    entries: list[turns.Entry] = []
-    for which, closed, most in ((queues.EXPIRED, [], None),
-                                (queues.DUE, full, per_project)):
+    entries: list[fair_share.Entry] = []
+    for which, closed, most in ((due_queue.EXPIRED, [], None),
+                                (due_queue.DUE, full, per_project)):
         if holder.project_id is None:
-            entries += queues.head(
+            entries += due_queue.head(
                 session, which, holder.client_id, now, limit, closed,
                 _room(most or limit, going if most else {}))
         else:
-            entries += queues.of_project(
+            entries += due_queue.of_project(
                 session, which, holder.client_id, holder.project_id, now,
                 limit)
-    return turns.chosen(entries, limit, going, per_project)
+    return fair_share.chosen(entries, limit, going, per_project)
 
 
 def _room(most: int,
@@ -132,11 +132,11 @@ def _room(most: int,
 
 
 def _going(session: orm.Session,
-           holder: db_runs.Holder) -> dict[str | None, int]:
+           holder: run_rows.Holder) -> dict[str | None, int]:
     """Return how many runs of each project go on for the client."""
     return dict(session.execute(
         sa.select(models.JobRun.project_id, sa.func.count()).where(
-            db_runs.of_client(holder),
+            run_rows.of_client(holder),
             models.JobRun.lease_expires_at.is_not(None)).group_by(
                 models.JobRun.project_id)).all())
 
@@ -151,7 +151,7 @@ def jobs_of(session: orm.Session, run_ids: Sequence[str]) -> dict[str, str]:
     return {run_id: found[run_id] for run_id in run_ids if run_id in found}
 
 
-def lock_expired(session: orm.Session, holder: db_runs.Holder,
+def lock_expired(session: orm.Session, holder: run_rows.Holder,
                  wanted: Mapping[str, str], now: int) -> list[Claimed]:
     """Lock runs whose lease has expired, and their jobs, deleted or not.
 
@@ -172,8 +172,8 @@ def lock_expired(session: orm.Session, holder: db_runs.Holder,
             and run.lease_expires_at <= now]
 
 
-def take_over(expired: Sequence[Claimed], holder: db_runs.Holder, lease: int,
-              now: int) -> None:
+def reclaim(expired: Sequence[Claimed], holder: run_rows.Holder, lease: int,
+            now: int) -> None:
     """Give the holder runs of :func:`lock_expired`."""
     for _, run in expired:
         run.scheduler_id = holder.scheduler_id
@@ -181,8 +181,8 @@ def take_over(expired: Sequence[Claimed], holder: db_runs.Holder, lease: int,
         run.fence += 1
 
 
-def lock_due(session: orm.Session, wanted: Sequence[due_jobs.Prepared],
-             ) -> list[tuple[due_jobs.Prepared, models.Job]]:
+def lock_due(session: orm.Session, wanted: Sequence[claim_decisions.Prepared],
+             ) -> list[tuple[claim_decisions.Prepared, models.Job]]:
     """Lock jobs that are still as they were seen.
 
     Jobs that another transaction has locked or changed, and jobs whose firing
@@ -195,21 +195,23 @@ def lock_due(session: orm.Session, wanted: Sequence[due_jobs.Prepared],
             orm.undefer(models.Job.deleted)))}
     same = [(one, job) for one in wanted
             if (job := locked.get(one.job_id)) is not None
-            and job.deleted is False and due_jobs.Seen.of(job) == one.seen]
+            and job.deleted is False
+            and claim_decisions.Seen.of(job) == one.seen]
     firings = {firing for one, _ in same for firing in one.firings}
     if not firings:
         return same
     run = models.JobRun
-    had = {tuple(row) for row in session.execute(
+    existing_firings = {tuple(row) for row in session.execute(
         sa.select(run.job_id, run.nominal_at).where(
             run.job_id.in_({job_id for job_id, _ in firings}),
             run.nominal_at.in_({at for _, at in firings})))}
-    return [(one, job) for one, job in same if not one.firings & had]
+    return [(one, job) for one, job in same
+            if not one.firings & existing_firings]
 
 
-def claim(session: orm.Session, holder: db_runs.Holder,
-          due: Sequence[tuple[due_jobs.Prepared, models.Job]], lease: int,
-          now: int) -> list[Claimed]:
+def claim(session: orm.Session, holder: run_rows.Holder,
+          due: Sequence[tuple[claim_decisions.Prepared, models.Job]],
+          lease: int, now: int) -> list[Claimed]:
     """Make runs of due jobs and give them to the holder.
 
     :param due: of :func:`lock_due`
@@ -233,12 +235,12 @@ def claim(session: orm.Session, holder: db_runs.Holder,
     return claimed
 
 
-def _hand_out(session: orm.Session, holder: db_runs.Holder,
+def _hand_out(session: orm.Session, holder: run_rows.Holder,
               run: models.JobRun, values: Mapping[str, Any], lease: int,
               now: int) -> None:
     for name, value in values.items():
         setattr(run, name, value)
-    run.state = runs.State.RUNNING
+    run.state = run_state.State.RUNNING
     run.scheduler_id = holder.scheduler_id
     run.lease_expires_at = now + lease
     session.add(run)

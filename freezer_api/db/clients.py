@@ -21,11 +21,12 @@ import dataclasses
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import exact
+from freezer_api.db import collation
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
 from freezer_api.domain import capabilities
+from freezer_api import errors
 
 SEARCHED = search.Columns(
     terms=models.Client.search_terms,
@@ -42,14 +43,6 @@ SEARCHED = search.Columns(
            models.Client.hostname, models.Client.description))
 
 
-class Taken(Exception):
-    """The client id or uuid is somebody else's; the text says which."""
-
-
-class InUse(Exception):
-    """Jobs still need the client."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Registration:
     """What a scheduler says of itself."""
@@ -60,7 +53,7 @@ class Registration:
     uuid: str | None
     supported: capabilities.Capabilities
     is_central: bool
-    claims: bool
+    supports_claims: bool
 
 
 def supported(client: models.Client) -> capabilities.Capabilities:
@@ -71,7 +64,7 @@ def supported(client: models.Client) -> capabilities.Capabilities:
             client.supported_storages, client.supported_engines)))
 
 
-def _visible(project_id: str | exact.Parameter) -> sa.ColumnElement[bool]:
+def _visible(project_id: str | collation.Parameter) -> sa.ColumnElement[bool]:
     return sa.and_(
         rows.live(models.Client),
         sa.or_(models.Client.project_id == project_id,
@@ -84,12 +77,14 @@ def visible(project_id: str) -> sa.Select[models.Client]:
 
 
 # What an id means to a project. Made once: to put a query together takes
-# longer than to ask it.
+# longer than to ask it. A job that is being changed is written later, once.
 NAMED = sa.select(models.Client).where(
-    _visible(exact.text('project')),
-    exact.same_text(models.Client.client_id, exact.text('name'))).order_by(
-        models.Client.is_central.desc(), models.Client.created_at,
-        models.Client.id)
+    _visible(collation.text('project')),
+    collation.same_text(models.Client.client_id,
+                        collation.text('name'))).order_by(
+                            models.Client.is_central.desc(),
+                            models.Client.created_at, models.Client.id
+                            ).execution_options(autoflush=False)
 
 
 def _named(session: orm.Session, project_id: str,
@@ -106,16 +101,6 @@ def find_visible(session: orm.Session, project_id: str,
     a central one's place.
     """
     return next(iter(_named(session, project_id, client_id)), None)
-
-
-_LOOK = NAMED.with_only_columns(*rows.shown(models.Client))
-
-
-def look(session: orm.Session, project_id: str,
-         client_id: str) -> models.Client | None:
-    """Return a client as :func:`find_visible` does, to be looked at."""
-    return next(rows.look(session, _LOOK, models.Client, {
-        'project': project_id, 'name': client_id}), None)
 
 
 def find_owned(session: orm.Session, project_id: str,
@@ -158,13 +143,12 @@ def register(session: orm.Session, project_id: str, user_id: str,
         registration or in the database
     :returns: the client, and whether there may be more of its name, to be
         dropped in a transaction of its own
-    :raises Taken: when the id is another project's central client, or the
-        uuid any row's
+    :raises freezer_api.errors.ApiError: already_exists when the id is another
+        project's central client, or the uuid any row's
     """
     found = _named(session, project_id, registration.client_id)
     if any(client.project_id != project_id for client in found):
-        raise Taken(f'Client {registration.client_id} is already registered '
-                    'by another project')
+        raise _of_another_project(registration.client_id)
     known = lock(session, found[0]) if found else None
     check(registration.is_central
           or (known is not None and known.is_central))
@@ -176,10 +160,10 @@ def register(session: orm.Session, project_id: str, user_id: str,
     client.supported_modes = list(offered.modes)
     client.supported_storages = list(offered.storages)
     client.supported_engines = list(offered.engines)
-    if registration.claims and not client.claims:
-        # From its start: freezer_api.db.takeover.
-        client.take_over_after = ''
-    client.claims = registration.claims
+    if registration.supports_claims and not client.supports_claims:
+        # From its start: freezer_api.db.adoption.
+        client.adoption_cursor = ''
+    client.supports_claims = registration.supports_claims
     becomes_central = registration.is_central and not client.is_central
     if becomes_central:
         # One that was registered before it became central does so now; none
@@ -192,7 +176,8 @@ def _add(session: orm.Session, project_id: str, user_id: str,
          registration: Registration) -> models.Client:
     row_id = registration.uuid or rows.new_id()
     if registration.uuid and session.get(models.Client, row_id) is not None:
-        raise Taken('Document with the specified ID already exists.')
+        raise errors.ApiError(
+            'already_exists', 'Document with the specified ID already exists.')
     client = models.Client(
         id=row_id, uuid=row_id, project_id=project_id, user_id=user_id,
         client_id=registration.client_id, hostname=registration.hostname,
@@ -211,11 +196,12 @@ def drop_duplicates(session: orm.Session, client: models.Client,
     registration that adds a client needs this. A central client is kept
     rather than another one.
 
-    :raises Taken: when that is another project's
+    :raises freezer_api.errors.ApiError: already_exists when that is another
+        project's
     """
     condition: list[sa.ColumnElement[bool]] = [
         rows.live(models.Client),
-        exact.same_text(models.Client.client_id, client.client_id)]
+        collation.same_text(models.Client.client_id, client.client_id)]
     condition.append(
         models.Client.is_central == sa.true() if client.is_central
         else models.Client.project_id == client.project_id)
@@ -226,14 +212,20 @@ def drop_duplicates(session: orm.Session, client: models.Client,
     for other in found[1:]:
         rows.delete(other, now)
     if found and found[0].project_id != client.project_id:
-        raise Taken(f'Client {client.client_id} is already registered by '
-                    'another project')
+        raise _of_another_project(client.client_id)
+
+
+def _of_another_project(client_id: str) -> errors.ApiError:
+    return errors.ApiError(
+        'already_exists',
+        f'Client {client_id} is already registered by another project')
 
 
 def delete(session: orm.Session, client: models.Client, now: int) -> None:
     """Delete a client.
 
-    :raises InUse: for a central one that has jobs
+    :raises freezer_api.errors.ApiError: client_in_use for a central one that
+        has jobs
     """
     # Deleted once only, since it is counted.
     session.refresh(client, with_for_update=True)
@@ -242,7 +234,8 @@ def delete(session: orm.Session, client: models.Client, now: int) -> None:
     if client.is_central and session.scalars(
             sa.select(models.Job.id).where(
                 rows.live(models.Job),
-                exact.same_text(models.Job.client_id, client.client_id)
+                collation.same_text(models.Job.client_id, client.client_id)
                 ).limit(1)).first():
-        raise InUse(f'Client {client.client_id} still has jobs')
+        raise errors.ApiError(
+            'client_in_use', f'Client {client.client_id} still has jobs')
     rows.delete(client, now)

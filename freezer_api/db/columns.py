@@ -23,7 +23,7 @@ from sqlalchemy import orm
 
 
 def search_terms() -> orm.Mapped[str | None]:
-    """Of freezer_api.db.terms; NULL only in rows that others wrote."""
+    """Of freezer_api.db.search_index; NULL only in rows that others wrote."""
     return orm.mapped_column(
         sa.Text().with_variant(
             mysql.MEDIUMTEXT(charset='ascii', collation='ascii_bin'),

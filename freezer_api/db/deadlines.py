@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How long transactions and their statements may take.
+"""Deadlines of transactions and their statements.
 
 The server ends a statement that takes too long or waits too long for a lock.
-A transaction of a user's request has a deadline beside that: its first
-statement, the time in which more statements may begin, and the last of them
-have a third of it each, so that no lock is held for longer.
+A transaction of a user's request has a deadline in addition. One third of it
+is for the first statement, one for the time in which further statements may
+begin, and one for the last statement, so that no lock is held for longer.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from typing import Any
 from oslo_config import cfg
 import sqlalchemy as sa
 
-# Seconds for which a transaction may hold locks, as an execution option.
+# Execution option: seconds for which a transaction may hold locks.
 LOCK = 'freezer_lock_seconds'
 
 _SINCE = 'freezer_first_statement_at'
 _LIMIT = 'freezer_statement_seconds'
 _PARTS = 3
 
-# MySQL's errors: a lock is not given in time, or a statement takes too long,
-# MariaDB's and MySQL's own number.
+# Error numbers of MySQL: lock wait timeout; statement timeout, of MariaDB and
+# of MySQL.
 _LOCK_WAIT = 1205
 _TOO_LONG = (1969, 3024)
-# PostgreSQL's: lock_not_available, query_canceled.
+# Error codes of PostgreSQL: lock_not_available, query_canceled.
 _LOCK_NOT_AVAILABLE = '55P03'
 _CANCELED = '57014'
 
@@ -49,7 +49,7 @@ class DeadlineExceeded(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Deadlines:
-    """What is configured, in seconds; see freezer_api.conf.deadlines."""
+    """The configured deadlines, in seconds; see freezer_api.conf.deadlines."""
 
     lock: float
     lock_wait: int
@@ -65,10 +65,10 @@ class Deadlines:
 
 
 def reason(error: BaseException | None) -> str | None:
-    """Return at which deadline a transaction has ended, None for none.
+    """Return which deadline has ended a transaction, None for none.
 
-    :param error: of the driver, or what SQLAlchemy or oslo.db made of it or
-        of ours
+    :param error: an error of the driver or of this module, or the one of
+        SQLAlchemy or oslo.db that wraps it
     """
     while error is not None:
         if isinstance(error, DeadlineExceeded):
@@ -85,10 +85,10 @@ def reason(error: BaseException | None) -> str | None:
 
 
 def install(engine: sa.Engine, deadlines: Deadlines) -> None:
-    """Have each connection of an engine keep the deadlines.
+    """Apply the deadlines to all connections of an engine.
 
-    A transaction whose execution option LOCK is a number of seconds holds no
-    lock for longer.
+    If the execution option LOCK of a transaction is set, it holds locks for
+    at most this number of seconds.
     """
     sa.event.listen(engine, 'connect', _Connect(engine.dialect, deadlines))
     transactions = _Transactions(engine.dialect, deadlines.statement)
@@ -125,14 +125,14 @@ class _Connect:
                     'innodb_lock_wait_timeout': wanted.lock_wait,
                     'idle_write_transaction_timeout': wanted.idle_transaction}
         if self._dialect.name == 'mysql':
-            # Of statements that read.
+            # It applies only to statements that read.
             return {'max_execution_time': wanted.statement * 1000,
                     'innodb_lock_wait_timeout': wanted.lock_wait}
         return {}
 
 
 class _Transactions:
-    """Watches the transactions of an engine."""
+    """Applies the deadlines to the transactions of an engine."""
 
     def __init__(self, dialect: sa.Dialect, statement: int) -> None:
         self._dialect = dialect
@@ -149,7 +149,7 @@ class _Transactions:
                 self._set(connection, 'SET LOCAL statement_timeout = '
                           f'{int(limit * 1000)}')
         elif getattr(self._dialect, 'is_mariadb', False):
-            # It stays with the connection.
+            # The limit persists on the connection.
             if limit != connection.info.get(_LIMIT, self._statement):
                 self._set(connection, f'SET max_statement_time = {limit:.3f}')
             connection.info[_LIMIT] = limit
@@ -161,9 +161,9 @@ class _Transactions:
 
     def before(self, connection: sa.Connection, cursor: Any, statement: str,
                *rest: Any) -> None:
-        """Begin no statement after the deadline.
+        """Refuse a statement after the deadline.
 
-        :raises DeadlineExceeded: instead
+        :raises DeadlineExceeded: after the deadline
         """
         seconds = connection.get_execution_options().get(LOCK)
         since = connection.info.get(_SINCE)
@@ -174,5 +174,5 @@ class _Transactions:
                 'seconds.')
 
     def after(self, connection: sa.Connection, *rest: Any) -> None:
-        """Note when the first statement has ended: it may have waited."""
+        """Store the end of the first statement, which may have waited."""
         connection.info.setdefault(_SINCE, time.monotonic())

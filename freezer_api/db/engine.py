@@ -18,7 +18,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import copy
-import select
 import time
 from typing import Any
 from typing import TypeVar
@@ -30,17 +29,15 @@ from oslo_db.sqlalchemy import enginefacade
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy import orm
-from sqlalchemy import pool
 
+from freezer_api.db.admin import collation_repair
 from freezer_api.db import deadlines
-from freezer_api.db import executemany
-from freezer_api.db import terms
+from freezer_api.db import search_index
 from freezer_api.domain import quota
 
 Result = TypeVar('Result')
 
 _WRITES = 'freezer_writes'
-_COMMITTED = 'freezer_committed'
 
 
 def _begin_immediate(engine: sa.Engine) -> None:
@@ -87,69 +84,6 @@ def _read_committed(engine: sa.Engine) -> None:
         cursor.execute('SET SESSION TRANSACTION ISOLATION LEVEL '
                        'READ COMMITTED')
         cursor.close()
-
-
-def _ping_if_spoken_to(engine: sa.Engine) -> None:
-    """Spare a connection from the pool its ping while its server is silent.
-
-    A server speaks when it is asked, and when it ends a connection. So one
-    that has said nothing since holds the connection as far as this end can
-    know, and a ping would find out no more.
-    """
-    dialect = engine.dialect
-    ping = dialect.do_ping
-
-    def is_silent(connection: Any) -> bool:
-        poll = select.poll()
-        try:
-            # PyMySQL shows in no other way what it reads from.
-            poll.register(getattr(connection, '_sock', None) or connection,
-                          select.POLLIN)
-        except (TypeError, ValueError, dialect.loaded_dbapi.Error):
-            return False  # no socket that is open
-        return not poll.poll(0)
-
-    def do_ping(connection: Any) -> bool:
-        return is_silent(connection) or ping(connection)
-
-    dialect.do_ping = do_ping  # type: ignore[assignment]
-
-
-def _end_once(engine: sa.Engine) -> None:
-    """Spare a connection whose transaction was committed a rollback.
-
-    SQLAlchemy sends one when the connection goes back to the pool, since it
-    might have been used for more.
-    """
-    dialect = engine.dialect
-    begin, commit, rollback = (
-        dialect.do_begin, dialect.do_commit, dialect.do_rollback)
-
-    def do_begin(connection: pool.PoolProxiedConnection) -> None:
-        connection.info.pop(_COMMITTED, None)
-        begin(connection)
-
-    def do_commit(connection: pool.PoolProxiedConnection) -> None:
-        commit(connection)
-        connection.info[_COMMITTED] = True
-
-    def do_rollback(connection: pool.PoolProxiedConnection) -> None:
-        if not connection.info.pop(_COMMITTED, False):
-            rollback(connection)
-
-    dialect.do_begin = do_begin  # type: ignore[assignment]
-    dialect.do_commit = do_commit  # type: ignore[assignment]
-    dialect.do_rollback = do_rollback  # type: ignore[assignment]
-
-
-def _know_columns(engine: sa.Engine) -> None:
-    """Connect by way of freezer_api.db.pymysql_driver."""
-    # Only a deployment with PyMySQL has it.
-    from freezer_api.db import pymysql_driver
-    engine.dialect.connect = (  # type: ignore[method-assign]
-        pymysql_driver.Connection)
-    # The one that oslo.db has tried.
-    engine.dispose()
 
 
 class _Attempts:
@@ -233,24 +167,22 @@ class Database:
         if self.engine.dialect.name == 'sqlite':
             _write_ahead(self.engine)
             _begin_immediate(self.engine)
-        if self.engine.dialect.name in ('mysql', 'mariadb'):
+        is_mysql = self.engine.dialect.name in ('mysql', 'mariadb')
+        if is_mysql:
+            collation_repair.listen(self.engine)
             _read_committed(self.engine)
-            # The connection that oslo.db has tried.
-            self.engine.dispose()
-        if self.engine.dialect.driver == 'pymysql':
-            _know_columns(self.engine)
-            executemany.update_together(self.engine)
-        _ping_if_spoken_to(self.engine)
-        _end_once(self.engine)
         self._retry = conf.deadlines.retry
         self._writers = self.engine.execution_options(**{_WRITES: True})
         if bounded:
             limits = deadlines.Deadlines.of(conf)
             deadlines.install(self.engine, limits)
-            # The connection that oslo.db has tried has none of it.
-            self.engine.dispose()
             self._writers = self._writers.execution_options(
                 **{deadlines.LOCK: limits.lock})
+        # Connections of the pool, which oslo.db has opened, have none of that.
+        self.engine.dispose()
+        if is_mysql:
+            with self.engine.connect() as connection:
+                collation_repair.refresh(connection)
 
     def for_schedulers(self) -> Database:
         """Return the database for work of a bounded number of rows.
@@ -293,7 +225,7 @@ class Database:
         """
 
         def attempt() -> Result:
-            with (terms.Session(self._writers, limits) as session,
+            with (search_index.Session(self._writers, limits) as session,
                   session.begin()):
                 return work(session)
 

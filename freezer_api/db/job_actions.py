@@ -25,25 +25,39 @@ from sqlalchemy import orm
 from freezer_api.db import actions as db_actions
 from freezer_api.db import models
 from freezer_api.db import rows
+from freezer_api import errors
 
 
-def unlink(session: orm.Session, job: models.Job) -> None:
-    """Take all actions out of a job."""
+def unlink(session: orm.Session, job: models.Job, now: int) -> None:
+    """Take all actions out of a job.
+
+    Actions that were made for it, and that no other job has, are deleted.
+
+    :param now: epoch seconds
+    """
+    unused = set()
     for link in session.scalars(sa.select(models.JobAction).where(
             models.JobAction.job_id == job.id).with_for_update()):
+        unused.add(link.action_id)
         session.delete(link)
+    _delete_unused(session, unused, now)
 
 
 def set_of_job(session: orm.Session, job: models.Job, user_id: str,
-               entries: Sequence[Mapping[str, Any]]) -> list[models.Action]:
+               entries: Sequence[Mapping[str, Any]],
+               now: int) -> list[models.Action]:
     """Make the entries of a job's document the job's actions.
 
     An entry names an action of the project, brings a new one, or repeats the
     one it names. Links of the job are kept where they serve again, so that a
     job that has many actions needs few rows.
 
-    :raises freezer_api.db.actions.Refused: on an unknown action_id, or one
-        with another definition
+    Actions that were made for this job, and that no job has any more, are
+    deleted. An entry that repeats such an action as it was brings it back.
+
+    :param now: epoch seconds
+    :raises freezer_api.errors.ApiError: action_refused on an unknown
+        action_id, or one with another definition
     :raises freezer_api.schemas.InvalidDocument: on a new action that is too
         large
     """
@@ -57,6 +71,8 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
         _of_entry(session, project_id, user_id, entry, named,
                   f'job_actions.{position}.freezer_action')
         for position, entry in enumerate(entries)]
+    unused = ({link.action_id for link in links}
+              - {action.id for action in actions})
     for position, (link, action) in enumerate(
             itertools.zip_longest(links, actions)):
         if action is None:
@@ -70,7 +86,29 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
             link.action_id = action.id
             link.position = position
             link.deleted = False
+    _delete_unused(session, unused, now)
     return actions
+
+
+def _delete_unused(session: orm.Session, action_ids: set[str],
+                   now: int) -> None:
+    """Delete those of some actions that were made for jobs, and lost theirs.
+    """
+    if not action_ids:
+        return
+    made = set(session.scalars(sa.select(models.Action.id).where(
+        rows.live(models.Action), models.Action.owned_by_job.is_(True),
+        models.Action.id.in_(action_ids))))
+    if not made:
+        return
+    # Who gives an action to a job locks it first.
+    found = session.scalars(rows.locked_by_id(models.Action, made)).all()
+    session.flush()
+    used = set(session.scalars(sa.select(models.JobAction.action_id).where(
+        rows.live(models.JobAction), models.JobAction.action_id.in_(made))))
+    for action in found:
+        if action.id not in used and action.deleted is False:
+            rows.delete(action, now)
 
 
 def _named(session: orm.Session, project_id: str,
@@ -80,21 +118,35 @@ def _named(session: orm.Session, project_id: str,
     All are read at once, since an entry may be repeated many times, and only
     those of the project are locked.
 
-    :raises freezer_api.db.actions.Refused: on an unknown action_id
+    :raises freezer_api.errors.ApiError: action_refused on an unknown action_id
     """
     wanted = {entry['action_id']: None for entry in entries
               if entry.get('action_id')}
     if not wanted:
         return {}
     there = set(session.scalars(sa.select(models.Action.id).where(
-        rows.live(models.Action), models.Action.project_id == project_id,
+        sa.or_(rows.live(models.Action), models.Action.owned_by_job.is_(True)),
+        models.Action.project_id == project_id,
         models.Action.id.in_(list(wanted)))))
     found = {action.id: action for action in session.scalars(
         rows.locked_by_id(models.Action, there & wanted.keys()))
-        if action.deleted is False and action.project_id == project_id}
+        if action.project_id == project_id}
+    for entry in entries:
+        action = found.get(entry.get('action_id') or '')
+        if (action is not None and action.deleted
+                and entry.get('freezer_action')
+                and db_actions.is_named(action, entry)):
+            rows.restore(action)
     for action_id in wanted:
         if action_id not in found:
-            raise db_actions.Refused(f'Action id: {action_id} not found.')
+            raise errors.ApiError(
+                'action_refused', f'Action id: {action_id} not found.')
+        if found[action_id].deleted is not False:
+            raise errors.ApiError(
+                'action_refused',
+                f'Action id: {action_id} not found. It was made for a job, '
+                'and is deleted. Omit action_id to create a new action, or '
+                'give its freezer_action as it was.')
     return found
 
 
@@ -105,10 +157,11 @@ def _of_entry(session: orm.Session, project_id: str, user_id: str,
     if not action_id:
         return db_actions.add(
             session, project_id, user_id, None,
-            db_actions.Content.of(entry), field)
+            db_actions.Content.of(entry), field, owned_by_job=True)
     action = named[action_id]
     if not db_actions.is_named(action, entry):
-        raise db_actions.Refused(
+        raise errors.ApiError(
+            'action_refused',
             f'Action id: {action_id} already exists with a different '
             'definition. Update the action directly, or omit action_id to '
             'create a new one.')

@@ -26,11 +26,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from freezer_api.db import exact
+from freezer_api.db import collation
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
-from freezer_api.domain import jobs as domain
+from freezer_api.db import unknown_schedules
+from freezer_api.domain import job_state
+from freezer_api.domain import job_status
 
 # Keys that each job has at its top, and which are not in its terms.
 ALWAYS = search.always({
@@ -47,7 +49,7 @@ class Reader:
 
     ``pids_of`` is the project whose clients' process ids are shown, None for
     those of all; ``trusts_of`` is the user whose trusts are, None for those
-    of all; ``delay`` is that of freezer_api.domain.jobs.visible_status, which
+    of all; ``delay`` is that of freezer_api.domain.job_status.visible, which
     is repeated in SQL.
     """
 
@@ -60,39 +62,56 @@ class Reader:
 def columns(reader: Reader) -> search.Columns:
     """Return what a search by a reader is asked of."""
     job = models.Job
+    unknown = unknown_schedules.condition()
     shown = {
-        **{key: getattr(job, key) for key in domain.RUNTIME_KEYS},
-        'status': _status(reader), 'current_pid': _current_pid(reader)}
+        **{key: getattr(job, key) for key in job_state.RUNTIME_KEYS},
+        'event': sa.case((sa.and_(unknown, job.event.is_not(None)),
+                          sa.literal('')), else_=job.event),
+        'status': _status(reader, unknown),
+        'current_pid': _current_pid(reader)}
     trustor = _trustor(reader)
     return search.Columns(
         terms=job.search_terms,
         keys={
             **ALWAYS,
             **search.unless_null(job.search_terms, {
-                **shown, 'status_reason': job.status_reason,
-                'suspended': sa.case((job.suspended.is_not(None),
+                **shown, 'status_reason': sa.case(
+                    (unknown, sa.literal(job_status.UNKNOWN_SCHEDULE)),
+                    else_=job.status_reason),
+                'suspended': sa.case((job.suspension_reason.is_not(None),
                                       sa.true())),
-                'suspended_cause': job.suspended,
+                'suspended_cause': job.suspension_reason,
                 'trustor_user_id': trustor}),
             **search.unless_null(
-                job.search_terms, {'next_run_at': job.next_run_at,
-                                   'suspended_at': job.suspended_at}, _at),
+                job.search_terms, {
+                    'next_run_at': sa.case(
+                        (sa.not_(unknown), job.next_run_at)),
+                    'suspended_at': job.suspended_at}, _at),
             **search.unless_null(
                 job.search_terms,
                 {'trust_id': trustor, 'user_credentials': trustor}, _secret),
             'job_schedule': lambda value: _schedule(shown, value)},
         texts=(job.id, job.client_id, job.description, job.session_id,
                # Clients that can only send a text find suspended jobs, too.
-               sa.literal('suspended: ') + job.suspended))
+               sa.literal('suspended: ') + job.suspension_reason))
 
 
-def _status(reader: Reader) -> search.Column:
+def _status(reader: Reader,
+            unknown: sa.ColumnElement[bool]) -> search.Column:
     job = models.Job
+    stopped = sa.and_(unknown, sa.func.coalesce(job.status, '').not_in(
+        job_state.DISARMED))
+    no_event = sa.func.coalesce(job.event, '') == ''
+    suspended = sa.and_(
+        job.suspension_reason.is_not(None), job.run_id.is_(None), no_event,
+        sa.func.coalesce(job.status, '').in_(('', 'scheduled')))
     untouched = sa.and_(
         sa.func.coalesce(job.status, '') == '',
-        sa.func.coalesce(job.event, '') == '', job.next_run_at.is_not(None),
+        no_event, job.next_run_at.is_not(None),
         sa.func.coalesce(job.time_created, 0) < reader.now - reader.delay)
-    return sa.case((untouched, 'scheduled'), else_=job.status)
+    return sa.case((stopped, sa.literal('stop')),
+                   (suspended, job_state.SUSPENDED), (untouched, 'scheduled'),
+                   else_=job.status)
 
 
 def _current_pid(reader: Reader) -> search.Column:
@@ -103,8 +122,8 @@ def _current_pid(reader: Reader) -> search.Column:
     job, client = models.Job, models.Client
     if reader.pids_of is None:
         return job.current_pid
-    name = exact.letters(job.client_id)
-    names = sa.select(exact.letters(client.client_id)).where(
+    name = collation.letters(job.client_id)
+    names = sa.select(collation.letters(client.client_id)).where(
         rows.live(client))
     return sa.case((sa.and_(
         name.in_(names.where(client.project_id == reader.pids_of)),
@@ -117,13 +136,14 @@ def _trustor(reader: Reader) -> search.Column:
     """Whose trust a job has, NULL without one that the reader may see."""
     credential = models.UserCredential
     trustor = sa.select(credential.trustor_user_id).where(
-        rows.live(credential), credential.job_id == models.Job.id).order_by(
+        rows.live(credential),
+        collation.same(credential.job_id, models.Job.id)).order_by(
             credential.created_at.desc(), credential.id.desc()).limit(
                 1).scalar_subquery()
     if reader.trusts_of is None:
         return trustor
     return sa.case(
-        (exact.same_text(trustor, reader.trusts_of), trustor))
+        (collation.same_text(trustor, reader.trusts_of), trustor))
 
 
 def _secret(column: search.Column, value: Any) -> sa.ColumnElement[bool]:

@@ -21,8 +21,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 import json
 
-from freezer_api.db import documents
 from freezer_api.db import models
+from freezer_api.db import serializers
+from freezer_api import errors
 
 #: Most characters of JSON in the answer that shows a job ...
 MOST = 64 * 1024
@@ -34,13 +35,9 @@ _REST = 12 * 1024
 MOST_OF_ACTIONS = MOST - _REST
 
 
-class TooLarge(Exception):
-    """A job is too large with its actions; the text says how large."""
-
-
 def of_action(action: models.Action) -> int:
     """Return how many characters an action adds to each job it is in."""
-    return len(json.dumps(documents.action(action))) + len(', ')
+    return len(json.dumps(serializers.action(action))) + len(', ')
 
 
 class Sizes:
@@ -72,7 +69,7 @@ def check(its_actions: Sequence[models.Action], before: int = 0) -> None:
     as they are.
 
     :param before: their size before the change, 0 for a new job
-    :raises TooLarge: names the size and the limit
+    :raises freezer_api.errors.ApiError: action_refused, naming size and limit
     """
     check_size(of_actions(its_actions), before)
 
@@ -80,10 +77,11 @@ def check(its_actions: Sequence[models.Action], before: int = 0) -> None:
 def check_size(size: int, before: int) -> None:
     """Refuse a size of the actions of a job, as :func:`check` does.
 
-    :raises TooLarge: names the size and the limit
+    :raises freezer_api.errors.ApiError: action_refused, naming size and limit
     """
     limit = max(MOST_OF_ACTIONS, before)
     if size > limit:
-        raise TooLarge(
+        raise errors.ApiError(
+            'action_refused',
             f'The job_actions would have {size} characters of JSON together, '
             f'where {limit} are the most.')

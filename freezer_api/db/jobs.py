@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 import dataclasses
 import functools
 import operator
@@ -21,57 +22,71 @@ import operator
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import exact
+from freezer_api.db import collation
+from freezer_api.db import due_queue
 from freezer_api.db import job_actions
 from freezer_api.db import models
-from freezer_api.db import queues
 from freezer_api.db import rows
-from freezer_api.domain import jobs as domain
-from freezer_api.domain import plans
+from freezer_api.domain import firing_plan
+from freezer_api.domain import job_state
+from freezer_api.domain import run_state
+from freezer_api import errors
 
-_RUNTIME = tuple(field.name for field in dataclasses.fields(domain.Runtime))
+_RUNTIME = tuple(field.name for field in dataclasses.fields(job_state.Runtime))
 _values = operator.attrgetter(*_RUNTIME)
 
 
-class Taken(Exception):
-    """The id is a row's already, live or not."""
-
-
-def runtime(job: models.Job) -> domain.Runtime:
+def runtime(job: models.Job) -> job_state.Runtime:
     """Return where a job stands."""
-    return domain.Runtime(*_values(job))
+    return job_state.Runtime(*_values(job))
 
 
-def set_runtime(job: models.Job, state: domain.Runtime) -> None:
-    """Write where a job stands."""
+def set_runtime(job: models.Job, state: job_state.Runtime) -> None:
+    """Write where a job stands.
+
+    A run that waited to be tried again, and now is not, ends as skipped.
+    """
+    waited = job.retry_run_id
     for name, value, before in zip(
-            _RUNTIME, _values(domain.shortened(state)), _values(job),
+            _RUNTIME, _values(job_state.shortened(state)), _values(job),
             strict=True):
         # What is set is compared with what is stored once more.
         if value != before:
             setattr(job, name, value)
+    if waited is not None and waited not in (job.retry_run_id, job.run_id):
+        end_waiting(job, waited)
+
+
+def end_waiting(job: models.Job, run_id: str | None) -> None:
+    """End a run of a locked job that waits to be tried again, if it does."""
+    session = orm.object_session(job)
+    if run_id is not None and session is not None:
+        session.execute(sa.update(models.JobRun).where(
+            models.JobRun.id == run_id,
+            models.JobRun.state == run_state.State.WAITING).values(
+                state=run_state.State.SKIPPED))
 
 
 def schedule(job: models.Job) -> dict[str, object]:
     """Return what the user wrote of the schedule."""
-    user, _ = domain.split_schedule(
+    user, _ = job_state.split_schedule(
         job.schedule if isinstance(job.schedule, dict) else {})
     return user
 
 
-def plan(job: models.Job, rules: plans.Rules) -> plans.Plan:
+def plan(job: models.Job, rules: firing_plan.Rules) -> firing_plan.Plan:
     """Return when the job fires and becomes due."""
-    return plans.Plan(schedule(job), job.id, rules)
+    return firing_plan.Plan(schedule(job), job.id, rules)
 
 
 class Plans:
     """The plans of jobs, kept from before a transaction into it."""
 
-    def __init__(self, rules: plans.Rules) -> None:
+    def __init__(self, rules: firing_plan.Rules) -> None:
         self.rules = rules
-        self._known: dict[str, plans.Plan] = {}
+        self._known: dict[str, firing_plan.Plan] = {}
 
-    def of(self, job: models.Job) -> plans.Plan:
+    def of(self, job: models.Job) -> firing_plan.Plan:
         """Return the plan of a job, a new one if its schedule has changed."""
         known = self._known.get(job.id)
         if known is None or known.schedule != schedule(job):
@@ -96,30 +111,23 @@ def find(session: orm.Session, project_id: str | None, job_id: str,
 def _of_id(in_project: bool, lock: bool) -> sa.Select[models.Job]:
     query = sa.select(models.Job).where(
         rows.live(models.Job),
-        exact.same_text(models.Job.id, exact.text('id')))
+        collation.same_text(models.Job.id, collation.text('id')))
     if in_project:
-        query = query.where(models.Job.project_id == exact.text('project'))
+        query = query.where(models.Job.project_id == collation.text('project'))
     if lock:
         query = query.with_for_update().execution_options(
             populate_existing=True)
     return query
 
 
-@functools.cache
-def _look_of_id(in_project: bool, lock: bool) -> sa.Select[models.Job]:
-    return _of_id(in_project, lock).with_only_columns(
-        *rows.shown(models.Job))
-
-
-def look(session: orm.Session, project_id: str | None, job_id: str,
-         lock: bool = False) -> models.Job | None:
-    """Return a live job as :func:`find` does, to be looked at.
-
-    :param lock: see :func:`find`
-    """
-    return next(rows.look(
-        session, _look_of_id(project_id is not None, lock), models.Job,
-        {'id': job_id, 'project': project_id}), None)
+def living(session: orm.Session, project_id: str | None,
+           job_ids: Collection[str]) -> set[str]:
+    """Return those of the ids that are live jobs of a project."""
+    found = set(session.scalars(sa.select(models.Job.id).where(
+        models.Job.id.in_(job_ids), rows.live(models.Job),
+        models.Job.project_id == project_id)))
+    # A collation may find a job whose id has other letters.
+    return found & set(job_ids)
 
 
 def of_project(project_id: str | None) -> sa.Select[models.Job]:
@@ -132,9 +140,10 @@ def of_project(project_id: str | None) -> sa.Select[models.Job]:
 
 def suspended(session: orm.Session) -> dict[str, int]:
     """Return how many jobs are suspended, of all projects, by cause."""
-    query = sa.select(models.Job.suspended, sa.func.count()).where(
-        rows.live(models.Job), models.Job.suspended.is_not(None)).group_by(
-            models.Job.suspended)
+    query = sa.select(models.Job.suspension_reason, sa.func.count()).where(
+        rows.live(models.Job),
+        models.Job.suspension_reason.is_not(None)).group_by(
+            models.Job.suspension_reason)
     return {str(cause): count for cause, count in session.execute(query)}
 
 
@@ -142,29 +151,32 @@ def add(session: orm.Session, project_id: str, user_id: str,
         job_id: str | None, client_id: str) -> models.Job:
     """Add an empty job.
 
-    :raises Taken: when a row has the id, be it deleted or of another project
+    :raises freezer_api.errors.ApiError: already_exists when a row has the id,
+        be it deleted or of another project
     """
     if job_id and session.get(models.Job, job_id) is not None:
-        raise Taken(f'Job already registered with ID {job_id}')
+        raise errors.ApiError(
+            'already_exists', f'Job already registered with ID {job_id}')
     job = models.Job(id=job_id or rows.new_id(), project_id=project_id,
                      user_id=user_id, schedule={})
-    give(session, job, client_id)
+    assign(session, job, client_id)
     session.add(job)
     return job
 
 
-def give(session: orm.Session, job: models.Job, client_id: str) -> None:
+def assign(session: orm.Session, job: models.Job, client_id: str) -> None:
     """Give a job to a client, which then knows of its project."""
     job.client_id = client_id
-    queues.ensure(session, client_id, job.project_id)
+    due_queue.ensure(session, client_id, job.project_id)
 
 
 # Past the session, which would read the job first. No terms hold it.
 _DESCRIBE = sa.update(models.Job).where(
     rows.live(models.Job),
-    models.Job.project_id == exact.text('project'),
-    exact.same_text(models.Job.id, exact.text('job')),
-    models.Job.run_id.is_(None), models.Job.suspended.is_(None)).values(
+    models.Job.project_id == collation.text('project'),
+    collation.same_text(models.Job.id, collation.text('job')),
+    models.Job.run_id.is_(None),
+    models.Job.suspension_reason.is_(None)).values(
         description=sa.bindparam('text'))
 
 
@@ -179,11 +191,18 @@ def describe(connection: sa.Connection, project_id: str, job_id: str,
     return bool(done.rowcount)
 
 
+def unqueue(connection: sa.Connection, job_id: str) -> None:
+    """Keep a job from coming due, and write nothing else of it."""
+    connection.execute(sa.update(models.Job).where(
+        models.Job.id == job_id).values(due_at=None))
+
+
 def delete(session: orm.Session, job: models.Job, now: int) -> None:
     """Delete a job and its links; a going run is told to abort."""
-    job_actions.unlink(session, job)
+    job_actions.unlink(session, job, now)
     if job.run_id is not None:
         session.execute(sa.update(models.JobRun).where(
             models.JobRun.id == job.run_id).values(event='abort'))
+    end_waiting(job, job.retry_run_id)
     job.next_run_at = job.due_at = None
     rows.delete(job, now)

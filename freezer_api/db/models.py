@@ -61,12 +61,14 @@ class Client(Base):
         sa.Boolean, server_default=sa.false(), default=False)
     # Whether its scheduler claims runs. One that does not (a stock 19.0.0
     # scheduler) polls for jobs and must find their events in them.
-    claims: orm.Mapped[bool] = orm.mapped_column(
+    supports_claims: orm.Mapped[bool] = orm.mapped_column(
         sa.Boolean, server_default=sa.false(), default=False)
-    # See freezer_api.db.takeover; NULL: there is nothing to take over.
-    take_over_after: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
-    # See freezer_api.db.presence.
-    claimed_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    # See freezer_api.db.adoption; NULL: there is nothing to adopt.
+    adoption_cursor: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    # See freezer_api.db.clock_repair; NULL: there is nothing to recompute.
+    recompute_cursor: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
+    # See freezer_api.db.client_heartbeat.
+    last_claim_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     search_terms: orm.Mapped[str | None] = columns.search_terms()
 
     __table_args__ = (
@@ -103,6 +105,9 @@ class Action(Base):
     backup_metadata: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
         json_text.JSONText())
     search_terms: orm.Mapped[str | None] = columns.search_terms()
+    # Whether it was made of a job's document, and goes with its last job;
+    # NULL in rows of earlier releases, which stay.
+    owned_by_job: orm.Mapped[bool | None] = orm.mapped_column(sa.Boolean)
 
     __table_args__ = (
         sa.Index('ix_actions_project_id', 'project_id', 'created_at', 'id'),
@@ -177,7 +182,6 @@ class Job(Base):
     session_tag: orm.Mapped[int | None] = orm.mapped_column(
         sa.Integer, default=0)
     description: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
-
     # Runtime, merged into job_schedule on output. NULL: the key is absent.
     event: orm.Mapped[str | None] = orm.mapped_column(sa.String(16))
     status: orm.Mapped[str | None] = orm.mapped_column(sa.String(16))
@@ -196,13 +200,20 @@ class Job(Base):
     # The run that is going on; none other starts meanwhile.
     run_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     search_terms: orm.Mapped[str | None] = columns.search_terms()
-    # What is the matter with its trust, NULL for nothing, and since when.
-    suspended: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
+    # What is wrong with its trust, NULL for nothing, and since when.
+    suspension_reason: orm.Mapped[str | None] = orm.mapped_column(
+        sa.String(32))
     suspended_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     # The run that the job is due for once more.
     retry_run_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
-    # How many runs in succession were no success.
-    failures: orm.Mapped[int | None] = orm.mapped_column(sa.Integer)
+    # How many runs in a row were no success.
+    consecutive_failures: orm.Mapped[int | None] = orm.mapped_column(
+        sa.Integer)
+    # Of the run before the current one: shown again if that is undone.
+    previous_started_at: orm.Mapped[int | None] = orm.mapped_column(
+        sa.BigInteger)
+    previous_ended_at: orm.Mapped[int | None] = orm.mapped_column(
+        sa.BigInteger)
 
     __table_args__ = (
         sa.Index('ix_jobs_client_id_next_run_at', 'client_id', 'next_run_at'),
@@ -213,7 +224,7 @@ class Job(Base):
         sa.Index('ix_jobs_client_id_created_at',
                  'client_id', 'created_at', 'id'),
         sa.Index('ix_jobs_created_at', 'created_at', 'id'),
-        sa.Index('ix_jobs_suspended', 'suspended'),
+        sa.Index('ix_jobs_suspension_reason', 'suspension_reason'),
         sa.Index('ix_jobs_project_id', 'project_id', 'created_at', 'id'),
         Base.__table_args__,
     )
@@ -266,9 +277,9 @@ class JobAction(Base):
 class Delegation(Base):
     """A Keystone trust of our own making: one live per project and trustor.
 
-    ``live_key`` names project and trustor while new jobs may share the trust,
-    and is NULL from the moment it is on its way out; being unique, it lets
-    one of two concurrent creations win.
+    ``active_key`` names project and trustor while new jobs may share the
+    trust, and is NULL from the moment it is on its way out; being unique, it
+    lets one of two concurrent creations win.
     """
 
     __tablename__ = 'delegations'
@@ -281,7 +292,7 @@ class Delegation(Base):
     # Sorted names, comma-separated: another set of configured roles makes
     # another trust.
     roles: orm.Mapped[str] = orm.mapped_column(sa.String(255))
-    live_key: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    active_key: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     # Epoch seconds: not NULL means to be deleted in Keystone, not before then.
     delete_after: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     # When Keystone ends it, and from when on its giver's changes renew it.
@@ -289,7 +300,7 @@ class Delegation(Base):
     renew_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
 
     __table_args__ = (
-        sa.UniqueConstraint('live_key', name='uq_delegations_live_key'),
+        sa.UniqueConstraint('active_key', name='uq_delegations_active_key'),
         sa.Index('ix_delegations_delete_after', 'delete_after'),
         Base.__table_args__,
     )
@@ -332,18 +343,18 @@ class JobRun(Base):
     project_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     client_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     nominal_at: orm.Mapped[int] = orm.mapped_column(sa.BigInteger)
-    # It stands for each firing from nominal_at until before then. NULL: for
-    # its own alone.
-    covers_until: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    # The run stands for each firing from nominal_at until before this time.
+    # NULL: for its own alone.
+    coalesced_until: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     trigger: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
-    # What was the matter with the trust, and with which.
-    cause: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
+    # What was wrong with the trust, and with which.
+    trust_error: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
     delegation_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     actions: orm.Mapped[list[dict[str, Any]] | None] = orm.mapped_column(
         json_text.JSONText())
-    # An event (abort, stop) on its way to the holder.
+    # What the holder is to be told; see freezer_api.domain.run_state.Event.
     event: orm.Mapped[str | None] = orm.mapped_column(sa.String(16))
     scheduler_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     # Grows with each holder; a report that bears an older one is refused.
@@ -357,7 +368,6 @@ class JobRun(Base):
     __table_args__ = (
         sa.UniqueConstraint(
             'job_id', 'nominal_at', name='uq_job_runs_job_id_nominal_at'),
-        sa.Index('ix_job_runs_lease', 'client_id', 'lease_expires_at'),
         sa.Index('ix_job_runs_open', 'client_id', 'lease_expires_at', 'id'),
         sa.Index('ix_job_runs_project_open',
                  'client_id', 'project_id', 'lease_expires_at', 'id'),

@@ -31,12 +31,12 @@ from freezer_api.db import backups
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import rows
-from freezer_api.db import runs
+from freezer_api.db import run_rows
 from freezer_api.db import usage
-from freezer_api.domain import causes
-from freezer_api.domain import plans
+from freezer_api.domain import firing_plan
 from freezer_api.domain import quota
-from freezer_api.domain import runs as domain
+from freezer_api.domain import run_state
+from freezer_api.domain import trust_errors
 
 # Rows that one transaction locks or writes at the most.
 MOST_ROWS = 500
@@ -52,17 +52,20 @@ class Report:
 
     :ivar cause: set where it ended because of its trust
     :ivar age: for how many seconds the report was kept
+    :ivar lease: for how many seconds the run is kept from now on, if it goes
+        on; None leaves its lease as it is
     :ivar backups: documents of records to be made or changed
     """
 
     run_id: str
     fence: int
-    state: domain.State
+    state: run_state.State
     reason: str | None
     actions: list[dict[str, Any]]
     release: bool
-    cause: causes.Cause | None = None
+    cause: trust_errors.Cause | None = None
     age: int = 0
+    lease: int | None = None
     backups: Sequence[dict[str, Any]] = ()
 
     def ended(self, started: int | None, now: int) -> int:
@@ -70,7 +73,8 @@ class Report:
 
         :param started: when it began
         """
-        return max(started or 0, now - self.age)
+        # A clock that was ahead may have told of a later start.
+        return min(now, max(started or 0, now - self.age))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +109,7 @@ def parts(said: Sequence[Report]) -> Iterator[list[Report]]:
         yield part
 
 
-def take(session: orm.Session, holder: runs.Holder, said: Sequence[Report],
+def take(session: orm.Session, holder: run_rows.Holder, said: Sequence[Report],
          known: jobs.Plans, now: int,
          limits: quota.Limits | None = None) -> Taken:
     """Write what the holder says of its runs.
@@ -146,8 +150,8 @@ def take(session: orm.Session, holder: runs.Holder, said: Sequence[Report],
     return taken
 
 
-def foresee(session: orm.Session, holder: runs.Holder,
-            said: Sequence[Report], rules: plans.Rules,
+def foresee(session: orm.Session, holder: run_rows.Holder,
+            said: Sequence[Report], rules: firing_plan.Rules,
             now: int) -> jobs.Plans:
     """Search the firings that reports lead to, before anything is locked.
 
@@ -162,35 +166,34 @@ def foresee(session: orm.Session, holder: runs.Holder,
     job_of = {run_id: (job_id, started) for run_id, job_id, started
               in session.execute(sa.select(
                   run.id, run.job_id, run.time_started).where(
-                      run.id.in_(final), runs.of_client(holder)))}
-    found = {row.id: row for row in rows.look(
-        session, sa.select(*rows.shown(job)).where(
-            job.id.in_({job_id for job_id, _ in job_of.values()}),
-            rows.live(job)), job)}
+                      run.id.in_(final), run_rows.of_client(holder)))}
+    found = {row.id: row for row in session.scalars(sa.select(job).where(
+        job.id.in_({job_id for job_id, _ in job_of.values()}),
+        rows.live(job)))}
     for run_id, (job_id, started) in job_of.items():
         if job_id in found and found[job_id].run_id == run_id:
             one = final[run_id]
-            runs.foresee(found[job_id], known, now, one.ended(started, now),
-                         one.state is domain.State.SUCCESS)
+            run_rows.foresee(found[job_id], known, now, one.ended(
+                started, now), one.state is run_state.State.SUCCESS)
     return known
 
 
-def holds(session: orm.Session, holder: runs.Holder, said: Report) -> bool:
+def holds(session: orm.Session, holder: run_rows.Holder, said: Report) -> bool:
     """Return whether the run that is reported on is the holder's."""
     run = models.JobRun
     return session.scalar(sa.select(run.id).where(
-        run.id == said.run_id, runs.of_client(holder),
+        run.id == said.run_id, run_rows.of_client(holder),
         run.scheduler_id == holder.scheduler_id, run.fence == said.fence,
         run.lease_expires_at.is_not(None))) is not None
 
 
-def _locked(session: orm.Session, holder: runs.Holder,
+def _locked(session: orm.Session, holder: run_rows.Holder,
             run_ids: Collection[str],
             ) -> dict[str, tuple[models.Job, models.JobRun]]:
     """Return the client's runs by id, each with its job, deleted or not."""
     run = models.JobRun
     job_of = dict(session.execute(sa.select(run.id, run.job_id).where(
-        run.id.in_(run_ids), runs.of_client(holder))).all())
+        run.id.in_(run_ids), run_rows.of_client(holder))).all())
     if not job_of:
         return {}
     locked = {row.id: row for row in session.scalars(rows.locked_by_id(
@@ -204,10 +207,12 @@ def _write(session: orm.Session, job: models.Job, run: models.JobRun,
     run.actions = said.actions
     run.reason = said.reason
     ended = said.ended(run.time_started, now)
-    if said.cause is not None and said.state is domain.State.FAIL:
-        runs.refuse(session, job, run, said.cause, known, now, ended)
+    if said.cause is not None and said.state is run_state.State.FAIL:
+        run_rows.refuse(session, job, run, said.cause, known, now, ended)
     elif said.state.final:
-        runs.end(session, job, run, said.state, said.reason, known, now,
-                 ended)
+        run_rows.end(session, job, run, said.state, said.reason, known, now,
+                     ended)
     elif said.release:
         run.lease_expires_at = now
+    elif said.lease is not None:
+        run.lease_expires_at = max(run.lease_expires_at or 0, now + said.lease)

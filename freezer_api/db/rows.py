@@ -15,17 +15,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Iterator
-from collections.abc import Mapping
 import datetime
-import functools
 from typing import Any
-from typing import cast
 from typing import TypeVar
 import uuid
 
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from freezer_api.db import models
 
@@ -64,32 +59,13 @@ def locked_by_id(model: type[Model], ids: Collection[str],
         skip_locked=skip_locked).execution_options(populate_existing=True)
 
 
-def ordered(query: sa.Select[Row], model: Any) -> sa.Select[Row]:
+def ordered(query: sa.Select[Row], model: Any,
+            newest_first: bool = False) -> sa.Select[Row]:
     """Put a list into its stable order: creation, then id."""
+    if newest_first:
+        # Engines read the index of the other direction from its end.
+        return query.order_by(model.created_at.desc(), model.id.desc())
     return query.order_by(model.created_at, model.id)
-
-
-@functools.cache
-def shown(model: type[models.Base]) -> tuple[
-        orm.InstrumentedAttribute[Any], ...]:
-    """Return the columns that are read with a row."""
-    return tuple(getattr(model, column.key)
-                 for column in sa.inspect(model).column_attrs
-                 if not column.deferred)
-
-
-def look(session: orm.Session, query: sa.Executable, model: type[Model],
-         parameters: Mapping[str, Any] | None = None) -> Iterator[Model]:
-    """Yield rows that are looked at and not changed.
-
-    They have what such objects of the session would have, in a fraction of
-    the time and of the memory.
-
-    :param query: of the columns of :func:`shown`, or fewer, or more
-    :param model: whose rows they are
-    """
-    return cast(Iterator[Model], iter(session.connection().execute(
-        query, parameters or {})))
 
 
 def delete(row: models.Base, now: int) -> None:
@@ -97,3 +73,9 @@ def delete(row: models.Base, now: int) -> None:
     row.deleted = True
     row.deleted_at = datetime.datetime.fromtimestamp(
         now, datetime.UTC).replace(tzinfo=None)
+
+
+def restore(row: models.Base) -> None:
+    """Take back that a row is deleted."""
+    row.deleted = False
+    row.deleted_at = None

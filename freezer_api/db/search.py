@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Searches as SQL: of columns, and of the terms of a row."""
+"""Searches in SQL, by the columns and the terms of a row."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import exact
+from freezer_api.db import collation
 from freezer_api.db import rows
-from freezer_api.domain import search as domain
+from freezer_api.domain import search as domain_search
 
 Row = TypeVar('Row')
 Column = sa.ColumnElement[Any] | orm.InstrumentedAttribute[Any]
@@ -40,18 +40,22 @@ Condition = Callable[[Any], sa.ColumnElement[bool]]
 
 _UNSTORABLE = re.compile('[\0\ud800-\udfff]')
 
-# A search for more keys is not met again, and its statement, which would be
-# kept, takes several hundred KiB.
+# The statement of a search for more keys is not cached: it rarely repeats, and
+# takes several hundred KiB.
 _FEW = 4
+
+# Rows of which objects are made at once. A page may end before the last.
+_READ_AHEAD = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """What is asked for the parts of a document.
+    """The conditions for the parts of a document.
 
-    ``keys`` are conditions that a key has a value; the ``terms`` of a row,
-    freezer_api.db.terms, answer for all other keys. ``texts`` are what a text
-    is looked for in.
+    :ivar terms: the terms of a row, see :mod:`freezer_api.db.search_index`,
+        for keys without a condition
+    :ivar keys: returns the condition that a key has a value
+    :ivar texts: the columns for the search of a text
     """
 
     terms: Column
@@ -60,7 +64,7 @@ class Columns:
 
 
 def always(columns: Mapping[str, Column]) -> dict[str, Condition]:
-    """Return the conditions of keys that each document has at its top."""
+    """Return conditions for the top-level keys of all documents."""
     return {key: functools.partial(equal, column)
             for key, column in columns.items()}
 
@@ -69,11 +73,11 @@ def unless_null(terms: Column, columns: Mapping[str, Column],
                 compare: Callable[
                     [Column, Any], sa.ColumnElement[bool]] | None = None,
                 ) -> dict[str, Condition]:
-    """Return the conditions of keys that are absent where they are NULL.
+    """Return conditions for keys that are absent if their column is NULL.
 
-    There the same key further down counts, which is in the terms.
+    If it is NULL, the same key at a lower level counts, which is in the terms.
 
-    :param compare: see :func:`equal`, which is the default
+    :param compare: see :func:`equal`, the default
     """
 
     def condition(key: str, column: Column,
@@ -87,65 +91,72 @@ def unless_null(terms: Column, columns: Mapping[str, Column],
 
 
 def holds(terms: Column, key: str, value: Any) -> sa.ColumnElement[bool]:
-    """The condition that by its terms a row has a value under a key."""
-    found = exact.occurs(domain.term(key, value), sa.func.coalesce(terms, ''))
+    """Return the condition that the terms have a value of a key."""
+    found = collation.occurs(domain_search.term(key, value),
+                             sa.func.coalesce(terms, ''))
     return sa.not_(found) if value is None else found
 
 
-class UnknownMarker(Exception):
-    """The list has no item with the marker's id."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Page:
-    """Which part of a list is wanted.
-
-    ``marker`` is the id of the last item before it, None for the beginning;
-    ``offset`` counts from there.
-    """
-
-    limit: int
-    offset: int = 0
-    marker: str | None = None
-
-
 def page(session: orm.Session, query: sa.Select[Any], model: type[rows.Model],
-         columns: Columns, search: domain.Search, wanted: Page,
+         columns: Columns, wanted: domain_search.ListParams,
          render: Callable[[Iterator[rows.Model]], Iterable[Document]],
          ) -> Iterable[Document]:
-    """Return the documents of a page of what a search finds.
+    """Return the documents of a page of search results.
 
     :param query: the query of all rows of ``model`` that may be found
-    :param render: makes documents of rows, one each, as they are asked for
-    :raises UnknownMarker: when no such row has the marker's id
+    :param render: turns rows into documents, one at a time
+    :raises freezer_api.domain.search.UnknownMarker: if no such row has the
+        marker's ID
     """
+    search, part = wanted.search, wanted.page
     if len(search.match) + len(search.match_not) > _FEW:
         session.connection().execution_options(compiled_cache=None)
-    query = _narrow(_after(session, query, model, wanted.marker),
-                    columns, search)
-    return render(rows.look(
-        session, rows.ordered(query, model)
-        .with_only_columns(*rows.shown(model))
-        .limit(wanted.limit).offset(wanted.offset), model))
+    query = _narrow(_after(session, query, model, part), columns, search)
+    found: sa.ScalarResult[rows.Model] = session.scalars(
+        rows.ordered(query, model, part.newest_first)
+        .limit(part.limit).offset(part.offset))
+    return render(found.yield_per(_READ_AHEAD))
 
 
 def _after(session: orm.Session, query: sa.Select[Row], model: Any,
-           marker: str | None) -> sa.Select[Row]:
-    if marker is None:
+           wanted: domain_search.Page) -> sa.Select[Row]:
+    if wanted.marker is None:
         return query
     last = session.execute(
         query.with_only_columns(model.created_at, model.id)
-        .where(exact.same_text(model.id, marker))).first()
+        .where(collation.same_text(model.id, wanted.marker))).first()
     if last is None:
-        raise UnknownMarker(marker)
-    # In this form every engine goes on in the index where the page begins.
-    return query.where(
-        model.created_at >= last.created_at,
-        sa.or_(model.created_at > last.created_at, model.id > last.id))
+        raise domain_search.UnknownMarker(wanted.marker)
+    made, row_id = model.created_at, model.id
+    later = row_id < last.id if wanted.newest_first else row_id > last.id
+    # Rows without a time come first on SQLite and MySQL, and last on
+    # PostgreSQL.
+    undated_first = (session.get_bind().dialect.name == 'postgresql'
+                     ) is wanted.newest_first
+    if last.created_at is None:
+        rest = sa.and_(made.is_(None), later)
+        return query.where(sa.or_(rest, made.is_not(None))
+                           if undated_first else rest)
+    # With this condition every engine starts at the page in the index.
+    dated = sa.and_(
+        made <= last.created_at if wanted.newest_first
+        else made >= last.created_at,
+        sa.or_(made < last.created_at if wanted.newest_first
+               else made > last.created_at, later))
+    if undated_first or not _has_undated(session, query, model):
+        return query.where(dated)
+    return query.where(sa.or_(dated, made.is_(None)))
+
+
+def _has_undated(session: orm.Session, query: sa.Select[Row],
+                 model: Any) -> bool:
+    """Return whether any row has no time; the index answers quickly."""
+    return session.execute(query.with_only_columns(model.id).where(
+        model.created_at.is_(None)).limit(1)).first() is not None
 
 
 def _narrow(query: sa.Select[Row], columns: Columns,
-            search: domain.Search) -> sa.Select[Row]:
+            search: domain_search.Search) -> sa.Select[Row]:
     if search.text is not None and _UNSTORABLE.search(search.text):
         query = query.where(sa.false())
     elif search.text is not None:
@@ -163,7 +174,7 @@ def _narrow(query: sa.Select[Row], columns: Columns,
 
 
 def equal(column: Column, value: Any) -> sa.ColumnElement[bool]:
-    """The condition that a column's value is this and of this type."""
+    """Return the condition that a column has this value and type."""
     if value is None:
         return column.is_(None)
     kinds: dict[type[Any], type[Any]] = {
@@ -174,7 +185,7 @@ def equal(column: Column, value: Any) -> sa.ColumnElement[bool]:
     if isinstance(value, str):
         if _UNSTORABLE.search(value):
             return sa.false()
-        return sa.and_(column.is_not(None), exact.same_text(column, value))
+        return sa.and_(column.is_not(None), collation.same_text(column, value))
     if abs(value) >= 2 ** 63:
         return sa.false()
     return sa.and_(column.is_not(None), column == value)

@@ -22,12 +22,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import exact
+from freezer_api.db import collation
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import search
 from freezer_api.domain import schedule as schedules
-from freezer_api.domain import sessions as domain
+from freezer_api.domain import sessions as domain_sessions
+from freezer_api import errors
 from freezer_api import schemas
 from freezer_api.schemas import budgets
 
@@ -52,10 +53,6 @@ SEARCHED = search.Columns(
            models.Session.job))
 
 
-class Taken(Exception):
-    """The id is a row's already, live or not."""
-
-
 def of_project(project_id: str) -> sa.Select[models.Session]:
     """Return the query of the project's sessions."""
     return sa.select(models.Session).where(
@@ -67,7 +64,7 @@ def find(session: orm.Session, project_id: str, session_id: str,
     """Return a live session of the project."""
     query = sa.select(models.Session).where(
         rows.live(models.Session), models.Session.project_id == project_id,
-        exact.same_text(models.Session.id, session_id))
+        collation.same_text(models.Session.id, session_id))
     if lock:
         query = query.with_for_update().execution_options(
             populate_existing=True)
@@ -78,10 +75,13 @@ def add(session: orm.Session, project_id: str, user_id: str,
         session_id: str | None, now: int) -> models.Session:
     """Add an empty session.
 
-    :raises Taken: when a row has the id, be it deleted or of another project
+    :raises freezer_api.errors.ApiError: already_exists when a row has the id,
+        be it deleted or of another project
     """
     if session_id and session.get(models.Session, session_id) is not None:
-        raise Taken(f'Session already registered with ID {session_id}')
+        raise errors.ApiError(
+            'already_exists',
+            f'Session already registered with ID {session_id}')
     row = models.Session(id=session_id or rows.new_id(), schedule={},
                          project_id=project_id, user_id=user_id,
                          created_at=_naive(now))
@@ -94,9 +94,9 @@ def members(row: models.Session) -> dict[str, Any] | None:
     return row.job if isinstance(row.job, dict) else None
 
 
-def state(row: models.Session) -> domain.Session:
+def state(row: models.Session) -> domain_sessions.Session:
     """Return what is decided on, whatever deployed rows hold."""
-    return domain.Session(
+    return domain_sessions.Session(
         members={job_id: _member(entry)
                  for job_id, entry in (members(row) or {}).items()},
         session_tag=_number(row.session_tag, 0),
@@ -106,7 +106,7 @@ def state(row: models.Session) -> domain.Session:
         time_end=_number(row.time_end, -1))
 
 
-def set_state(row: models.Session, decided: domain.Session) -> None:
+def set_state(row: models.Session, decided: domain_sessions.Session) -> None:
     """Write what was decided.
 
     :raises freezer_api.schemas.InvalidDocument: when the jobs do not fit;
@@ -142,10 +142,16 @@ def set_members(row: models.Session,
 
 
 def join(row: models.Session, job: models.Job) -> None:
-    """Put a job into a session, and under its schedule's tag."""
+    """Put a job into a session, and under its schedule's tag.
+
+    Of its status the session takes what a round can be in. The rest changes
+    without the session, which would go on to show it.
+    """
     set_members(row, {job.id: {'client_id': job.client_id, **{
         name: '' if getattr(job, name) is None else getattr(job, name)
-        for name in ('status', 'result', 'time_started', 'time_ended')}}})
+        for name in ('result', 'time_started', 'time_ended')},
+        'status': job.status if job.status in (
+            domain_sessions.RUNNING, domain_sessions.COMPLETED) else ''}})
     job.session_id = row.id
     job.session_tag = row.session_tag or 0
 
@@ -154,7 +160,7 @@ def leave(row: models.Session, job_id: str, now: int) -> bool:
     """Take a job out of a session, and return whether it was in it."""
     if job_id not in (members(row) or {}):
         return False
-    set_state(row, domain.leave(state(row), job_id, now))
+    set_state(row, domain_sessions.leave(state(row), job_id, now))
     return True
 
 
@@ -183,9 +189,9 @@ def _naive(now: int) -> datetime.datetime:
         tzinfo=None)
 
 
-def _member(entry: Any) -> domain.Member:
+def _member(entry: Any) -> domain_sessions.Member:
     entry = _object(entry)
-    return domain.Member(
+    return domain_sessions.Member(
         client_id=str(entry.get('client_id', '')),
         status=str(entry.get('status') or ''),
         result=str(entry.get('result') or ''),

@@ -10,17 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How much each project has, counted in the transaction that changes it.
+"""The usage of projects, counted in the transaction that changes it.
 
-``project_usage`` has a row for each project. A transaction notes what it adds
-and removes; before it commits it locks the rows of its projects, in the order
-of their ids and after all other locks, checks the limits and writes the new
-numbers. So the numbers are exact with any number of writers, a check costs
-the same with one job and with a million, and no two transactions can wait for
-each other.
+``project_usage`` has a row for each project. A transaction collects its
+changes. Before it commits, it locks the rows of its projects, in the order of
+their IDs and after all other locks, checks the limits and writes the new
+numbers. So the numbers are exact with any number of writers, the cost of a
+check does not depend on the number of jobs, and there are no deadlocks.
 
-What an API of an earlier release writes is not counted: ``freezer-manage db
-refresh`` counts anew, see :mod:`freezer_api.db.usage_recount`.
+Changes by an API of an earlier release are not counted: ``freezer-manage db
+repair`` counts again, see :mod:`freezer_api.db.admin.usage_recount`.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from sqlalchemy import orm
 from freezer_api.db import models
 from freezer_api.domain import quota
 
-#: What is counted, and which of its columns hold documents of users.
+#: The counted models, and their columns with documents of users.
 COUNTED: dict[type[Any], tuple[quota.Resource, tuple[str, ...]]] = {
     models.Job: (quota.Resource.JOBS, ('schedule',)),
     models.Action: (quota.Resource.ACTIONS, ('backup_metadata',)),
@@ -48,23 +47,23 @@ _BYTES = quota.Resource.STORED_BYTES
 
 
 def size(document: Any) -> int:
-    """Return the bytes of a document, as its cell holds it."""
+    """Return the size of a document in its cell, in bytes."""
     return 0 if document is None else len(json.dumps(document))
 
 
 def of_project(session: orm.Session,
                project_id: str) -> dict[quota.Resource, int]:
-    """Return how much a project has."""
+    """Return the usage of a project."""
     row = session.get(models.ProjectUsage, project_id)
     return {resource: 0 if row is None else getattr(row, resource.value)
             for resource in quota.Resource}
 
 
 class Usage:
-    """What a transaction changes of what projects have.
+    """The changes of usage in a transaction.
 
-    :param limits: of the project whose change it is; None for changes that
-        no limit may stop, such as the reports of runs. They are counted.
+    :param limits: of the project of the request; None for changes without a
+        limit, such as the reports of runs, which are counted
     """
 
     def __init__(self, limits: quota.Limits | None) -> None:
@@ -73,13 +72,13 @@ class Usage:
 
     def add(self, project_id: str | None, resource: quota.Resource,
             number: int) -> None:
-        """Note that a project has more, or less, of a resource."""
+        """Add to the usage of a project; ``number`` can be negative."""
         if project_id is not None and number:
             changes = self._changes.setdefault(project_id, {})
             changes[resource] = changes.get(resource, 0) + number
 
     def note(self, session: orm.Session) -> None:
-        """Note what a flush is about to write."""
+        """Collect the changes of the next flush."""
         for row in session.new:
             if type(row) in COUNTED and not row.deleted:
                 self._count(row, 1)
@@ -95,7 +94,9 @@ class Usage:
 
     def _compare(self, row: Any) -> None:
         was = _before(row, 'deleted') is False
-        if was and row.deleted:
+        if not was and row.deleted is False:
+            self._count(row, 1)
+        elif was and row.deleted:
             resource, documents = COUNTED[type(row)]
             self.add(row.project_id, resource, -1)
             self.add(row.project_id, _BYTES, -sum(
@@ -108,10 +109,10 @@ class Usage:
                              size(getattr(row, name)) - size(before))
 
     def check(self, session: orm.Session) -> None:
-        """Refuse early what :meth:`write` would refuse, without a lock.
+        """Check the limits early and without a lock.
 
-        :raises freezer_api.domain.quota.Exceeded: see there
-        :raises freezer_api.domain.quota.LimitsUnknown: see there
+        :raises freezer_api.domain.quota.Exceeded: see :meth:`write`
+        :raises freezer_api.domain.quota.LimitsUnknown: see :meth:`write`
         """
         session.flush()
         if self.limits is not None:
@@ -120,11 +121,12 @@ class Usage:
                               self._changes.get(project_id, {}))
 
     def write(self, session: orm.Session) -> None:
-        """Check the limits and write the numbers, when all else is written.
+        """Check the limits and write the usage, after all other writes.
 
-        :raises freezer_api.domain.quota.Exceeded: when the change exceeds a
+        :raises freezer_api.domain.quota.Exceeded: if the change exceeds a
             limit
-        :raises freezer_api.domain.quota.LimitsUnknown: when it might
+        :raises freezer_api.domain.quota.LimitsUnknown: if the change increases
+            the usage and the limits have not been read
         """
         session.flush()
         changes = {project_id: change for project_id, change
@@ -135,7 +137,7 @@ class Usage:
             return
         if (self.limits is not None and self.limits.by_resource is None
                 and self.limits.project_id in changes):
-            # Before anything is locked.
+            # Raise LimitsUnknown before anything is locked.
             self.limits.check({}, changes[self.limits.project_id])
         found = _locked(session, changes)
         for project_id, change in changes.items():
@@ -150,20 +152,19 @@ class Usage:
                     resource: getattr(row, resource.value)
                     for resource in quota.Resource}, change)
             for resource, number in change.items():
-                # Never below zero: an earlier release may have added what is
-                # deleted now.
+                # Never below zero: an earlier release may have added a row
+                # that is deleted now.
                 setattr(row, resource.value, max(
                     0, getattr(row, resource.value) + number))
 
 
 def watched(session: orm.Session) -> Usage | None:
-    """Return what counts the changes of a session, None if it changes none.
-    """
+    """Return the usage counter of a session, None if it has none."""
     return getattr(session, 'usage', None)
 
 
 def _before(row: Any, name: str) -> Any:
-    """Return what the database has in a column of a row."""
+    """Return the value of a column in the database."""
     history = orm.attributes.get_history(row, name)
     if history.deleted:
         return history.deleted[0]
@@ -172,7 +173,7 @@ def _before(row: Any, name: str) -> Any:
 
 def _locked(session: orm.Session, project_ids: Iterable[str],
             ) -> dict[str, models.ProjectUsage]:
-    """Return the rows of projects, locked, as they are by now."""
+    """Return the current rows of projects, locked."""
     row = models.ProjectUsage
     return {found.id: found for found in session.scalars(
         sa.select(row).where(row.id.in_(list(project_ids))).order_by(row.id)

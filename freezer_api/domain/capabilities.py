@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a client can do, and whether a freezer_action stays within it.
+"""The capabilities of a client, and whether a freezer_action needs others.
 
-The API asks when a job is assigned or changed, the scheduler asks again
-before it acts. What counts is what *would be done*: a value that is absent is
-the agent's default, never a permission.
+The API checks an action when a job is assigned or changed, and the scheduler
+checks it again before it acts. The effective values count: an absent value
+means the agent's default, never a permission.
 """
 
 from __future__ import annotations
@@ -23,13 +23,20 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 
-ACTIONS = ('backup', 'restore', 'info', 'admin', 'exec')
+# What freezer-agent carries out, in each of the modes, and what Cinder does,
+# in its own mode only. An action that only Cinder has is offered by nobody who
+# does not name it.
+AGENT_ACTIONS = ('backup', 'restore', 'info', 'admin', 'exec')
+NATIVE_ACTIONS = ('backup', 'restore', 'admin')
+NATIVE_MODE = 'cindernative'
+
+ACTIONS = tuple(dict.fromkeys(AGENT_ACTIONS + NATIVE_ACTIONS))
 MODES = ('fs', 'mongo', 'mysql', 'sqlserver', 'cinder', 'glance',
          'cindernative', 'nova')
 STORAGES = ('local', 'swift', 'ssh', 's3', 'ftp', 'ftps')
 ENGINES = ('tar', 'rsync', 'rsyncv2', 'nova', 'osbrick', 'glance')
 
-# What the agent does where an action says nothing.
+# The agent's behaviour if an action sets no value.
 DEFAULT_ACTION = 'backup'
 DEFAULT_MODE = 'fs'
 DEFAULT_STORAGE = 'swift'
@@ -44,62 +51,166 @@ _FILE_KEYS = ('restore_abs_path', 'remove_older_than', 'remove_before_date',
 
 @dataclasses.dataclass(frozen=True)
 class Capabilities:
-    """The four lists of a client; an empty one supports nothing."""
+    """The four lists of a client; an empty one supports nothing.
+
+    An action and a mode count as a pair, see :meth:`supports`.
+    """
 
     actions: tuple[str, ...]
     modes: tuple[str, ...]
     storages: tuple[str, ...]
     engines: tuple[str, ...]
 
+    def supports(self, action: str, mode: str) -> bool:
+        """Return whether an action may be carried out in a mode."""
+        return action in self.actions and mode in self.modes and (
+            action in AGENT_ACTIONS or mode == NATIVE_MODE)
 
-EVERYTHING = Capabilities(ACTIONS, MODES, STORAGES, ENGINES)
 
-# Cinder makes, keeps and deletes the backup: no storage and no engine of ours
-# is ever used, so none is offered.
+# What a scheduler with an agent offers, and a client that does not say.
+EVERYTHING = Capabilities(AGENT_ACTIONS, MODES, STORAGES, ENGINES)
+
+# Cinder creates, stores and deletes the backup: no storage and no engine of
+# Freezer is used, so none is supported.
 CINDER_NATIVE = Capabilities(
-    actions=('backup', 'restore', 'admin'), modes=('cindernative',),
-    storages=(), engines=())
+    actions=NATIVE_ACTIONS, modes=(NATIVE_MODE,), storages=(), engines=())
+
+
+_NO_OBJECT = 'freezer_action: not an object'
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """One capability that an action needs.
+
+    :ivar why: the reason, empty if the action sets the value itself
+    """
+
+    name: str
+    value: object
+    why: str = ''
+
+    @property
+    def text(self) -> str:
+        """The need in words, such as ``mode: fs``."""
+        return f'{self.name}: {_shown(self.value)}'
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """The capabilities that an action needs; see :func:`read_needs`.
+
+    Their comparison with a client takes no time, independent of the size of
+    the document.
+
+    :ivar is_object: whether the freezer_action is an object
+    :ivar names_mode: whether the action sets a mode
+    """
+
+    actions: tuple[Need, ...] = ()
+    modes: tuple[Need, ...] = ()
+    storages: tuple[Need, ...] = ()
+    engines: tuple[Need, ...] = ()
+    is_object: bool = True
+    names_mode: bool = True
+
+    def unsupported(self, capabilities: Capabilities) -> list[str]:
+        """Return the unsupported values; see :func:`unsupported`."""
+        if not self.is_object:
+            return [_NO_OBJECT]
+        return [need.text for need in self._lacks(capabilities)]
+
+    def reasons(self, capabilities: Capabilities) -> list[str]:
+        """Return the unsupported values with reasons; see :func:`reasons`."""
+        if not self.is_object:
+            return [_NO_OBJECT]
+        lacks = self._lacks(capabilities)
+        if any(need.name == 'mode' for need in lacks):
+            lacks = [need for need in lacks
+                     if need.name not in ('storage', 'engine') or not need.why]
+        return [f'{need.text} ({need.why})' if need.why else need.text
+                for need in lacks]
+
+    def lacks_mode(self, capabilities: Capabilities) -> bool:
+        """Return whether a missing cindernative mode is the problem."""
+        return (self.is_object and not self.names_mode
+                and DEFAULT_MODE not in capabilities.modes
+                and 'cindernative' in capabilities.modes)
+
+    def _lacks(self, capabilities: Capabilities) -> list[Need]:
+        lacks = [
+            need for needs, supported in (
+                (self.actions, capabilities.actions),
+                (self.modes, capabilities.modes),
+                (self.storages, capabilities.storages),
+                (self.engines, capabilities.engines)) for need in needs
+            if not isinstance(need.value, str)
+            or need.value not in supported]
+        return lacks or [
+            Need('action', action.value, f'not in mode {mode.value}')
+            for action in self.actions for mode in self.modes
+            if not capabilities.supports(str(action.value), str(mode.value))]
+
+
+def read_needs(freezer_action: object) -> Needs:
+    """Return the capabilities that an action needs.
+
+    ``exec`` and ``info`` have no mode, but the agent reads one and opens the
+    storage, so the defaults apply to them too. Mode cindernative uses neither
+    storage nor engine.
+
+    :param freezer_action: the object as stored, with any content; a value of
+        a wrong type is never supported
+    """
+    if not isinstance(freezer_action, Mapping):
+        return Needs(is_object=False)
+    given = _given(freezer_action)
+    actions = _effective(given, 'action', ('action',), DEFAULT_ACTION)
+    modes = _effective(given, 'mode', ('mode',), DEFAULT_MODE)
+    values = [need.value for need in modes]
+    modes += [need for need in _media(
+        given, [need.value for need in actions], values)
+        if need.value not in values]
+    storages: list[Need] = []
+    engines: list[Need] = []
+    if [need.value for need in modes] != ['cindernative']:
+        storages = _effective(
+            given, 'storage', ('storage',), DEFAULT_STORAGE)
+        engines = _effective(
+            given, 'engine', ('engine', 'engine_name'), DEFAULT_ENGINE)
+    return Needs(tuple(actions), tuple(modes), tuple(storages),
+                 tuple(engines), names_mode=bool(given.get('mode')))
 
 
 def unsupported(capabilities: Capabilities,
                 freezer_action: object) -> list[str]:
-    """Name what an action needs and the client does not offer.
+    """Return the values that an action needs and a client does not support.
 
-    :param freezer_action: the object as stored; it may hold anything, and
-        a value of a wrong type is never supported
-    :returns: texts like ``mode: fs``, one for each effective value that is
-        not supported; empty when the action stays within the capabilities
-
-    ``exec`` and ``info`` have no mode of their own, yet the agent reads one
-    and opens the storage all the same, so they are held to the defaults too.
-    In mode cindernative neither storage nor engine is used.
+    :param freezer_action: see :func:`read_needs`
+    :returns: texts like ``mode: fs``, one for each unsupported effective
+        value; empty if the client supports the action
     """
-    if not isinstance(freezer_action, Mapping):
-        return ['freezer_action: not an object']
-    given = _given(freezer_action)
-    actions = _effective(given, ('action',), DEFAULT_ACTION)
-    modes = _effective(given, ('mode',), DEFAULT_MODE)
-    modes += [media for media in _media(given, actions, modes)
-              if media not in modes]
-    wanted = [('action', actions, capabilities.actions),
-              ('mode', modes, capabilities.modes)]
-    if modes != ['cindernative']:
-        wanted += [
-            ('storage', _effective(given, ('storage',), DEFAULT_STORAGE),
-             capabilities.storages),
-            ('engine',
-             _effective(given, ('engine', 'engine_name'), DEFAULT_ENGINE),
-             capabilities.engines)]
-    return [f'{name}: {_shown(value)}'
-            for name, values, supported in wanted for value in values
-            if not isinstance(value, str) or value not in supported]
+    return read_needs(freezer_action).unsupported(capabilities)
+
+
+def reasons(capabilities: Capabilities, freezer_action: object) -> list[str]:
+    """Return the unsupported values, and why the action needs them.
+
+    The reason tells a default, or a value that follows from another key, from
+    one that the action sets. The defaults of an unsupported mode are omitted,
+    because another mode makes them irrelevant.
+
+    :returns: texts like ``mode: fs (the default; the action has no mode)``;
+        empty if and only if :func:`unsupported` returns no text
+    """
+    return read_needs(freezer_action).reasons(capabilities)
 
 
 def _given(freezer_action: Mapping[str, object]) -> dict[str, list[object]]:
-    """Every value that says something, by the key the agent reads it as.
+    """Return the non-empty values by the key that the agent uses.
 
-    An agent's file knows no case and takes a hyphen for an underscore, so
-    ``Action`` is an action; of two spellings neither can hide the other.
+    The agent ignores case and treats a hyphen as an underscore, so ``Action``
+    is ``action``. With two spellings of a key, both values are checked.
     """
     given: dict[str, list[object]] = {}
     for key, value in freezer_action.items():
@@ -110,35 +221,42 @@ def _given(freezer_action: Mapping[str, object]) -> dict[str, list[object]]:
     return given
 
 
-def _effective(given: Mapping[str, list[object]], keys: Iterable[str],
-               default: str) -> list[object]:
+def _effective(given: Mapping[str, list[object]], name: str,
+               keys: Iterable[str], default: str) -> list[Need]:
     values: list[object] = []
     for key in keys:
         for value in given.get(key, ()):
-            # Only texts are compared: documents may be deeply nested.
+            # Compare texts only: documents may be deeply nested.
             if not isinstance(value, str) or value not in values:
                 values.append(value)
-    return values or [default]
+    return [Need(name, value) for value in values] or [
+        Need(name, default, f'the default; the action has no {name}')]
 
 
 def _media(given: Mapping[str, list[object]], actions: list[object],
-           modes: list[object]) -> list[object]:
-    """The modes that an action falls into by its other keys.
+           modes: list[object]) -> list[Need]:
+    """Return the modes that follow from other keys of an action.
 
-    The agent checks its arguments by mode but works by what they name: a
-    Cinder volume to be copied through the host, a cinder-native one, or, with
-    neither, files. Nova and Glance are reached by their engines alone.
+    The agent checks its arguments by mode, but works according to its keys: it
+    copies a Cinder volume through the host, uses a cinder-native one, or
+    without either, files. Only the engines lead to Nova and Glance.
     """
     named = {key for key, values in given.items()
              if any(value is not False for value in values)}
-    if named.intersection(_CINDER_KEYS):
-        return ['cinder']
-    if named.intersection(_CINDERNATIVE_KEYS):
-        return ['cindernative']
-    if ('cindernative' in modes and actions != ['backup']
-            and named.intersection(_FILE_KEYS)):
-        return ['fs']
+    for keys, mode in ((_CINDER_KEYS, 'cinder'),
+                       (_CINDERNATIVE_KEYS, 'cindernative')):
+        for key in keys:
+            if key in named:
+                return [_implied(mode, key)]
+    if 'cindernative' in modes and actions != ['backup']:
+        for key in _FILE_KEYS:
+            if key in named:
+                return [_implied('fs', key)]
     return []
+
+
+def _implied(mode: str, key: str) -> Need:
+    return Need('mode', mode, f'because the action has {key}')
 
 
 def _shown(value: object) -> str:

@@ -10,12 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The days that cron fields match.
+"""The days that match cron fields.
 
-There are no more than 21 kinds of years: one begins on one of seven weekdays,
-and it, the year before it or neither is a leap year (the latter decides
-whether 1 January may be in week 53). The days of a kind are found once, as a
-bit mask for each month, however many years are searched.
+There are at most 21 kinds of years: a year begins on one of seven weekdays,
+and it, the year before it or neither is a leap year (the year before
+determines whether 1 January can be in week 53). The days of each kind are
+computed once, as a bit mask for each month, for any number of years.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ import functools
 from freezer_api.domain import cron_fields
 
 LAST_YEAR = datetime.MAXYEAR - 1
-"""The last year that is searched; arithmetic may touch the next."""
+"""The last year of a search; computations can reach the next one."""
 
-# The Gregorian calendar repeats after these years. No kind of year stays away
-# for longer than 40 of them.
+# The Gregorian calendar repeats after these years. Each kind of year occurs at
+# least once in 40 years.
 _CYCLE = range(2000, 2400)
 YEARS = 40
 
-# Bit d is set for the days d of a month with the weekday of the first, the
-# one after it, and so on.
+# Bit d is set for the days d of a month with the same weekday as the first
+# day, the second day, and so on.
 _SEVENTHS = tuple(sum(1 << day for day in range(1 + ahead, 32, 7))
                   for ahead in range(7))
 
@@ -46,7 +46,7 @@ Kind = tuple[int, bool, bool]
 
 
 def kind_of(year: int) -> Kind:
-    """Return what the calendar of a year depends on."""
+    """Return the values that determine the calendar of a year."""
     return (calendar.weekday(year, 1, 1), calendar.isleap(year),
             calendar.isleap(year - 1))
 
@@ -67,40 +67,43 @@ _WEEKS = {kind: _weeks(year)
           for kind, year in {kind_of(year): year for year in _CYCLE}.items()}
 
 
-# The kinds of years that follow each other.
+# The kinds of two successive years.
 _PAIRS = frozenset((kind_of(year), kind_of(year + 1)) for year in _CYCLE)
 
 
 class Dates:
-    """The days that the fields month, day, week and day_of_week match.
+    """The days that match the fields month, day, week and day_of_week.
 
-    :param year: the only year that matches, None for each
+    :param year: the only matching year, None for all years
+    :param either: whether a day must match only one of ``days`` and
+        ``weekdays``
     """
 
     def __init__(self, year: int | None, months: cron_fields.Values,
                  days: cron_fields.Values, weeks: cron_fields.Values,
-                 weekdays: cron_fields.Values) -> None:
+                 weekdays: cron_fields.Values, either: bool = False) -> None:
         self._year = year
         self._months = months.numbers
         self._days = days
         self._weeks = weeks.numbers
         self._weekdays = tuple(
             weekday for weekday in range(7) if weekdays.numbers >> weekday & 1)
+        self._either = either
         self._every_week = weeks == cron_fields.everything('week')
         self._of_kind: dict[Kind, tuple[int, ...]] = {}
         self._of_month: dict[tuple[int, int], int] = {}
 
     @functools.cached_property
     def possible(self) -> bool:
-        """Whether there is any day that all fields match."""
+        """Whether at least one day matches all fields."""
         kinds = (_WEEKS if self._year is None
                  else (kind_of(self._year),))
         return any(any(self._months_of(kind)) for kind in kinds)
 
     def first(self, since: datetime.date) -> datetime.date | None:
-        """Return the first day that matches, ``since`` or a later one.
+        """Return the first matching day that is not before ``since``.
 
-        :returns: None when there is none, or none before the year 9999
+        :returns: None if there is none before the year 9999
         """
         if not self.possible:
             return None
@@ -123,7 +126,7 @@ class Dates:
         return None
 
     def adjacent(self) -> bool:
-        """Return whether any two days that match follow each other."""
+        """Return whether two successive days match."""
         kinds = (_WEEKS if self._year is None
                  else (kind_of(self._year),))
         return any(self._adjacent_in(kind) for kind in kinds) or (
@@ -141,7 +144,7 @@ class Dates:
         return False
 
     def _months_of(self, kind: Kind) -> tuple[int, ...]:
-        """Return the days of each month that match, as bit masks."""
+        """Return the matching days of each month, as bit masks."""
         found = self._of_kind.get(kind)
         if found is None:
             found = self._of_kind[kind] = tuple(self._search(kind))
@@ -167,9 +170,10 @@ class Dates:
         return found
 
     def _in_month(self, weekday: int, length: int) -> int:
-        """Return the days that match but for their week.
+        """Return the matching days of a month, regardless of their week.
 
         :param weekday: of the first day
+        :param length: number of days
         """
         known = self._of_month.get((weekday, length))
         if known is not None:
@@ -181,19 +185,20 @@ class Dates:
             hit = (of - weekday) % 7 + 1
             days |= 1 << (hit + which * 7 if which < 5
                           else hit + (length - hit) // 7 * 7)
-        days &= (1 << length + 1) - 1
         wanted = 0
         for of in self._weekdays:
             wanted |= _SEVENTHS[(of - weekday) % 7]
-        self._of_month[weekday, length] = days & wanted
-        return days & wanted
+        days = days | wanted if self._either else days & wanted
+        days &= (1 << length + 1) - 2
+        self._of_month[weekday, length] = days
+        return days
 
 
 def _length(kind: Kind, month: int) -> int:
-    """Return how many days a month has."""
+    """Return the number of days of a month."""
     return _LENGTHS[month - 1] + (kind[1] and month == 2)
 
 
 def lowest(numbers: int) -> int:
-    """Return the least number of a set that is not empty."""
+    """Return the smallest number of a non-empty set."""
     return (numbers & -numbers).bit_length() - 1

@@ -12,12 +12,12 @@
 
 """Cron expressions, compiled to sets of numbers.
 
-The grammar and its meaning are those of the cron trigger of APScheduler 3,
-which earlier releases used: 0 is Monday, weeks are ISO weeks, ``2nd fri`` and
-``last`` are days of the month, ``*/5`` counts from the least value of the
-field, and a step must fit into its range. Sets are bit masks: bit 5 says
-whether the number 5 is in the set. What a search costs therefore does not
-depend on how a user wrote the set.
+Syntax and meaning are those of the cron trigger of APScheduler 3, which
+earlier releases use: 0 is Monday, weeks are ISO weeks, ``2nd fri`` and
+``last`` are days of the month, ``*/5`` counts from the smallest value of the
+field, and a step must fit into its range. Sets are bit masks: bit 5 is set if
+the set contains 5. So the cost of a search does not depend on the length of
+the expression.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RANGES = {'year': (1970, 9999), 'month': (1, 12), 'day': (1, 31),
           'minute': (0, 59), 'second': (0, 59)}
 
 MAX_ENTRIES = 64
-"""Entries of a list in a new field; every minute is 60."""
+"""Maximum number of list entries in a new field; every minute has 60."""
 
 _MONTHS = ('jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep',
            'oct', 'nov', 'dec')
@@ -51,7 +51,7 @@ class Values:
     """The values of one field.
 
     :ivar numbers: a bit mask
-    :ivar last: whether the last day of a month belongs to it
+    :ivar last: whether the last day of a month is included
     :ivar positions: of weekdays in a month: 0 to 4 for the first to the fifth
         and 5 for the last, and the weekday
     """
@@ -62,16 +62,16 @@ class Values:
 
 
 def entries(text: str) -> list[str]:
-    """Return the entries of the list that a field holds."""
+    """Return the entries of a field's list."""
     return _SEPARATOR.split(text.strip())
 
 
 @functools.lru_cache(maxsize=1024)
 def compile_field(name: str, text: str) -> Values:
-    """Return the values that a cron expression stands for.
+    """Return the values of a cron expression.
 
-    :param name: such as ``day_of_week``
-    :raises ValueError: on a text that is no expression of this field
+    :param name: name of the field, such as ``day_of_week``
+    :raises ValueError: if the text is not an expression of this field
     """
     if not text.isascii():
         raise ValueError(f'{text!r} is not a cron expression')
@@ -93,7 +93,7 @@ def compile_field(name: str, text: str) -> Values:
 
 
 def everything(name: str) -> Values:
-    """Return the values of a field that is ``*``."""
+    """Return the values of a field with ``*``."""
     return compile_field(name, '*')
 
 
@@ -119,9 +119,9 @@ def _numbers(name: str, entry: str) -> int:
             else first if match[3] is None else most)
     if first < least or last > most:
         raise ValueError(
-            f'{entry!r} goes beyond {least} to {most}')
+            f'{entry!r} exceeds the range {least} to {most}')
     step = 1 if match[3] is None else int(match[3])
-    # APScheduler takes an end of 0 for none here.
+    # APScheduler treats an end of 0 as no end here.
     _check_step(entry, step, (last or most) - first, match[3] is None)
     return _between(first, last, step)
 

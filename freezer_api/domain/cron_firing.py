@@ -10,13 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""When cron fields fire, by a clock on some wall.
+"""The firings of cron fields, with changes of local time.
 
-In UTC every time of day comes once. Where clocks are put forward and back a
-time may not come, or come twice, and a backup is to be made once all the
-same: a time that the clocks skip fires at the moment they jump, and one that
-they show twice fires when they show it first. A schedule for every hour, one
-whose hour begins with ``*``, fires whenever the clocks show its minute.
+In UTC every time of day occurs once. When local clocks change, a time can be
+skipped or occur twice, but a backup should be made exactly once: a skipped
+time fires at the change, and a repeated time fires when it occurs first. A
+schedule for every hour, whose hour begins with ``*``, fires each time the
+clock shows its minute.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ import zoneinfo
 
 from freezer_api.domain import cron_dates
 from freezer_api.domain import cron_fields
+from freezer_api.domain import crontab
 
-# Years begin there for APScheduler.
+# APScheduler's first year.
 _FIRST = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SECOND = datetime.timedelta(seconds=1)
 _DAY = datetime.timedelta(days=1)
@@ -43,9 +44,9 @@ Fields = Sequence[tuple[str, str]]
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """What cron fields stand for.
+    """Compiled cron fields.
 
-    :ivar hours: with minutes and seconds: bit masks
+    :ivar hours: like minutes and seconds, a bit mask
     """
 
     dates: cron_dates.Dates
@@ -54,7 +55,7 @@ class Compiled:
     seconds: int
 
     def first(self, since: datetime.datetime) -> datetime.datetime | None:
-        """Return the first match, ``since`` or later, of a clock in UTC."""
+        """Return the first match that is not before ``since``, in UTC."""
         day = self.dates.first(since.date())
         if day is None:
             return None
@@ -69,15 +70,15 @@ class Compiled:
 
     @functools.cached_property
     def _midnight(self) -> datetime.time:
-        """The first time of a day that matches."""
+        """The first matching time of a day."""
         return _time(cron_dates.lowest(self.hours),
                      cron_dates.lowest(self.minutes),
                      cron_dates.lowest(self.seconds))
 
     def least_gap(self) -> int:
-        """Return the least number of seconds from one match to the next.
+        """Return the smallest number of seconds between two matches, in UTC.
 
-        :returns: that of a clock in UTC; a day at the most
+        :returns: at most one day
         """
         found, span = _DAY_SECONDS, 0
         for numbers, seconds in ((self.seconds, 1), (self.minutes, 60),
@@ -94,7 +95,7 @@ class Compiled:
 
     def _time_since(self, hour: int, minute: int,
                     second: int) -> datetime.time | None:
-        """Return the first time of the day that matches, this or later."""
+        """Return the first matching time that is not before this one."""
         if self.hours >> hour & 1:
             if self.minutes >> minute & 1:
                 seconds = self.seconds >> second << second
@@ -118,15 +119,18 @@ def _time(hour: int, minute: int, second: int) -> datetime.time:
 
 @functools.lru_cache(maxsize=256)
 def compile_fields(fields: tuple[tuple[str, str], ...]) -> Compiled:
-    """Return what cron fields stand for.
+    """Compile cron fields.
 
-    A field that is not given is ``*`` when it is more significant than one
-    that is, and otherwise the least value.
+    A missing field is ``*`` if it is more significant than a given one, and
+    otherwise its smallest value.
 
-    :param fields: names and values of those that are given
-    :raises ValueError: on a value that is not a cron expression
+    :param fields: names and values of the given fields; or only ``cron`` with
+        a crontab expression
+    :raises ValueError: if a value is not a cron expression
     """
     given = dict(fields)
+    if 'cron' in given:
+        return _of_crontab(crontab.compile_text(given['cron']))
     names = list(cron_fields.RANGES)
     least_significant = max(
         (names.index(name) for name in given), default=-1)
@@ -138,19 +142,29 @@ def compile_fields(fields: tuple[tuple[str, str], ...]) -> Compiled:
         for position, name in enumerate(names) if name != 'year'}
     year = int(given['year']) if 'year' in given else None
     return Compiled(
-        cron_dates.Dates(year, *(values[name] for name in (
-            'month', 'day', 'week', 'day_of_week'))),
+        cron_dates.Dates(year, values['month'], values['day'], values['week'],
+                         values['day_of_week']),
         *(values[name].numbers for name in ('hour', 'minute', 'second')))
+
+
+def _of_crontab(read: crontab.Crontab) -> Compiled:
+    values = cron_fields.Values
+    return Compiled(
+        cron_dates.Dates(
+            None, values(read.months), values(read.days),
+            cron_fields.everything('week'), values(read.weekdays),
+            read.either),
+        read.hours, read.minutes, 1)
 
 
 def first_firing(fields: Fields, zone: zoneinfo.ZoneInfo | None,
                  earliest: datetime.datetime) -> datetime.datetime | None:
     """Return the first firing that is not before ``earliest``, in UTC.
 
-    :param fields: names and values of the cron fields that are given
-    :param zone: whose clocks count; None for UTC
+    :param fields: names and values of the given cron fields
+    :param zone: time zone of the fields; None for UTC
     :param earliest: a whole second
-    :returns: None when there is none, or none before the year 9999
+    :returns: None if there is none before the year 9999
     """
     compiled = compile_fields(tuple(fields))
     earliest = max(earliest, _FIRST)
@@ -162,16 +176,18 @@ def first_firing(fields: Fields, zone: zoneinfo.ZoneInfo | None,
 
 
 def _every_hour(given: Mapping[str, str]) -> bool:
-    """Whether the hour is ``*``, given so or by what is given."""
+    """Return whether the hour is ``*``, explicitly or by default."""
+    if 'cron' in given:
+        return crontab.compile_text(given['cron']).every_hour
     return given.get('hour', '*' if given.keys() & {'minute', 'second'}
                      else '0').startswith('*')
 
 
 def _shown(compiled: Compiled,
            since: datetime.datetime) -> datetime.datetime | None:
-    """Return the first matching time of a clock that is never put.
+    """Return the first match on a clock without changes.
 
-    :param since: what that clock shows, as if it were UTC
+    :param since: local time, as if it were UTC
     """
     since = max(since, _FIRST)
     return None if since.year > cron_dates.LAST_YEAR else compiled.first(since)
@@ -180,10 +196,10 @@ def _shown(compiled: Compiled,
 def _once_a_day(compiled: Compiled, zone: zoneinfo.ZoneInfo,
                 earliest: datetime.datetime) -> datetime.datetime | None:
     before = (earliest - _SECOND).astimezone(zone)
-    # Right after a jump that is what the clocks would have shown without it.
+    # After a skipped period, this is the local time without the change.
     since = _wall(before) + _SECOND
     if before.fold:
-        # All that is shown for the second time has been.
+        # All times of the repeated period have already occurred.
         first = before.replace(fold=0).utcoffset()
         second = before.utcoffset()
         assert first is not None and second is not None
@@ -203,9 +219,9 @@ def _whenever_shown(compiled: Compiled, zone: zoneinfo.ZoneInfo,
                     earliest: datetime.datetime) -> datetime.datetime | None:
     while True:
         wall = _wall(earliest.astimezone(zone))
-        # Clocks are put back by less than two days, and are less than a day
-        # from UTC. So nothing fires until a day before the next match, and
-        # the changes of years of summer times need not be looked at.
+        # Clocks are set back by less than two days, and differ from UTC by
+        # less than a day. So nothing fires until a day before the next match,
+        # and clock changes before that do not matter.
         coming = _shown(compiled, max(_FIRST, wall - 2 * _DAY))
         if coming is None:
             return None
@@ -218,7 +234,7 @@ def _whenever_shown(compiled: Compiled, zone: zoneinfo.ZoneInfo,
         if firing is not None:
             until = min(until, firing)
         if _offset(zone, until) != _offset(zone, earliest):
-            # The clocks are put before it is shown: on from there.
+            # The clock changes before the match: continue from the change.
             earliest = _jump(zone, earliest, until).astimezone(datetime.UTC)
         elif until == firing:
             return firing.astimezone(datetime.UTC)
@@ -227,7 +243,7 @@ def _whenever_shown(compiled: Compiled, zone: zoneinfo.ZoneInfo,
 
 
 def _wall(local: datetime.datetime) -> datetime.datetime:
-    """What a clock shows, as if it were UTC."""
+    """Return the local time, as if it were UTC."""
     return local.replace(tzinfo=datetime.UTC, fold=0)
 
 
@@ -238,9 +254,9 @@ def _offset(zone: zoneinfo.ZoneInfo,
 
 def _jump(zone: zoneinfo.ZoneInfo, before: datetime.datetime,
           after: datetime.datetime) -> datetime.datetime:
-    """Return when the clocks were put between two moments, by the new time.
+    """Return the time of a clock change between two times, in local time.
 
-    That is the first whole second with the offset of ``after``.
+    It is the first whole second with the offset of ``after``.
     """
     new = _offset(zone, after)
     low, high = 0, (after - before) // _SECOND

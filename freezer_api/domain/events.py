@@ -10,54 +10,60 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an event (start, stop, abort) does to a job."""
+"""The effect of an event (start, stop, abort) on a job."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from freezer_api.domain import jobs
+from freezer_api.domain import firing_plan
+from freezer_api.domain import job_state
+from freezer_api.domain import run_state
+from freezer_api.domain import schedule as schedules
 
 EVENTS = ('start', 'stop', 'abort')
 
 
 @dataclasses.dataclass(frozen=True)
 class Effect:
-    """What comes of an event.
+    """The effect of an event.
 
-    ``result`` is the text of the answer; ``for_run`` is the event that the
-    holder of the going run must be told, if any.
+    :ivar result: the text of the answer
+    :ivar for_run: what the scheduler of the current run is told, if
+        anything
     """
 
-    runtime: jobs.Runtime
+    runtime: job_state.Runtime
     result: str
-    for_run: str | None = None
+    for_run: run_state.Event | None = None
 
 
-def apply(event: str, runtime: jobs.Runtime, now: int,
-          claims: bool) -> Effect:
+def apply(event: str, plan: firing_plan.Plan, runtime: job_state.Runtime,
+          now: int, supports_claims: bool) -> Effect:
     """Return the effect of an event on a job.
 
     :param event: start, stop or abort
-    :param claims: whether the client's scheduler claims runs. Its jobs are
-        moved here and at once; the job of another keeps the event until that
-        scheduler has found it and taken it back.
+    :param plan: the plan of the job's firings
+    :param now: epoch seconds
+    :param supports_claims: whether the client's scheduler claims runs. If so,
+        the event takes effect at once; otherwise it is stored until the
+        scheduler handles and clears it.
     """
     if runtime.event == event:
         return Effect(runtime, f'{event} already requested')
-    if not claims:
+    if not supports_claims:
         return _leave(event, runtime)
     if event == 'start':
-        return _start(runtime, now)
+        return _start(plan, runtime, now)
     return _end(event, runtime)
 
 
-def _leave(event: str, runtime: jobs.Runtime) -> Effect:
-    """Leave an event for a scheduler that looks for it.
+def _leave(event: str, runtime: job_state.Runtime) -> Effect:
+    """Store an event for a polling scheduler.
 
-    An abort is for a process. Where none runs, a stop is all that it can
-    mean; a stock scheduler would look for the process all the same, find no
-    number, and handle no job any more, of whatever project.
+    An abort ends a process. If none runs, it is stored as a stop: a stock
+    scheduler would look for the process, fail because there is no process ID,
+    and then handle no job of any project.
     """
     if event == 'start':
         runtime = dataclasses.replace(runtime, status='', result='')
@@ -67,21 +73,48 @@ def _leave(event: str, runtime: jobs.Runtime) -> Effect:
     return Effect(dataclasses.replace(runtime, event=event), 'success')
 
 
-def _start(runtime: jobs.Runtime, now: int) -> Effect:
+def _start(plan: firing_plan.Plan, runtime: job_state.Runtime,
+           now: int) -> Effect:
+    """Return the effect of a start.
+
+    A stopped job returns to its schedule, as with 19.0.0. A job that waits
+    for its next firing, or has no firing to return to, is run.
+    """
     if runtime.run_id is not None:
         return Effect(runtime, 'start already requested')
-    return Effect(jobs.start(dataclasses.replace(
+    if runtime.disarmed:
+        resumed = _resumed(plan, runtime, now)
+        if resumed.next_run_at is not None:
+            return Effect(resumed, 'success')
+    return Effect(job_state.start(dataclasses.replace(
         runtime, status='', result='', status_reason=None,
         retry_run_id=None), now), 'success')
 
 
-def _end(event: str, runtime: jobs.Runtime) -> Effect:
+def _resumed(plan: firing_plan.Plan, runtime: job_state.Runtime,
+             now: int) -> job_state.Runtime:
+    """Return the runtime of a job that returns to its schedule.
+
+    ``next_run_at`` is None if the schedule has no further firing.
+    """
+    try:
+        if isinstance(plan.parsed, schedules.OneShot):
+            return dataclasses.replace(runtime, next_run_at=None)
+        return job_state.arm(plan, dataclasses.replace(
+            runtime, event='', status='scheduled'), now, 1)
+    except schedules.ScheduleError:
+        return dataclasses.replace(runtime, next_run_at=None)
+
+
+def _end(event: str, runtime: job_state.Runtime) -> Effect:
     if runtime.run_id is None:
         return Effect(dataclasses.replace(
             runtime, event='', status='stop', next_run_at=None, due_at=None,
             retry_run_id=None), 'success')
     if runtime.event == 'abort':
-        # It ends and disarms the job already, which is all that a stop asks.
+        # The abort already ends and disarms the job, as a stop would.
         return Effect(runtime, 'success')
+    # A stop lets the run end, and disarms the job then.
     return Effect(dataclasses.replace(runtime, event=event), 'success',
-                  for_run=event)
+                  for_run=next((known for known in run_state.Event
+                                if known == event), None))

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a project may have, and when it has too much of it."""
+"""The limits of a project, and whether a change exceeds them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import enum
 
 
 class Resource(enum.StrEnum):
-    """What is counted for each project."""
+    """The resources that are counted for each project."""
 
     JOBS = 'jobs'
     ACTIONS = 'actions'
@@ -33,12 +33,12 @@ class Resource(enum.StrEnum):
 # A negative limit, as in Keystone.
 UNLIMITED = -1
 
-# Bytes above the limit that are kept for the ends of backups, which legacy
-# schedulers report as users change records.
+# Bytes above the limit that are reserved for the ends of backups, which legacy
+# schedulers report in the same way as users change records.
 RESERVE = 16 * 2 ** 20
 
-# How much more than its limits a project may come to have by what its own
-# schedulers report of its runs.
+# By how much reports of a project's own schedulers about its runs can exceed
+# its limits.
 RESERVES = {Resource.BACKUPS: 1000, Resource.STORED_BYTES: RESERVE}
 
 Counts = Mapping[Resource, int]
@@ -73,15 +73,15 @@ class Exceeded(Exception):
 
 
 class LimitsUnknown(Exception):
-    """A change needs the limits of its project, which are not at hand."""
+    """A change needs the limits of its project, which are not available."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """The limits that one change is held to.
+    """The limits for one change.
 
-    :ivar project_id: the project that they are the limits of
-    :ivar by_resource: None where they have not been asked for
+    :ivar project_id: the project of the limits
+    :ivar by_resource: None if they have not been read
     """
 
     project_id: str
@@ -90,13 +90,14 @@ class Limits:
     def check(self, usage: Counts, change: Counts) -> None:
         """Refuse a change that exceeds a limit.
 
-        A change that does not increase the usage of a resource is not held
-        to its limit, so that a project above a limit can go on.
+        A change that does not increase the usage of a resource always passes,
+        so that a project above a limit can continue.
 
         :param usage: before the change
-        :raises Exceeded: for the first resource of which there is too much
-        :raises LimitsUnknown: when the change increases a usage and the
-            limits are not at hand
+        :param change: increase of the usage
+        :raises Exceeded: for the first resource that exceeds its limit
+        :raises LimitsUnknown: if the change increases a usage and the limits
+            are not available
         """
         for resource in Resource:
             requested = change.get(resource, 0)
@@ -119,9 +120,9 @@ class Limits:
             limit if limit < 0 else limit + RESERVE})
 
     def exhausted(self, usage: Counts) -> Resource | None:
-        """Return of what there is no room for more records of runs.
+        """Return the resource that leaves no room for records of runs.
 
-        :returns: None where there is room for all
+        :returns: None if there is room
         """
         limits = self.by_resource or {}
         for resource, reserve in RESERVES.items():

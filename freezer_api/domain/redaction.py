@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Keeps the ids of trusts out of what libraries log of requests.
+"""Hide the IDs of trusts in the log lines of libraries.
 
-At level DEBUG they log URLs and what Keystone answered, and a trust's id is
-all that the service account needs to act for its giver.
+At level DEBUG they log URLs and answers of Keystone. With the ID of a trust
+the service account can act for its trustor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 import re
 
-# A filter of a logger does not see what its children log.
+# The filter of a logger does not apply to its child loggers.
 _LOGGERS = ('urllib3.connectionpool', 'keystoneauth.session',
             'keystoneauth.session.request', 'keystoneauth.session.response',
             'keystoneauth.session.body', 'keystoneauth.session.request-id',
@@ -34,10 +34,10 @@ _ID = re.compile(r'"id"\s*:\s*"([^"]+)"')
 
 
 def without_trusts(text: str) -> str:
-    """Return what is logged of a request, without the ids of trusts."""
+    """Return a log line of a request without the IDs of trusts."""
     text = _ERROR.sub(rf'\1{_HIDDEN}', _URL.sub(rf'\1{_HIDDEN}', text))
     if _BODY.search(text):
-        # Which of the ids is the trust's does not matter; links repeat it.
+        # Hide all IDs: links repeat them too.
         for found in set(_ID.findall(text)):
             text = text.replace(found, _HIDDEN)
     return text
@@ -54,7 +54,7 @@ class _Hide(logging.Filter):
 
 
 def hide_trusts() -> None:
-    """Have the HTTP libraries name no trust."""
+    """Make the HTTP libraries log no IDs of trusts."""
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(known, _Hide) for known in logger.filters):

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which region's endpoints are used, where a catalogue has several.
+"""The region of the endpoints, if a catalogue has several.
 
-One of several is never chosen by chance: an option names it.
+A region is never chosen arbitrarily: an option must set it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Endpoint:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Which endpoints are looked for, and the options that say so.
+    """The required endpoints, and the names of their options.
 
-    :ivar region: None where the option is not set
+    :ivar region: None if the option is not set
     """
 
     region: str | None
@@ -48,13 +48,13 @@ class Choice:
 
 def problems(endpoints: Collection[Endpoint], services: Iterable[str],
              choice: Choice) -> list[str]:
-    """Name the options by which no endpoint, or any, would be found.
+    """Return a line for each option that does not select one endpoint.
 
-    A service that the catalogue does not have at all is not reported: that is
-    no matter of options.
+    A service without any endpoint in the catalogue is not reported, because
+    options cannot correct that.
 
     :param endpoints: the whole catalogue
-    :param services: types of the services that are needed
+    :param services: types of the required services
     """
     known = {one.region for one in endpoints if one.region}
     if choice.region is None and len(known) > 1:

@@ -10,18 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""When a job fires next: a pure rule, with no clock of its own.
+"""The firings of a schedule: a pure rule, without a clock.
 
-A schedule is the part of a ``job_schedule`` that a user wrote. Of several
-ways to name a time the first counts: ``schedule_date``, then
-``schedule_interval``, then the cron fields; with none of them the job is run
-once. ``schedule_timezone`` names the zone of cron fields and of dates without
-an offset; without it they are UTC. A firing is a whole second; a fraction of
-a second in a document is dropped.
+A schedule is the part of a ``job_schedule`` that a user writes. If it sets the
+time in several ways, the first of these counts: ``schedule_date``,
+``schedule_interval``, the cron fields. With none of them the job runs once.
+``schedule_cron``, a crontab expression, excludes all others.
+``schedule_timezone`` is the zone of cron fields, of the expression and of
+dates without an offset; the default is UTC. A firing is a whole second;
+fractions of seconds in a document are dropped.
 
-Nothing here depends on when it is asked: the firings of a schedule are fixed
-by the schedule and the creation of its job alone, so a restart neither
-repeats one nor shifts the rest.
+The firings depend only on the schedule and the creation time of its job. So a
+restart neither repeats a firing nor shifts later ones.
 """
 
 from __future__ import annotations
@@ -38,11 +38,20 @@ from freezer_api.domain import schedule_values as values
 
 T = TypeVar('T')
 
-# What a caller catches.
+
+class Ambiguous(values.ScheduleError):
+    """A schedule sets the time in two ways that exclude each other."""
+
+
+# The exception for callers to catch.
 ScheduleError = values.ScheduleError
 
 CRON_FIELDS = ('year', 'month', 'day', 'week', 'day_of_week', 'hour',
                'minute', 'second')
+
+#: The keys that set the time, except ``schedule_interval``.
+WAYS = ('schedule_date', 'schedule_cron',
+        *(f'schedule_{name}' for name in CRON_FIELDS))
 
 _FIELDS_OF_DAYS = ('year', 'month', 'day', 'week', 'day_of_week')
 
@@ -54,17 +63,17 @@ _WEEKDAYS_IN_DAY = ('schedule_day takes days of the month; names of weekdays '
 
 @dataclasses.dataclass(frozen=True)
 class Once:
-    """At one moment, whenever the job was made."""
+    """At one time, independent of the creation of the job."""
 
     at: datetime.datetime
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """Every so many seconds.
+    """At regular intervals.
 
-    From ``start``, which is itself the first firing, or else from the job's
-    creation, with the first firing one interval after it.
+    The first firing is ``start``, or without it one interval after the
+    creation of the job.
     """
 
     seconds: int
@@ -74,7 +83,7 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Continuous:
-    """Again as soon as the last run is over."""
+    """Again after the end of each run."""
 
     start: datetime.datetime | None = None
     end: datetime.datetime | None = None
@@ -82,11 +91,14 @@ class Continuous:
 
 @dataclasses.dataclass(frozen=True)
 class Cron:
-    """Whenever the clock matches the fields, as APScheduler reads them.
+    """Whenever the clock matches the fields, with APScheduler's meaning.
 
-    ``fields`` holds name and value of those that were given. One that was not
-    is ``*`` when it is more significant than one that was, and otherwise the
-    least value. ``zone`` is whose clock it is, None for UTC.
+    A field that is not given is ``*`` if it is more significant than a given
+    one, and otherwise its smallest value.
+
+    :ivar fields: names and values of the given fields, or only ``cron`` with
+        a crontab expression
+    :ivar zone: the time zone, None for UTC
     """
 
     fields: tuple[tuple[str, str], ...]
@@ -97,15 +109,15 @@ class Cron:
 
 @dataclasses.dataclass(frozen=True)
 class OneShot:
-    """No time is named: once, when the job is made."""
+    """Once, when the job is created, because no time is set."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Never:
-    """A schedule that is stored for its sender's sake and never fires.
+    """A schedule that is stored for compatibility and never fires.
 
-    :ivar field: the field that a new schedule is refused for, None where it
-        is not
+    :ivar field: the field for which a new schedule is refused, None if it is
+        accepted
     """
 
     reason: str
@@ -116,15 +128,15 @@ Schedule = Once | Interval | Continuous | Cron | OneShot | Never
 
 
 def parse(schedule: Mapping[str, object]) -> Schedule:
-    """Read the schedule keys of a job_schedule; other keys do not matter.
+    """Parse the schedule keys of a job_schedule; other keys are ignored.
 
-    ``schedule_start_date`` and ``schedule_end_date`` bound intervals and cron
-    fields, the end also without a start; both are inclusive. An end that lies
+    ``schedule_start_date`` and ``schedule_end_date`` limit intervals and cron
+    fields; both are inclusive, and the end does not need a start. An end
     before the start is dropped.
 
-    :raises ScheduleError: on a value that cannot be understood. Names of
-        weekdays in ``schedule_day`` are no error but a schedule that never
-        fires: known clients send them.
+    :raises ScheduleError: if a value is invalid. Names of weekdays in
+        ``schedule_day`` are accepted, because known clients send them, but
+        never fire.
     """
     if not isinstance(schedule, Mapping):
         raise values.ScheduleError('job_schedule', 'is not an object')
@@ -134,6 +146,9 @@ def parse(schedule: Mapping[str, object]) -> Schedule:
         return _optional(schedule, field, lambda name, value:
                          values.parse_date(name, value, zone))
 
+    crontab = _optional(schedule, 'schedule_cron', values.parse_crontab)
+    if crontab is not None:
+        _check_alone(schedule)
     at = date('schedule_date')
     if at is not None:
         return Once(at)
@@ -141,7 +156,7 @@ def parse(schedule: Mapping[str, object]) -> Schedule:
     fields = tuple(
         (name, text) for name in CRON_FIELDS if (text := _optional(
             schedule, f'schedule_{name}', values.as_text)) is not None)
-    if interval is None and not fields:
+    if interval is None and not fields and crontab is None:
         return OneShot()
     start, end = date('schedule_start_date'), date('schedule_end_date')
     if start is not None and end is not None and start > end:
@@ -149,22 +164,29 @@ def parse(schedule: Mapping[str, object]) -> Schedule:
     if interval is not None:
         return (Interval(interval, start, end) if interval
                 else Continuous(start, end))
-    for name, text in fields:
-        if values.is_weekdays_in_day(f'schedule_{name}', text):
-            return Never(_WEEKDAYS_IN_DAY)
-        values.check_cron_field(f'schedule_{name}', text)
-    if not cron_firing.compile_fields(fields).dates.possible:
-        return _never_together(fields)
-    return Cron(fields, start, end, zone)
+    if crontab is not None:
+        fields = ('cron', crontab),
+    return _never(fields) or Cron(fields, start, end, zone)
+
+
+def _check_alone(schedule: Mapping[str, object]) -> None:
+    """Refuse a crontab expression together with another time."""
+    others = [key for key in ('schedule_interval', *WAYS)
+              if key != 'schedule_cron' and schedule.get(key) not in (
+                  None, '')]
+    if others:
+        raise Ambiguous(
+            'schedule_cron', f'cannot be combined with {", ".join(others)}; '
+            'set only one of them')
 
 
 def check_new(schedule: Mapping[str, object]) -> None:
-    """Refuse what a new schedule may not hold.
+    """Refuse values that only stored schedules may have.
 
-    Stored schedules of earlier releases may hold it, and are read and run.
+    Schedules of earlier releases can have such values, and are run.
 
-    :raises ScheduleError: on what ``parse`` refuses, on a list that is too
-        long, an interval of nothing, and cron fields that no day matches
+    :raises ScheduleError: for the errors of ``parse``, for lists that are too
+        long, for an interval of 0, and for cron fields that match no day
     """
     parsed = parse(schedule)
     for field in (f'schedule_{name}' for name in CRON_FIELDS):
@@ -173,32 +195,47 @@ def check_new(schedule: Mapping[str, object]) -> None:
     if isinstance(parsed, Never) and parsed.field is not None:
         raise values.ScheduleError(
             parsed.field, f'{parsed.reason}; change one of them')
+    _optional(schedule, 'schedule_cron', values.check_new_cron_field)
 
 
 def check_interval(schedule: Mapping[str, object], minimum: int) -> None:
-    """Refuse a schedule that fires more often than its job may run.
+    """Refuse a schedule that fires more often than allowed.
 
-    A continuous job is none: each run waits for the end of the last.
+    A continuous job passes: each run waits for the end of the previous one.
 
-    :param minimum: seconds from one firing to the next
-    :raises ScheduleError: naming the field
+    :param minimum: seconds between two firings
+    :raises ScheduleError: if it does; the text names the field
     """
     parsed = parse(schedule)
     if isinstance(parsed, Interval):
         field, gap = 'schedule_interval', parsed.seconds
     elif isinstance(parsed, Cron):
-        # The field that comes last decides how often it fires.
+        # The least significant field determines the frequency.
         field = f'schedule_{parsed.fields[-1][0]}'
         gap = cron_firing.compile_fields(parsed.fields).least_gap()
     else:
         return
     if gap < minimum:
         raise values.ScheduleError(
-            field, f'the schedule fires every {gap} seconds at its fastest; '
-            f'leave at least {minimum} seconds between two firings')
+            field, f'the schedule fires up to every {gap} seconds; leave at '
+            f'least {minimum} seconds between two firings')
 
 
-def _never_together(fields: tuple[tuple[str, str], ...]) -> Never:
+def _never(fields: tuple[tuple[str, str], ...]) -> Never | None:
+    """Return why cron fields never fire, or None.
+
+    :raises ScheduleError: if a field is invalid
+    """
+    for name, text in fields:
+        if values.is_weekdays_in_day(f'schedule_{name}', text):
+            return Never(_WEEKDAYS_IN_DAY)
+        if name != 'cron':
+            values.check_cron_field(f'schedule_{name}', text)
+    if cron_firing.compile_fields(fields).dates.possible:
+        return None
+    if fields[0][0] == 'cron':
+        return Never('no day matches the fields of schedule_cron',
+                     'schedule_cron')
     names = [f'schedule_{name}' for name, _ in fields
              if name in _FIELDS_OF_DAYS]
     return Never('no day matches all the fields ' + ', '.join(names),
@@ -207,13 +244,13 @@ def _never_together(fields: tuple[tuple[str, str], ...]) -> Never:
 
 def next_firing(schedule: Schedule, anchor: datetime.datetime,
                 after: datetime.datetime) -> datetime.datetime | None:
-    """Return the first firing that lies strictly after ``after``, in UTC.
+    """Return the first firing after ``after``, in UTC.
 
-    :param anchor: when the job was created
-    :returns: None when there is none, or none before the year 10000
+    A one-shot fires at the anchor; the caller adds a delay.
+
+    :param anchor: creation time of the job
+    :returns: None if there is none before the year 10000
     :raises ValueError: if a time is naive
-
-    A one-shot fires at the anchor; a delay is the caller's to add.
     """
     anchor_second, after_second = _seconds(anchor), _seconds(after)
     end: datetime.datetime | None = None
@@ -246,7 +283,7 @@ def _optional(schedule: Mapping[str, object], field: str,
 
 
 def _seconds(moment: datetime.datetime) -> int:
-    """Whole seconds since the epoch, rounded down."""
+    """Return whole seconds since the epoch, rounded down."""
     if moment.utcoffset() is None:
         raise ValueError(f'{moment!r} is naive')
     return (moment - _EPOCH) // _SECOND
@@ -261,7 +298,7 @@ def _moment(seconds: int) -> datetime.datetime | None:
 
 def _interval_firing(seconds: int, anchor: int,
                      start: datetime.datetime | None, after: int) -> int:
-    """The first firing after ``after``, by arithmetic however far it is."""
+    """Return the first firing after a time, without a search."""
     first = anchor + seconds if start is None else _seconds(start)
     if after < first:
         return first

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The values that a schedule is written in, read one by one."""
+"""Parse the values of a schedule."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ import re
 import zoneinfo
 
 from freezer_api.domain import cron_fields
+from freezer_api.domain import crontab
 
 _MAX_LENGTH = 255
 
@@ -36,7 +37,7 @@ _WEEKDAY_NAMES = re.compile(
 
 
 class ScheduleError(ValueError):
-    """A schedule that cannot be understood, and the field at fault."""
+    """A schedule is invalid; the error has the wrong field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f'{field}: {message}')
@@ -45,7 +46,7 @@ class ScheduleError(ValueError):
 
 
 def as_text(field: str, value: object) -> str:
-    """A value as text; job files may hold plain numbers."""
+    """Return a value as text; job files can contain plain numbers."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) < 10000 else None
     if not isinstance(value, str):
@@ -57,12 +58,12 @@ def as_text(field: str, value: object) -> str:
 
 
 def parse_zone(field: str, value: object) -> zoneinfo.ZoneInfo:
-    """Read the name of a time zone of the IANA database.
+    """Parse the name of a time zone of the IANA database.
 
-    :raises ScheduleError: naming ``field``
+    :raises ScheduleError: if there is no such zone
     """
     name = as_text(field, value)
-    # Others are found as files too, whose meaning is the host's.
+    # Other names can refer to files of the host.
     if _ZONE.fullmatch(name) is not None:
         with contextlib.suppress(zoneinfo.ZoneInfoNotFoundError, ValueError,
                                  OSError):
@@ -73,12 +74,12 @@ def parse_zone(field: str, value: object) -> zoneinfo.ZoneInfo:
 
 def parse_date(field: str, value: object,
                zone: zoneinfo.ZoneInfo | None = None) -> datetime.datetime:
-    """Read ``YYYY-MM-DDThh:mm:ss[.f][Z|+hh:mm]`` as a moment in UTC.
+    """Parse ``YYYY-MM-DDThh:mm:ss[.f][Z|+hh:mm]`` as a time in UTC.
 
-    :param zone: of a date without an offset, None for UTC. One that the
-        clocks there show twice is the first of the two; one that they skip
-        is as long after the jump as it would have been without it.
-    :raises ScheduleError: naming ``field``
+    :param zone: zone of a date without an offset, None for UTC. Of a local
+        time that occurs twice, the first is used; one that is skipped is as
+        long after the change as it would have been without it.
+    :raises ScheduleError: if it is not a valid date
     """
     match = _DATE.fullmatch(as_text(field, value))
     if match is None:
@@ -97,7 +98,7 @@ def parse_date(field: str, value: object,
 
 
 def _ahead(offset: str) -> datetime.timedelta:
-    """What ``Z`` or ``+hh:mm`` is ahead of UTC."""
+    """Return the difference of ``Z`` or ``+hh:mm`` from UTC."""
     if offset == 'Z':
         return datetime.timedelta()
     hours, minutes = map(int, offset[1:].split(':'))
@@ -108,11 +109,11 @@ def _ahead(offset: str) -> datetime.timedelta:
 
 
 def parse_interval(field: str, value: object) -> int:
-    """Read ``<n> <unit>`` to seconds, and ``continuous`` to 0.
+    """Convert ``<n> <unit>`` to seconds, and ``continuous`` to 0.
 
-    A number of 0 is a second, as APScheduler has it.
+    A number of 0 becomes one second, as in APScheduler.
 
-    :raises ScheduleError: naming ``field``
+    :raises ScheduleError: if it is neither
     """
     text = as_text(field, value)
     if text == 'continuous':
@@ -126,9 +127,9 @@ def parse_interval(field: str, value: object) -> int:
 
 
 def check_cron_field(field: str, value: object) -> None:
-    """Check one cron field, given as ``schedule_<name>``.
+    """Check one cron field, with a name ``schedule_<name>``.
 
-    :raises ScheduleError: naming ``field``
+    :raises ScheduleError: if it is invalid
     """
     text = as_text(field, value)
     name = field.removeprefix('schedule_')
@@ -140,10 +141,23 @@ def check_cron_field(field: str, value: object) -> None:
         raise ScheduleError(field, str(error)) from error
 
 
-def check_new_cron_field(field: str, value: object) -> None:
-    """Check what a new cron field may not hold, though stored ones may.
+def parse_crontab(field: str, value: object) -> str:
+    """Check a crontab expression; return it with single spaces.
 
-    :raises ScheduleError: naming ``field``
+    :raises ScheduleError: if it is invalid
+    """
+    text = as_text(field, value)
+    try:
+        crontab.compile_text(text)
+    except ValueError as error:
+        raise ScheduleError(field, str(error)) from error
+    return ' '.join(text.split())
+
+
+def check_new_cron_field(field: str, value: object) -> None:
+    """Refuse a list in a new cron field that only stored ones may have.
+
+    :raises ScheduleError: if it has too many entries
     """
     number = len(cron_fields.entries(as_text(field, value)))
     if number > cron_fields.MAX_ENTRIES:
@@ -153,18 +167,18 @@ def check_new_cron_field(field: str, value: object) -> None:
 
 
 def check_new_interval(field: str, value: object) -> None:
-    """Check what a new interval may not be, though stored ones may.
+    """Refuse a new interval of 0, which only stored ones may have.
 
-    :raises ScheduleError: naming ``field``
+    :raises ScheduleError: if the interval is 0
     """
     match = _INTERVAL.fullmatch(as_text(field, value))
     if match is not None and int(match[1]) == 0:
         raise ScheduleError(
-            field, f"{value!r} is no time at all; use a number of at least "
+            field, f"{value!r} is not a duration; use a number of at least "
             "1, or 'continuous'")
 
 
 def is_weekdays_in_day(field: str, value: object) -> bool:
-    """Whether names of weekdays stand where days of the month belong."""
+    """Return whether a field for days of the month has weekday names."""
     return (field == 'schedule_day' and isinstance(value, str)
             and _WEEKDAY_NAMES.fullmatch(value.strip()) is not None)

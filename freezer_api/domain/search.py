@@ -10,20 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Search documents: what they ask, and the terms by which it is found.
+"""Search documents, and the terms of documents that they match.
 
-The body of a list request may hold ``match`` and ``match_not``: lists of
-objects. Each pair of ``match`` must be found in the document, none of
-``match_not``; values are equal when they are of one type and the same. A key
-is looked for at any depth; one that a document lacks compares as null.
+The body of a list request can contain ``match`` and ``match_not``: lists of
+objects. A document matches if it contains every pair of ``match`` and no pair
+of ``match_not``; values are equal if they have the same type and content. A
+key is searched at any depth; a missing key compares as null.
 
-``_all`` in the first object of ``match`` is a text. One that is a JSON list
-of objects takes the place of the whole search; any other is looked for in the
-texts by which people know an item.
+``_all`` in the first object of ``match`` is a text. If it is a JSON list of
+objects, it replaces the whole search; otherwise it is searched in the texts
+that identify an item.
 
-The terms of a document are a text in which one can be looked up: each key has
-one in it that says which value it has. They are written when the document
-changes, since no function of the databases reads JSON by these rules.
+The terms of a document are a text for searches: each key has one term that
+depends on its value. They are stored when the document changes, because no
+function of the databases reads JSON by these rules.
 """
 
 from __future__ import annotations
@@ -41,28 +41,28 @@ from typing import Any
 
 ALL = '_all'
 
-# No client asks for more, and each costs time for each item.
+# More than any known client sends. Each pair costs time for each item.
 _MOST_PAIRS = 64
 _LONGEST_TEXT = 1024
 
-#: The most terms of one item. Each term has 33 characters.
+#: Maximum number of terms of one item. Each term has 33 characters.
 MOST_TERMS = 256
 
-# What is searched for may be as long as a request. Such keys are not kept.
+# Longer keys, which a request can contain, are not cached.
 _LONG_KEY = 256
 
 _JSON = json.JSONEncoder(sort_keys=True)
 
 
 class SearchError(ValueError):
-    """A search document that asks nothing; the text names the field."""
+    """A search document is invalid; the text names the field."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """What a list is narrowed to.
+    """The conditions of a list.
 
-    ``text`` is to occur in one of an item's texts, None asks for nothing.
+    :ivar text: must occur in one of an item's texts; None for no condition
     """
 
     match: tuple[tuple[str, Any], ...] = ()
@@ -73,10 +73,36 @@ class Search:
         return bool(self.match or self.match_not or self.text)
 
 
-def parse(document: Any) -> Search:
-    """Read the body of a list request.
+class UnknownMarker(Exception):
+    """The list has no item with the marker's ID."""
 
-    :raises SearchError: on wrong types
+
+@dataclasses.dataclass(frozen=True)
+class Page:
+    """A part of a list.
+
+    :ivar offset: number of items to skip after the marker
+    :ivar marker: ID of the item before the page, None for the beginning
+    """
+
+    limit: int
+    offset: int = 0
+    marker: str | None = None
+    newest_first: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ListParams:
+    """The items of a list to return."""
+
+    page: Page
+    search: Search
+
+
+def parse(document: Any) -> Search:
+    """Parse the body of a list request.
+
+    :raises SearchError: if it is invalid
     """
     if not isinstance(document, dict):
         raise SearchError('The search must be an object')
@@ -111,7 +137,7 @@ def _objects(document: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _listed(text: str) -> list[dict[str, Any]] | None:
-    """Return the list of objects that a text is, None for other texts."""
+    """Return a text as a list of objects, None for other texts."""
     try:
         listed = json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -141,7 +167,7 @@ def _pairs(objects: list[dict[str, Any]]) -> tuple[tuple[str, Any], ...]:
 
 
 def _levels(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the keys of each level, the topmost first."""
+    """Yield the keys of each level, top level first."""
     level: list[Any] = [document]
     while level:
         here: dict[str, Any] = {}
@@ -155,12 +181,12 @@ def _levels(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def terms(document: Mapping[str, Any], without: Container[str] = ()) -> str:
-    """Return the terms of a document, ASCII.
+    """Return the terms of a document, in ASCII.
 
-    There is one for each key that is not null: null is as good as absent. Of
-    more than :data:`MOST_TERMS` keys the topmost have one.
+    Each key with a value other than null has one, because null is equal to
+    absence. With more than :data:`MOST_TERMS` keys the topmost ones have one.
 
-    :param without: keys that nobody looks up in the terms
+    :param without: keys that are not searched by terms
     """
     return ''.join(
         _term(key, value) for key, value in itertools.islice(
@@ -169,10 +195,9 @@ def terms(document: Mapping[str, Any], without: Container[str] = ()) -> str:
 
 
 def _pairs_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what a search finds under each key, the topmost keys first.
+    """Yield the pairs that a search can find, topmost keys first.
 
-    The document's own key goes before those below it. Of several at one
-    depth the last counts.
+    The topmost value of a key counts, and at the same depth the last one.
     """
     seen: set[str] = set()
     for here in _levels(document):
@@ -182,22 +207,22 @@ def _pairs_of(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def term(key: str, value: Any) -> str:
-    """Return what the terms of a document hold where a key has a value.
+    """Return the text in the terms of documents with a value of a key.
 
-    :param value: for None, what they hold where it has any value
+    :param value: None for any value
     """
     return (_key(_JSON.encode(key)) if value is None
             else _term(key, value))
 
 
 def _key(name: str) -> str:
-    """What terms of a key begin with."""
+    """Return the beginning of the terms of a key."""
     return _known_key(name) if len(name) < _LONG_KEY else f' {_digest(name)}'
 
 
 @functools.lru_cache(maxsize=1024)
 def _known_key(name: str) -> str:
-    """The same of a key that may be met again: few are in most documents."""
+    """Return the beginning for a key, with a cache for frequent keys."""
     return f' {_digest(name)}'
 
 
@@ -206,7 +231,7 @@ def _term(key: str, value: Any) -> str:
     try:
         text = _canonical(value)
     except RecursionError:
-        text = ''  # nobody can ask for it either
+        text = ''  # A search cannot contain such a value either.
     return _key(name) + _digest(f'{name}:{text}')
 
 
@@ -216,10 +241,10 @@ def _digest(text: str) -> str:
 
 
 def _canonical(value: Any) -> str:
-    """Return the same text for values of one type that are equal."""
+    """Return the same text for equal values of one type."""
     text = _JSON.encode(value)
-    # The one number that JSON writes in two ways. The text may be part of
-    # another number, or of a text.
+    # JSON writes only zero in two ways. The text may also be part of another
+    # number, or of a text.
     return (_JSON.encode(_without_minus_zero(value)) if '-0.0' in text
             else text)
 

@@ -10,18 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Sessions: jobs of several clients that run together, round by round.
+"""Sessions: jobs of several clients that run together, in rounds.
 
-A session counts its rounds in ``session_tag``; a job carries the tag of the
-round it last took part in. The first job that starts once the hold-off since
-the last start is over opens a new round; the others, still carrying the tag
-before, join it within the hold-off. All of that is decided here, from the
-whole session, whatever the order of its jobs. Times are epoch seconds.
+``session_tag`` of a session counts its rounds; a job has the tag of its last
+round. The first job that starts after the hold-off since the last start begins
+a new round. The other jobs, which still have the previous tag, join it within
+the hold-off. This module decides that from the whole session, independent of
+the order of its jobs. Times are epoch seconds.
 
-A scheduler that keeps its jobs itself reports (:func:`start`, :func:`end`).
-Of jobs whose runs are claimed the service knows by itself when each of them
-was due, and needs no tags to find its round (:func:`take_part`,
-:func:`finish`).
+A polling scheduler reports (:func:`start`, :func:`end`). For jobs whose runs
+are claimed, the service knows the due times and needs no tags to find the
+round (:func:`take_part`, :func:`finish`).
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ RUNNING = 'running'
 COMPLETED = 'completed'
 ACTIVE = 'active'
 
-#: What a column holds; a session that somebody set to it counts no further.
+#: Maximum of the column; a session with this value does not count further.
 _LAST_TAG = 2 ** 31 - 1
 
 
 class TagTooHigh(Exception):
-    """A job claims a round that the session has not come to."""
+    """A job reports a round that the session has not reached."""
 
 
 class NotAMember(Exception):
@@ -58,7 +57,7 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """What is decided on: the round, its times and its jobs."""
+    """The state for the decisions: the round, its times and its jobs."""
 
     members: Mapping[str, Member]
     session_tag: int = 0
@@ -71,9 +70,9 @@ class Session:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """The session after a report, and what its reporter is answered.
+    """The session after a report, and the answer to the report.
 
-    ``tag`` is what the job's own tag becomes, None where it stays.
+    :ivar tag: the job's new tag, None if it does not change
     """
 
     session: Session
@@ -82,13 +81,13 @@ class Outcome:
 
 
 def start(session: Session, job_id: str, tag: int, now: int) -> Outcome:
-    """A job says that it starts.
+    """Process the report that a job starts.
 
-    A job that missed a whole round is told that it is out of sync, and takes
-    part again from its next run on: its tag is set right.
+    A job that missed a whole round gets the answer that it is out of sync and
+    the current tag, and takes part again from its next run.
 
-    :raises TagTooHigh: when it claims a round that has not been
-    :raises NotAMember: when the session has no such job
+    :raises TagTooHigh: if it reports a future round
+    :raises NotAMember: if the session has no such job
     """
     _member(session, job_id)
     if tag > session.session_tag:
@@ -107,14 +106,14 @@ def start(session: Session, job_id: str, tag: int, now: int) -> Outcome:
 
 
 def take_part(session: Session, job_id: str, due: int, now: int) -> Session:
-    """A run of a job is handed out.
+    """Process the claim of a run.
 
-    It belongs to the round that its time falls into, however late it is and
-    even if the others have ended; when a job runs again in one round, its
-    last result counts.
+    The run belongs to the round of its due time, even if it is late and the
+    other jobs have ended. If a job runs again in one round, its last result
+    counts.
 
-    :param due: when the run was due
-    :raises NotAMember: when the session has no such job
+    :param due: due time of the run
+    :raises NotAMember: if the session has no such job
     """
     _member(session, job_id)
     if due - session.time_start > session.hold_off:
@@ -123,7 +122,7 @@ def take_part(session: Session, job_id: str, due: int, now: int) -> Session:
 
 
 def finish(session: Session, job_id: str, result: str, now: int) -> Session:
-    """A run of a job has ended that took part in a round, or did not."""
+    """Process the end of a run, which may have taken part in a round."""
     member = session.members.get(job_id)
     if member is None or member.status != RUNNING:
         return session
@@ -133,9 +132,9 @@ def finish(session: Session, job_id: str, result: str, now: int) -> Session:
 
 
 def end(session: Session, job_id: str, result: str, now: int) -> Outcome:
-    """A job says how its run ended; the last of a round ends the round.
+    """Process the report of a job's result; the last one ends the round.
 
-    :raises NotAMember: when the session has no such job
+    :raises NotAMember: if the session has no such job
     """
     _member(session, job_id)
     session = _changed(session, job_id, status=COMPLETED, result=result,
@@ -144,7 +143,7 @@ def end(session: Session, job_id: str, result: str, now: int) -> Outcome:
 
 
 def leave(session: Session, job_id: str, now: int) -> Session:
-    """A job leaves the session; the others do not wait for it any more."""
+    """Remove a job from the session; the others no longer wait for it."""
     left = dataclasses.replace(session, members={
         member_id: member for member_id, member in session.members.items()
         if member_id != job_id})
@@ -152,7 +151,7 @@ def leave(session: Session, job_id: str, now: int) -> Session:
 
 
 def stand_aside(session: Session, job_id: str, now: int) -> Session:
-    """A member's run is none of the session's any more."""
+    """Remove a member's run from the round."""
     if job_id not in session.members:
         return session
     aside = _changed(session, job_id, status='', result='', time_started=-1)
@@ -160,11 +159,11 @@ def stand_aside(session: Session, job_id: str, now: int) -> Session:
 
 
 def overall_result(session: Session) -> str:
-    """Return running, fail or success for the session's round.
+    """Return running, fail or success for the current round.
 
-    A job that did not take part in this round has no say, and one that runs
-    since the round before does not keep it open. One that runs does, and one
-    that failed makes it fail.
+    Only jobs that take part in this round count: a run since the previous
+    round does not keep it open. A current run keeps it open, and a failed one
+    makes it fail.
     """
     present = [member for member in session.members.values()
                if member.time_started >= session.time_start]
@@ -182,20 +181,20 @@ def _next_round(session: Session, begins: int) -> Session:
 
 
 def _joined(session: Session, job_id: str, now: int) -> Session:
-    """Return the session with a job that runs, and so runs itself."""
+    """Return the session with a running job, which makes it running."""
     return _changed(
         dataclasses.replace(session, status=RUNNING, result=''), job_id,
         status=RUNNING, result='',
-        # By another clock it may be earlier.
+        # With another clock it can be earlier.
         time_started=max(now, session.time_start))
 
 
 def _settled(session: Session, now: int) -> Session:
-    """Return the session, with its round ended if nothing of it goes on."""
+    """Return the session; its round ends if no job of it runs."""
     overall = overall_result(session)
     if session.status == COMPLETED or overall == RUNNING:
         return session
-    # Who is told of last need not have ended last.
+    # Reports can arrive in another order than the ends.
     ends = [member.time_ended for member in session.members.values()]
     return dataclasses.replace(
         session, status=COMPLETED, result=overall, time_end=max(now, *ends))
@@ -211,7 +210,7 @@ def _settled_without(before: Session, after: Session, job_id: str,
            and one.time_started >= after.time_start
            for one in after.members.values()):
         return _settled(after, now)
-    # It was alone in the round.
+    # It was the only job in the round.
     return dataclasses.replace(after, status=ACTIVE)
 
 

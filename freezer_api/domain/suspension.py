@@ -10,34 +10,37 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Jobs whose trust does not work: suspended, tried again, resumed.
+"""Jobs whose trust does not work: suspend, retry, resume.
 
-A suspended job stays where it is in its schedule. Each firing is the attempt
-to resume; one that the trust does not allow is a run that was skipped. For a
-firing of the schedule the same run is tried some more times while it is not
-too late for it, so that a short trouble costs no backup. What a suspended job
-costs is therefore bounded by its schedule, and a claim knows no difference.
+A suspended job keeps its schedule. Each firing is an attempt to resume; if the
+trust does not work, the run is skipped. For a firing of the schedule the same
+run is retried within the catch-up window, so that a short outage costs no
+backup. So the cost of a suspended job is limited by its schedule, and claims
+need no special case.
 """
 
 from __future__ import annotations
 
 import dataclasses
 
-from freezer_api.domain import causes
-from freezer_api.domain import jobs
-from freezer_api.domain import plans
+from freezer_api.domain import firing_plan
+from freezer_api.domain import job_state
+from freezer_api.domain import trust_errors
 
-# When a firing that could not be run is tried again: seconds after its time.
+# Times of the retries of a firing: seconds after its nominal time.
 _RETRIES = (60, 300, 900, 1800, 3600)
-# Beyond, where the window is longer.
+# Interval of later retries, if the window is longer.
 _HOUR = 3600
+
+_RESUMED = 'The trust of the job works again. Start the job to run it.'
 
 
 @dataclasses.dataclass(frozen=True)
 class Firing:
-    """A firing of the schedule that may be tried again.
+    """A firing of the schedule that can be retried.
 
-    :ivar window: seconds after its time for which it is not too late
+    :ivar nominal_at: epoch seconds
+    :ivar window: seconds after the nominal time in which it can be run
     """
 
     run_id: str
@@ -45,11 +48,11 @@ class Firing:
     window: int
 
     def in_time(self, now: int) -> bool:
-        """Whether it is not too late to run it."""
+        """Return whether it can still be run."""
         return now <= self.nominal_at + self.window
 
     def retry_at(self, now: int) -> int | None:
-        """Return when to try it next, None for never."""
+        """Return the time of the next retry, None for none."""
         late = now - self.nominal_at
         after = next((seconds for seconds in _RETRIES if seconds > late),
                      (late // _HOUR + 1) * _HOUR)
@@ -57,29 +60,37 @@ class Firing:
         return at if self.in_time(at) else None
 
 
-def suspend(plan: plans.Plan, runtime: jobs.Runtime, cause: causes.Cause,
-            firing: Firing | None, now: int,
-            ended_at: int | None = None) -> jobs.Runtime:
-    """Return the runtime of a job whose run found its trust of no use.
+def suspend(plan: firing_plan.Plan, runtime: job_state.Runtime,
+            cause: trust_errors.Cause, firing: Firing | None, now: int,
+            ended_at: int | None = None,
+            begun: bool = False) -> job_state.Runtime:
+    """Return the runtime of a job whose run could not use its trust.
 
-    What was withdrawn meanwhile stays withdrawn.
+    A withdrawn delegation stays withdrawn. A run that did not take place
+    leaves no times.
 
-    :param firing: what is to be tried again, None for nothing
-    :param ended_at: when the run ended, if it was not now
+    :param firing: the firing to retry, None for none
+    :param now: epoch seconds
+    :param ended_at: when the run ended, if that was not now
+    :param begun: whether the run did something before
     """
-    if causes.lasting(runtime.suspended):
-        cause = causes.Cause.WITHDRAWN
-    # Users of older clients see no more of it than the result. Of what
-    # somebody wanted so there is none.
-    result = '' if cause is causes.Cause.WITHDRAWN else jobs.FAIL
+    if trust_errors.lasting(runtime.suspension_reason):
+        cause = trust_errors.Cause.WITHDRAWN
+    # Older clients show only the result. A deliberate withdrawal has none.
+    result = '' if cause is trust_errors.Cause.WITHDRAWN else job_state.FAIL
     ended = dataclasses.replace(
-        # Its firings are the attempts to resume.
-        jobs.finish(plan, runtime, result, cause.advice, now, ended_at,
-                    backs_off=False),
-        suspended=str(cause), suspended_at=runtime.suspended_at or now)
+        # No back-off: its firings are the attempts to resume.
+        job_state.finish(plan, runtime, result, cause.advice, now, ended_at,
+                         backs_off=False),
+        suspension_reason=str(cause), suspended_at=runtime.suspended_at or now)
+    if not begun:
+        ended = dataclasses.replace(
+            ended, time_started=runtime.previous_started_at,
+            time_ended=runtime.previous_ended_at)
     retry_at = None
     if firing is not None and runtime.event not in ('stop', 'abort') and (
-            cause not in (causes.Cause.WITHDRAWN, causes.Cause.MISSING)):
+            cause
+            not in (trust_errors.Cause.WITHDRAWN, trust_errors.Cause.MISSING)):
         retry_at = firing.retry_at(now)
     if firing is None or retry_at is None or (
             ended.next_run_at is not None and ended.next_run_at <= retry_at):
@@ -89,25 +100,26 @@ def suspend(plan: plans.Plan, runtime: jobs.Runtime, cause: causes.Cause,
                                retry_run_id=firing.run_id)
 
 
-def resume(runtime: jobs.Runtime, now: int) -> jobs.Runtime:
-    """Return the runtime of a job that was given a trust."""
-    if runtime.suspended is None:
+def resume(runtime: job_state.Runtime, now: int) -> job_state.Runtime:
+    """Return the runtime of a job that received a trust."""
+    if runtime.suspension_reason is None:
         return runtime
     resumed = dataclasses.replace(
-        runtime, suspended=None, suspended_at=None, status_reason=None)
+        runtime, suspension_reason=None, suspended_at=None,
+        status_reason=_RESUMED if runtime.status == 'completed' else None)
     if runtime.retry_run_id is None:
         return resumed
     return dataclasses.replace(resumed, next_run_at=now, due_at=now)
 
 
-def withdraw(plan: plans.Plan, runtime: jobs.Runtime,
-             now: int) -> jobs.Runtime:
-    """Return the runtime of a job that nobody's trust is wanted for.
+def withdraw(plan: firing_plan.Plan, runtime: job_state.Runtime,
+             now: int) -> job_state.Runtime:
+    """Return the runtime of a job whose delegation is withdrawn.
 
-    A run that is going on ends by itself.
+    A current run continues to its end.
     """
     if runtime.retry_run_id is not None:
-        runtime = jobs.miss(plan, runtime, now)
+        runtime = job_state.miss(plan, runtime, now)
     return dataclasses.replace(
-        runtime, suspended=str(causes.Cause.WITHDRAWN), suspended_at=now,
-        status_reason=causes.Cause.WITHDRAWN.advice)
+        runtime, suspension_reason=str(trust_errors.Cause.WITHDRAWN),
+        suspended_at=now, status_reason=trust_errors.Cause.WITHDRAWN.advice)

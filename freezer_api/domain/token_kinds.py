@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which tokens are a user's own, and which are delegated."""
+"""Tell tokens of a user's own login from delegated tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 import datetime
 from typing import Any
 
-# By these a user logs in himself: keystone.api._shared.delegation.
+# The methods of a user's own login: keystone.api._shared.delegation.
 _PRIMARY_METHODS = frozenset((
     'external', 'kerberos', 'mapped', 'openid', 'password', 'saml2', 'token',
     'totp', 'x509'))
@@ -27,16 +27,16 @@ _PRIMARY_METHODS = frozenset((
 
 def delegated_how(token: Mapping[str, Any], more_methods: Collection[str],
                   now: int) -> str | None:
-    """Tell which delegation a token comes from, None for a user's own.
+    """Return the delegation that a token comes from, None for an own login.
 
-    As in Keystone, a method that is not known is taken for a delegation, and
-    so is none. Keystone cannot be relied on for it: where the user has a
-    trust already, it is not asked.
+    As in Keystone, an unknown method counts as a delegation, and so does none.
+    Keystone's own check does not suffice: if the user already has a trust, no
+    request is sent to it.
 
     :param token: the ``token`` object of Keystone's validation answer
-    :param more_methods: methods by which users log in, beside Keystone's own
-    :param now: epoch seconds. A service may send a user's token that has
-        expired, together with its own; no trust can be made with it.
+    :param more_methods: additional methods of users' own logins
+    :param now: epoch seconds. A service can send a user's expired token with
+        its own token; such a token cannot create a trust.
     """
     methods = token.get('methods') or ()
     if ('application_credential' in token

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Who may do what: one module per noun, one rule per operation."""
+"""Policy rules: one module for each noun, one rule for each operation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from freezer_api.policies import sessions
 
 
 def list_rules() -> list[policy.RuleDefault]:
-    """Return every rule with its default; an oslo.policy.policies hook."""
+    """Return all rules with their defaults, for oslo.policy.policies."""
     return list(itertools.chain(
         base.list_rules(), clients.list_rules(), jobs.list_rules(),
         runs.list_rules(), actions.list_rules(), sessions.list_rules(),

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Actions: what a job does."""
+"""Actions: the steps of a job."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _RULES = (
     policy.DocumentedRuleDefault(
         name='actions:replace',
         check_str=base.ADMIN_OR_OWNER,
-        description='Replace an action, or create it under this id.',
+        description='Replace an action, or create it with this ID.',
         operations=[
             {'method': 'POST',
              'path': '/v2/{project_id}/actions/{action_id}'}],

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Backups: the records of what was backed up."""
+"""Backups: the records of backups."""
 
 from __future__ import annotations
 

@@ -10,13 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The rules that the operations are made of.
+"""The rules that the rules of operations refer to.
 
-Roles are Keystone's personas. ``project_id:%(project_id)s`` ties a token to
-the project of the URL, so every operation is enforced with a target that
-holds ``project_id``. The service role carries no project check, because the
-service works for every project; where it acts as a client, with what belongs
-to that client's own project, it needs ``admin_or_project_service``.
+Roles are Keystone's personas. ``project_id:%(project_id)s`` compares the
+project of the token with that of the URL, so each operation is enforced with
+a target that contains ``project_id``. The service role has no check of the
+project, because the service acts in every project. For the clients of its own
+project, use ``admin_or_project_service``.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Clients: the schedulers that registered."""
+"""Clients: registered schedulers."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _RULES = (
         name='clients:create_central',
         check_str=base.ADMIN_OR_PROJECT_SERVICE,
         description=(
-            'Register a central client, one that every project may use '
-            '(``is_central`` is true), register it again, or delete it. What '
-            'the client is in the database counts, too. Checked instead of '
+            'Register a central client, which every project can use '
+            '(``is_central`` is true), register it again, or delete it. Also '
+            'checked if the stored client is central. Checked instead of '
             'clients:create and clients:delete.'),
         operations=[
             {'method': 'POST', 'path': '/v2/{project_id}/clients'},
@@ -62,7 +62,7 @@ _RULES = (
     policy.DocumentedRuleDefault(
         name='clients:claim',
         check_str=base.ADMIN_OR_OWNER,
-        description='Claim due runs of a client and renew the leases held.',
+        description='Claim due runs of a client, and renew its leases.',
         operations=[
             {'method': 'POST',
              'path': '/v2/{project_id}/clients/{client_id}/claims'}],
@@ -71,8 +71,8 @@ _RULES = (
         name='clients:claim_central',
         check_str=base.ADMIN_OR_PROJECT_SERVICE,
         description=(
-            'Claim due runs of a central client, which are runs of every '
-            'project and come with their credentials. Checked instead of '
+            'Claim due runs of a central client. They are runs of every '
+            'project and include their credentials. Checked instead of '
             'clients:claim.'),
         operations=[
             {'method': 'POST',

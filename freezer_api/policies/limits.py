@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Limits: what a project may have."""
+"""Limits: the quotas of a project."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Maintenance: what the service does for itself."""
+"""Maintenance: background work of the service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RULES = (
     policy.DocumentedRuleDefault(
         name='maintenance:run',
         check_str=base.ADMIN_OR_SERVICE,
-        description='Retry the deletion of trusts that no job needs any more.',
+        description='Retry the deletion of trusts that no job needs.',
         operations=[
             {'method': 'POST', 'path': '/v2/{project_id}/maintenance'}],
         scope_types=base.PROJECT_SCOPE),

@@ -29,12 +29,15 @@ _RULES = (
     policy.DocumentedRuleDefault(
         name='runs:update',
         check_str=base.ADMIN_OR_OWNER,
-        description='Report a run that was claimed.',
+        description='Report a claimed run.',
         operations=[
             {'method': 'PATCH',
              'path': '/v2/{project_id}/clients/{client_id}/runs/{run_id}'},
             {'method': 'POST',
-             'path': '/v2/{project_id}/clients/{client_id}/reports'}],
+             'path': '/v2/{project_id}/clients/{client_id}/reports'},
+            {'method': 'POST',
+             'path': '/v2/{project_id}/clients/{client_id}/runs/{run_id}/'
+                     'jobs'}],
         scope_types=base.PROJECT_SCOPE),
     policy.DocumentedRuleDefault(
         name='runs:update_central',
@@ -46,7 +49,10 @@ _RULES = (
             {'method': 'PATCH',
              'path': '/v2/{project_id}/clients/{client_id}/runs/{run_id}'},
             {'method': 'POST',
-             'path': '/v2/{project_id}/clients/{client_id}/reports'}],
+             'path': '/v2/{project_id}/clients/{client_id}/reports'},
+            {'method': 'POST',
+             'path': '/v2/{project_id}/clients/{client_id}/runs/{run_id}/'
+                     'jobs'}],
         scope_types=base.PROJECT_SCOPE),
 )
 

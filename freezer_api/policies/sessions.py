@@ -50,7 +50,7 @@ _RULES = (
     policy.DocumentedRuleDefault(
         name='sessions:replace',
         check_str=base.ADMIN_OR_OWNER,
-        description='Replace a session, or create it under this id.',
+        description='Replace a session, or create it with this ID.',
         operations=[
             {'method': 'POST',
              'path': '/v2/{project_id}/sessions/{session_id}'}],
@@ -66,7 +66,7 @@ _RULES = (
     policy.DocumentedRuleDefault(
         name='sessions:action:create',
         check_str=base.ADMIN_OR_OWNER,
-        description="Start a session's run, or end a job's part in it.",
+        description="Start a run of a session, or end a job's part in it.",
         operations=[
             {'method': 'POST',
              'path': '/v2/{project_id}/sessions/{session_id}/action'}],

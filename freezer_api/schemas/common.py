@@ -20,7 +20,7 @@ import math
 import re
 from typing import Any
 
-from freezer_api.schemas import quick
+from freezer_api.schemas import validator
 
 MAX_INTEGER = 2 ** 31 - 1
 
@@ -90,16 +90,11 @@ class Compiled:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._follows = quick.compiled(schema)
+        self._validator = validator.Validator(schema)
 
     def __call__(self, document: object) -> None:
         check_values(document)
-        if self._follows is not None and self._follows(document):
-            return
-        # What it needs would take two MiB of every process, and nearly all
-        # documents are as they should be.
-        from freezer_api.schemas import reasons
-        reason = reasons.find(self.schema, document)
+        reason = validator.reason(self._validator, document)
         if reason is not None:
             raise InvalidDocument(reason.field, reason.message)
 

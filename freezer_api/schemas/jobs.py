@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from freezer_api.domain import job_state
 from freezer_api.domain import schedule as schedules
 from freezer_api.domain import schedule_values
 from freezer_api.schemas import actions
@@ -42,7 +43,7 @@ JOB_SCHEDULE: common.Schema = {
         'current_pid': _INTEGER,
         'event': {'enum': ['', 'stop', 'start', 'abort', 'remove']},
         'status': {'enum': ['', 'completed', 'stop', 'scheduled', 'running',
-                            'aborting', 'removed']},
+                            'aborting', 'removed', job_state.SUSPENDED]},
         'result': {'enum': ['', 'success', 'fail', 'aborted']},
         'schedule_date': _DATE,
         'schedule_start_date': _DATE,
@@ -51,7 +52,7 @@ JOB_SCHEDULE: common.Schema = {
             r'^(continuous|(\d+ +(weeks|days|hours|minutes|seconds)))$')),
         'schedule_year': common.text(255, pattern=r'^\d{4}$'),
         **{f'schedule_{name}': common.text(255)
-           for name in (*schedules.CRON_FIELDS, 'timezone')
+           for name in (*schedules.CRON_FIELDS, 'cron', 'timezone')
            if name != 'year'},
     },
 }
@@ -163,6 +164,8 @@ def check_schedule(field: str, schedule: Mapping[str, Any]) -> None:
                 schedule_values.parse_date(name, value, zone)
             elif name == 'schedule_interval':
                 schedule_values.parse_interval(name, value)
+            elif name == 'schedule_cron':
+                schedule_values.parse_crontab(name, value)
             elif not schedule_values.is_weekdays_in_day(name, value):
                 schedule_values.check_cron_field(name, value)
     except schedule_values.ScheduleError as error:

@@ -33,24 +33,27 @@ from oslo_db import exception as db_exception
 from oslo_log import log
 from sqlalchemy import orm
 
-from freezer_api import crypt
+from freezer_api.conf import scheduling
 from freezer_api.db import actions
 from freezer_api.db import backups
+from freezer_api.db import claim_decisions
 from freezer_api.db import claim_sizes
 from freezer_api.db import claims
 from freezer_api.db import deadlines
-from freezer_api.db import delegations
-from freezer_api.db import due_jobs
 from freezer_api.db import engine
 from freezer_api.db import models
-from freezer_api.db import refusals
-from freezer_api.db import rounds
-from freezer_api.db import runs
-from freezer_api import delegations as trust_keeper
-from freezer_api.domain import causes
-from freezer_api.domain import plans
-from freezer_api.domain import turns
-from freezer_api.services import durations
+from freezer_api.db import run_rows
+from freezer_api.db import session_runs
+from freezer_api.db import trusts as db_trusts
+from freezer_api.domain import fair_share
+from freezer_api.domain import firing_plan
+from freezer_api.domain import trust_errors
+from freezer_api.services import client_upkeep
+from freezer_api.services import dependencies
+from freezer_api.services import quarantine
+from freezer_api.services import request_timing
+from freezer_api.services import schedulers
+from freezer_api.services import trusts as trust_service
 
 LOG = log.getLogger(__name__)
 
@@ -69,7 +72,7 @@ class HandedOut:
     job: models.Job
     run: models.JobRun
     actions: Sequence[models.Action]
-    credentials: trust_keeper.Credentials | None = None
+    credentials: trust_service.Credentials | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Claim:
     :ivar more: whether more is due that did not fit into one answer
     :ivar due: when jobs are due that it was not given, see
         :func:`freezer_api.db.claims.due_times`
+    :ivar now: the time of the claim, in epoch seconds
     """
 
     renewed: Mapping[str, str | None]
@@ -104,6 +108,7 @@ class Claim:
     missed: int
     more: bool
     due: tuple[int | None, int | None]
+    now: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +122,7 @@ class _Item:
 
     id: str
     job_id: str
-    due: due_jobs.Prepared | None
+    due: claim_decisions.Prepared | None
     trusted: bool
 
     @property
@@ -134,26 +139,49 @@ class _Taken:
     missed: int = 0
 
 
-class Claimer:
-    """Carries out the claims of a client's schedulers.
+class ClaimService:
+    """Carries out the claims of schedulers."""
+
+    def __init__(self, services: dependencies.Services) -> None:
+        self._conf = services.conf
+        self._clock = services.clock
+        self._database = services.database.for_schedulers()
+        self._trusts = services.trusts
+        self._upkeep = client_upkeep.ClientUpkeep(services)
+
+    def claim(self, client: models.Client, scheduler_id: str,
+              wanted: Wanted) -> Claim:
+        """Renew the leases of a scheduler and give it runs of its client."""
+        now = self._clock()
+        holder = schedulers.holder(client, scheduler_id)
+        self._upkeep.before_claim(client, holder, wanted.lease, now)
+        return _Claimer(
+            self._database, self._trusts,
+            scheduling.rules(self._conf, client.is_central), holder,
+            client.is_central, self._conf.deadlines.slow_claim).claim(
+                wanted, now)
+
+
+class _Claimer:
+    """Carries out a claim.
 
     :param central: whether runs need a trust
     :param slow: from how many seconds on a claim is logged as slow
     """
 
     def __init__(self, database: engine.Database,
-                 keeper: trust_keeper.Delegations, rules: plans.Rules,
-                 holder: runs.Holder, central: bool, slow: float) -> None:
+                 trusts: trust_service.TrustService, rules: firing_plan.Rules,
+                 holder: run_rows.Holder, central: bool, slow: float) -> None:
         self._database = database
-        self._keeper = keeper
+        self._trusts = trusts
         self._rules = rules
         self._holder = holder
         self._central = central
         self._slow = slow
 
     def claim(self, wanted: Wanted, now: int) -> Claim:
-        """Renew the leases of a scheduler and give it runs."""
-        watch = durations.Durations()
+        """Renew leases and hand out runs."""
+        watch = request_timing.RequestTiming()
         with watch.of(f'renewing {len(wanted.held)} leases'):
             renewed = self._renew(wanted, now)
         with watch.of('reading what is due'), self._database.read() as session:
@@ -172,7 +200,7 @@ class Claimer:
                         'out %d runs: %s.', self._holder.client_id,
                         watch.total, len(taken.runs), watch)
         return Claim(renewed, taken.runs, taken.missed,
-                     more and bool(taken.runs), due)
+                     more and bool(taken.runs), due, now)
 
     def _renew(self, wanted: Wanted, now: int) -> dict[str, str | None]:
         renewed: dict[str, str | None] = {}
@@ -183,14 +211,14 @@ class Claimer:
                 held=dict(held[start:start + claims.MOST_ROWS])))
         return renewed
 
-    def _items(self, session: orm.Session, line: Sequence[turns.Entry],
+    def _items(self, session: orm.Session, line: Sequence[fair_share.Entry],
                now: int) -> list[_Item]:
         """Compute what becomes of what is in line. Nothing is locked."""
         if not line:
             return []
         job_of = claims.jobs_of(
             session, [entry.id for entry in line if entry.goes_on])
-        due = {one.job_id: one for one in due_jobs.prepare(
+        due = {one.job_id: one for one in claim_decisions.prepare(
             session, self._holder,
             [entry.id for entry in line if not entry.goes_on],
             self._rules, now)}
@@ -206,11 +234,10 @@ class Claimer:
         """Return the jobs whose runs can be handed out."""
         if not self._central:
             return job_ids
-        trusts = _Trusts(self._keeper)
+        decrypted = trust_service.Decrypted(self._trusts)
         return {credential.job_id
-                for credential in delegations.look(session, job_ids)
-                if isinstance(trusts.read(credential),
-                              trust_keeper.Credentials)}
+                for credential in db_trusts.of_jobs(session, job_ids).values()
+                if decrypted.get(credential) is not None}
 
     def _take_all(self, items: Sequence[_Item], lease: int, now: int,
                   taken: _Taken) -> None:
@@ -238,16 +265,16 @@ class Claimer:
               taken: _Taken) -> None:
         """Hand out, in halves where the database refuses a value."""
         try:
-            made = refusals.write(self._database, functools.partial(
+            made = quarantine.write(self._database, functools.partial(
                 self._taken, items=some, lease=lease, now=now))
-        except refusals.Refused:
+        except quarantine.Refused:
             if len(some) > 1:
                 half = len(some) // 2
                 self._take(some[:half], lease, now, taken)
                 self._take(some[half:], lease, now, taken)
                 return
             [item] = some
-            (refusals.end_run if item.due is None else refusals.stop_job)(
+            (quarantine.end_run if item.due is None else quarantine.stop_job)(
                 self._database, item.id, now)
             return
         taken.runs.extend(made.runs)
@@ -268,53 +295,55 @@ class Claimer:
             session, [job for job, _ in expired] + [job for _, job in due])
         if items[0].trusted:
             # Such a job comes alone to the next claim.
-            expired = [one for one in expired
-                       if not isinstance(trusts[one[0].id], causes.Cause)]
+            expired = [
+                one for one in expired
+                if not isinstance(trusts[one[0].id], trust_errors.Cause)
+            ]
             due = [one for one in due if one[0].run is None or not isinstance(
-                trusts[one[0].job_id], causes.Cause)]
-        sessions = rounds.lock(session, [
+                trusts[one[0].job_id], trust_errors.Cause)]
+        sessions = session_runs.lock(session, [
             job for one, job in due if one.run is not None])
         # The next claim gets a job whose user changes its session right now.
         due = [(one, job) for one, job in due
                if job.session_id not in sessions.busy]
-        claims.take_over(expired, self._holder, lease, now)
+        claims.reclaim(expired, self._holder, lease, now)
         begun = claims.claim(session, self._holder, due, lease, now)
-        its_actions = dict(actions.look(
+        its_actions = dict(actions.by_job(
             session, [job.id for job, _ in (*expired, *begun)]))
         made = []
         for job, run in (*expired, *begun):
             trust = trusts[job.id]
-            if isinstance(trust, causes.Cause):
-                runs.refuse(session, job, run, trust, self._rules, now)
+            if isinstance(trust, trust_errors.Cause):
+                run_rows.refuse(session, job, run, trust, self._rules, now)
                 backups.give_up(session, job, run, trust.advice, now)
                 continue
             run.delegation_id = trust.delegation_id
             made.append(HandedOut(job, run, its_actions.get(job.id, []),
                                   trust.credentials))
-        rounds.begin(sessions, [
+        session_runs.begin(sessions, [
             (job, run) for job, run in begun
             if run.lease_expires_at is not None], now)
         return _Taken(made, sum(one.missed for one, _ in due))
 
     def _trusts_of(self, session: orm.Session, jobs: Sequence[models.Job],
-                   ) -> dict[str, _Trust | causes.Cause]:
+                   ) -> dict[str, _Trust | trust_errors.Cause]:
         """Return the trusts of locked jobs, or why there is none."""
         if not self._central:
             # Members run it, with an authority of their own.
             return {job.id: _Trust() for job in jobs}
-        found = {credential.job_id: credential for credential
-                 in delegations.look(session, [job.id for job in jobs])}
-        trusts = _Trusts(self._keeper)
-        made: dict[str, _Trust | causes.Cause] = {}
+        found = db_trusts.of_jobs(session, [job.id for job in jobs])
+        decrypted = trust_service.Decrypted(self._trusts)
+        made: dict[str, _Trust | trust_errors.Cause] = {}
         for job in jobs:
             credential = found.get(job.id)
             if credential is None:
-                made[job.id] = causes.Cause(
-                    causes.lasting(job.suspended) or causes.Cause.MISSING)
+                made[job.id] = trust_errors.Cause(
+                    trust_errors.lasting(job.suspension_reason)
+                    or trust_errors.Cause.MISSING)
                 continue
-            read = trusts.read(credential)
-            made[job.id] = read if isinstance(read, causes.Cause) else _Trust(
-                read, credential.delegation_id)
+            read = decrypted.get(credential)
+            made[job.id] = (trust_errors.Cause.UNREADABLE if read is None
+                            else _Trust(read, credential.delegation_id))
         return made
 
 
@@ -322,31 +351,8 @@ class Claimer:
 class _Trust:
     """What a run is handed out with; nothing for members' own schedulers."""
 
-    credentials: trust_keeper.Credentials | None = None
+    credentials: trust_service.Credentials | None = None
     delegation_id: str | None = None
-
-
-class _Trusts:
-    """Reads trusts. Jobs of a user share one, and reading it takes time."""
-
-    def __init__(self, keeper: trust_keeper.Delegations) -> None:
-        self._keeper = keeper
-        self._known: dict[tuple[str | None, ...],
-                          trust_keeper.Credentials | causes.Cause] = {}
-
-    def read(self, credential: models.UserCredential,
-             ) -> trust_keeper.Credentials | causes.Cause:
-        """Return a trust in the clear, or why it cannot be read."""
-        stored = (credential.trust_id, credential.decrypt_method,
-                  credential.trustor_user_id)
-        if stored not in self._known:
-            try:
-                self._known[stored] = self._keeper.credentials(credential)
-            except crypt.CryptError as error:
-                LOG.error('The trust of job %s cannot be read: %s',
-                          credential.job_id, error)
-                self._known[stored] = causes.Cause.UNREADABLE
-        return self._known[stored]
 
 
 def _parts(items: Sequence[_Item]) -> Iterator[list[_Item]]:

@@ -19,8 +19,11 @@ def main() -> int:
     """Run freezer-scheduler; returns the exit status.
 
     A request for a report, or to reload, that comes before it can be met
-    waits. By default it would end the process.
+    waits. By default it would end the process. The signals that end it are
+    unblocked: some process managers block them for what they start.
     """
+    signal.pthread_sigmask(
+        signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2, signal.SIGHUP})
     from freezer_scheduler.cmd import scheduler
     return scheduler.main()

@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import contextlib
 import json
 import os
@@ -24,17 +25,19 @@ import sys
 import time
 
 from oslo_config import cfg
-from oslo_log import log as logging
 
+from freezer_config import errors
+from freezer_config import logging_setup
+from freezer_config import packages
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler import conf as scheduler_conf
-from freezer_scheduler import daemon
-from freezer_scheduler import pidfile
-from freezer_scheduler import service
+from freezer_scheduler.process import daemon
+from freezer_scheduler.process import pidfile
+from freezer_scheduler.process import service
+from freezer_scheduler.process import signals
 from freezer_scheduler import settings as scheduler_settings
-from freezer_scheduler import signals
+from freezer_scheduler.telemetry import diagnostics
 from freezer_scheduler.telemetry import exporter
-from freezer_scheduler.telemetry import meditation
 from freezer_scheduler.telemetry import status
 from freezer_scheduler.telemetry import status_socket
 from freezer_scheduler import version
@@ -54,17 +57,18 @@ def main(argv: list[str] | None = None) -> int:
         scheduler_conf.parse(conf, sys.argv[1:] if argv is None else argv,
                              version.version_string())
         return _run(conf)
-    except cfg.NoSuchOptError:
-        # The name could be a part of a password.
-        print('a value holds a $ that names no option; a dollar sign is '
-              'written $$', file=sys.stderr)
-    except (cfg.Error, scheduler_settings.Refused, pidfile.Unsafe,
-            _Failed, OSError) as error:
+    except cfg.Error as error:
+        print(errors.describe(error), file=sys.stderr)
+    except (scheduler_settings.Refused, pidfile.Unsafe,
+            logging_setup.LogRefused, _Failed, OSError) as error:
         print(error, file=sys.stderr)
     return 1
 
 
 def _run(conf: cfg.ConfigOpts) -> int:
+    if conf.action in ('start', 'restart') and (
+            found := packages.conflicts()):
+        raise _Failed('\n'.join(found))
     pid_file = pidfile.PidFile(pathlib.Path(
         conf.scheduler.pid_file or pidfile.default_path()))
     match conf.action:
@@ -93,14 +97,14 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
             pid_file.acquire()
         except pidfile.Taken as taken:
             print(taken)
-            # Who keeps it in the foreground counts on its running here.
+            # In the foreground the caller expects it to run here.
             return 0 if background else 1
-    # Before it goes into the background, where nobody sees a refusal.
+    # Bind the port before the process detaches, to show an error.
     metrics = settings.metrics_address and exporter.listen(
         settings.metrics_address)
     if background:
-        _log_somewhere(conf)
-    logging.setup(conf, _NAME, version.version_string())
+        _log_somewhere(conf, settings.notices)
+    logging_setup.setup(conf, _NAME, version.version_string())
 
     def inside() -> int:
         clock = scheduler_clock.SystemClock()
@@ -108,16 +112,20 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
                                signals.ProcessSignals())
         shown = None
         try:
-            # Before there are threads that its signal would end us by.
-            meditation.Meditation(conf, made.status, settings.auth.secrets,
-                                  clock).listen()
+            # Before any thread exists: its signal would end the process.
+            diagnostics.Meditation(conf, made.status, settings.auth.secrets,
+                                   clock).listen()
             if locked:
                 shown = status_socket.Listener(
                     status_socket.path_of(pid_file.path), made.status)
                 shown.open()
             if metrics is not None:
                 exporter.serve(metrics, made.registry)
-            return made.run()
+            ended = made.run()
+            if made.refused:
+                # The log may be a file.
+                print(f'Cannot start: {made.refused}', file=sys.stderr)
+            return ended
         finally:
             if shown is not None:
                 shown.close()
@@ -148,12 +156,17 @@ def _status(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
     if shown is not None:
         print(status.text(shown, scheduler_clock.SystemClock().wall()))
     elif problem is not None:
-        print(f'It does not say how it stands: {problem}')
+        print(f'Its status is not available: {problem}')
     return 0
 
 
-def _log_somewhere(conf: cfg.ConfigOpts) -> None:
-    """In the background nobody sees standard error."""
+def _log_somewhere(conf: cfg.ConfigOpts, notices: Iterable[str]) -> None:
+    """Log to a file by default: a background process has no standard error.
+
+    :param notices: warnings to show at the start
+    """
+    for notice in notices:
+        print(notice, file=sys.stderr)
     if (conf.log_file or conf.log_dir or conf.log_config_append
             or conf.use_syslog or conf.use_journal):
         return
@@ -187,11 +200,11 @@ def _reload(pid_file: pidfile.PidFile) -> int:
 
 
 def _send(pid_file: pidfile.PidFile, pid: int, number: signal.Signals) -> None:
-    """Send a signal to the scheduler, and never to who has its number now."""
+    """Send a signal to the scheduler only, even if its ID is reused."""
     with contextlib.suppress(ProcessLookupError):
         process = os.pidfd_open(pid)
         try:
-            # It holds the lock for as long as it lives.
+            # The scheduler holds the lock as long as it lives.
             if pid_file.running() == pid:
                 signal.pidfd_send_signal(process, number)
         finally:

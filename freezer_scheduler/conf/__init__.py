@@ -18,20 +18,26 @@ Nothing is global: :func:`new` makes a ConfigOpts that is handed in, and
 
 from __future__ import annotations
 
+import pathlib
+
 from oslo_config import cfg
 from oslo_log import log
 
+from freezer_config import errors
+from freezer_config import unknown_options
 from freezer_scheduler.conf import capabilities
+from freezer_scheduler.conf import cinder
 from freezer_scheduler.conf import coordination
 from freezer_scheduler.conf import metrics
 from freezer_scheduler.conf import scheduler
 from freezer_scheduler.conf import service_auth
-from freezer_scheduler.telemetry import run_context
+from freezer_scheduler import log_context
 
 PROJECT = 'freezer'
 PROGRAM = 'scheduler'
 
-_GROUPS = (scheduler, capabilities, service_auth, coordination, metrics)
+_GROUPS = (scheduler, cinder, capabilities, service_auth, coordination,
+           metrics)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
@@ -43,7 +49,7 @@ def new() -> cfg.ConfigOpts:
     """Return a ConfigOpts with every option, before anything is parsed."""
     conf = cfg.ConfigOpts()
     log.register_options(conf)
-    conf.set_default('logging_context_format_string', run_context.FORMAT)
+    conf.set_default('logging_context_format_string', log_context.FORMAT)
     conf.register_cli_opt(cfg.StrOpt(
         'action', positional=True,
         help='start, stop, restart, status or reload'))
@@ -60,6 +66,33 @@ def new() -> cfg.ConfigOpts:
     return conf
 
 
+# One file may be the configuration of the API, too.
+_OF_THE_API = (
+    'api', 'cors', 'database', 'deadlines', 'healthcheck',
+    'keystone_authtoken', 'oslo_limit', 'oslo_middleware', 'oslo_policy',
+    'quota', 'scheduling', 'server', 'service_mode', 'user_credentials')
+
+_OBSOLETE = {
+    '[service_auth] insecure': 'use [scheduler] insecure',
+    '[DEFAULT] jobs_dir': 'use [scheduler] jobs_dir',
+}
+
+
+def unread(conf: cfg.ConfigOpts) -> list[str]:
+    """Return a line about each option in the files that nothing reads."""
+    names = unknown_options.namespaces('oslo.log')
+    unknown_options.merge(names, unknown_options.names_of([
+        *list_opts(), (service_auth.GROUP.name, service_auth.plain_opts())]))
+    return unknown_options.find(
+        unknown_options.files(conf), names, _OBSOLETE, _OF_THE_API)
+
+
+def problems(conf: cfg.ConfigOpts) -> list[str]:
+    """Name the options whose values cannot be read."""
+    return errors.unreadable(conf, [
+        *list_opts(), (service_auth.GROUP.name, service_auth.plain_opts())])
+
+
 def parse(conf: cfg.ConfigOpts, argv: list[str], version: str) -> None:
     """Parse the command line and the configuration files.
 
@@ -69,6 +102,18 @@ def parse(conf: cfg.ConfigOpts, argv: list[str], version: str) -> None:
     :raises oslo_config.cfg.Error: for files and values that cannot be read
     :raises SystemExit: from the argument parser; status 2 for wrong usage
     """
-    conf(argv, project=PROJECT, prog='freezer-scheduler', version=version,
-         default_config_files=cfg.find_config_files(PROJECT, PROGRAM),
-         default_config_dirs=cfg.find_config_dirs(PROJECT, PROGRAM))
+    files = cfg.find_config_files(PROJECT, PROGRAM)
+    named = [word.partition('=')[2] or following
+             for word, following in zip(argv, [*argv[1:], ''], strict=True)
+             if word.partition('=')[0] == '--config-file']
+    paths = [pathlib.Path(name) for name in named or files]
+    if found := errors.wrong_values(paths, list_opts()):
+        raise cfg.ConfigFileValueError('; '.join(found))
+    try:
+        conf(argv, project=PROJECT, prog='freezer-scheduler', version=version,
+             default_config_files=files,
+             default_config_dirs=cfg.find_config_dirs(PROJECT, PROGRAM))
+    except (cfg.NoSuchOptError, cfg.TemplateSubstitutionError):
+        if found := errors.with_dollar(paths):
+            raise cfg.ConfigFileValueError('; '.join(found)) from None
+        raise

@@ -10,22 +10,22 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""[capabilities]: what this scheduler accepts to do."""
+"""[capabilities]: the work that this scheduler supports."""
 
 from __future__ import annotations
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup('capabilities', title='What this scheduler does')
+GROUP = cfg.OptGroup('capabilities', title='Work that this scheduler supports')
 
 
 def _list(noun: str, narrow: str, wide: str) -> cfg.ListOpt:
     return cfg.ListOpt(
         f'supported-{noun}', mutable=True, sample_default=narrow,
-        help=f'The {noun} that jobs may ask of this client. In service mode '
+        help=f'The {noun} that jobs of this client can use. In service mode '
              f'the default is cinder-native work only ({narrow or "none"}); '
-             f'more has to be named here, and lets users of every project '
-             f'run it on this host. Otherwise the default is {wide}.')
+             f'if you enable more here, users of every project can run it '
+             f'on this host. Otherwise the default is {wide}.')
 
 
 OPTS = [

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-GROUP = cfg.OptGroup('coordination', title='Not needed any more')
+GROUP = cfg.OptGroup('coordination', title='No longer needed')
 
 OPTS = [
     cfg.StrOpt(

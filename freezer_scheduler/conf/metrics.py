@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""[metrics]: what Prometheus may ask of a scheduler."""
+"""[metrics]: the endpoint for Prometheus."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ GROUP = cfg.OptGroup('metrics', title='Metrics for Prometheus')
 OPTS = [
     cfg.BoolOpt(
         'enabled', default=False,
-        help='Serve metrics over HTTP, to whoever can reach the port: '
-             'nobody is asked who he is. They name no user, project or job.'),
+        help='Serve metrics over HTTP, without authentication. The metrics '
+             'name no user, project or job.'),
     cfg.StrOpt(
         'bind-host', default='127.0.0.1',
-        help='Address to serve them at. Several schedulers on one host need '
-             'a port each.'),
+        help='Address of the metrics. Several schedulers on one host need '
+             'different ports.'),
     cfg.PortOpt(
         'port', default=9095, min=1,
-        help='TCP port to serve them at.'),
+        help='TCP port of the metrics.'),
 ]

@@ -101,7 +101,7 @@ class ServiceAuth:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What nobody may read."""
+        """The values that no log or report may contain."""
         return tuple(filter(None, (
             self.password, self.token, self.application_credential_secret)))
 

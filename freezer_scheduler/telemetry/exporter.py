@@ -10,11 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Serving metrics over HTTP, beside all that the scheduler does.
+"""The HTTP endpoint of the metrics.
 
-Each connection has a thread, of which there are few. When all are taken, the
-connection that has lasted longest is closed: a client that sends nothing, or
-little, keeps no other client from the metrics.
+Each connection has a thread, and the number of threads is small. When all are
+in use, the oldest connection is closed. So a slow client cannot block the
+others. The server of prometheus_client limits neither the threads nor the time
+of a request, so that test_exporter fails with it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _LONGEST = 60
 
 
 def listen(address: tuple[str, int]) -> socket.socket:
-    """Take the port, so that whoever starts the scheduler sees a refusal.
+    """Bind the port before the scheduler starts, so that an error is shown.
 
     :raises freezer_scheduler.settings.Refused: naming the option
     """
@@ -66,11 +67,11 @@ def listen(address: tuple[str, int]) -> socket.socket:
 
 def serve(listening: socket.socket,
           registry: prometheus_client.CollectorRegistry) -> None:
-    """Answer requests for the metrics, in threads, for good."""
+    """Answer requests for the metrics in threads, until the process ends."""
     server = _Server(listening)
     server.set_app(prometheus_client.make_wsgi_app(registry))
     threading.Thread(target=server.serve_forever, name='metrics',
-                     # Sleep until somebody asks.
+                     # Sleep until a request arrives.
                      kwargs={'poll_interval': None}, daemon=True).start()
 
 
@@ -79,7 +80,7 @@ class _Quiet(simple_server.WSGIRequestHandler):
     timeout = _PATIENCE
 
     def handle(self) -> None:
-        """Answer a request, or end it when it takes too long."""
+        """Answer a request, or close it when it takes too long."""
         limit = threading.Timer(_LONGEST, self._end)
         limit.daemon = True
         limit.start()
@@ -89,15 +90,15 @@ class _Quiet(simple_server.WSGIRequestHandler):
             limit.cancel()
 
     def _end(self) -> None:
-        # It may have just ended by itself.
+        # The connection may have ended already.
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing: those who ask do it every few seconds."""
+        """Log nothing: a scrape comes every few seconds."""
 
     def address_string(self) -> str:
-        """Return the address; to look for its name takes time."""
+        """Return the address; a DNS lookup would take time."""
         return str(self.client_address[0])
 
 
@@ -113,7 +114,7 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         self.server_name, self.server_port = str(host), int(port)
         self.setup_environ()
         self._free = threading.BoundedSemaphore(_AT_ONCE)
-        # In the order in which they came.
+        # In the order of their arrival.
         self._taken: dict[int, socket.socket] = {}
         self._taking = threading.Lock()
 
@@ -128,7 +129,7 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         try:
             super().process_request(request, client_address)
         except RuntimeError:
-            # There is no thread to be had.
+            # No thread can be started.
             self._release(request)
             raise
 
@@ -142,7 +143,7 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
     def _close_longest(self) -> None:
         with self._taking:
             longest = next(iter(self._taken.values()), None)
-            # It may have just ended by itself.
+            # The connection may have ended already.
             with contextlib.suppress(OSError):
                 if longest is not None:
                     longest.shutdown(socket.SHUT_RDWR)
@@ -153,4 +154,4 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: whoever asked has gone."""
+        """Log nothing: the client has gone."""

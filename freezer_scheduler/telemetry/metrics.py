@@ -12,8 +12,8 @@
 
 """The metrics of a scheduler, for Prometheus.
 
-Each label has few values that are known beforehand. Projects, users, jobs and
-runs are no labels: their number has no bound, and whoever may read metrics
+Each label has few values, which are known in advance. Projects, users, jobs
+and runs are not labels: their number is not bounded, and readers of metrics
 need not know them.
 """
 
@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import prometheus_client
 
-from freezer_api.domain import causes
-from freezer_scheduler import documents
-from freezer_scheduler import runs
+from freezer_api.domain import trust_errors
+from freezer_scheduler.freezer import messages
+from freezer_scheduler.runs import run_table
 
 _PREFIX = 'freezer_scheduler'
 
@@ -32,60 +32,67 @@ _LAGS = (1, 5, 10, 30, 60, 300, 900, 3600)
 _CALLS = (.05, .1, .25, .5, 1, 2.5, 5, 10, 30)
 
 SKIPPED, MISSED = 'skipped', 'missed'
-_RESULTS = (*(str(state) for state in documents.RunState
-              if state is not documents.RunState.RUNNING), SKIPPED, MISSED)
+_RESULTS = (*(str(state) for state in messages.RunState
+              if state is not messages.RunState.RUNNING), SKIPPED, MISSED)
 NEW, TAKEN_OVER = 'new', 'taken_over'
 LOST, HANDED_BACK = 'lost', 'handed_back'
+DELETED, NOT_DELETED = 'deleted', 'not_deleted'
 OK, FAILED = 'ok', 'failed'
 
 
 class Metrics:
-    """Everything that is counted, in a registry of its own."""
+    """All metrics, in a registry of their own."""
 
     def __init__(self, registry: prometheus_client.CollectorRegistry) -> None:
-        # They double the number of lines, and nobody asks for them.
+        # They would double the number of lines.
         leave_out = prometheus_client.disable_created_metrics
         leave_out()  # type: ignore[no-untyped-call]
         self._registry = registry
         prometheus_client.ProcessCollector(registry=registry)
         self.about = prometheus_client.Info(
-            _PREFIX, 'The client that is served, and its version.',
+            _PREFIX, 'ID of the client and version.',
             registry=registry)
         self.claims = self._counter(
-            'claims', 'Questions to the API for runs.', 'outcome',
+            'claims', 'Claims sent to the API.', 'outcome',
             (OK, FAILED))
+        self.renewals = self._counter(
+            'lease_renewals', 'Requests to the API to renew leases.',
+            'outcome', (OK, FAILED))
         self.last_claim = self._gauge(
             'last_claim_timestamp_seconds',
-            'When the API last answered such a question.')
+            'Time of the last answered claim.')
         self.last_registration = self._gauge(
             'last_registration_timestamp_seconds',
-            'When the API last took the registration of this client.')
+            'Time of the last registration of this client.')
         self.claimed = self._counter(
-            'runs_claimed', 'Runs that were handed to this scheduler.',
+            'runs_claimed', 'Runs claimed by this scheduler.',
             'kind', (NEW, TAKEN_OVER))
         self.lag = prometheus_client.Histogram(
             f'{_PREFIX}_run_lag_seconds',
-            'How long after its time a new run was handed out.',
+            'Time from the due time of a new run to its claim.',
             buckets=_LAGS, registry=registry)
         self.waiting = self._gauge(
             'due_waiting_seconds',
-            'For how long the due run has waited that has waited longest.')
+            'Time that the oldest due run has waited.')
         self.results = self._counter(
-            'runs', 'Runs that ended, or that nobody ran.', 'result',
+            'runs', 'Runs that ended or were missed.', 'result',
             _RESULTS)
         self.parted = self._counter(
-            'runs_parted_with', 'Runs that went on to another scheduler.',
+            'runs_parted_with', 'Runs that left this scheduler unfinished.',
             'how', (LOST, HANDED_BACK))
+        self.old_backups = self._counter(
+            'old_backups', 'Old backups selected by retention.',
+            'result', (DELETED, NOT_DELETED))
         self.trust_failures = self._counter(
             'trust_failures', 'Runs whose trust did not work.', 'cause',
-            tuple(str(cause) for cause in causes.REPORTED))
+            tuple(str(cause) for cause in trust_errors.REPORTED))
         self.held = self._gauge(
-            'runs_held', 'Runs that this scheduler holds now.', 'phase',
-            tuple(str(phase) for phase in runs.Phase))
+            'runs_held', 'Runs claimed by this scheduler now.', 'phase',
+            tuple(str(phase) for phase in run_table.Phase))
         self.in_flight = self._gauge(
-            'in_flight', 'Places that runs and their volumes take now.')
+            'in_flight', 'Slots in use by runs and their volumes.')
         self.max_in_flight = self._gauge(
-            'max_in_flight', 'Places there are.')
+            'max_in_flight', 'Number of slots.')
         self._suspended: prometheus_client.Gauge | None = None
         self._pending: prometheus_client.Gauge | None = None
         self._unproven: prometheus_client.Gauge | None = None
@@ -105,13 +112,13 @@ class Metrics:
                 or self._unproven is None):
             self._suspended = self._gauge(
                 'jobs_suspended', 'Suspended jobs of all projects.', 'cause',
-                tuple(str(cause) for cause in causes.Cause))
+                tuple(str(cause) for cause in trust_errors.Cause))
             self._pending = self._gauge(
                 'trusts_pending', 'Trusts that are still to be deleted.')
             self._unproven = self._gauge(
                 'trusts_unproven', 'Trusts that may be left over, and that '
                 'nothing proves to be of this service.')
-        for cause in causes.Cause:
+        for cause in trust_errors.Cause:
             self._suspended.labels(str(cause)).set(by_cause.get(cause, 0))
         self._pending.set(pending)
         self._unproven.set(unproven)
@@ -120,7 +127,7 @@ class Metrics:
                  values: tuple[str, ...]) -> prometheus_client.Counter:
         made = prometheus_client.Counter(
             f'{_PREFIX}_{name}', text, [label], registry=self._registry)
-        # A rate can only be told of what has been 0 before.
+        # A rate needs an initial 0.
         for value in values:
             made.labels(value)
         return made

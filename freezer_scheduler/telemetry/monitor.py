@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the scheduler has seen last: the source of metrics and status.
+"""The latest facts about the scheduler, for its metrics and its status.
 
-The parts of the scheduler tell it what happens to them. It may be told by
-every thread, and asked by every thread.
+The parts of the scheduler report events to the monitor. All methods are thread
+safe.
 """
 
 from __future__ import annotations
@@ -28,35 +28,34 @@ from oslo_log import log as logging
 import prometheus_client
 
 from freezer_scheduler import clock as scheduler_clock
-from freezer_scheduler import documents
-from freezer_scheduler import maintenance
-from freezer_scheduler import runs
+from freezer_scheduler.freezer import maintenance
+from freezer_scheduler.freezer import messages
+from freezer_scheduler import log_context
+from freezer_scheduler.runs import run_table
 from freezer_scheduler.telemetry import metrics
-from freezer_scheduler.telemetry import run_context
 from freezer_scheduler import version
 
 LOG = logging.getLogger(__name__)
 
-_Report = Callable[[str, int, documents.Report], documents.Event | None]
+_Report = Callable[[str, int, messages.Report], messages.Event | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What is known; times are epoch seconds.
+    """The latest facts; times are epoch seconds.
 
-    :ivar client_id: None as long as it never registered
+    :ivar client_id: None before the first registration
     :ivar registration_error: why the last registration failed, if it did
     :ivar claim_error: likewise for the last claim
-    :ivar waiting: seconds for which the longest waiting due run had waited at
-        the last claim; None where that is not known
-    :ivar maintenance: None as long as the API was not asked
+    :ivar waiting: seconds that the oldest due run has waited; None if unknown
+    :ivar maintenance: None before the first call for maintenance
     """
 
     started_at: float
     client_id: str | None = None
     registered_at: float | None = None
     registration_error: str | None = None
-    claimed_at: float | None = None
+    last_claim_at: float | None = None
     claim_error: str | None = None
     claim_failed_at: float | None = None
     waiting: float | None = None
@@ -64,7 +63,7 @@ class Facts:
 
 
 class Monitor:
-    """Keeps the facts, and counts."""
+    """Keeps the facts and counts events."""
 
     def __init__(self, clock: scheduler_clock.Clock,
                  registry: prometheus_client.CollectorRegistry) -> None:
@@ -75,27 +74,27 @@ class Monitor:
         self.metrics = metrics.Metrics(registry)
         self.metrics.waiting.set_function(lambda: self.waiting() or 0)
 
-    def look_at(self, table: runs.Runs,
-                limits: Callable[[], runs.Limits]) -> None:
-        """Have the metrics tell of the held runs, when they are asked."""
-        def held(phase: runs.Phase) -> int:
+    def look_at(self, table: run_table.RunTable,
+                limits: Callable[[], run_table.Limits]) -> None:
+        """Let the metrics read the table of claimed runs on each scrape."""
+        def held(phase: run_table.Phase) -> int:
             return sum(known is phase for _held, known in table.phases())
 
-        for phase in runs.Phase:
+        for phase in run_table.Phase:
             self.metrics.held.labels(str(phase)).set_function(
                 functools.partial(held, phase))
         self.metrics.in_flight.set_function(table.in_flight)
         self.metrics.max_in_flight.set_function(lambda: limits().total)
 
     def facts(self) -> Facts:
-        """Return what is known now."""
+        """Return the current facts."""
         with self._lock:
             return dataclasses.replace(self._facts, waiting=self._waiting())
 
     def waiting(self) -> float | None:
-        """Return how many seconds the longest waiting due run has waited.
+        """Return the seconds that the oldest due run has waited.
 
-        As long as the API says nothing else, it goes on waiting.
+        The time grows until the API reports another value.
         """
         with self._lock:
             return self._waiting()
@@ -112,7 +111,7 @@ class Monitor:
     # -- registration and claims --
 
     def registered(self, client_id: str) -> None:
-        """The API took the registration."""
+        """Record that the API accepted the registration."""
         now = self._clock.wall()
         self._learn(client_id=client_id, registered_at=now,
                     registration_error=None)
@@ -121,79 +120,93 @@ class Monitor:
                                  'version': version.version_string()})
 
     def not_registered(self, error: str) -> None:
-        """It did not."""
+        """Record that a registration failed."""
         self._learn(registration_error=error)
 
-    def claimed(self, tick: documents.Tick) -> None:
-        """The API answered a claim."""
+    def claimed(self, response: messages.ClaimResponse) -> None:
+        """Record the answer to a claim."""
         counted = self.metrics
         now = self._clock.wall()
         with self._lock:
             self._heard = self._clock.monotonic()
             self._facts = dataclasses.replace(
-                self._facts, claimed_at=now, claim_error=None,
-                claim_failed_at=None, waiting=tick.lateness.waiting)
+                self._facts, last_claim_at=now, claim_error=None,
+                claim_failed_at=None, waiting=response.timing.waiting)
         counted.claims.labels(metrics.OK).inc()
         counted.last_claim.set(now)
-        for run in tick.runs:
-            counted.claimed.labels(metrics.TAKEN_OVER if run.taken_over
+        for run in response.runs:
+            counted.claimed.labels(metrics.TAKEN_OVER if run.reclaimed
                                    else metrics.NEW).inc()
-        for seconds in tick.lateness.claimed:
+        for seconds in response.timing.claimed:
             counted.lag.observe(seconds)
-        counted.results.labels(metrics.MISSED).inc(tick.lateness.missed)
+        counted.results.labels(metrics.MISSED).inc(response.timing.missed)
 
     def not_claimed(self, error: str) -> None:
-        """The API did not answer one."""
+        """Record that a claim failed."""
         self._learn(claim_error=error, claim_failed_at=self._clock.wall())
         self.metrics.claims.labels(metrics.FAILED).inc()
 
+    def renewed(self) -> None:
+        """Record a renewal of leases."""
+        self.metrics.renewals.labels(metrics.OK).inc()
+
+    def not_renewed(self, error: str) -> None:
+        """Record that a renewal of leases failed."""
+        self._learn(claim_error=error, claim_failed_at=self._clock.wall())
+        self.metrics.renewals.labels(metrics.FAILED).inc()
+
     def lost(self) -> None:
-        """A run is not ours any more, though we did not hand it back."""
+        """Record the loss of a run to another scheduler."""
         self.metrics.parted.labels(metrics.LOST).inc()
 
-    def maintained(self, told: maintenance.Maintenance) -> None:
-        """The API told what is in trouble."""
-        self._learn(maintenance=told)
-        if told.suspended is not None:
+    def maintained(self, answer: maintenance.Maintenance) -> None:
+        """Record the answer to a call for maintenance."""
+        self._learn(maintenance=answer)
+        if answer.suspended is not None:
             self.metrics.suspended(
                 {str(cause): count for cause, count in
-                 told.suspended.items()}, told.trusts_pending,
-                told.trusts_unproven)
+                 answer.suspended.items()}, answer.trusts_pending,
+                answer.trusts_unproven)
 
     # -- runs --
 
     def watching(self, report: _Report) -> _Report:
-        """Return what reports, and tells us what was taken."""
-        def told(run_id: str, fence: int,
-                 said: documents.Report) -> documents.Event | None:
-            event = report(run_id, fence, said)
-            self.reported(said)
+        """Return a function that reports, and records accepted reports."""
+        def recorded(run_id: str, fence: int,
+                     sent: messages.Report) -> messages.Event | None:
+            event = report(run_id, fence, sent)
+            self.reported(sent)
             return event
-        return told
+        return recorded
 
-    def reported(self, said: documents.Report) -> None:
-        """The API took a report."""
-        if said.release:
+    def reported(self, report: messages.Report) -> None:
+        """Record that the API accepted a report."""
+        if report.release:
             self.metrics.parted.labels(metrics.HANDED_BACK).inc()
-        if said.state is documents.RunState.RUNNING:
+        if report.state is messages.RunState.RUNNING:
             return
-        result = str(said.state)
-        if said.cause is not None:
-            self.metrics.trust_failures.labels(said.cause).inc()
-            if not said.steps:
-                # That is what the API makes of it.
+        result = str(report.state)
+        if report.cause is not None:
+            self.metrics.trust_failures.labels(report.cause).inc()
+            if not report.steps:
+                # The API records such a run as skipped.
                 result = metrics.SKIPPED
         self.metrics.results.labels(result).inc()
-        context = run_context.current()
-        if said.state is documents.RunState.FAIL and (
+        context = log_context.current()
+        if report.state is messages.RunState.FAIL and (
                 context is not None and context.trouble is not None):
-            LOG.info('The last request of the run that was refused or '
-                     'failed: %s', context.trouble)
+            LOG.info('The last refused or failed request of the run: %s',
+                     context.trouble)
+
+    def old_backup(self, deleted: bool) -> None:
+        """Record the result of deleting an old backup."""
+        self.metrics.old_backups.labels(
+            metrics.DELETED if deleted else metrics.NOT_DELETED).inc()
 
     # -- requests --
 
     def called(self, service: str, operation: str, outcome: str,
                seconds: float) -> None:
-        """A request was sent, see :class:`.calls.Observer`."""
+        """Record a request, see :class:`.http_metrics.Observer`."""
         self.metrics.calls.labels(service, operation, outcome).observe(
             seconds)

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How a scheduler stands, for programs and for people.
+"""The status of a scheduler, as a document and as text.
 
-There are ids in it, of jobs and of projects, and no secrets.
+It contains IDs of jobs and projects, and no secrets.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ import datetime
 import os
 from typing import Any
 
-from freezer_scheduler import outcome
-from freezer_scheduler import runs
+from freezer_scheduler.runs import result
+from freezer_scheduler.runs import run_table
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler.telemetry import monitor
 from freezer_scheduler import version
@@ -37,10 +37,10 @@ _SHOWN = 50
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What does not change while it runs.
+    """The parts of the status that never change.
 
     :ivar claim_interval: seconds
-    :ivar settings: those that it began with
+    :ivar settings: the settings at start
     """
 
     scheduler_id: str
@@ -56,18 +56,18 @@ class Identity:
 
     @property
     def metrics(self) -> str | None:
-        """Return where its metrics are served, None for nowhere."""
+        """Return the URL of the metrics, or None."""
         if self.settings.metrics_address is None:
             return None
         host, port = self.settings.metrics_address
         return f'http://{f"[{host}]" if ":" in host else host}:{port}/metrics'
 
 
-def document(known: Identity, facts: monitor.Facts, table: runs.Runs,
-             limits: runs.Limits) -> dict[str, Any]:
-    """Return how it stands; times are ISO 8601, UTC."""
-    told = facts.maintenance
-    suspended = None if told is None else told.suspended
+def document(known: Identity, facts: monitor.Facts, table: run_table.RunTable,
+             limits: run_table.Limits) -> dict[str, Any]:
+    """Return the status document; times are ISO 8601, UTC."""
+    troubles = facts.maintenance
+    suspended = None if troubles is None else troubles.suspended
     return {
         'pid': os.getpid(),
         'version': version.version_string(),
@@ -78,38 +78,40 @@ def document(known: Identity, facts: monitor.Facts, table: runs.Runs,
         'registered_at': _iso(facts.registered_at),
         'registration_error': facts.registration_error,
         'claim_interval': known.claim_interval,
-        'last_claim_at': _iso(facts.claimed_at),
+        'last_claim_at': _iso(facts.last_claim_at),
         'claim_error': facts.claim_error,
         'claim_error_at': _iso(facts.claim_failed_at),
         'due_waiting_seconds': facts.waiting,
         'jobs_suspended': None if suspended is None else {
             str(cause): count for cause, count in suspended.items()},
-        'trusts_pending': None if told is None else told.trusts_pending,
-        'trusts_unproven': None if told is None else told.trusts_unproven,
+        'trusts_pending': troubles and troubles.trusts_pending,
+        'trusts_unproven': troubles and troubles.trusts_unproven,
+        'api_clock_ahead': troubles and troubles.clock_ahead,
         'in_flight': table.in_flight(),
         'max_in_flight': limits.total,
         'metrics': known.metrics,
-        'runs': [_run(held, phase) for held, phase in table.phases()],
+        'runs': [_run(claimed, phase) for claimed, phase in table.phases()],
     }
 
 
-def _run(held: runs.HeldRun, phase: runs.Phase) -> dict[str, Any]:
-    # Its worker may be at it: what is read here, is read once.
-    steps = tuple(held.steps or held.run.steps)
-    current = outcome.current(steps)
+def _run(claimed: run_table.ClaimedRun,
+         phase: run_table.Phase) -> dict[str, Any]:
+    # A worker may change the run meanwhile: read each value once.
+    steps = claimed.progress.known_steps
+    current = result.current(steps)
     return {
-        'run_id': held.run.run_id, 'job_id': held.run.job_id,
-        'project_id': held.run.project_id, 'since': _iso(held.since),
-        'taken_over': held.run.taken_over, 'phase': str(phase),
+        'run_id': claimed.run.run_id, 'job_id': claimed.run.job_id,
+        'project_id': claimed.run.project_id, 'since': _iso(claimed.since),
+        'taken_over': claimed.run.reclaimed, 'phase': str(phase),
         'action': None if current is None else current + 1,
         'actions': len(steps),
         'state': None if current is None else str(steps[current].state),
-        'report_kept': held.failures > 0,
+        'report_kept': claimed.progress.failures > 0,
     }
 
 
 def text(shown: Mapping[str, Any], now: float) -> str:
-    """Return a document as lines for people.
+    """Return a status document as text.
 
     :param now: epoch seconds
     """
@@ -125,13 +127,13 @@ def _lines(shown: Mapping[str, Any], now: float) -> Iterator[str]:
         yield _line('Metrics', shown['metrics'])
     yield _line('In flight', f'{shown["in_flight"]} of '
                              f'{shown["max_in_flight"]}')
-    held = shown['runs']
-    yield _line('Held runs', str(len(held)))
-    if held:
+    claimed = shown['runs']
+    yield _line('Held runs', str(len(claimed)))
+    if claimed:
         yield ''
-        yield from _table(held[:_SHOWN], now)
-    if len(held) > _SHOWN:
-        yield f'... and {len(held) - _SHOWN} more: --format json has all'
+        yield from _table(claimed[:_SHOWN], now)
+    if len(claimed) > _SHOWN:
+        yield f'... and {len(claimed) - _SHOWN} more: --format json has all'
 
 
 def _service_lines(shown: Mapping[str, Any], now: float) -> Iterator[str]:
@@ -157,9 +159,9 @@ def _service_lines(shown: Mapping[str, Any], now: float) -> Iterator[str]:
                 f'{cause} {count}' for cause, count in counts.items())))
 
 
-def _table(held: Iterable[Mapping[str, Any]], now: float) -> Iterator[str]:
+def _table(claimed: Iterable[Mapping[str, Any]], now: float) -> Iterator[str]:
     rows = [('RUN', 'JOB', 'PROJECT', 'HELD FOR', 'PHASE', 'ACTION')]
-    for run in held:
+    for run in claimed:
         action = '-'
         if run['action'] is not None:
             action = f'{run["action"]}/{run["actions"]} {run["state"]}'
@@ -196,7 +198,7 @@ def _ago(time: str | None, now: float) -> str:
 
 
 def _span(seconds: float) -> str:
-    """Return a time in one or two units."""
+    """Return a duration in one or two units."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

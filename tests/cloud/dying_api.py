@@ -32,22 +32,28 @@ from unittest import mock
 
 from falcon import testing
 
+from freezer_api import app as api_app
 from freezer_api import conf as configuration
-from freezer_api.db import delegations as db_delegations
-from freezer_api import delegations
-from freezer_api import deploy
-from freezer_api import trusts
+from freezer_api.db import trusts as db_trusts
+from freezer_api.keystone import trusts
+from freezer_api.services import trusts as trust_service
 
-# Before or after which step of the API it ends.
-POINTS: dict[str, tuple[Any, str, str]] = {
-    'before the trust is made': (trusts.Trusts, 'create', 'before'),
-    'before the answer is known': (trusts.Trusts, 'create', 'after'),
-    'before the job is stored': (db_delegations, 'give', 'after'),
+# Before or after which step of the API it ends: who has it, and the step
+# itself, so that a step of another name is no mistake that waits for a cloud.
+POINTS: dict[str, tuple[Any, Callable[..., Any], str]] = {
+    'before the trust is made': (
+        trusts.Trusts, trusts.Trusts.create, 'before'),
+    'before the answer is known': (
+        trusts.Trusts, trusts.Trusts.create, 'after'),
+    'before the job is stored': (db_trusts, db_trusts.attach, 'after'),
     'after the job is stored': (
-        delegations.Delegations, '_settle', 'before'),
+        trust_service.TrustService, trust_service.TrustService._settle,
+        'before'),
     'before the deletion': (
-        delegations.Delegations, 'delete_retired', 'before'),
-    'before the deletion is known': (trusts.Trusts, 'delete', 'after'),
+        trust_service.TrustService, trust_service.TrustService.delete_retired,
+        'before'),
+    'before the deletion is known': (
+        trusts.Trusts, trusts.Trusts.delete, 'after'),
 }
 
 
@@ -69,15 +75,14 @@ def main() -> None:
     for name, value in wanted['options'].items():
         conf.set_override(name, value, 'service_mode')
     if wanted['die'] is not None:
-        owner, name, when = POINTS[wanted['die']]
-        mock.patch.object(
-            owner, name, _dying(getattr(owner, name), when)).start()
+        owner, step, when = POINTS[wanted['die']]
+        mock.patch.object(owner, step.__name__, _dying(step, when)).start()
     if not wanted['path']:
-        made = deploy.make_services(
+        made = api_app.make_services(
             conf, lambda: int(time.time()) + wanted['later'])
-        print(json.dumps([200, made.delegations.maintain(limit=1000)]))
+        print(json.dumps([200, made.trusts.maintain(limit=1000)]))
         return
-    whole = deploy.make_app(conf)
+    whole = api_app.make_app(conf)
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         # A function, as the client wants it.

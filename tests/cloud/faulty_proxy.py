@@ -18,12 +18,13 @@ knows afterwards what it was sent and what the server answered.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import threading
 import time
 
-from benchmarks import proxy
+from benchmarks.observation import proxy
 
 # Seconds after which what is held goes on by itself.
 _PATIENCE = 120
@@ -39,6 +40,8 @@ class Fault:
     :ivar linger: seconds before the client gets the answer
     :ivar status: answered instead of what the server said
     :ivar body: of that answer
+    :ivar headers: more of them
+    :ivar drips: a byte of the body comes each half second
     :ivar cut: the connection ends after so many bytes of the answer's body;
         -1 for before its first byte
     """
@@ -49,6 +52,8 @@ class Fault:
     linger: float = 0
     status: int | None = None
     body: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    drips: bool = False
     cut: int | None = None
 
 
@@ -139,8 +144,15 @@ class FaultyProxy(proxy.Proxy):
         rule.statuses += [status for status, _headers, _body in answers]
         status, headers, body = (answers or [(502, [], b'{}')])[0]
         time.sleep(fault.linger)
-        client.close_connection = fault.cut is not None
-        if fault.cut != -1:
-            client.answer(fault.status or status, headers,
-                          body if fault.body is None else fault.body,
-                          fault.cut)
+        client.close_connection = fault.cut is not None or fault.drips
+        if fault.cut == -1:
+            return
+        body = body if fault.body is None else fault.body
+        client.answer(fault.status or status, [*headers, *fault.headers],
+                      body, 0 if fault.drips else fault.cut)
+        if fault.drips:
+            # The client has gone away before the end.
+            with contextlib.suppress(OSError):
+                for byte in body:
+                    client.wfile.write(bytes([byte]))
+                    time.sleep(0.5)

@@ -26,7 +26,9 @@ from typing import ClassVar
 import unittest
 
 from tests.cloud import faulty_proxy
+from tests.cloud import prepared
 from tests.cloud import waiting
+from tests import supervisor
 from tools.cloud import cloud
 from tools.cloud import daemons
 from tools.cloud import rest
@@ -40,12 +42,16 @@ class ServiceModeCase(unittest.TestCase):
 
     :cvar OPTIONS: of the cloud
     :cvar TUNED: options of the scheduler
+    :cvar WITH_CEPH: whether Cinder keeps volumes and backups in Ceph
+    :cvar WITH_SWIFT: whether Cinder keeps backups in Swift
     :cvar DEBUG: whether the API, the scheduler and their libraries log all
     :cvar free: volumes that no test works with yet, by project
     """
 
-    OPTIONS: ClassVar[dict[str, int]] = {}
+    OPTIONS: ClassVar[dict[str, Any]] = {}
     TUNED: ClassVar[dict[str, int]] = {}
+    WITH_CEPH: ClassVar[bool] = False
+    WITH_SWIFT: ClassVar[bool] = False
     DEBUG: ClassVar[bool] = False
 
     made: ClassVar[cloud.Cloud]
@@ -55,10 +61,15 @@ class ServiceModeCase(unittest.TestCase):
         super().setUpClass()
         holder = tempfile.TemporaryDirectory(prefix='service mode ')
         cls.addClassCleanup(holder.cleanup)
+        cls.addClassCleanup(supervisor.watch(holder.name))
         cls.made = cloud.Cloud(holder.name)
-        options = cloud.Options.on_free_ports(projects=2)
-        cls.made.up(dataclasses.replace(options, **cls.OPTIONS))
-        cls.addClassCleanup(cls.made.down, purge=True)
+        options = cloud.Options.on_free_ports(projects=2,
+                                              with_ceph=cls.WITH_CEPH,
+                                              with_swift=cls.WITH_SWIFT)
+        options = dataclasses.replace(options, **cls.OPTIONS)
+        # The scheduler starts once, with its own options.
+        prepared.up(cls.made, options, prepared.SERVERS)
+        cls.addClassCleanup(prepared.end, cls.made)
         cls.free = {name: [volume['id'] for volume in cls.made.volumes(name)]
                     for name in cls.made.settings.seeded}
         if cls.DEBUG:
@@ -106,6 +117,14 @@ class ServiceModeCase(unittest.TestCase):
             self.api(*args, **kwargs)
         self.assertEqual(status, caught.exception.status, caught.exception)
         return str(caught.exception)
+
+    def cinder(self, method: str, path: str, body: Any = None,
+               project: str = 'project-1') -> Any:
+        session = self.made.session(project)
+        return session.call(
+            method, f'{self.made.settings.cinder_url}/v3'
+                    f'/{session.project_id}{path}', body,
+            OpenStack_API_Version='volume 3.60')
 
     def volume(self, project: str = 'project-1') -> str:
         return self.free[project].pop()
@@ -262,14 +281,6 @@ class FaultyCinderCase(ServiceModeCase):
             admin.call('PATCH', f'{url}/endpoints/{endpoint["id"]}', {
                 'endpoint': {'url': endpoint['url'].replace(
                     f':{before}/', f':{after}/')}})
-
-    def cinder(self, method: str, path: str, body: Any = None,
-               project: str = 'project-1') -> Any:
-        session = self.made.session(project)
-        return session.call(
-            method, f'{self.made.settings.cinder_url}/v3'
-                    f'/{session.project_id}{path}', body,
-            OpenStack_API_Version='volume 3.60')
 
     def again(self, job_id: str) -> None:
         """Have a job fire once more."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import datetime
 from typing import Any
+import uuid
 
 from tests.cloud import service_mode
 from tests.released import releases
@@ -57,7 +58,7 @@ class AdoptionTests(service_mode.ServiceModeCase):
 
     def test_jobs_run_with_the_trusts_that_they_have(self) -> None:
         volume = self.volume()
-        daily = self.document('v')
+        daily = self.document(str(uuid.uuid4()))
         at_once = {**self.document(volume), 'job_schedule': {}}
         theirs = self.made_by_19(daily, at_once)
         waiting_id, job_id = theirs

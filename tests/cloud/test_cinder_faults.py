@@ -49,7 +49,7 @@ REQUEST_FAULTS = {
 class FaultyCinderTests(cinder_failures.Failures):
 
     OPTIONS: ClassVar[dict[str, int]] = {
-        'projects': 2, 'volumes': 30, 'mib_per_gb': 4}
+        'projects': 2, 'volumes': 40, 'mib_per_gb': 4}
 
     def test_one_backup_whatever_happens_to_the_request(self) -> None:
         work = {}

@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 
 from freezer_scheduler.engines.agent import action as agent_action
 from freezer_scheduler.engines.agent import keys as agent_keys
+from tests.cloud import prepared
 from tests.cloud import waiting
 from tests.stock_scheduler import stock
 from tools.cloud import cloud
@@ -123,9 +124,10 @@ class ClassicTests(unittest.TestCase):
         cls.addClassCleanup(holder.cleanup)
         cls.directory = pathlib.Path(holder.name)
         cls.made = cloud.Cloud(cls.directory / 'cloud')
-        cls.made.up(cloud.Options.on_free_ports(projects=1, volumes=2))
-        cls.addClassCleanup(cls.made.down, purge=True)
-        cls.made.processes['freezer-scheduler'].stop()
+        prepared.up(
+            cls.made, cloud.Options.on_free_ports(projects=1, volumes=2),
+            prepared.SERVERS)
+        cls.addClassCleanup(prepared.end, cls.made)
         cls.scheduler = Scheduler(cls.made, cls.directory / 'scheduler')
         cls.scheduler.start()
         cls.addClassCleanup(cls.scheduler.end)

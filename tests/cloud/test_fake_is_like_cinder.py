@@ -21,13 +21,15 @@ from typing import ClassVar
 
 import requests
 
+from tests.cloud import prepared
 from tests.cloud import waiting
 from tests.unit.freezer_scheduler import cinder_behaviour
 from tools.cloud import cloud
 from tools.cloud import rest
 
 _PASSING = frozenset((
-    'creating', 'deleting', 'restoring', 'backing-up', 'restoring-backup'))
+    'creating', 'deleting', 'extending', 'restoring', 'backing-up',
+    'restoring-backup'))
 
 
 class RealCinderTests(cinder_behaviour.CinderBehaviour):
@@ -41,8 +43,10 @@ class RealCinderTests(cinder_behaviour.CinderBehaviour):
         holder = tempfile.TemporaryDirectory(prefix='like cinder ')
         cls.addClassCleanup(holder.cleanup)
         cls.made = cloud.Cloud(holder.name)
-        cls.made.up(cloud.Options.on_free_ports(projects=1, volumes=1))
-        cls.addClassCleanup(cls.made.down, purge=True)
+        prepared.up(
+            cls.made, cloud.Options.on_free_ports(projects=1, volumes=1),
+            ('keystone', 'cinder'))
+        cls.addClassCleanup(prepared.end, cls.made)
         cls.session = cls.made.session('project-1')
 
     def ask(self, method: str, path: str, body: object = None,
@@ -64,9 +68,15 @@ class RealCinderTests(cinder_behaviour.CinderBehaviour):
         waiting.eventually(settled)
 
     def limit_backups(self, number: int | None) -> None:
+        self.limit('backups', number)
+
+    def limit_gigabytes(self, number: int | None) -> None:
+        self.limit('backup_gigabytes', number)
+
+    def limit(self, quota: str, number: int | None) -> None:
         status, document = self.ask(
             'PUT', f'/os-quota-sets/{self.session.project_id}',
-            {'quota_set': {'backups': -1 if number is None else number}},
+            {'quota_set': {quota: -1 if number is None else number}},
             self.made.session('admin'))
         self.assertEqual(200, status, document)
 

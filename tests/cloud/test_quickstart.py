@@ -55,6 +55,11 @@ def quickstart(*arguments: str) -> subprocess.CompletedProcess[str]:
         text=True, timeout=PATIENCE, check=False)
 
 
+def said(text: str) -> str:
+    """What was said, each time in one line."""
+    return text.replace('\n' + ' ' * 10, ' ')
+
+
 def processes_of(state: pathlib.Path) -> list[str]:
     """Command lines of whatever runs with a cloud's directory in it."""
     found = []
@@ -99,7 +104,7 @@ class KeptCloudTest(unittest.TestCase):
     def up(self, *arguments: str) -> str:
         done = quickstart('up', '--state', str(self.state), *arguments)
         self.assertEqual(0, done.returncode, done.stderr)
-        return done.stderr
+        return said(done.stderr)
 
     def status(self, expected: int) -> list[str]:
         done = quickstart('status', '--state', str(self.state))
@@ -181,7 +186,7 @@ class KeptCloudTest(unittest.TestCase):
     def test_secrets_are_seen_by_their_owner_alone(self) -> None:
         settings = json.loads(
             self.made.layout.etc.joinpath('secrets.json').read_text())
-        self.assertEqual(4, len(settings))
+        self.assertEqual(5, len(settings))
         for path in (self.state, *self.state.rglob('*')):
             others = stat.S_IMODE(path.lstat().st_mode) & 0o077
             self.assertEqual(0, others, path)
@@ -259,7 +264,7 @@ class KeptCloudTest(unittest.TestCase):
         before = path.read_text()
         self.addCleanup(path.write_text, before)
         path.write_text(before + '# mine\n')
-        self.assertIn(f'{path} was edited: kept', self.up())
+        self.assertIn(f'{path} was edited and is kept', self.up())
         self.assertEqual(before + '# mine\n', path.read_text())
 
     def test_taken_port_is_refused_by_its_option(self) -> None:
@@ -272,7 +277,8 @@ class KeptCloudTest(unittest.TestCase):
             done = quickstart('up', '--state', str(other),
                               *self.port_options(numbers))
             self.assertEqual(1, done.returncode)
-            self.assertIn(f'port {self.ports[index]} is taken', done.stderr)
+            self.assertIn(f'port {self.ports[index]} is in use',
+                          said(done.stderr))
             self.assertIn(option, done.stderr)
             self.assertEqual([], processes_of(other))
 
@@ -297,8 +303,29 @@ class KeptCloudTest(unittest.TestCase):
         for arguments in (['up'], ['down', '--purge'], ['status']):
             done = quickstart(*arguments, '--state', str(folder))
             self.assertEqual(1, done.returncode, done.stderr)
-            self.assertIn(str(folder), done.stderr)
+            self.assertIn(str(folder), said(done.stderr))
         self.assertEqual(['etc'], os.listdir(folder))
+
+
+class RestartedTest(unittest.TestCase):
+
+    def test_down_stops_a_scheduler_that_was_restarted_by_hand(self) -> None:
+        folder = pathlib.Path(tempfile.mkdtemp(prefix='freezer cloud '))
+        self.addCleanup(shutil.rmtree, folder)
+        made = cloud.Cloud(folder / 'state')
+        self.addCleanup(made.down)
+        made.up(cloud.Options.on_free_ports(projects=1, volumes=0))
+        before = made.processes['freezer-scheduler'].pid
+        done = subprocess.run(
+            [made.layout.bin / 'freezer-scheduler', 'restart'],
+            capture_output=True, text=True, timeout=PATIENCE, check=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        after = made.processes['freezer-scheduler'].pid
+        self.assertIsNotNone(after)
+        self.assertNotEqual(before, after)
+        made.down()
+        self.assertIsNone(made.processes['freezer-scheduler'].pid)
+        self.assertEqual([], processes_of(made.layout.state))
 
 
 class DemonstrationTest(unittest.TestCase):
@@ -320,7 +347,11 @@ class DemonstrationTest(unittest.TestCase):
             self.assertEqual(3, len({row[column] for row in rows}))
         self.assertIn(f'job-show {rows[1][1]}: not found', done.stdout)
         self.assertIn(f'Cinder backup {rows[1][3]}: 404', done.stdout)
-        told = re.search(r'logs are in (.*)/log$', done.stderr, re.MULTILINE)
+        told = re.search(r'logs are in (.*)/log$', said(done.stderr),
+                         re.MULTILINE)
+        # One word, such as a path, may be longer.
+        for line in done.stderr.splitlines():
+            self.assertTrue(len(line) <= 80 or ' ' not in line.strip(), line)
         assert told is not None, done.stderr
         state = pathlib.Path(told.group(1))
         self.assert_nothing_runs(state)
@@ -338,10 +369,10 @@ class DemonstrationTest(unittest.TestCase):
                 if 'keystone is up' in line:
                     child.send_signal(signal.SIGTERM)
             status = child.wait(PATIENCE)
-        text = ''.join(lines)
+        text = said(''.join(lines))
         self.assertEqual(128 + signal.SIGTERM, status, text)
         self.assertIn('ended by SIGTERM', text)
-        told = re.search(r'logs included, is in (.*)$', text, re.MULTILINE)
+        told = re.search(r'logs and data remain in (.*)$', text, re.MULTILINE)
         assert told is not None, text
         self.assert_nothing_runs(pathlib.Path(told.group(1)))
 

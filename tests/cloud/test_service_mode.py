@@ -146,8 +146,10 @@ class ServiceModeTests(service_mode.ServiceModeCase):
                             session)['jobs']:
             self.api('DELETE', f'jobs/{job["job_id"]}', None, session)
         self.assertEqual([], ours())
-        first = self.job('v', start=False, session=session)
-        second = self.job('v', start=False, session=session)
+        first = self.job(str(uuid.uuid4()), start=False,
+                         session=session)
+        second = self.job(str(uuid.uuid4()), start=False,
+                          session=session)
         [trust] = ours()
         self.assertTrue(trust['impersonation'])
         self.assertEqual(0, trust['redelegation_count'])
@@ -178,7 +180,8 @@ class ServiceModeTests(service_mode.ServiceModeCase):
                     for name in ('id', 'secret')}}}})
         session = self.made.session('project-1')
         session._token = headers['X-Subject-Token']
-        said = self.refused(403, 'POST', 'jobs', self.document('v'), session)
+        said = self.refused(403, 'POST', 'jobs',
+                            self.document(str(uuid.uuid4())), session)
         self.assertIn('delegation_needs_own_token', said)
         # All but the delegation is open to it.
         self.api('GET', 'jobs', None, session)
@@ -186,7 +189,8 @@ class ServiceModeTests(service_mode.ServiceModeCase):
     def test_an_admin_cannot_delegate_for_another_project(self) -> None:
         admin = self.made.session('admin')
         admin.project_id = self.user.project_id
-        said = self.refused(403, 'POST', 'jobs', self.document('v'), admin)
+        said = self.refused(403, 'POST', 'jobs',
+                            self.document(str(uuid.uuid4())), admin)
         self.assertIn('delegation_wrong_project', said)
 
     def test_role_service_alone_makes_a_central_scheduler(self) -> None:

@@ -33,6 +33,7 @@ import uuid
 import testscenarios
 
 from tests.cloud import console_scripts
+from tests.cloud import prepared
 from tools.cloud import cloud
 from tools.cloud import commands
 from tools.cloud import credentials
@@ -177,9 +178,9 @@ def setUpModule() -> None:
     holder = tempfile.TemporaryDirectory(prefix='stock clients ')
     unittest.addModuleCleanup(holder.cleanup)
     StockClientTest.made = cloud.Cloud(holder.name)
-    StockClientTest.made.up(
-        cloud.Options.on_free_ports(projects=2, volumes=0))
-    unittest.addModuleCleanup(StockClientTest.made.down, purge=True)
+    prepared.up(StockClientTest.made,
+                cloud.Options.on_free_ports(projects=2, volumes=0))
+    unittest.addModuleCleanup(prepared.end, StockClientTest.made)
     StockClientTest.scripts = console_scripts.ConsoleScripts(
         StockClientTest.made.environments.cli.python, 'freezer', 'openstack')
     unittest.addModuleCleanup(StockClientTest.scripts.close)
@@ -358,19 +359,22 @@ class EveryCommandTests(testscenarios.WithScenarios, StockClientTest):
             'time_stamp': 1459349846, 'curr_backup_level': 2}
         made = self.shown('backup-create', '--file', self.file(metadata))
         self.assertEqual(metadata, ast.literal_eval(made.pop('Metadata')))
-        # The client looks for the id under another name than the API's.
+        printed_id = made.pop('Backup ID')
         self.assertEqual(
-            {'Backup ID': None, 'Project ID': self.user.project_id,
+            {'Project ID': self.user.project_id,
              'User ID': made['User ID'], 'Status': 'available'}, made)
         [row] = table(self.text('backup-list'))
         backup_id = row.pop('Backup ID')
         self.assertRegex(backup_id, '^[0-9a-f]{32}$')
+        self.assertEqual(backup_id, printed_id)
         self.assertEqual(
             {'Backup UUID': '', 'Hostname': 'node-1',
              'Path': '/srv/accounts', 'Created at': '2016-03-30 14:57:26',
              'Status': 'available', 'Level': '2'}, row)
         shown = self.text('backup-show', backup_id)
         self.assertEqual(metadata, field(shown, 'Metadata'))
+        self.assertEqual(
+            backup_id, self.shown('backup-show', backup_id)['Backup ID'])
         self.silent('backup-delete', backup_id)
         self.assertEqual('Backup not found',
                          self.refused('backup-show', backup_id))

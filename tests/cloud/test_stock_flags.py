@@ -24,8 +24,8 @@ from tools.cloud import commands
 
 # Tells the flags of the released scheduler, and which of them take a value.
 FLAGS = '''
-import json
 from freezer.scheduler import arguments
+import json
 from oslo_config import cfg
 from oslo_log import log
 conf = cfg.ConfigOpts()

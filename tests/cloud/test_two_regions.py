@@ -27,11 +27,11 @@ from typing import ClassVar
 
 from falcon import testing
 
-from benchmarks import proxy
+from benchmarks.observation import proxy
+from freezer_api import app as api_app
 from freezer_api.cmd import manage
 from freezer_api import conf as configuration
-from freezer_api.db import migration
-from freezer_api import deploy
+from freezer_api.db.admin import upgrade
 from tests.cloud import faulty_proxy
 from tests.cloud import service_mode
 from tools.cloud import config
@@ -67,8 +67,8 @@ class Region:
         self.url = url
         self.conf = configuration.load(files=[config_file])
         self.conf.set_override('connection', url, 'database')
-        migration.sync(url)
-        whole = deploy.make_app(self.conf)
+        upgrade.sync(url)
+        whole = api_app.make_app(self.conf)
 
         def app(environ: dict[str, Any], start_response: Any) -> Any:
             # A function, as the client wants it.
@@ -83,8 +83,8 @@ class Region:
             headers={'X-Auth-Token': session._token})
 
     def maintain(self, later: int = LATER) -> dict[str, int]:
-        made = deploy.make_services(
-            self.conf, lambda: int(time.time()) + later).delegations
+        made = api_app.make_services(
+            self.conf, lambda: int(time.time()) + later).trusts
         gone = made.maintain()
         return {'deleted': gone, **dataclasses.asdict(made.counts())}
 

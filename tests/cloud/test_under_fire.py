@@ -12,7 +12,7 @@
 
 """Three schedulers of one client, while everything around them fails.
 
-A short trial of ``benchmarks/fire``, on each database server. It holds what
+A short trial of ``benchmarks chaos``, on each database server. It holds what
 the invariants 1, 2 and 3 promise: at most one backup for each firing, no
 firing lost in silence, success only with a backup that is there.
 
@@ -31,12 +31,12 @@ import sqlalchemy as sa
 import testtools
 from testtools import content
 
-from benchmarks.fire import main
-from benchmarks.fire import options
-from benchmarks.fire import scene
+from benchmarks import command
+from benchmarks.environment import keystone
+from benchmarks import report
+from benchmarks.stages import chaos
 from tests import services
 from tools.cloud import cloud
-from tools.cloud import environments
 from tools.cloud import progress
 
 PROJECTS = 3
@@ -53,9 +53,8 @@ class UnderFireTests(testtools.TestCase):
         holder = tempfile.TemporaryDirectory(prefix='under fire ')
         cls.addClassCleanup(holder.cleanup)
         cls.home = pathlib.Path(holder.name)
-        cls.made = cls.enterClassContext(scene.keystone(
-            cls.home / 'cloud', PROJECTS, environments.default_home(),
-            progress.Progress(None)))
+        cls.made = cls.enterClassContext(keystone.running(
+            cls.home / 'cloud', PROJECTS, progress.Progress(None)))
 
     def survives(self, engine: str, url: str) -> None:
         """Carry out one trial on the server of a database."""
@@ -65,7 +64,7 @@ class UnderFireTests(testtools.TestCase):
         else:
             server = server.set(database='')
         arguments = [
-            '--database', engine,
+            '--engine', engine,
             '--server', server.render_as_string(hide_password=False),
             '--minutes', os.environ.get('FREEZER_TEST_FIRE_MINUTES', '0.4'),
             '--jobs', '30', '--interval', '5', '--projects', str(PROJECTS),
@@ -75,12 +74,16 @@ class UnderFireTests(testtools.TestCase):
         home = self.home / engine
         home.mkdir()
         with home.joinpath('told').open('w+') as told:
-            text, held = main.conduct(options.read(arguments), self.made,
-                                      home, progress.Progress(told))
+            found = list(chaos.conduct(
+                command.read('chaos', arguments), self.made, home,
+                progress.Progress(told)))
             told.seek(0)
             self.addDetail('faults', content.text_content(told.read()))
+        text = '\n'.join(map(str, found))
         self.addDetail('report', content.text_content(text))
-        self.assertTrue(held, text)
+        held = [one for one in found if isinstance(one, report.Invariant)]
+        self.assertNotEqual([], held)
+        self.assertEqual([], [one for one in held if one.violations], text)
 
     def test_mariadb(self) -> None:
         self.survives('mariadb', services.mysql_url(self))

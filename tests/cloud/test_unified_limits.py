@@ -27,6 +27,7 @@ from typing import ClassVar
 import unittest
 
 from freezer_api.domain import quota
+from tests.cloud import prepared
 from tests.cloud import waiting
 from tools.cloud import cloud
 from tools.cloud import commands
@@ -60,8 +61,9 @@ class UnifiedLimitTests(unittest.TestCase):
         cls.addClassCleanup(holder.cleanup)
         cls.made = cloud.Cloud(holder.name)
         cls.names = ('keystone', 'freezer-api')
-        cls.made.up(cloud.Options.on_free_ports(projects=0), cls.names)
-        cls.addClassCleanup(cls.made.down, purge=True)
+        prepared.up(cls.made, cloud.Options.on_free_ports(projects=0),
+                    cls.names)
+        cls.addClassCleanup(prepared.end, cls.made)
         keep = secrets.load(cls.made.layout)
         cls.password = keep.freezer
         identity.Identity(cls.made.settings, keep).project(1)

@@ -32,16 +32,11 @@ class VolumesTests(service_mode.ServiceModeCase):
         'lease_seconds': 20, 'request_timeout': 5, 'claim_interval': 1,
         'poll_interval': 1, 'max_in_flight_per_project': PLACES}
 
-    def cinder(self, method: str, path: str, body: Any = None) -> Any:
-        return self.user.call(
-            method, f'{self.made.settings.cinder_url}/v3'
-                    f'/{self.user.project_id}/{path}', body)
-
     def marked(self, count: int, **metadata: str) -> list[str]:
         """Return volumes with this metadata, which no others have."""
         volumes = [self.volume() for _ in range(count)]
         for volume in volumes:
-            self.cinder('POST', f'volumes/{volume}/metadata',
+            self.cinder('POST', f'/volumes/{volume}/metadata',
                         {'metadata': metadata})
         return volumes
 
@@ -92,9 +87,9 @@ class VolumesTests(service_mode.ServiceModeCase):
              for record in self.records(by_metadata)})
         # By id a volume that was deleted meanwhile is missed.
         for backup in self.backups(gone):
-            self.cinder('DELETE', f'backups/{backup["id"]}')
+            self.cinder('DELETE', f'/backups/{backup["id"]}')
         waiting.eventually(lambda: not self.backups(gone))
-        self.cinder('DELETE', f'volumes/{gone}')
+        self.cinder('DELETE', f'/volumes/{gone}')
         waiting.eventually(lambda: gone not in {
             volume['id'] for volume in self.made.volumes('project-1')})
         by_ids = self.several(cindernative_volumes={'ids': [good, gone]})
@@ -136,17 +131,17 @@ class VolumesTests(service_mode.ServiceModeCase):
 
     def test_two_jobs_with_one_volume_in_use_take_turns(self) -> None:
         [volume] = self.marked(1, backup='shared')
-        self.cinder('POST', f'volumes/{volume}/action', {'os-attach': {
+        self.cinder('POST', f'/volumes/{volume}/action', {'os-attach': {
             'instance_uuid': volume, 'mountpoint': '/dev/vdb'}})
         self.assertEqual('in-use', self.cinder(
-            'GET', f'volumes/{volume}')['volume']['status'])
+            'GET', f'/volumes/{volume}')['volume']['status'])
         jobs = [self.job(volume), self.several(
             cindernative_volumes={'ids': [volume]})]
         for job_id in jobs:
             self.assertEqual('success', self.result(job_id))
         self.assertEqual(['available'] * 2, self.statuses(volume))
         self.assertEqual('in-use', self.cinder(
-            'GET', f'volumes/{volume}')['volume']['status'])
+            'GET', f'/volumes/{volume}')['volume']['status'])
         first, second = self.backups(volume)
         self.assertLessEqual(first['updated_at'], second['created_at'])
 

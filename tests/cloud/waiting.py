@@ -26,15 +26,21 @@ _ESTABLISHED = '01'
 
 
 def eventually(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Return the first true answer of ``what``."""
+    """Return the first true answer of ``what``.
+
+    What takes its time is asked less often: a question to an API keeps a
+    processor busy, that of Keystone included, which others wait for.
+    """
     end = time.monotonic() + seconds
     while True:
+        began = time.monotonic()
         answer = what()
         if answer:
             return answer
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > end:
             raise AssertionError(f'never came true: {what}')
-        time.sleep(0.1)
+        time.sleep(min(1, max(0.1, 4 * (now - began))))
 
 
 def unread(port: int) -> int:

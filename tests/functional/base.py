@@ -18,41 +18,51 @@ it would set, Keystone's trusts by :class:`FakeTrusts`, and the clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import copy
 import dataclasses
+import functools
 import os
+import pathlib
 import tempfile
 from typing import Any
+from typing import ClassVar
 import unittest
+from unittest import mock
 import uuid
 
 from cryptography import fernet
 import falcon
 from falcon import testing
 from oslo_config import cfg
+from oslo_policy import policy
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.api import services as api_services
+from freezer_api import app
 from freezer_api import conf as configuration
-from freezer_api import crypt
+from freezer_api.db.admin import usage_recount
 from freezer_api.db import engine
 from freezer_api.db import models
 from freezer_api.db import rows
-from freezer_api.db import terms
-from freezer_api.db import usage_recount
-from freezer_api import delegations
-from freezer_api import deploy
+from freezer_api.db import search_index
 from freezer_api.domain import quota
-from freezer_api import quotas
-from freezer_api import trusts
+from freezer_api.keystone import crypt
+from freezer_api.keystone import trusts
+from freezer_api.policies import enforcer
+from freezer_api.policies import open_rules
+from freezer_api.services import dependencies as api_services
+from freezer_api.services import quotas
+from freezer_api.services import trusts as trust_service
 from tests import services
 
 T0 = 1_800_000_000
 KEY = fernet.Fernet.generate_key().decode()
 
+VOLUME = '5a3f6a3e-3b0f-4c11-9a4e-4c2a8c2f7a10'
+OTHER_VOLUME = '5a3f6a3e-3b0f-4c11-9a4e-4c2a8c2f7a11'
 BACKUP = {'action': 'backup', 'mode': 'cindernative',
-          'cindernative_vol_id': 'vol-1', 'backup_name': 'nightly'}
+          'cindernative_vol_id': VOLUME, 'backup_name': 'nightly'}
 
 
 class Clock:
@@ -89,12 +99,12 @@ class FakeTrusts(trusts.Trusts):
                expires_at: int | None = None) -> str:
         self.check(caller, project_id)
         if self.away:
-            raise trusts.KeystoneAway('away')
+            raise trusts.KeystoneUnavailable('away')
         self.made += 1
         trust_id = self.add(caller.user_id, project_id, mark)
         self.expiry[trust_id] = expires_at
         if self.answer_lost:
-            raise trusts.KeystoneAway('the answer was lost')
+            raise trusts.KeystoneUnavailable('the answer was lost')
         return trust_id
 
     def add(self, user_id: str, project_id: str,
@@ -108,21 +118,21 @@ class FakeTrusts(trusts.Trusts):
 
     def listed(self) -> Iterator[trusts.Listed]:
         if self.away:
-            raise trusts.KeystoneAway('away')
+            raise trusts.KeystoneUnavailable('away')
         for trust_id, (user_id, project_id) in list(self.live.items()):
             yield trusts.Listed(trust_id, project_id, user_id, True,
                                 mark=self.marks.get(trust_id))
 
     def delete_made(self, trust_id: str, mark: str) -> None:
         if self.away:
-            raise trusts.KeystoneAway('away')
+            raise trusts.KeystoneUnavailable('away')
         if self.marks.get(trust_id, mark) != mark:
             raise trusts.NotOurs('of another deployment')
         self.delete(trust_id)
 
     def delete(self, trust_id: str) -> None:
         if self.away:
-            raise trusts.KeystoneAway('away')
+            raise trusts.KeystoneUnavailable('away')
         self.live.pop(trust_id, None)
 
 
@@ -160,11 +170,56 @@ SERVICE = Persona('freezer', 'svc', ('service',))
 ADMIN = Persona('root', 'admin', ('admin', 'manager', 'member', 'reader'))
 
 
+class _Findings:
+    """Judges the same rules once: the rules of most tests are the defaults."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, open_rules.Findings] = {}
+        self._find = open_rules.find
+
+    def __call__(self, rules: Mapping[str, Any],
+                 defaults: Sequence[policy.RuleDefault],
+                 ) -> open_rules.Findings:
+        texts = str(sorted((name, str(rule)) for name, rule in rules.items()))
+        if texts not in self._known:
+            self._known[texts] = self._find(rules, defaults)
+        return self._known[texts]
+
+
+_FINDINGS = _Findings()
+_ENFORCER = enforcer.Enforcer
+
+
+@functools.cache
+def _empty_file() -> bytes:
+    """Return a SQLite database with all tables and no rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, 'freezer.db')
+        made = sa.create_engine(f'sqlite:///{path}')
+        with made.connect() as connection:
+            connection.exec_driver_sql('PRAGMA journal_mode = WAL')
+        # The tests of the migrations hold these to what they end in, and
+        # they are there in a fraction of the time.
+        models.Base.metadata.create_all(made)
+        made.dispose()
+        return path.read_bytes()
+
+
 class ApiTestCase(unittest.TestCase):
     """A fresh API for each test.
 
-    ``url`` makes the database; SQLite in a file where it is not overridden.
+    ``url`` names the database; SQLite in a file where it is not overridden.
+
+    :cvar shares_engine: whether the tests of the class, each with an empty
+        database of its own behind the same URL, share SQLAlchemy's engine,
+        which has compiled the statements once then, and what enforces the
+        policy, which has no file
     """
+
+    shares_engine: ClassVar[bool] = True
+    folder: ClassVar[str]
+    _shared: ClassVar[engine.Database | None]
+    _enforcer: ClassVar[enforcer.Enforcer | None]
 
     settings: dict[str, dict[str, Any]] = {}
     # False in a test that writes past the API what it should not.
@@ -172,19 +227,28 @@ class ApiTestCase(unittest.TestCase):
     # False in a test that writes rows past what counts them.
     usage_follows = True
 
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls._shared = None
+        cls._enforcer = None
+
     def url(self) -> str:
-        return f'sqlite:///{self.directory}/freezer.db'
+        return f'sqlite:///{self.folder}/freezer.db'
 
     def setUp(self) -> None:
         super().setUp()
-        holder = tempfile.TemporaryDirectory()
-        self.addCleanup(holder.cleanup)
-        self.directory = holder.name
+        self.directory = self.enterContext(
+            tempfile.TemporaryDirectory(dir=self.folder))
+        self.enterContext(mock.patch.object(open_rules, 'find', _FINDINGS))
+        if self.shares_engine:
+            self.enterContext(mock.patch.object(
+                enforcer, 'Enforcer', self._shared_enforcer))
         self.conf = self._conf()
         self.clock = Clock()
         self.trusts = FakeTrusts('freezer', ['member'])
-        self.database = engine.Database(self.conf)
-        self.addCleanup(self.database.engine.dispose)
+        self.database = self._make_database()
         self.make_tables()
         self.addCleanup(self._check_terms)
         self.addCleanup(self._check_usage)
@@ -212,30 +276,63 @@ class ApiTestCase(unittest.TestCase):
     def _services(self) -> api_services.Services:
         box = crypt.Crypt(self.conf.user_credentials['keys'])
         return api_services.Services(
-            self.conf, self.database, delegations.Delegations(
+            self.conf, self.database, trust_service.TrustService(
                 self.database, self.trusts, box, self.clock,
                 self.conf.service_mode.trust_lifetime),
             quotas.Quotas(self.database, quotas.source_of(self.conf)),
             self.clock)
 
+    def _shared_enforcer(self, conf: cfg.ConfigOpts) -> enforcer.Enforcer:
+        cls = type(self)
+        if cls._enforcer is None:
+            cls._enforcer = _ENFORCER(conf)
+        return cls._enforcer
+
+    def _make_database(self) -> engine.Database:
+        cls = type(self)
+        if not self.shares_engine:
+            made = engine.Database(self.conf)
+            self.addCleanup(made.engine.dispose)
+            return made
+        if cls._shared is None:
+            cls._shared = engine.Database(self.conf)
+            cls.addClassCleanup(cls._shared.engine.dispose)
+        # One whose events are those of this test alone.
+        made = copy.copy(cls._shared)
+        options = made._writers.get_execution_options()
+        made.engine = made.engine.execution_options()
+        made._writers = made.engine.execution_options(**options)
+        return made
+
     def make_tables(self) -> None:
-        # The tests of the migrations hold these to what they end in, and
-        # they are there in a fraction of the time.
-        models.Base.metadata.create_all(self.database.engine)
+        """Give the database its tables, and no rows."""
+        used = self.database.engine
+        if used.dialect.name != 'sqlite':
+            wanted = models.Base.metadata
+            if not wanted.tables.keys() <= set(
+                    sa.inspect(used).get_table_names()):
+                wanted.create_all(used)
+            return
+        used.dispose()
+        assert used.url.database is not None
+        path = pathlib.Path(used.url.database)
+        for old in path.parent.glob(f'{path.name}*'):
+            old.unlink()
+        path.write_bytes(_empty_file())
 
     def make_app(self) -> falcon.App[Any, Any]:
-        return deploy.make_resources(self.services)
+        return app.make_resources(self.services)
 
     def _check_terms(self) -> None:
         """Whatever a test did, each row's terms are as if made just now."""
         if not self.terms_follow:
             return
         with self.database.read() as session:
-            for model in terms.TABLES:
+            for model in search_index.TABLES:
                 found = session.scalars(
                     sa.select(model).where(rows.live(model))
                     .options(orm.undefer(model.search_terms))).all()
-                self.assertEqual(terms.made(session, found),
+                self.assertEqual(search_index.made(session, found),
                                  [row.search_terms for row in found], model)
 
     def _check_usage(self) -> None:

@@ -30,21 +30,21 @@ import jsonschema
 import sqlalchemy as sa
 
 from freezer_api.api.openapi import operations
+from freezer_api import app
 from freezer_api.db import models
-from freezer_api import deploy
 from freezer_api.schemas import common
 from tests.functional import base
-from tests.functional import world
+from tests.functional import fixtures
 
 Path = tuple[str | int, ...]
 
-ADMIN = base.Persona('root', world.PROJECT, ('admin', 'member', 'reader'))
+ADMIN = base.Persona('root', fixtures.PROJECT, ('admin', 'member', 'reader'))
 STRANGER = base.Persona('eve', 'p2', ('member', 'reader'))
 #: Nobody: without a token.
 NOBODY = base.Persona('', None, ())
 
-PERSONAS = (world.MEMBER, world.SERVICE, world.READER, ADMIN, STRANGER,
-            NOBODY)
+PERSONAS = (fixtures.MEMBER, fixtures.SERVICE, fixtures.READER, ADMIN,
+            STRANGER, NOBODY)
 
 # What Python's json does not write, but clients may.
 _RAW = '@raw:'
@@ -156,7 +156,7 @@ class Request:
     method: str
     path: str
     body: bytes | None = None
-    persona: base.Persona = world.MEMBER
+    persona: base.Persona = fixtures.MEMBER
     ids: Mapping[str, str] = dataclasses.field(default_factory=dict)
     query: str = ''
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -164,7 +164,7 @@ class Request:
     @property
     def url(self) -> str:
         return f'/v2/{{project_id}}{self.path}'.format(**{
-            'project_id': self.persona.project_id or 'p1', **world.IDS,
+            'project_id': self.persona.project_id or 'p1', **fixtures.IDS,
             **self.ids})
 
 
@@ -183,27 +183,27 @@ def valid_bodies() -> dict[tuple[str, str], list[Any]]:
     # The pages are read in one place.
     from tests.functional import test_samples
 
-    return {route: [world.sample(name) for name in samples.requests]
+    return {route: [fixtures.sample(name) for name in samples.requests]
             for route, samples in test_samples.shown().items()}
 
 
-class FuzzTestCase(world.WorldTestCase):
+class FuzzTestCase(fixtures.WorldTestCase):
     """Sends requests and holds the answers to the rules."""
 
     def setUp(self) -> None:
         super().setUp()
-        self.document = deploy.openapi()
-        self.validators: dict[str, Any] = {}
+        self.document = app.openapi()
+        self.validators: dict[int, Any] = {}
         self.live = dict(self.trusts.live)
         self.sent = 0
-        self.snapshot = world.Snapshot(self.database.engine)
+        self.snapshot = fixtures.Snapshot(self.database.engine)
 
     def validator(self, schema: Any) -> Any:
-        key = json.dumps(schema)
-        if key not in self.validators:
-            self.validators[key] = jsonschema.Draft202012Validator({
+        # It is a part of the document, which lives as long as the test.
+        if id(schema) not in self.validators:
+            self.validators[id(schema)] = jsonschema.Draft202012Validator({
                 **schema, 'components': self.document['components']})
-        return self.validators[key]
+        return self.validators[id(schema)]
 
     def operation(self, request: Request) -> dict[str, Any]:
         said: dict[str, Any] = self.document['paths'][

@@ -114,8 +114,11 @@ class ActionTests(base.ApiTestCase):
         self.call(base.STRANGER, 'DELETE', f'actions/{action_id}',
                   status=204)
         self.assertEqual(1, len(self.job(job_id)['job_actions']))
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {'job_actions': [
+            {'action_id': action_id}, {'freezer_action': base.BACKUP}]}, 200)
         self.call(base.MEMBER, 'DELETE', f'actions/{action_id}', status=204)
-        self.assertEqual([], self.job(job_id)['job_actions'])
+        [left] = self.job(job_id)['job_actions']
+        self.assertNotEqual(action_id, left['action_id'])
 
     def test_a_link_of_another_projects_job_is_none(self) -> None:
         """Databases of earlier releases may hold one."""

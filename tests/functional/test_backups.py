@@ -41,7 +41,8 @@ class BackupTests(base.ApiTestCase):
         shown = {'project_id': 'p1', 'user_id': 'alice',
                  'backup_id': backup_id, 'status': 'available',
                  'backup_metadata': RECORD}
-        self.assertEqual(shown, self.show(backup_id))
+        self.assertEqual({**shown, 'backup_uuid': backup_id},
+                         self.show(backup_id))
         self.assertEqual({'backups': [shown]}, self.call(
             base.MEMBER, 'GET', 'backups', status=200))
         self.assertEqual({'backups': []}, self.call(

@@ -24,9 +24,9 @@ from unittest import mock
 
 import sqlalchemy as sa
 
+from freezer_api.db import due_queue
 from freezer_api.db import models
-from freezer_api.db import queues
-from freezer_api.db import runs as db_runs
+from freezer_api.db import run_rows
 from tests.functional import base
 
 
@@ -112,7 +112,7 @@ class ClaimTests(base.ApiTestCase):
             self) -> None:
         """Of a hundred thousand projects few wait, and one may have many."""
         self.enterContext(mock.patch.multiple(
-            queues, _HEAD=4, _AMONG_FULL=4))
+            due_queue, _HEAD=4, _AMONG_FULL=4))
         asked: list[str] = []
 
         def note(connection: Any, cursor: Any, statement: str,
@@ -328,7 +328,7 @@ class ClaimTests(base.ApiTestCase):
         self.assertEqual(0, ended())
         [*_, shown] = self.runs(job_id)
         self.assertEqual(
-            ('fail', 'No scheduler of client central has gone on with it '
+            ('fail', 'No scheduler of client central has continued the run '
              'since 2027-01-15T08:01:00Z.', self.clock.now),
             (shown['state'], shown['reason'], shown['time_ended']))
         self.assertEqual(
@@ -371,6 +371,35 @@ class ClaimTests(base.ApiTestCase):
             self.assertEqual([{'run_id': run['run_id'], 'event': None}],
                              answer['held'])
             self.assertEqual([], self.claim(scheduler='s2')['runs'])
+
+    def test_a_stored_report_renews_the_lease(self) -> None:
+        self.start(self.create_job())
+        run = self.one_run(scheduler='s1')
+        for _ in range(5):
+            self.clock.now += 40
+            self.report(run, 'running', scheduler='s1', lease_seconds=60)
+            self.assertEqual([], self.claim(scheduler='s2')['runs'])
+        # It shortens none.
+        self.report(run, 'running', scheduler='s1', lease_seconds=10)
+        for _ in range(2):
+            self.clock.now += 25
+            self.assertEqual([], self.claim(scheduler='s2')['runs'])
+        self.clock.now += 25
+        self.assertEqual(run['run_id'],
+                         self.one_run(scheduler='s2')['run_id'])
+        self.report(run, 'running', scheduler='s1', lease_seconds=60,
+                    status=409)
+
+    def test_a_report_without_a_lease_renews_none(self) -> None:
+        self.start(self.create_job())
+        run = self.one_run(scheduler='s1')
+        for _ in range(2):
+            self.clock.now += 25
+            self.report(run, 'running', scheduler='s1')
+            self.assertEqual([], self.claim(scheduler='s2')['runs'])
+        self.clock.now += 25
+        self.assertEqual(run['run_id'],
+                         self.one_run(scheduler='s2')['run_id'])
 
     def test_many_leases_are_renewed_with_one_statement(self) -> None:
         for _ in range(5):
@@ -691,7 +720,7 @@ class ClaimTests(base.ApiTestCase):
                         'job_schedule': {'schedule_interval': '2 days'},
                         **others}, 200)
             with self.database.read() as session:
-                found = db_runs.of_ids(session, [ended, stopped])
+                found = run_rows.of_ids(session, [ended, stopped])
             in_two_days = self.clock.now + 2 * 86_400
             self.assertEqual(
                 [(in_two_days, in_two_days, 'scheduled'),
@@ -747,7 +776,7 @@ class ClaimTests(base.ApiTestCase):
         self.assertEqual([sound],
                          [run['job_id'] for run in self.claim()['runs']])
         self.assertIn('keys', self.runs(broken)[0]['reason'])
-        self.assertEqual('skipped', self.runs(broken)[0]['state'])
+        self.assertEqual('waiting', self.runs(broken)[0]['state'])
 
     def test_a_central_job_without_trust_fails_with_advice(self) -> None:
         job_id = self.create_job()
@@ -755,7 +784,7 @@ class ClaimTests(base.ApiTestCase):
             connection.execute(sa.delete(models.UserCredential))
         self.start(job_id)
         self.assertEqual([], self.claim()['runs'])
-        self.assertIn('delegated', self.runs(job_id)[0]['reason'])
+        self.assertIn('delegates', self.runs(job_id)[0]['reason'])
 
     def test_volumes_of_one_action_are_shown_and_closed_with_their_run(
             self) -> None:

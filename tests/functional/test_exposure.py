@@ -37,7 +37,7 @@ from urllib import request
 
 from cryptography import fernet
 
-from freezer_api.db import migration
+from freezer_api.db.admin import upgrade
 from tests import fake_keystone
 from tests import slow_clients
 from tools.cloud import ports
@@ -91,7 +91,7 @@ class ServiceCase(unittest.TestCase):
             CONFIGURATION.format(
                 folder=cls.folder, keystone=cls.keystone.url,
                 key=fernet.Fernet.generate_key().decode()))
-        migration.sync(f'sqlite:///{cls.folder}/freezer.db')
+        upgrade.sync(f'sqlite:///{cls.folder}/freezer.db')
         [port] = ports.find_free(1)
         cls.address = '127.0.0.1', port
         cls.process = cls.run_program([
@@ -199,7 +199,7 @@ class ExposureTests(ServiceCase):
                                  json.dumps({'freezer_action': {
                                      'action': 'backup',
                                      'mode': 'cindernative',
-                                     'cindernative_vol_id': f'v{number}',
+                                     'cindernative_vol_id': f'{number:032}',
                                      'note': 'x' * 15_000,
                                  }}).encode())
             self.assertEqual(201, status)

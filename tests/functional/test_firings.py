@@ -19,7 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from freezer_api.db import migration
+from freezer_api.db.admin import repair
 from freezer_api.db import models
 from tests.functional import base
 
@@ -212,8 +212,8 @@ class FiringTests(base.ApiTestCase):
             connection.execute(sa.delete(models.Queue))
         self.clock.now += 3600
         self.assertEqual([], self.claim()['runs'])
-        self.assertEqual(1, migration.refresh(self.url()).jobs)
-        self.assertEqual(0, migration.refresh(self.url()).jobs)
+        self.assertEqual(1, repair.repair(self.url()).jobs)
+        self.assertEqual(0, repair.repair(self.url()).jobs)
         self.assertEqual(job_id, self.one_run()['job_id'])
         with self.database.read() as session:
             self.assertEqual(1, session.scalar(

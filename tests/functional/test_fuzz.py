@@ -26,8 +26,8 @@ from hypothesis import strategies as st
 from freezer_api.api.openapi import operations
 from freezer_api import schemas
 from tests.functional import base
+from tests.functional import fixtures
 from tests.functional import fuzz
-from tests.functional import world
 
 
 # Why a document is refused that its schema lets pass.
@@ -55,7 +55,7 @@ class FieldTests(fuzz.FuzzTestCase):
     def check_field(self, method: str, path: str, place: fuzz.Path,
                     document: Any) -> None:
         request = fuzz.Request(method, path, fuzz.encoded(document),
-                               world.persona_for(method, path))
+                               fixtures.persona_for(method, path))
         answer = self.send(request)
         if answer.status == 400:
             self.check_names(request, answer, document, place)
@@ -96,7 +96,7 @@ class RequestTestCase(fuzz.FuzzTestCase):
         bodies = self.seeds[method, path]
         return dataclasses.replace(fuzz.Request(
             method, path, fuzz.encoded(bodies[0]) if bodies else None,
-            world.persona_for(method, path)), **more)
+            fixtures.persona_for(method, path)), **more)
 
 
 class UrlTests(RequestTestCase):
@@ -118,7 +118,7 @@ class UrlTests(RequestTestCase):
 
     def test_ids(self) -> None:
         for method, path in self.routes():
-            for name in world.IDS:
+            for name in fixtures.IDS:
                 if f'{{{name}}}' not in path:
                     continue
                 for text in self.ids:
@@ -177,7 +177,7 @@ class TransportTests(RequestTestCase):
                 if (method, path) in operations.OPERATIONS:
                     continue
                 result = self.client.simulate_request(
-                    method, url, extras=world.MEMBER.environ())
+                    method, url, extras=fixtures.MEMBER.environ())
                 self.assertEqual(200 if method == 'OPTIONS' else 405,
                                  result.status_code, f'{method} {path}')
                 self.assertEqual([], self.snapshot.changes())
@@ -189,7 +189,7 @@ class MutationTests(RequestTestCase):
     def test_any_mutation(self) -> None:
         samples = [(*route, body) for route, bodies in sorted(
             self.seeds.items()) for body in bodies]
-        samples += [(method, path, world.sample('search-request'))
+        samples += [(method, path, fixtures.sample('search-request'))
                     for method, path in self.routes()
                     if method == 'GET'
                     and operations.OPERATIONS[method, path].request]
@@ -209,7 +209,7 @@ class MutationTests(RequestTestCase):
             request = self.request(
                 method, path, body=fuzz.encoded(body),
                 persona=data.draw(st.sampled_from(
-                    (world.persona_for(method, path), *fuzz.PERSONAS))))
+                    (fixtures.persona_for(method, path), *fuzz.PERSONAS))))
             answer = self.send(request)
             if answer.status == 400:
                 self.check_names(request, answer, body, place)

@@ -20,10 +20,13 @@ from typing import Any
 from unittest import mock
 
 import sqlalchemy as sa
+from sqlalchemy import orm
 
-from freezer_api.api.v2 import job_documents
 from freezer_api.db import actions
+from freezer_api.db import job_actions
 from freezer_api.db import jobs
+from freezer_api.db import search_index
+from freezer_api.services import job_views
 from tests.functional import base
 
 
@@ -203,10 +206,52 @@ class JobTests(base.ApiTestCase):
         self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
                   {'job_schedule': {'schedule_interval': '1 hours'}}, 200)
         self.assertNotIn('next_run_at', self.job(job_id))
+
+    def test_start_of_a_stopped_job_resumes_its_schedule(self) -> None:
+        """As with 19.0.0. A second start runs the job."""
+        for event in ('stop', 'abort'):
+            job_id = self.create_job(schedule={
+                'schedule_interval': '1 hours'})
+            self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                      {event: None}, 202)
+            self.start(job_id)
+            self.assertEqual([], self.claim()['runs'])
+            shown = self.job(job_id)
+            self.assertEqual(
+                ('', 'scheduled', '2027-01-15T09:00:00Z'),
+                (shown['job_schedule']['event'],
+                 shown['job_schedule']['status'], shown['next_run_at']))
+            self.start(job_id)
+            self.report(self.one_run(), 'success')
+            self.assertEqual('2027-01-15T09:00:00Z',
+                             self.job(job_id)['next_run_at'])
+
+    def test_start_of_a_job_that_was_stopped_in_its_run(self) -> None:
+        job_id = self.create_job()
         self.start(job_id)
-        self.report(self.one_run(), 'success')
-        self.assertEqual('2027-01-15T09:00:00Z',
-                         self.job(job_id)['next_run_at'])
+        run = self.one_run()
+        self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                  {'stop': None}, 202)
+        self.report(run, 'success')
+        self.assertEqual('completed',
+                         self.job(job_id)['job_schedule']['status'])
+        self.start(job_id)
+        self.assertEqual([], self.claim()['runs'])
+        self.assertEqual('scheduled',
+                         self.job(job_id)['job_schedule']['status'])
+
+    def test_start_of_a_job_with_nothing_ahead_runs_it(self) -> None:
+        for schedule in ({}, {'schedule_date': '2020-01-01T00:00:00'}):
+            job_id = self.create_job(schedule=schedule)
+            for event in (None, 'stop'):
+                if event:
+                    self.call(base.MEMBER, 'POST', f'jobs/{job_id}/event',
+                              {event: None}, 202)
+                self.start(job_id)
+                run = self.one_run()
+                self.assertEqual(job_id, run['job']['job_id'])
+                self.report(run, 'success')
+                self.clock.now += 1
 
     def test_replace(self) -> None:
         job_id = self.create_job(description='old')
@@ -259,9 +304,9 @@ class JobTests(base.ApiTestCase):
         job_id = self.create_job(
             action={'action': 'backup', 'container': None},
             action_defaults={'mode': 'cindernative', 'container': 'c',
-                             'cindernative_vol_id': 'v'})
+                             'cindernative_vol_id': base.VOLUME})
         shown = self.job(job_id)['job_actions'][0]['freezer_action']
-        self.assertEqual(('cindernative', 'c', 'v'), (
+        self.assertEqual(('cindernative', 'c', base.VOLUME), (
             shown['mode'], shown['container'], shown['cindernative_vol_id']))
 
     def test_pages_are_stable_and_bounded(self) -> None:
@@ -289,15 +334,29 @@ class JobTests(base.ApiTestCase):
             entries = [{'freezer_action': {**base.BACKUP, 'backup_name': name}}
                        for name in names]
             job_id = self.create_job(client='own')
-            self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
-                      {'job_actions': entries}, 200)
+            if entries:
+                self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}',
+                          {'job_actions': entries}, 200)
+            else:
+                self._take_actions(job_id)
             made[job_id] = names
         return made
 
+    def _take_actions(self, job_id: str) -> None:
+        """Leave a job without actions, as earlier releases do."""
+
+        def work(session: orm.Session) -> None:
+            job = jobs.find(session, 'p1', job_id, lock=True)
+            assert job is not None
+            job_actions.unlink(session, job, base.T0)
+            search_index.set_actions(session, job, [])
+
+        self.database.write(work)
+
     def test_a_page_shows_each_jobs_own_actions(self) -> None:
         made = self._jobs_with_actions()
-        for many in (job_documents._AT_A_TIME, 3):
-            with mock.patch.object(job_documents, '_AT_A_TIME', many):
+        for many in (job_views._AT_A_TIME, 3):
+            with mock.patch.object(job_views, '_AT_A_TIME', many):
                 page = self.call(base.MEMBER, 'GET', 'jobs', status=200)
             self.assertEqual(made, {
                 job['job_id']: [entry['freezer_action']['backup_name']
@@ -307,7 +366,7 @@ class JobTests(base.ApiTestCase):
     def test_a_page_that_is_given_up_leaves_nothing_behind(self) -> None:
         made = self._jobs_with_actions()
         with self.database.read() as session:
-            next(actions.look(session, made.keys()))
+            next(actions.by_job(session, made.keys()))
         page = self.call(base.MEMBER, 'GET', 'jobs', status=200)
         self.assertEqual(made.keys(), {job['job_id'] for job in page['jobs']})
 
@@ -419,8 +478,9 @@ class JobTests(base.ApiTestCase):
         answer = self.call(base.MEMBER, 'POST', 'jobs', {
             'client_id': 'unknown',
             'job_actions': [{'freezer_action': base.BACKUP}]}, 422)
-        self.assertEqual('Client not found with ID unknown',
-                         answer['description'])
+        self.assertEqual(
+            ('client_not_registered', 'Client not found with ID unknown'),
+            (answer['code'], answer['description']))
 
 
 class ScheduleTests(base.ApiTestCase):

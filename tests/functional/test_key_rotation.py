@@ -22,12 +22,12 @@ from cryptography import fernet
 import sqlalchemy as sa
 
 from freezer_api.cmd import manage
-from freezer_api import crypt
+from freezer_api.db.admin import side_tables
+from freezer_api.db.admin import upgrade_report
 from freezer_api.db import models
-from freezer_api.db import report
-from freezer_api.db import side_tables
-from freezer_api.db import stored_trusts
-from freezer_api import key_rotation
+from freezer_api.db import trust_id_columns
+from freezer_api.keystone import crypt
+from freezer_api.services import key_rotation
 from tests.functional import base
 
 NEW = fernet.Fernet.generate_key().decode()
@@ -85,7 +85,7 @@ class KeyRotationTests(base.ApiTestCase):
         self.assertEqual('adopted', crypt.Crypt([base.KEY]).decrypt(
             row.trust_id, row.decrypt_method))
         self.assertEqual(1, self.rotation(NEW, base.KEY).rotate())
-        [sort] = report.make(self.database).orphaned
+        [sort] = upgrade_report.make(self.database).orphaned
         self.assertEqual((1, ['o']), (sort.count, sort.ids))
         self.assertIn('alice', sort.title)
 
@@ -155,7 +155,7 @@ class KeyRotationTests(base.ApiTestCase):
     def test_a_row_that_changed_meanwhile_is_not_overwritten(self) -> None:
         self.create_job()
         rotation = self.rotation(NEW, base.KEY)
-        [stale] = [stored for chunk in stored_trusts.chunks(
+        [stale] = [stored for chunk in trust_id_columns.chunks(
             self.database) for stored in chunk
             if stored.table is models.UserCredential.__table__]
         rotation.rotate()

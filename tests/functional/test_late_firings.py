@@ -21,7 +21,7 @@ from falcon import testing
 import hypothesis
 from hypothesis import strategies as st
 
-from freezer_api.domain import plans
+from freezer_api.domain import firing_plan
 from tests.functional import base
 
 HOUR = 3600
@@ -147,10 +147,11 @@ class AnyRuleTests(LateTestCase):
 
     # The third is whether a run goes on when the job is stopped.
     @hypothesis.settings(max_examples=40, deadline=None)
-    @hypothesis.given(moves, st.booleans(), st.sampled_from(plans.Overlap),
+    @hypothesis.given(moves, st.booleans(),
+                      st.sampled_from(firing_plan.Overlap),
                       st.integers(1, 4 * HOUR), st.integers(0, 1))
     def test_each_firing_is_told_once(
-            self, happens: Any, coalesce: bool, overlap: plans.Overlap,
+            self, happens: Any, coalesce: bool, overlap: firing_plan.Overlap,
             window: int, goes_on: int) -> None:
         """Invariant 2, by any rule."""
         for name, value in (('coalesce', coalesce), ('overlap', overlap),

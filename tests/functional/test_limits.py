@@ -30,14 +30,14 @@ from hypothesis import strategies as st
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.api import services as api_services
+from freezer_api import app
+from freezer_api.db.admin import usage_recount
 from freezer_api.db import clients
 from freezer_api.db import models
-from freezer_api.db import usage_recount
-from freezer_api import deploy
 from freezer_api.domain import quota
-from freezer_api import quotas
-from freezer_api import unified_limits
+from freezer_api.keystone import unified_limits
+from freezer_api.services import dependencies as api_services
+from freezer_api.services import quotas
 from tests.functional import base
 
 _LARGE = {'schedule_interval': '2 days', 'schedule_start_date':
@@ -131,7 +131,9 @@ ADDING: list[tuple[str, str, str, Make]] = [
     ('jobs', 'POST', '/jobs/{job_id}',
      lambda t: ('POST', f'jobs/{_new_id()}', t.job())),
     ('actions', 'POST', '/jobs', lambda t: ('POST', 'jobs', t.job())),
-    ('actions', 'POST', '/jobs/{job_id}', _replace_job),
+    # The action that it had goes with the replacement.
+    ('actions', 'POST', '/jobs/{job_id}',
+     lambda t: _replace_job(t, job_actions=_TWO)),
     ('actions', 'PATCH', '/jobs/{job_id}',
      lambda t: ('PATCH', f'jobs/{_job(t)}', {'job_actions': _TWO})),
     ('actions', 'POST', '/actions', lambda t: ('POST', 'actions', _ACTION)),
@@ -181,6 +183,7 @@ NEVER_REFUSED = {
     # Only what goes beyond a reserve is left out.
     ('PATCH', '/clients/{client_id}/runs/{run_id}'): 'a report of a run',
     ('POST', '/clients/{client_id}/reports'): 'reports of runs',
+    ('POST', '/clients/{client_id}/runs/{run_id}/jobs'): 'writes nothing',
     ('POST', '/jobs/{job_id}/event'): 'runs a job that is there',
     ('POST', '/sessions/{session_id}/action'): 'a report of a job',
     ('POST', '/maintenance'): 'removes',
@@ -219,7 +222,7 @@ class LimitTests(Limited):
     def test_no_route_that_writes_is_forgotten(self) -> None:
         known = {(method, route) for _, method, route, _ in ADDING}
         writing = {
-            (method.upper(), path) for path, resource in deploy._ROUTES
+            (method.upper(), path) for path, resource in app._ROUTES
             for method in ('post', 'put', 'patch')
             if hasattr(resource, f'on_{method}')}
         self.assertEqual(writing, known | set(NEVER_REFUSED))
@@ -594,7 +597,7 @@ class RecountTests(Limited):
         with self.database.engine.connect() as connection:
             if connection.dialect.name == 'sqlite':
                 connection.begin()
-            self.assertEqual(3, usage_recount.mend(connection))
+            self.assertEqual(3, usage_recount.repair(connection))
             if connection.dialect.name == 'sqlite':
                 connection.commit()
         self.assertEqual(right, self.usage())
@@ -620,7 +623,7 @@ class Hanging:
         self.during = during
         self.asked = 0
 
-    def known(self, project_id: str) -> None:
+    def cached(self, project_id: str) -> None:
         return None
 
     def get(self, project_id: str) -> Any:
@@ -636,7 +639,7 @@ class UnavailableTests(Limited):
         super().setUp()
         self.made = (_job(self), _session(self), _backup(self))
         self.source = Hanging(self._others_go_on)
-        self.client = testing.TestClient(deploy.make_resources(
+        self.client = testing.TestClient(app.make_resources(
             dataclasses.replace(self.services, quotas=quotas.Quotas(
                 self.database, self.source))))
 

@@ -15,12 +15,10 @@
 from __future__ import annotations
 
 import time
-from unittest import mock
 
 import sqlalchemy as sa
 from sqlalchemy import pool
 
-from freezer_api.db import pymysql_driver
 from tests.functional import base
 
 _PATIENCE = 30
@@ -71,29 +69,6 @@ class LostConnectionsOfMySQL(base.MySQL, LostConnections):
 
     def test_requests_survive(self) -> None:
         self.check_survives()
-
-    def test_silent_ones_are_spared_the_ping(self) -> None:
-        self.register_central()
-        with mock.patch('pymysql.connections.Connection.ping',
-                        autospec=True) as ping:
-            self.call(base.MEMBER, 'GET', 'clients/central', status=200)
-        ping.assert_not_called()
-
-    def test_what_describes_a_column_is_taken_apart_once(self) -> None:
-        """Should PyMySQL not ask any more, nothing breaks but speed."""
-        query = "SELECT 1 AS `one`, 'zwölf' AS `two`"
-        seen = []
-        with self.database.engine.connect() as connection:
-            for _ in range(2):
-                known = pymysql_driver.known().hits
-                found = connection.exec_driver_sql(query)
-                seen.append((found.cursor.description, found.all()))
-            self.assertEqual(known + 2, pymysql_driver.known().hits)
-        stock = sa.create_engine(self.url(), poolclass=pool.NullPool)
-        with stock.connect() as connection:
-            found = connection.exec_driver_sql(query)
-            self.assertEqual(
-                [(found.cursor.description, found.all())] * 2, seen)
 
 
 class LostConnectionsOfPostgreSQL(base.PostgreSQL, LostConnections):

@@ -21,19 +21,23 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from benchmarks.explain import plans
-from benchmarks.explain import watch
-from benchmarks.explain import world
+from benchmarks.stages.query_plans import fixtures
+from benchmarks.stages.query_plans import plans
+from benchmarks.stages.query_plans import statements
 from tests.functional import base
 
 _HOT = ('claim without a limit of projects', 'claim with leases held',
         'claim that only renews', 'report of a success')
 
+_LISTS = ('GET jobs of many', 'GET jobs of all', 'GET backups of many')
+_OF_LISTS = {'ix_jobs_project_id', 'ix_jobs_created_at',
+             'ix_backups_project_id'}
+
 # A tenth of the jobs: to read more is to read what is of no use.
 _MOST = 1100
 
 
-class PlanTests(world.World):
+class PlanTests(fixtures.FilledApi):
     """... of SQLite."""
 
     digits = 4
@@ -46,7 +50,7 @@ class PlanTests(world.World):
 
     def test_claims_read_what_they_need(self) -> None:
         self.prepare()
-        seen = watch.Watch(self.database.engine)
+        seen = statements.Watch(self.database.engine)
         for name, ask in self.calls():
             if name in _HOT:
                 with seen.during(name):
@@ -57,8 +61,32 @@ class PlanTests(world.World):
         self.assertIn('ix_jobs_due', indexes)
         self.assertIn('ix_jobs_project_due', indexes)
         bad = {one.short: found for one in seen.statements.values()
-               if (found := plans.faults(one.steps, world.SMALL, _MOST))}
+               if (found := plans.faults(one.steps, fixtures.SMALL, _MOST))}
         self.assertEqual({}, bad)
+
+    def test_lists_begin_with_the_newest_of_an_index(self) -> None:
+        """A page costs the same, however many items there are."""
+        self.prepare()
+        seen = statements.Watch(self.database.engine)
+        for name, ask in self.calls():
+            if name in _LISTS:
+                with seen.during(name):
+                    ask()
+        # The actions of a page are found by the ids of its jobs. PostgreSQL
+        # sometimes joins these jobs by an index of the lists, since it has no
+        # more than some thousand of them here.
+        pages = [one for one in seen.statements.values()
+                 if {step.index for step in one.steps} & _OF_LISTS
+                 and not one.short.startswith('SELECT FROM job_actions ')]
+        # PostgreSQL reads the index of all projects for one that has many of
+        # the jobs, too.
+        self.assertLessEqual(_OF_LISTS - {'ix_jobs_project_id'}, {
+            step.index for one in pages for step in one.steps} & _OF_LISTS)
+        # That of all projects reads its index from the end, until it has
+        # enough.
+        self.assertEqual([], [one.short for one in pages if any(
+            step.how == 'sort' or step.index not in _OF_LISTS
+            for step in one.steps)])
 
 
 def _no_scans(connection: object, record: object) -> None:

@@ -143,6 +143,9 @@ class RoleTests(base.ApiTestCase):
             ('PATCH', '/clients/{client_id}/runs/{run_id}'): {
                 'scheduler_id': 's1', 'fence': getattr(self, 'fence', 1),
                 'state': 'success'},
+            ('POST', '/clients/{client_id}/runs/{run_id}/jobs'): {
+                'scheduler_id': 's1', 'fence': getattr(self, 'fence', 1),
+                'job_ids': ['j']},
             ('POST', '/clients/{client_id}/reports'): {
                 'scheduler_id': 's1', 'reports': []},
             ('POST', '/jobs'): job, ('POST', '/jobs/{job_id}'): job,

@@ -25,10 +25,10 @@ from typing import Any
 import jsonschema
 
 from freezer_api.api.openapi import operations
-from freezer_api import deploy
-from tests.functional import world
+from freezer_api import app
+from tests.functional import fixtures
 
-PAGES = world.SAMPLES.parent
+PAGES = fixtures.SAMPLES.parent
 
 _ITEM = re.compile(
     r'``([A-Z]+)\s+/v2/\{project_id\}(/[^`]+)``'
@@ -94,12 +94,12 @@ def differences(one: Any, other: Any) -> list[str]:
             or len((left | right) - {'any'}) > 1]
 
 
-class SampleTests(world.WorldTestCase):
+class SampleTests(fixtures.WorldTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.document = deploy.openapi()
-        self.snapshot = world.Snapshot(self.database.engine)
+        self.document = app.openapi()
+        self.snapshot = fixtures.Snapshot(self.database.engine)
 
     def check(self, schema: Any, value: Any, name: str) -> None:
         error = jsonschema.exceptions.best_match(
@@ -111,10 +111,10 @@ class SampleTests(world.WorldTestCase):
     def send(self, method: str, path: str, name: str | None) -> Any:
         """Send the sample of a request; return its status and answer."""
         self.snapshot.restore()
-        persona = world.persona_for(method, path)
+        persona = fixtures.persona_for(method, path)
         result = self.client.simulate_request(
-            method, f'/v2/{persona.project_id}{path.format(**world.IDS)}',
-            json=world.sample(name) if name else None,
+            method, f'/v2/{persona.project_id}{path.format(**fixtures.IDS)}',
+            json=fixtures.sample(name) if name else None,
             extras=persona.environ())
         return result.status_code, result.json if result.text else None
 
@@ -133,7 +133,7 @@ class SampleTests(world.WorldTestCase):
                 for name in names.requests:
                     self.check(said['requestBody']['content'][
                         'application/json']['schema'],
-                        world.sample(name), name)
+                        fixtures.sample(name), name)
                 if operation.request is None and operation.answer is None:
                     continue
                 wanted: list[str | None] = [*names.requests]
@@ -143,9 +143,9 @@ class SampleTests(world.WorldTestCase):
                     for response in names.responses:
                         self.check(said['responses'][str(status)]['content'][
                             'application/json']['schema'],
-                            world.sample(response), response)
+                            fixtures.sample(response), response)
                         self.assertEqual([], differences(
-                            world.sample(response), answer), response)
+                            fixtures.sample(response), answer), response)
 
     def test_search(self) -> None:
         for method, path in operations.OPERATIONS:
@@ -153,14 +153,14 @@ class SampleTests(world.WorldTestCase):
                     method, path].request is not None:
                 status, _ = self.send(method, path, 'search-request')
                 self.assertEqual(200, status, path)
-        self.check(operations.SEARCH, world.sample('search-request'),
+        self.check(operations.SEARCH, fixtures.sample('search-request'),
                    'search-request')
 
     def test_error(self) -> None:
-        error = world.sample('error-response')
+        error = fixtures.sample('error-response')
         self.check({'$ref': '#/components/schemas/Error'}, error, 'error')
         answer = self.member('POST', 'jobs', {
-            **world.sample('job-create-request'),
+            **fixtures.sample('job-create-request'),
             'job_actions': [{'freezer_action': {
                 'action': 'backup', 'mode': 'fs'}}]}, 422)
         self.assertEqual(error, answer)
@@ -168,16 +168,16 @@ class SampleTests(world.WorldTestCase):
     def test_versions(self) -> None:
         result = self.client.simulate_get('/')
         self.assertEqual([], differences(
-            world.sample('versions-response'), result.json))
+            fixtures.sample('versions-response'), result.json))
 
     def test_each_sample_is_shown_somewhere(self) -> None:
-        files = {path.stem for path in world.SAMPLES.iterdir()}
+        files = {path.stem for path in fixtures.SAMPLES.iterdir()}
         named = {name for samples in shown().values()
                  for name in (*samples.requests, *samples.responses)}
         self.assertEqual(files, named | GENERAL)
 
     def test_samples_are_tidy(self) -> None:
-        for path in sorted(pathlib.Path(world.SAMPLES).iterdir()):
+        for path in sorted(pathlib.Path(fixtures.SAMPLES).iterdir()):
             text = path.read_text(encoding='utf-8')
             self.assertEqual(
                 json.dumps(json.loads(text), indent=4) + '\n', text,

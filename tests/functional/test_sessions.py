@@ -111,7 +111,7 @@ class SessionTests(base.ApiTestCase):
                          shown['job_schedule'])
         self.assertEqual('2027-01-15T09:00:00Z', shown['next_run_at'])
         self.assertEqual({job_id: {
-            'client_id': 'own', 'status': 'scheduled', 'result': 'success',
+            'client_id': 'own', 'status': '', 'result': 'success',
             'time_started': base.T0, 'time_ended': base.T0}},
             self.show(session_id)['jobs'])
 

@@ -24,15 +24,15 @@ from typing import ClassVar
 from falcon import testing
 import sqlalchemy as sa
 
-from freezer_api.api import services as api_services
-from freezer_api import crypt
-from freezer_api.db import disown
+from freezer_api.db.admin import disown_trusts
+from freezer_api.db.admin import upgrade_report
 from freezer_api.db import engine
 from freezer_api.db import models
-from freezer_api.db import report
-from freezer_api import delegations
-from freezer_api import orphans
-from freezer_api import trusts
+from freezer_api.keystone import crypt
+from freezer_api.keystone import trusts
+from freezer_api.services import dependencies as api_services
+from freezer_api.services import orphan_trusts as orphans
+from freezer_api.services import trusts as trust_service
 from tests.functional import base
 
 USERS = (base.MEMBER, base.MATE, base.STRANGER)
@@ -154,7 +154,8 @@ class SharedKeystoneTests(base.ApiTestCase):
         self.lose(base.MEMBER)
         before = set(self.trusts.live)
         self.clock.now += 1000
-        with self.assertLogs('freezer_api.lost_answers', 'WARNING') as log:
+        with self.assertLogs('freezer_api.services.lost_trust_answers',
+                             'WARNING') as log:
             done = self.maintain()
         self.assertEqual(before, set(self.trusts.live))
         self.assertEqual((0, 0, 1), (
@@ -164,7 +165,7 @@ class SharedKeystoneTests(base.ApiTestCase):
         for trust_id in before:
             self.assertNotIn(trust_id, '\n'.join(log.output))
         self.assertIn('freezer-manage trusts orphans',
-                      str(report.make(self.database).trusts))
+                      str(upgrade_report.make(self.database).trusts))
         # That was said, and nothing is asked of Keystone for it again.
         self.clock.now += 100_000
         self.trusts.away = True
@@ -185,7 +186,7 @@ class SharedKeystoneTests(base.ApiTestCase):
         self.trusts.listed = count  # type: ignore[method-assign, assignment]
         self.clock.now += 1000
         # Nor does a user's request wait for one.
-        self.services.delegations.delete_retired('p1')
+        self.services.trusts.delete_retired('p1')
         self.assertEqual([], listings)
         self.assertEqual(3, self.maintain()['trusts_deleted'])
         self.assertEqual([1], listings)
@@ -307,7 +308,7 @@ class SharedKeystoneTests(base.ApiTestCase):
         self.lose(base.Persona('dora', 'p1', ('member', 'reader')))
         jobs = dict(self.region.jobs)
         before = set(self.trusts.live)
-        done = disown.disown(self.database, self.clock.now)
+        done = disown_trusts.disown(self.database, self.clock.now)
         self.assertEqual((4, 3), (done.trusts, done.jobs))
         self.clock.now += 1000
         self.maintain()
@@ -333,7 +334,7 @@ class SharedKeystoneTests(base.ApiTestCase):
         self.create(base.MEMBER)
         [trust_id] = self.trusts.live
         self.trusts.marks[trust_id] = 'of another deployment'
-        with self.assertLogs('freezer_api.delegations', 'ERROR') as log:
+        with self.assertLogs('freezer_api.services.trusts', 'ERROR') as log:
             self.delete()
         self.assertIn('freezer-manage trusts disown', log.output[0])
         self.assertNotIn(trust_id, log.output[0])
@@ -350,7 +351,7 @@ class SharedKeystoneTests(base.ApiTestCase):
         """A request that took longer than its intent was to last."""
         self.go_to(self.regions[0])
         caller = trusts.Caller('alice', 'p1', ('member',), None, None)
-        made = self.services.delegations.prepared(caller, 'p1')
+        made = self.services.trusts.prepared(caller, 'p1')
         with made as prepared:
             self.clock.now += 1000
 
@@ -363,7 +364,7 @@ class SharedKeystoneTests(base.ApiTestCase):
             self.trusts.listed = (  # type: ignore[method-assign]
                 meanwhile)  # type: ignore[assignment]
             self.maintain()
-        self.assertIsInstance(prepared, delegations.Prepared)
+        self.assertIsInstance(prepared, trust_service.Prepared)
         with self.database.read() as session:
             self.assertEqual(['stored'], session.scalars(
                 sa.select(models.Delegation.trust_id)).all())

@@ -14,14 +14,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import sqlalchemy as sa
 
-from freezer_api import crypt
-from freezer_api.db import delegations
 from freezer_api.db import models
+from freezer_api.db import trusts
+from freezer_api.keystone import crypt
 from tests.functional import base
 
 NIGHTLY = {'schedule_interval': '1 days'}
@@ -171,10 +172,10 @@ class SuspensionTests(base.ApiTestCase):
             shown = self.job(job_id)
             self.assertIn(words, shown['status_reason'])
             self.assertEqual('fail', shown['job_schedule']['result'])
-            self.assertEqual('scheduled', shown['job_schedule']['status'])
+            self.assertEqual('suspended', shown['job_schedule']['status'])
             [run] = self.runs(job_id)
-            self.assertEqual(('skipped', cause),
-                             (run['state'], run['cause']))
+            self.assertEqual(('waiting', cause, -1), (
+                run['state'], run['cause'], run['time_ended']))
             self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
 
     def test_a_cause_that_no_scheduler_can_know_is_none(self) -> None:
@@ -195,7 +196,7 @@ class SuspensionTests(base.ApiTestCase):
             self.assertEqual([], self.claim()['runs'])
             self.clock.now += 1
             self.refuse(job_id)
-        self.assertEqual(['skipped'], self.states(job_id))
+        self.assertEqual(['waiting'], self.states(job_id))
         self.assertEqual(since, self.job(job_id)['suspended_at'])
         self.clock.now = begun + 1800
         run = self.one_run()
@@ -233,7 +234,7 @@ class SuspensionTests(base.ApiTestCase):
                 nominal.add(run['nominal_at'])
                 self.report(run, 'fail', cause='trust_refused')
         self.assertEqual(10, len(nominal))
-        self.assertEqual(['skipped'] * 10, self.states(job_id))
+        self.assertEqual(['waiting'] + ['skipped'] * 9, self.states(job_id))
 
     def test_a_late_report_of_an_earlier_try_changes_nothing(self) -> None:
         job_id = self.create_job()
@@ -278,6 +279,30 @@ class SuspensionTests(base.ApiTestCase):
                   {'stop': None}, 202)
         self.clock.now += 3 * DAY
         self.assertEqual([], self.claim()['runs'])
+
+    def test_a_run_that_waits_ends_with_what_it_waits_for(self) -> None:
+        """And then for good: no final state is left again."""
+        changes: tuple[Callable[[str], object], ...] = (
+            lambda job_id: self.call(base.MEMBER, 'POST',
+                                     f'jobs/{job_id}/event', {'stop': None},
+                                     202),
+            lambda job_id: self.patch(job_id, {'job_schedule': {
+                'schedule_interval': '2 days'}}),
+            lambda job_id: self.patch(job_id, {'user_credentials': {}}),
+            lambda job_id: self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}',
+                                     status=204))
+        for change in changes:
+            job_id = self.suspended()
+            self.assertEqual(['waiting'], self.states(job_id))
+            change(job_id)
+            with self.database.read() as session:
+                [run] = session.scalars(sa.select(models.JobRun).where(
+                    models.JobRun.job_id == job_id))
+                self.assertEqual('skipped', run.state)
+                self.assertIsNotNone(run.time_ended)
+            self.clock.now += 3600
+            self.assertEqual([], self.claim()['runs'])
+            self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
 
     def test_lists_and_maintenance_tell_of_suspended_jobs(self) -> None:
         job_id = self.suspended()
@@ -362,7 +387,7 @@ class SuspensionTests(base.ApiTestCase):
         with self.database.read() as session:
             self.assertEqual(2, session.scalar(
                 sa.select(sa.func.count()).select_from(models.Delegation)
-                .where(models.Delegation.live_key.is_not(None))))
+                .where(models.Delegation.active_key.is_not(None))))
 
     def test_a_dead_trust_is_replaced_by_its_givers_start(self) -> None:
         job_id = self.suspended('trust_gone')
@@ -376,7 +401,8 @@ class SuspensionTests(base.ApiTestCase):
         self.clock.now += DAY
         run = self.one_run()
         self.patch(job_id, {'job_actions': [{'freezer_action': {
-            **base.BACKUP, 'cindernative_vol_id': 'vol-2'}}]}, base.MATE)
+            **base.BACKUP, 'cindernative_vol_id': base.OTHER_VOLUME}}]},
+            base.MATE)
         self.report(run, 'fail', cause='trust_gone')
         self.assertIsNone(self.cause(job_id))
         again = self.one_run()
@@ -391,7 +417,7 @@ class SuspensionTests(base.ApiTestCase):
         trust = list(self.trusts.live)
         box = crypt.Crypt(['A' * 43 + '='])
         self.clock.now += DAY
-        with mock.patch.object(self.services.delegations, '_box', box):
+        with mock.patch.object(self.services.trusts, '_box', box):
             self.assertEqual([], self.claim()['runs'])
             self.assertEqual('trust_unreadable', self.cause(job_id))
             self.assertIn('operator', self.job(job_id)['status_reason'])
@@ -407,7 +433,7 @@ class SuspensionTests(base.ApiTestCase):
         first, second = self.create_job(), self.create_job()
         box = crypt.Crypt(['A' * 43 + '='])
         self.clock.now += DAY
-        with mock.patch.object(self.services.delegations, '_box', box):
+        with mock.patch.object(self.services.trusts, '_box', box):
             self.claim()
             self.patch(first, {'description': 'saved'})
             runs = self.claim()['runs']
@@ -484,7 +510,7 @@ class ExpiryTests(base.ApiTestCase):
                 base.SERVICE, 'GET', f'/v2/p1/jobs/{job_id}',
                 status=200)['trust_id'] for job_id in jobs].count(old)
 
-        with mock.patch.object(delegations, '_GIVEN_AT_ONCE', 2):
+        with mock.patch.object(trusts, '_REPLACED_AT_ONCE', 2):
             self.save(jobs[0])
             self.assertEqual(6, count())
             self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)

@@ -26,12 +26,15 @@ from keystonemiddleware import opts as authtoken_opts
 from oslo_db import exception as db_exception
 import sqlalchemy as sa
 
-from freezer_api import deploy
+from freezer_api import app as api_app
+from freezer_api.db import schema_version
 from tests.functional import base
 from tools.cloud import ports
 
 
 class TransportTests(base.ApiTestCase):
+
+    shares_engine = False  # policy files are written
 
     def send(self, method: str, path: str, persona: base.Persona = base.MEMBER,
              **kwargs: Any) -> testing.Result:
@@ -107,6 +110,8 @@ class TransportTests(base.ApiTestCase):
         for method, path, status, title in (
                 ('GET', '/v2/p1/nosuch', 404, '404 Not Found'),
                 ('GET', '/v1/jobs', 404, '404 Not Found'),
+                ('POST', '/v2/p1/jobs/x/nosuch', 404, '404 Not Found'),
+                ('DELETE', '/v2/p1/jobs', 405, '405 Method Not Allowed'),
                 ('PUT', '/v2/p1/jobs', 405, '405 Method Not Allowed'),
                 ('HEAD', '/v2/p1/jobs', 405, None),
                 ('GET', '/v2/p2/jobs', 403, 'Access Forbidden'),
@@ -118,6 +123,8 @@ class TransportTests(base.ApiTestCase):
             if title is not None:
                 self.assertEqual(title, result.json['title'])
                 self.assertRegex(result.json['code'], '^[a-z_]+$')
+                self.assertGreater(len(result.json['description']), 10)
+                self.assertNotEqual(title, result.json['description'])
 
     def test_accept(self) -> None:
         result = self.send('GET', '/v2/p1/jobs',
@@ -247,7 +254,15 @@ class DeployedTests(base.ApiTestCase):
         self.conf.set_override(
             'www_authenticate_uri', 'http://keystone.example/v3',
             'keystone_authtoken')
-        deployed = deploy.make_app(self.conf)
+        # The tables are there, but no upgrade has said which they are.
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.text('DROP TABLE IF EXISTS alembic_version'))
+            connection.execute(sa.text(
+                'CREATE TABLE alembic_version (version_num VARCHAR(32))'))
+            connection.execute(
+                sa.text('INSERT INTO alembic_version VALUES (:version)'),
+                {'version': schema_version.revisions()[-1]})
+        deployed = api_app.make_app(self.conf)
 
         def app(environ: Any, start_response: Any) -> Any:
             # falcon looks at the signature, which webob's wrappers lack.

@@ -562,9 +562,11 @@ class RunTests(UpstreamBugCase):
         """Mode=fs and mode-like spellings are read by the agent alone."""
         for key in ('Mode', 'MODE', 'Action'):
             value = 'exec' if key == 'Action' else 'fs'
-            self.refused('POST', 'jobs', {
+            answer = self.call(base.MEMBER, 'POST', 'jobs', {
                 'client_id': 'central', 'job_actions': [
-                    {'freezer_action': {**base.BACKUP, key: value}}]})
+                    {'freezer_action': {**base.BACKUP, key: value}}]}, 422)
+            self.assertIn(f'freezer_action.{key}: unknown',
+                          answer['description'])
 
     def test_run_02_an_absent_mode_is_the_agents_default(self) -> None:
         """Without a mode the check passes, and the agent copies files."""

@@ -20,10 +20,10 @@ from typing import Any
 from cryptography import fernet
 import sqlalchemy as sa
 
-from freezer_api import crypt
-from freezer_api.db import migration
+from freezer_api.db.admin import downgrade
+from freezer_api.db.admin import upgrade
 from freezer_api.db import models
-from freezer_api.db import way_back
+from freezer_api.keystone import crypt
 from tests.functional import base
 from tests.released import releases
 from tests.released import serving
@@ -45,12 +45,12 @@ class WayBackTestCase(base.ApiTestCase):
                 '(version_num VARCHAR(32) PRIMARY KEY)'))
             connection.execute(sa.text(
                 'INSERT INTO alembic_version VALUES (:head)'),
-                {'head': migration.head()})
+                {'head': upgrade.head()})
         self.box = crypt.Crypt([base.KEY])
         self.register_central()
 
-    def go_back(self) -> way_back.Result:
-        return way_back.go(self.url_, self.box)
+    def go_back(self) -> downgrade.Result:
+        return downgrade.run(self.url_, self.box)
 
     @property
     def url_(self) -> str:
@@ -64,10 +64,10 @@ class WayBackTestCase(base.ApiTestCase):
 
     def assert_refused(self, text: str) -> None:
         before = self.contents()
-        with self.assertRaisesRegex(way_back.Obstacle, text):
+        with self.assertRaisesRegex(downgrade.Obstacle, text):
             self.go_back()
         self.assertEqual(before, self.contents())
-        self.assertEqual(migration.head(), migration.current(self.url_))
+        self.assertEqual(upgrade.head(), upgrade.current(self.url_))
 
 
 class TestWayBack(WayBackTestCase):
@@ -79,7 +79,7 @@ class TestWayBack(WayBackTestCase):
         self.create_job()
         self.clock.now += DAY
         self.one_run()
-        self.assert_refused('1 runs are going on')
+        self.assert_refused('1 runs are not finished')
 
     def test_a_trust_is_to_be_deleted(self) -> None:
         job_id = self.create_job()
@@ -98,16 +98,27 @@ class TestWayBack(WayBackTestCase):
         with self.database.engine.begin() as connection:
             connection.execute(sa.text(
                 "UPDATE alembic_version SET version_num = 'f05d3a92b6e3'"))
-        with self.assertRaisesRegex(way_back.Obstacle, 'f05d3a92b6e3'):
+        with self.assertRaisesRegex(downgrade.Obstacle, 'f05d3a92b6e3'):
             self.go_back()
 
     def test_again(self) -> None:
         """Killed anywhere, it goes on; there is nothing to do in the end."""
         self.create_job()
-        self.assertEqual(way_back.Result(jobs=1, trusts=1), self.go_back())
+        self.assertEqual(downgrade.Result(jobs=1, trusts=1), self.go_back())
         before = self.contents()
-        self.assertEqual(way_back.Result(jobs=0, trusts=0), self.go_back())
+        self.assertEqual(downgrade.Result(jobs=0, trusts=0), self.go_back())
         self.assertEqual(before, self.contents())
+
+    def test_a_crontab_expression_is_not_run_at_once(self) -> None:
+        """19.0.0 ignores the key, and runs what has no time."""
+        self.create_job(schedule={'schedule_cron': '0 2 * * *'})
+        self.go_back()
+        with self.database.engine.connect() as connection:
+            schedule = connection.scalar(
+                sa.select(models.Job.schedule)) or {}
+        self.assertEqual(('stop', '', '0 2 * * *'), (
+            schedule['status'], schedule['event'],
+            schedule['schedule_cron']))
 
     def test_a_schedule_that_nobody_can_read(self) -> None:
         job_id = self.create_job()
@@ -159,7 +170,7 @@ class TestKilled(WayBackTestCase):
             self.assertEqual(self.trusts.live.keys(), set(
                 connection.scalars(sa.text(
                     'SELECT trust_id FROM user_credentials'))))
-        self.assertEqual('7a3b9c1d2e4f', migration.current(self.url_))
+        self.assertEqual('7a3b9c1d2e4f', upgrade.current(self.url_))
 
 
 class TestKilledMySQL(base.MySQL, TestKilled):
@@ -192,8 +203,8 @@ class TestReleased(WayBackTestCase):
                   for job_id in (armed, gone, once, stopped)}
         [trust_id] = self.trusts.live
 
-        self.assertEqual(way_back.Result(jobs=4, trusts=4), self.go_back())
-        self.assertEqual('7a3b9c1d2e4f', migration.current(self.url_))
+        self.assertEqual(downgrade.Result(jobs=4, trusts=4), self.go_back())
+        self.assertEqual('7a3b9c1d2e4f', upgrade.current(self.url_))
         seen = self.released()
 
         self.check_seen(seen, before, trust_id)
@@ -206,8 +217,8 @@ class TestReleased(WayBackTestCase):
             entry['client']['client_id']
             for entry in seen['before']['clients']])
 
-        migration.sync(self.url_)
-        self.assertEqual(migration.head(), migration.current(self.url_))
+        upgrade.sync(self.url_)
+        self.assertEqual(upgrade.head(), upgrade.current(self.url_))
         self.check_forward(seen, before, trust_id)
 
     def schedule(self, seen: Any, job_id: str) -> Any:
@@ -291,7 +302,7 @@ class TestServedMySQL(base.MySQL, WayBackTestCase):
                 releases.Release(releases.NEWEST), self.url_,
                 base.MEMBER.user_id, str(base.MEMBER.project_id)) as theirs:
             made = self.work(theirs, before, job_id, session_id)
-        migration.sync(self.url_)
+        upgrade.sync(self.url_)
 
         job = self.job(job_id)
         self.assertEqual('changed', job['description'])

@@ -15,7 +15,7 @@
 ``wire_19_0_0.json`` holds a day of requests to it, of several users and of
 the ``freezer`` command, with its answers. The same requests are sent here.
 Where an answer is another one, the recording names the words of
-``doc/source/admin/differences.rst`` that say so, and so that page is whole.
+``doc/source/admin/compatibility.rst`` that say so, and so that page is whole.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from tests.functional import base
 
 RECORDED = pathlib.Path(__file__).with_name('wire_19_0_0.json')
 PAGE = (pathlib.Path(__file__).resolve().parents[2]
-        / 'doc/source/admin/differences.rst')
+        / 'doc/source/admin/compatibility.rst')
 
 # What documents have beside what 19.0.0 shows, as the page says.
-MORE = {'mandatory', 'next_run_at', 'status_reason', 'suspended',
-        'suspended_cause', 'suspended_at', 'trust_id', 'trustor_user_id'}
+MORE = {'backup_uuid', 'mandatory', 'next_run_at', 'status_reason',
+        'suspended', 'suspended_cause', 'suspended_at', 'trust_id',
+        'trustor_user_id'}
 
 _ID = re.compile('[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}')
 _EPOCH = 1_700_000_000

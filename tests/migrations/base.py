@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import functools
 import json
 from typing import Any
 
@@ -24,6 +25,8 @@ import sqlalchemy as sa
 import testscenarios
 import testtools
 
+from freezer_api.db.admin import upgrade
+from tests.migrations import starts
 from tests import services
 
 ENGINES = [(name, {'backend': name})
@@ -34,6 +37,10 @@ PUBLISHED = ['1333cef214d9', 'e74c32f034c5', '23c8ad2655a6', '29a2fd19eb86',
              '7a3b9c1d2e4f']
 
 
+# To load all revisions takes as long as a small upgrade.
+_SCRIPTS = functools.cache(upgrade._scripts)
+
+
 class DatabaseTest(testtools.TestCase):
     """Has an empty database of its own, at ``url``."""
 
@@ -41,6 +48,8 @@ class DatabaseTest(testtools.TestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.useFixture(
+            fixtures.MockPatchObject(upgrade, '_scripts', _SCRIPTS))
         self.url = self.new_url()
         self.engine = sa.create_engine(self.url, poolclass=sa.pool.NullPool)
 
@@ -52,6 +61,10 @@ class DatabaseTest(testtools.TestCase):
             return services.postgresql_url(self)
         folder = self.useFixture(fixtures.TempDir()).path
         return f'sqlite:///{folder}/freezer.db'
+
+    def begin_at(self, revision: str) -> None:
+        """Bring the empty database to a revision."""
+        starts.bring(self.url, revision)
 
     def cell(self, value: Any) -> bytes | str:
         """JSON as deployed databases hold it: bytes where SQLite is."""

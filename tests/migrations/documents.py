@@ -115,7 +115,7 @@ def contents(engine: sa.Engine) -> dict[str, Any]:
                        action.max_retries_interval, action.backup_metadata)
                       for job_id, position, action in links],
             'clients': [(client.id, client.client_id, client.is_central,
-                         client.claims, client.supported_modes)
+                         client.supports_claims, client.supported_modes)
                         for client in session.scalars(
                             sa.select(models.Client))],
             'actions': session.scalar(

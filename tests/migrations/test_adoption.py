@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from freezer_api.db import migration
+from freezer_api.db.admin import upgrade
 from freezer_api.db import models
 from tests.migrations import base
 from tests.migrations import documents
@@ -26,7 +26,7 @@ class TestRefused(base.EachEngine):
 
     def assert_refused(self, text: str) -> None:
         before = self.tables()
-        error = self.assertRaises(migration.MigrationError, migration.sync,
+        error = self.assertRaises(upgrade.MigrationError, upgrade.sync,
                                   self.url)
         self.assertIn(text, str(error))
         self.assertEqual(before, self.tables())
@@ -36,37 +36,37 @@ class TestRefused(base.EachEngine):
         self.assert_refused('tables but no version')
 
     def test_a_newer_release(self) -> None:
-        migration.sync(self.url, '1333cef214d9')
+        self.begin_at('1333cef214d9')
         self.execute("UPDATE alembic_version SET version_num = 'newer'")
         self.assert_refused('revision newer')
 
     def test_two_versions(self) -> None:
-        migration.sync(self.url, '1333cef214d9')
+        self.begin_at('1333cef214d9')
         self.execute("INSERT INTO alembic_version VALUES ('e74c32f034c5')")
         self.assert_refused('2 rows')
-        self.assertRaises(migration.MigrationError, migration.current,
+        self.assertRaises(upgrade.MigrationError, upgrade.current,
                           self.url)
 
     def test_tables_of_others_are_no_obstacle(self) -> None:
         self.execute('CREATE TABLE notes (id INTEGER)')
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         self.assertIn('notes', self.tables())
 
 
 class TestLyingVersion(base.EachEngine):
 
     def test_columns_decide(self) -> None:
-        migration.sync(self.url, '5c9d21e87f34')
+        self.begin_at('5c9d21e87f34')
         documents.fill(self)
         self.execute("UPDATE alembic_version "
                      "SET version_num = '1333cef214d9'")
-        migration.sync(self.url)
-        self.assertEqual(migration.head(), migration.current(self.url))
+        upgrade.sync(self.url)
+        self.assertEqual(upgrade.head(), upgrade.current(self.url))
         self.assertEqual(3, len(self.rows('SELECT id FROM job_actions')))
 
     def test_left_by_a_conversion_that_died(self) -> None:
         # job_actions is there, half filled, and so is jobs.job_actions.
-        migration.sync(self.url, '4f8c679a1d3b')
+        self.begin_at('4f8c679a1d3b')
         documents.fill(self)
         self.execute(
             'CREATE TABLE job_actions ('
@@ -81,7 +81,7 @@ class TestLyingVersion(base.EachEngine):
         self.insert('job_actions', {
             'id': 'half', 'job_id': 'job-2', 'action_id': 'action-2',
             'position': 0})
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         self.assertEqual(
             [('job-1', 'action-1'), ('job-2', 'action-1'),
              ('job-2', 'action-1')],
@@ -93,7 +93,7 @@ class TestLegacy(base.EachEngine):
     """Tables that sqlalchemy-migrate made for 15.0.0 and older."""
 
     def make(self, *, stamped: bool) -> None:
-        migration.sync(self.url, 'e74c32f034c5')
+        self.begin_at('e74c32f034c5')
         self.execute('DROP TABLE alembic_version')
         for table in ('clients', 'actions', 'action_reports'):
             self.execute(f'ALTER TABLE {table} DROP COLUMN user_id')
@@ -111,8 +111,8 @@ class TestLegacy(base.EachEngine):
                 "INSERT INTO alembic_version VALUES ('1333cef214d9')")
 
     def assert_adopted(self) -> None:
-        migration.sync(self.url)
-        self.assertEqual(migration.head(), migration.current(self.url))
+        upgrade.sync(self.url)
+        self.assertEqual(upgrade.head(), upgrade.current(self.url))
         self.assertEqual(3, len(self.rows('SELECT id FROM job_actions')))
         with self.engine.connect() as connection:
             inspector = sa.inspect(connection)
@@ -148,14 +148,14 @@ class TestMySQLTables(base.DatabaseTest):
         """Tables of a utf8 deployment in a database that is utf8mb4 now."""
         database = self.engine.url.database
         self.execute(f'ALTER DATABASE {database} CHARACTER SET utf8mb3')
-        migration.sync(self.url, revision)
+        upgrade.sync(self.url, revision)
         self.execute(f'ALTER DATABASE {database} CHARACTER SET utf8mb4 '
                      'COLLATE utf8mb4_unicode_ci')
         documents.fill(self)
 
     def assert_upgraded(self) -> None:
-        migration.sync(self.url)
-        self.assertEqual(migration.head(), migration.current(self.url))
+        upgrade.sync(self.url)
+        self.assertEqual(upgrade.head(), upgrade.current(self.url))
         self.assertEqual(3, len(self.rows('SELECT id FROM job_actions')))
         self.assertEqual(
             {('jobs',), ('actions',), ('delegations',)},
@@ -195,7 +195,7 @@ class TestMySQLTables(base.DatabaseTest):
         definition = {'action': 'backup', 'backup_name': '\U0001f4be'}
         self.insert('jobs', documents.job(
             self, 'job-3', [{'freezer_action': definition}]))
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         ((name, document),) = self.rows(
             'SELECT backup_name, backup_metadata FROM actions, job_actions '
             "WHERE actions.id = action_id AND job_id = 'job-3'")
@@ -205,21 +205,21 @@ class TestMySQLTables(base.DatabaseTest):
             'SELECT row_id FROM kept_values'))
 
     def test_rows_of_a_format_with_short_keys(self) -> None:
-        migration.sync(self.url, '7a3b9c1d2e4f')
+        self.begin_at('7a3b9c1d2e4f')
         self.execute('ALTER TABLE jobs ROW_FORMAT=COMPACT')
-        migration.sync(self.url)
-        self.assertEqual(migration.head(), migration.current(self.url))
+        upgrade.sync(self.url)
+        self.assertEqual(upgrade.head(), upgrade.current(self.url))
 
 
 class TestSQLiteCells(base.DatabaseTest):
 
     def test_text_that_is_not_utf8(self) -> None:
-        migration.sync(self.url, '23c8ad2655a6')
+        self.begin_at('23c8ad2655a6')
         documents.fill(self)
         for column in ('job_actions', 'schedule'):
             self.execute(f"UPDATE jobs SET {column} = "
                          "CAST(X'5B22FF225D' AS TEXT) WHERE id = 'job-1'")
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         self.assertIn(
             ('jobs', 'job_actions', 'job-1', 'not JSON', b'["\xff"]'),
             self.rows('SELECT * FROM kept_values'))
@@ -228,6 +228,6 @@ class TestSQLiteCells(base.DatabaseTest):
 
     def test_a_database_in_memory(self) -> None:
         engine = sa.create_engine('sqlite://', poolclass=sa.pool.StaticPool)
-        migration.sync(engine)
-        migration.sync(engine)
-        self.assertEqual(migration.head(), migration.current(engine))
+        upgrade.sync(engine)
+        upgrade.sync(engine)
+        self.assertEqual(upgrade.head(), upgrade.current(engine))

@@ -20,8 +20,8 @@ from unittest import mock
 
 import sqlalchemy as sa
 
+from freezer_api.db.admin import upgrade
 from freezer_api.db import bulk
-from freezer_api.db import migration
 from freezer_api.db.migrations import batches
 from tests.migrations import base
 from tests.migrations import documents
@@ -58,16 +58,54 @@ class TestBatches(base.EachEngine):
                 "UPDATE jobs SET description = 'touched' WHERE id = 'job-1'")
 
     def test_nobody_waits_for_all_rows(self) -> None:
-        migration.sync(self.url, '23c8ad2655a6')
+        self.begin_at('23c8ad2655a6')
         documents.fill(self)
         self.insert('jobs', documents.job(self, 'job-3', [documents.ENTRY]))
         seen = [self.at(statement, 2, self.touch) for statement in (
             'INSERT INTO job_actions', 'UPDATE jobs SET schedule',
             'UPDATE jobs SET search_terms')]
         with (mock.patch.object(batches, 'SIZE', 1),
-              mock.patch('freezer_api.db.terms._CHUNK', 1)):
-            migration.sync(self.url)
+              mock.patch('freezer_api.db.search_index._CHUNK', 1)):
+            upgrade.sync(self.url)
         self.assertEqual([3, 3, 2], [count for count, in seen])
+
+
+class TestTableLocks(base.DatabaseTest):
+    """What a statement of PostgreSQL locks stays locked with what follows."""
+
+    backend = 'postgresql'
+
+    def locked(self) -> list[str]:
+        """Return the tables that others cannot write, or not even read."""
+        return [name for name, in self.rows(
+            'SELECT DISTINCT relname FROM pg_locks '
+            'JOIN pg_class ON pg_class.oid = relation '
+            'JOIN pg_database ON pg_database.oid = database '
+            'WHERE datname = current_database() AND granted AND mode IN '
+            "('ShareLock', 'ShareRowExclusiveLock', 'AccessExclusiveLock')")
+            if name in self.old]
+
+    def test_no_work_while_a_table_is_locked(self) -> None:
+        """No index, key or row is made by a revision that holds a table."""
+        self.begin_at('7a3b9c1d2e4f')
+        documents.fill(self)
+        self.old = self.tables() - {upgrade.VERSION_TABLE}
+        found: list[tuple[str, list[str]]] = []
+
+        def before(connection: sa.Connection, cursor: Any, text: str,
+                   *more: Any) -> None:
+            if (text.startswith(('CREATE INDEX', 'INSERT', 'UPDATE',
+                                 'DELETE'))
+                    or 'ADD CONSTRAINT' in text) and (
+                        upgrade.VERSION_TABLE not in text):
+                found.append((text, self.locked()))
+
+        sa.event.listen(sa.Engine, 'before_cursor_execute', before)
+        self.addCleanup(
+            sa.event.remove, sa.Engine, 'before_cursor_execute', before)
+        upgrade.sync(self.url)
+        self.assertGreater(len(found), 20)
+        self.assertEqual([], [one for one in found if one[1]])
 
 
 class TestBulk(base.EachEngine):

@@ -22,7 +22,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 import testscenarios
 
-from freezer_api.db import migration
+from freezer_api.db.admin import upgrade
+from freezer_api.db.migrations import job_entries
 from freezer_api.db import models
 from tests.migrations import base
 from tests.migrations import documents
@@ -35,7 +36,7 @@ class TestJobEntries(testscenarios.WithScenarios, base.DatabaseTest):
 
     def setUp(self) -> None:
         super().setUp()
-        migration.sync(self.url, '23c8ad2655a6')
+        self.begin_at('23c8ad2655a6')
 
     def links(self, job_id: str) -> list[tuple[int, models.Action]]:
         with orm.Session(self.engine, expire_on_commit=False) as session:
@@ -50,7 +51,7 @@ class TestJobEntries(testscenarios.WithScenarios, base.DatabaseTest):
 
     def convert(self, *entries: Any) -> list[tuple[int, models.Action]]:
         self.insert('jobs', documents.job(self, 'job', list(entries)))
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         return self.links('job')
 
     def kept(self) -> dict[str, Any]:
@@ -161,6 +162,30 @@ class TestJobEntries(testscenarios.WithScenarios, base.DatabaseTest):
         self.assertEqual(documents.USER, action.user_id)
         self.assertEqual({'job': [entry]}, self.kept())
 
+    def test_texts_where_schedulers_looked_for_truth(self) -> None:
+        """They count as they did, and are reported."""
+        for beside, inside, expected, reason in (
+                ('yes', None, True, 'mandatory is not a boolean'),
+                ('', None, False, 'mandatory is not a boolean'),
+                (None, 'yes', False,
+                 'mandatory of a freezer_action is not a boolean'),
+                (False, True, False, None), (None, True, True, None)):
+            definition = {'action': 'info', 'mandatory': inside}
+            found = job_entries.parse(json.dumps(
+                [{'freezer_action': definition, 'mandatory': beside}]))
+            [entry] = found.entries
+            self.assertIs(expected, entry.mandatory)
+            self.assertEqual([] if reason is None else [reason],
+                             found.reasons)
+
+    def test_users_of_entries_are_kept_aside(self) -> None:
+        self.insert('actions', documents.action(
+            self, 'action-1', documents.DEFINITION))
+        entries = [{**documents.ENTRY, 'user_id': 'another'}]
+        ((_, action),) = self.convert(*entries)
+        self.assertEqual('action-1', action.id)
+        self.assertEqual({'job': entries}, self.kept())
+
     def test_cells_that_are_no_list(self) -> None:
         texts = {
             'repr': "[{'action_id': 'a'}]",
@@ -174,7 +199,7 @@ class TestJobEntries(testscenarios.WithScenarios, base.DatabaseTest):
                 self, job_id, None, job_actions=text))
         self.insert('jobs', documents.job(
             self, 'sql-null', None, job_actions=None))
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         self.assertEqual(
             {name: texts[name] for name in ('repr', 'object', 'cut',
                                             'deep')},
@@ -185,7 +210,7 @@ class TestJobEntries(testscenarios.WithScenarios, base.DatabaseTest):
     def test_actions_of_a_deleted_job_are_not_shown(self) -> None:
         self.insert('jobs', documents.job(
             self, 'job', [documents.ENTRY], deleted=True))
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         ((_, action),) = self.links('job')
         self.assertIs(True, action.deleted)
 
@@ -196,7 +221,7 @@ class TestJobEntries(testscenarios.WithScenarios, base.DatabaseTest):
             self, f'{number:04}', [documents.ENTRY, {
                 'freezer_action': {'action': 'exec', 'command': str(number)}
             }]) for number in range(1203)))
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         found = documents.contents(self.engine)
         self.assertEqual(2406, len(found['links']))
         self.assertEqual(

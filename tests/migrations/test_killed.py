@@ -18,7 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from freezer_api.db import migration
+from freezer_api.db.admin import upgrade
 from tests.migrations import base
 from tests.migrations import documents
 
@@ -38,6 +38,7 @@ class TestKilled(base.EachEngine):
         super().setUp()
         self.left = 0
         self.died_at = ''
+        self.last = ''
         sa.event.listen(sa.Engine, 'before_cursor_execute', self._count)
         self.addCleanup(sa.event.remove, sa.Engine, 'before_cursor_execute',
                         self._count)
@@ -47,14 +48,17 @@ class TestKilled(base.EachEngine):
         if self.left and is_change(statement):
             self.left -= 1
             if not self.left:
-                self.died_at = statement
+                # Commits are alike: what comes before tells them apart.
+                self.died_at = (f'{self.last}; {statement}'
+                                if statement == 'COMMIT' else statement)
                 raise Stop
+            self.last = statement
 
     def _sync_and_die(self, changes: int) -> bool:
         """Upgrade, but die before the nth change; whether it came to that."""
         self.left = changes
         try:
-            migration.sync(self.url)
+            upgrade.sync(self.url)
         except Stop:
             return True
         finally:
@@ -78,10 +82,10 @@ class TestKilled(base.EachEngine):
                 changes = max(2, changes - 1)
             seen.add(self.died_at)
         self.assertGreater(len(seen), 30 if self.backend == 'mysql' else 3)
-        self.assertEqual(migration.head(), migration.current(self.url))
+        self.assertEqual(upgrade.head(), upgrade.current(self.url))
 
     def test_before_each_change(self) -> None:
-        migration.sync(self.url, '23c8ad2655a6')
+        self.begin_at('23c8ad2655a6')
         documents.fill(self)
         entry = {'freezer_action': {'action': 'info'}, 'exit_status': 1}
         self.insert('jobs', documents.job(self, 'job-3', [entry, 'x']))
@@ -103,6 +107,33 @@ class TestKilled(base.EachEngine):
                        'an entry is not an object')],
             self.rows('SELECT row_id, reason FROM kept_values '
                       'ORDER BY row_id'))
+
+    def test_before_each_change_of_our_own(self) -> None:
+        self.begin_at('7a3b9c1d2e4f')
+        documents.fill(self)
+        long = self.cell({'status': 'x' * 17})
+        self.insert('jobs',
+                    documents.job(self, 'job-3', None, schedule='no JSON'),
+                    documents.job(self, 'job-4', None, schedule=long))
+        self.insert('user_credentials', {
+            'id': 'cred-2', 'trust_id': 't2', 'trustor_user_id': 'ann',
+            'job_id': 'gone'})
+
+        self._sync_with_many_deaths()
+        for statement, expected in (
+                ('SELECT id, status FROM jobs ORDER BY id',
+                 [('job-1', 'scheduled'), ('job-2', 'scheduled'),
+                  ('job-3', 'stop'), ('job-4', None)]),
+                ('SELECT row_id, reason FROM kept_values ORDER BY row_id',
+                 [('job-3', 'not JSON'),
+                  ('job-4', 'status does not fit its column')]),
+                ('SELECT id FROM user_credentials', [('cred-1',)]),
+                ('SELECT id FROM orphaned_user_credentials', [('cred-2',)]),
+                ('SELECT client_id, project_id FROM queues',
+                 [('host-1', documents.PROJECT)]),
+                ('SELECT jobs, clients, backups FROM project_usage',
+                 [(3, 1, 1)])):
+            self.assertEqual(expected, self.rows(statement))
 
     def test_while_empty(self) -> None:
         # The next upgrade meets tables and an empty version table.

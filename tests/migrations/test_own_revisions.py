@@ -20,7 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import migration
+from freezer_api.db.admin import upgrade
 from freezer_api.db import models
 from tests.migrations import base
 from tests.migrations import documents
@@ -29,10 +29,10 @@ from tests.migrations import documents
 class TestJobRuntime(base.EachEngine):
 
     def convert(self, schedule: Any) -> tuple[models.Job, dict[str, Any]]:
-        migration.sync(self.url, '7a3b9c1d2e4f')
+        self.begin_at('7a3b9c1d2e4f')
         self.insert('jobs', documents.job(
             self, 'job', None, schedule=schedule))
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         kept = {}
         if 'kept_values' in self.tables():
             kept = {reason: json.loads(bytes(value)) for reason, value
@@ -75,10 +75,10 @@ class TestJobRuntime(base.EachEngine):
 
     def test_what_cannot_be_read_stays(self) -> None:
         for text in ('""', "{'event': 'stop'}", '', '[1]'):
-            migration.sync(self.url, '7a3b9c1d2e4f')
+            upgrade.sync(self.url, '7a3b9c1d2e4f')
             self.insert('jobs', documents.job(
                 self, f'job{len(text)}', None, schedule=text))
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         self.assertEqual(
             ['""', "{'event': 'stop'}", '', '[1]'],
             [row[0] for row in self.rows(
@@ -91,7 +91,7 @@ class TestCredentials(base.EachEngine):
 
     def setUp(self) -> None:
         super().setUp()
-        migration.sync(self.url, '7a3b9c1d2e4f')
+        self.begin_at('7a3b9c1d2e4f')
         self.insert('jobs', documents.job(self, 'job', None))
 
     def credential(self, credential_id: str, job_id: str) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class TestCredentials(base.EachEngine):
     def test_orphans_move_aside(self) -> None:
         self.insert('user_credentials', self.credential('1', 'job'),
                     self.credential('2', 'gone'))
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         columns = 'id, trust_id, trustor_user_id, job_id'
         self.assertEqual(
             [('1', 't-1', 'u', 'job')],
@@ -111,7 +111,7 @@ class TestCredentials(base.EachEngine):
             self.rows(f'SELECT {columns} FROM orphaned_user_credentials'))
 
     def test_no_new_orphans(self) -> None:
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         if self.backend == 'sqlite':
             sa.event.listen(
                 self.engine, 'connect', lambda connection, record:
@@ -125,10 +125,10 @@ class TestCredentials(base.EachEngine):
 class TestUnreadable(base.EachEngine):
     """What a change would overwrite is kept aside first."""
 
-    BEFORE = 'f05d3a92b6e4'
+    BEFORE = '19efaf5fa3ab'
 
     def test_cells_that_are_not_what_they_should_be(self) -> None:
-        migration.sync(self.url, self.BEFORE)
+        self.begin_at(self.BEFORE)
         documents.fill(self)
         cells = {'bad': 'no JSON', 'list': '[]', 'text': '"x"', 'null':
                  'null', 'empty': '', 'quotes': '""', 'none': None,
@@ -138,7 +138,7 @@ class TestUnreadable(base.EachEngine):
             for name, cell in cells.items()))
         self.execute("UPDATE backups SET backup_metadata = 'no JSON'")
         self.execute("UPDATE clients SET supported_modes = '{}'")
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         bad = {('jobs', 'schedule', 'bad', 'not JSON', 'no JSON'),
                ('jobs', 'schedule', 'list', 'not an object', '[]'),
                ('jobs', 'schedule', 'text', 'not an object', '"x"'),

@@ -24,10 +24,10 @@ from hypothesis import strategies
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import migration
+from freezer_api.db.admin import purge
+from freezer_api.db.admin import upgrade
+from freezer_api.db import due_queue
 from freezer_api.db import models
-from freezer_api.db import purge
-from freezer_api.db import queues
 from tests.migrations import base
 from tests.migrations import opened
 
@@ -97,8 +97,9 @@ def rows_of(world: dict[str, list[dict[str, Any]]]
             letter = 'actions' if table == 'action_reports' else table
             row = {'id': f'{letter}{n}', 'user_id': 'u', 'project_id': 'p',
                    'uuid': 'u', 'trust_id': 't', 'trustor_user_id': 'u',
-                   'roles': 'member', 'action': 'backup', 'claims': False,
-                   'is_central': False, 'status': 'available',
+                   'roles': 'member', 'action': 'backup',
+                   'supports_claims': False, 'is_central': False,
+                   'status': 'available',
                    **MARKS[fields['mark']]}
             for field, target in (('job', 'jobs'), ('action', 'actions'),
                                   ('delegation', 'delegations'),
@@ -123,7 +124,7 @@ class TestPurge(base.EachEngine):
 
     def setUp(self) -> None:
         super().setUp()
-        migration.sync(self.url)
+        self.begin_at(upgrade.head())
         self.database = opened.database(self)
 
     def contents(self) -> Contents:
@@ -253,7 +254,7 @@ class TestPurge(base.EachEngine):
                 waiting.set()
 
         def make_job(session: orm.Session) -> None:
-            queues.ensure(session, 'c', 'p')
+            due_queue.ensure(session, 'c', 'p')
             thread.start()
             self.assertTrue(waiting.wait(60))
             session.add(models.Job(id='job', client_id='c', project_id='p',
@@ -287,7 +288,7 @@ class TestPurge(base.EachEngine):
     def new_database_with_side_tables(self) -> Any:
         self.url = self.new_url()
         self.engine = sa.create_engine(self.url, poolclass=sa.pool.NullPool)
-        migration.sync(self.url, '29a2fd19eb86')
+        self.begin_at('29a2fd19eb86')
         for name, mark in (('old', OLD), ('live', LIVE)):
             self.insert('backups', {
                 'id': f'backup-{name}', 'user_id': 'u', 'user_name': 'Ann',
@@ -295,5 +296,5 @@ class TestPurge(base.EachEngine):
             self.insert('user_credentials', {
                 'id': name, 'trust_id': 't', 'trustor_user_id': 'u',
                 'job_id': 'gone', **MARKS[mark]})
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         return opened.database(self)

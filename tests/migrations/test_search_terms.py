@@ -21,13 +21,14 @@ from unittest import mock
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import migration
+from freezer_api.db.admin import repair
+from freezer_api.db.admin import upgrade
 from freezer_api.db import models
 from freezer_api.db import rows
-from freezer_api.db import terms
+from freezer_api.db import search_index
 from tests.migrations import base
 
-BEFORE = 'e37b12c9d8f0'
+BEFORE = 'ebaeedeb2197'
 NOUNS = ('clients', 'actions', 'sessions', 'backups', 'jobs')
 
 
@@ -39,18 +40,17 @@ class TestSearchTerms(base.EachEngine):
 
     def setUp(self) -> None:
         super().setUp()
-        small = mock.patch.object(terms, '_CHUNK', 2)
+        small = mock.patch.object(search_index, '_CHUNK', 2)
         small.start()
         self.addCleanup(small.stop)
 
     def populate(self) -> None:
-        """Fill a database of the revision before, 5 rows of each noun."""
-        migration.sync(self.url, BEFORE)
+        """Insert what the revision before knows, 5 rows of each noun."""
         common = {'project_id': 'p', 'user_id': 'u'}
         for n in range(5):
             self.insert('clients', {
                 **common, 'id': f'c{n}', 'uuid': f'c{n}', 'client_id': 'c',
-                'is_central': False, 'claims': False,
+                'is_central': False, 'supports_claims': False,
                 'supported_modes': self.cell(['fs'])})
             self.insert('actions', {
                 **common, 'id': f'a{n}', 'action': 'backup',
@@ -76,15 +76,15 @@ class TestSearchTerms(base.EachEngine):
 
     def assert_filled(self) -> None:
         with orm.Session(self.engine) as session:
-            for model in terms.TABLES:
+            for model in search_index.TABLES:
                 found = session.scalars(
                     sa.select(model).where(rows.live(model))
                     .options(orm.undefer(model.search_terms))).all()
                 self.assertGreaterEqual(len(found), 5)
-                self.assertEqual(terms.made(session, found),
+                self.assertEqual(search_index.made(session, found),
                                  [row.search_terms for row in found])
         with self.engine.connect() as connection:
-            self.assertFalse(terms.missing(connection))
+            self.assertFalse(search_index.missing(connection))
 
     def before_update(self, number: int, act: Callable[[], None]) -> None:
         """Have something done before the nth batch is written."""
@@ -107,44 +107,47 @@ class TestSearchTerms(base.EachEngine):
             )[0][0] for noun in NOUNS)
 
     def test_all_rows_get_them(self) -> None:
+        self.begin_at(BEFORE)
         self.populate()
         before = self.rows('SELECT id, updated_at FROM jobs ORDER BY id')
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         self.assert_filled()
         self.assertEqual(1, self.without(), 'the deleted one')
         self.assertEqual(before, self.rows(
             'SELECT id, updated_at FROM jobs ORDER BY id'))
 
     def test_killed_between_batches(self) -> None:
+        self.begin_at(BEFORE)
         self.populate()
 
         def die() -> None:
             raise Stop
 
         self.before_update(8, die)
-        self.assertRaises(Stop, migration.sync, self.url)
+        self.assertRaises(Stop, upgrade.sync, self.url)
         if self.backend == 'sqlite':
-            self.assertEqual(BEFORE, migration.current(self.url))
+            self.assertEqual(BEFORE, upgrade.current(self.url))
         else:
             # What was done lasts: seven batches of two, or the rest of a
             # table.
-            self.assertEqual(migration.head(), migration.current(self.url))
+            self.assertEqual(upgrade.head(), upgrade.current(self.url))
             self.assertEqual(27 - 12, self.without())
             with self.engine.connect() as connection:
-                self.assertTrue(terms.missing(connection))
-        migration.sync(self.url)
+                self.assertTrue(search_index.missing(connection))
+        upgrade.sync(self.url)
         self.assert_filled()
 
     def test_what_an_older_release_writes_later(self) -> None:
-        migration.sync(self.url)
+        self.begin_at(upgrade.head())
         self.populate()
         self.assertEqual(27, self.without())
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         self.assert_filled()
 
     def test_what_an_older_release_changes_later(self) -> None:
+        self.begin_at(BEFORE)
         self.populate()
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         for statement in ("UPDATE backups SET backup_metadata = '{\"n\": 7}' "
                           "WHERE id = 'b1'",
                           "UPDATE actions SET backup_metadata = '{}' "
@@ -152,14 +155,14 @@ class TestSearchTerms(base.EachEngine):
             self.execute(statement)
         before = self.rows('SELECT id, updated_at FROM jobs ORDER BY id')
         # The action is in the terms of its job, too.
-        self.assertEqual(3, migration.refresh(self.url).terms)
+        self.assertEqual(3, repair.repair(self.url).terms)
         self.assert_filled()
-        self.assertEqual(0, migration.refresh(self.url).terms)
+        self.assertEqual(0, repair.repair(self.url).terms)
         self.assertEqual(before, self.rows(
             'SELECT id, updated_at FROM jobs ORDER BY id'))
 
     def test_whoever_writes_meanwhile_keeps_his_own(self) -> None:
-        migration.sync(self.url)
+        self.begin_at(upgrade.head())
         self.populate()
 
         def write() -> None:
@@ -171,19 +174,20 @@ class TestSearchTerms(base.EachEngine):
             write()
         else:
             self.before_update(1, write)
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         self.assertEqual(
             [('newer',)],
             self.rows("SELECT search_terms FROM clients WHERE id = 'c0'"))
         self.assertEqual(1, self.without())
 
     def test_models_name_every_column(self) -> None:
-        migration.sync(self.url)
+        self.begin_at(upgrade.head())
         having = {table for table in self.tables() if 'search_terms' in {
             column['name']
             for column in sa.inspect(self.engine).get_columns(table)}}
-        self.assertEqual({model.__tablename__ for model in terms.TABLES},
-                         having)
+        self.assertEqual(
+            {model.__tablename__
+             for model in search_index.TABLES}, having)
         self.assertEqual(having, {
             name for name, table in models.Base.metadata.tables.items()
             if 'search_terms' in table.columns})

@@ -19,16 +19,16 @@ import sys
 
 import sqlalchemy as sa
 
-from freezer_api.db import migration
-from freezer_api.db import migration_lock
+from freezer_api.db.admin import upgrade
+from freezer_api.db.admin import upgrade_lock
 from tests.migrations import base
 from tests.migrations import documents
 
 # Starts only when both are loaded, so that they meet.
 PROGRAM = """
+from freezer_api.db.admin import upgrade as migration
+from freezer_api.db.admin import upgrade_lock as migration_lock
 import sys
-from freezer_api.db import migration
-from freezer_api.db import migration_lock
 print('ready', flush=True)
 sys.stdin.readline()
 migration.sync(sys.argv[1])
@@ -57,34 +57,34 @@ class TestTogether(base.EachEngine):
         for process in processes:
             _, errors = process.communicate(timeout=120)
             self.assertEqual((0, ''), (process.returncode, errors))
-        self.assertEqual(migration.head(), migration.current(self.url))
+        self.assertEqual(upgrade.head(), upgrade.current(self.url))
 
     def test_on_an_empty_database(self) -> None:
         self.race()
 
     def test_on_one_with_rows(self) -> None:
-        migration.sync(self.url, '23c8ad2655a6')
+        self.begin_at('23c8ad2655a6')
         documents.fill(self)
         self.race()
         self.assertEqual(3, len(self.rows('SELECT id FROM job_actions')))
 
     def test_waiting_ends(self) -> None:
-        migration.sync(self.url, '23c8ad2655a6')
+        self.begin_at('23c8ad2655a6')
         holder = self.engine.connect()
         self.addCleanup(holder.close)
         if self.backend == 'sqlite':
             holder.exec_driver_sql('BEGIN IMMEDIATE')
         elif self.backend == 'postgresql':
             holder.execute(sa.text('SELECT pg_advisory_lock(:key)'),
-                           {'key': migration_lock.POSTGRESQL_LOCK})
+                           {'key': upgrade_lock.POSTGRESQL_LOCK})
         else:
             # The server may still be about to end the connection of before.
             self.assertEqual(1, holder.scalar(
                 sa.text('SELECT GET_LOCK(:name, 10)'),
-                {'name': migration_lock.mysql_lock_name(self.engine.url)}))
+                {'name': upgrade_lock.mysql_lock_name(self.engine.url)}))
         error = self.assertRaises(
-            migration.MigrationError, migration.sync, self.url,
+            upgrade.MigrationError, upgrade.sync, self.url,
             lock_timeout=1)
         self.assertIn('another process', str(error))
         holder.close()
-        migration.sync(self.url, lock_timeout=1)
+        upgrade.sync(self.url, lock_timeout=1)

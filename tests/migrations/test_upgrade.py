@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import testscenarios
 
-from freezer_api.db import migration
+from freezer_api.db.admin import upgrade
 from tests.migrations import base
 from tests.migrations import documents
 
@@ -30,11 +30,11 @@ class TestEachRevision(testscenarios.WithScenarios, base.DatabaseTest):
     revision = ''
 
     def test_rows_come_along(self) -> None:
-        migration.sync(self.url, self.revision)
+        self.begin_at(self.revision)
         documents.fill(self)
-        migration.sync(self.url)
+        upgrade.sync(self.url)
 
-        self.assertEqual(migration.head(), migration.current(self.url))
+        self.assertEqual(upgrade.head(), upgrade.current(self.url))
         found = documents.contents(self.engine)
         schedule = {'schedule_interval': '5 days'}
         self.assertEqual(

@@ -27,7 +27,7 @@ from typing import Any
 import sqlalchemy as sa
 import testscenarios
 
-from freezer_api.db import migration
+from freezer_api.db.admin import upgrade
 from freezer_api.db import models
 from tests.functional import base
 from tests.migrations.upstream import comparison
@@ -82,19 +82,23 @@ def row_id(noun: str, document: dict[str, Any]) -> str:
 class UpstreamDatabase(base.ApiTestCase):
     """The whole API on a database that a release made and filled."""
 
+    shares_engine = False
     release = ''
     backend = ''
     answers: dict[str, Any]
 
     def url(self) -> str:
-        url = (super().url() if self.backend == 'sqlite'
-               else services.mysql_url(self))
+        url = (f'sqlite:///{self.directory}/freezer.db'
+               if self.backend == 'sqlite' else services.mysql_url(self))
         self.make(url)
-        migration.sync(url)
+        upgrade.sync(url)
         return url
 
     def make(self, url: str) -> None:
         self.answers = releases.Release(self.release).deployment(url)
+
+    def make_tables(self) -> None:
+        """They are there."""
 
     def setUp(self) -> None:
         super().setUp()

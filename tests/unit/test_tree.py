@@ -23,6 +23,7 @@ import ast
 from collections.abc import Callable
 from collections.abc import Iterator
 import configparser
+import functools
 import importlib.metadata
 import pathlib
 import re
@@ -30,18 +31,21 @@ import sys
 
 import testtools
 
+from freezer_api import errors
 from freezer_api import policies
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGES = ('freezer_api', 'freezer_http', 'freezer_scheduler')
+PACKAGES = ('freezer_api', 'freezer_config', 'freezer_http',
+            'freezer_scheduler')
 
-# A module is one idea, which takes about 300 lines. What is longer breaks
-# here, so that growing one is a decision. Migrations restate a schema.
-MODULE_LINES = 400
+# A module is one idea. As HACKING.rst has it; migrations restate a schema.
+MODULE_LINES = 500
 
 # The ends of the scheduler's threads. Whatever goes wrong in one run or one
 # request is logged there and must not end the work for everybody else.
-BULKHEADS = ('freezer_scheduler/execution.py', 'freezer_scheduler/service.py')
+BULKHEADS = ('freezer_scheduler/runs/executor.py',
+             'freezer_scheduler/keystone/logins.py',
+             'freezer_scheduler/process/service.py')
 
 HEADER = """\
 # Licensed under the Apache License, Version 2.0 (the "License"); you may
@@ -70,6 +74,7 @@ def scripts(folder: str) -> list[pathlib.Path]:
             and path.read_bytes().startswith(b'#!')]
 
 
+@functools.cache
 def parse(path: pathlib.Path) -> ast.Module:
     return ast.parse(path.read_text(encoding='utf-8'), filename=str(path))
 
@@ -183,10 +188,30 @@ class TestImports(TreeTest):
 
         self.assert_none(python_files('freezer_api'), foreign)
 
-    def test_storage_knows_nothing_of_http(self) -> None:
+    def test_only_the_api_knows_of_http(self) -> None:
         def upward(tree: ast.Module) -> Iterator[tuple[int, str]]:
             for line, name in imports(tree):
                 if within(name, 'falcon') or within(name, 'freezer_api.api'):
+                    yield line, name
+
+        self.assert_none([
+            ROOT / 'freezer_api/errors.py', *python_files(*(
+                f'freezer_api/{package}' for package in (
+                    'conf', 'db', 'keystone', 'policies', 'schemas',
+                    'services')))], upward)
+
+    def test_the_api_knows_nothing_of_the_database(self) -> None:
+        def downward(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for line, name in imports(tree):
+                if top(name) in ('oslo_db', 'sqlalchemy'):
+                    yield line, name
+
+        self.assert_none(python_files('freezer_api/api'), downward)
+
+    def test_storage_knows_no_service(self) -> None:
+        def upward(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            for line, name in imports(tree):
+                if within(name, 'freezer_api.services'):
                     yield line, name
 
         self.assert_none(python_files('freezer_api/db'), upward)
@@ -294,6 +319,63 @@ class TestModules(TreeTest):
         self.assertEqual([], found)
 
 
+# oslo.db has no public hook that tells transactions that write from those that
+# read, and its SQLite locks up without. Only the quickstart's servers use it.
+READS_PRIVATE = ('tools/cloud/inside/sqlite_wal.py',)
+# Public all the same: of named tuples, of os, and of rows of SQLAlchemy.
+DOCUMENTED = {'_asdict', '_exit', '_mapping'}
+
+
+def private(name: str) -> bool:
+    return name.startswith('_') and not name.startswith('__')
+
+
+class TestLibraries(TreeTest):
+    """Libraries are used, not patched."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.paths = [path for path in python_files(*PACKAGES, 'tools')
+                      if str(path.relative_to(ROOT)) not in READS_PRIVATE]
+
+    def test_no_private_names_of_other_packages(self) -> None:
+        def foreign(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            own = {node.attr for node in ast.walk(tree)
+                   if isinstance(node, ast.Attribute)
+                   and dotted(node.value) in ('self', 'cls')}
+            for line, name in imports(tree):
+                if any(map(private, name.split('.'))):
+                    yield line, name
+            for node in ast.walk(tree):
+                if (isinstance(node, ast.Attribute) and private(node.attr)
+                        and node.attr not in own | DOCUMENTED
+                        and not ast.unparse(node).startswith('super().')):
+                    yield node.lineno, ast.unparse(node)
+
+        self.assert_none(self.paths, foreign)
+
+    def test_nothing_of_another_package_is_replaced(self) -> None:
+        def replaced(tree: ast.Module) -> Iterator[tuple[int, str]]:
+            known = {alias.asname or top(alias.name)
+                     for node in ast.walk(tree)
+                     if isinstance(node, ast.Import | ast.ImportFrom)
+                     for alias in node.names}
+            for node in ast.walk(tree):
+                if (isinstance(node, ast.Attribute)
+                        and isinstance(node.ctx, ast.Store | ast.Del)
+                        and top(dotted(node.value)) in known):
+                    yield node.lineno, dotted(node)
+                if isinstance(node, ast.Call) and dotted(node.func) in (
+                        'setattr', 'delattr') and top(
+                            dotted(node.args[0])) in known:
+                    yield node.lineno, ast.unparse(node)
+
+        # What runs inside the quickstart's Keystone and Cinder has them do
+        # without root, iSCSI and a second process.
+        self.assert_none([path for path in self.paths
+                          if 'inside' not in path.parts], replaced)
+
+
 class TestPackaging(TreeTest):
 
     def setUp(self) -> None:
@@ -311,7 +393,7 @@ class TestPackaging(TreeTest):
                 source = (path / '__init__.py' if path.is_dir()
                           else path.with_suffix('.py'))
                 if not source.exists() or not re.search(
-                        rf'^def {function}\(|\bimport {function}$',
+                        rf'^(?:def|class) {function}\(|\bimport {function}$',
                         source.read_text(encoding='utf-8'), re.MULTILINE):
                     missing.append(f'{group}: {name} = {value}')
         self.assertEqual([], missing)
@@ -375,7 +457,7 @@ class TestApiReference(TreeTest):
             for path in sorted((ROOT / 'api-ref/source').glob('*.rst')))
 
     def test_every_route_is_described(self) -> None:
-        source = (ROOT / 'freezer_api/deploy.py').read_text(encoding='utf-8')
+        source = (ROOT / 'freezer_api/app.py').read_text(encoding='utf-8')
         routes = set(re.findall(r"^    \('(/[^']+)', ", source, re.MULTILINE))
         self.assertNotEqual(set(), routes)
         described = set(re.findall(
@@ -389,12 +471,25 @@ class TestApiReference(TreeTest):
         self.assertEqual(rules, named)
 
     def test_every_error_code_is_described(self) -> None:
-        listed = set(re.findall(r'^\d{3} +``([a-z_]+)``', self.text,
-                                re.MULTILINE))
-        self.assertNotEqual(set(), listed)
-        source = '\n'.join(
-            path.read_text(encoding='utf-8')
-            for path in python_files('freezer_api'))
-        unused = [code for code in sorted(listed)
-                  if f"'{code}'" not in source]
-        self.assertEqual([], unused)
+        described = set(re.findall(r'^(\d{3}) +``([a-z_]+)``', self.text,
+                                   re.MULTILINE))
+        self.assertEqual({(str(kind.status), code)
+                          for code, kind in errors.KINDS.items()}, described)
+
+
+class TestErrorCodes(TreeTest):
+
+    def test_the_registry_has_what_is_raised_and_nothing_else(self) -> None:
+        raised = {errors.code_of_status(status) for status in range(400, 600)}
+        for path in python_files('freezer_api'):
+            for node in ast.walk(parse(path)):
+                if not isinstance(node, ast.Call):
+                    continue
+                name = dotted(node.func)
+                if name.endswith(('ApiError', 'TrustRefused')) or (
+                        name == 'errors.document'
+                        and path.name != 'error_responses.py'):
+                    code = node.args[0]
+                    assert isinstance(code, ast.Constant), path
+                    raised.add(str(code.value))
+        self.assertEqual(set(errors.KINDS), raised)

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A whole OpenStack backup cloud on one machine, for playing and testing.
+"""A complete OpenStack backup cloud on one machine, for trials and tests.
 
 ``tools/quickstart`` is its command line; :class:`tools.cloud.cloud.Cloud` is
-its Python face. The package needs nothing but Python 3.11: Keystone, Cinder,
-the Freezer service and the command line clients live in virtual environments
-of their own (:mod:`tools.cloud.environments`).
+its Python interface. The package needs only Python 3.11: Keystone, Cinder,
+the Freezer service and the command line clients are installed in virtual
+environments of their own (:mod:`tools.cloud.environments`).
 """

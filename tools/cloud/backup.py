@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a user of the demonstration came to have."""
+"""The result of the demonstration for one user."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ import dataclasses
 class Backup:
     """A backup, and the job that made it.
 
-    :ivar seconds: from job-start until job-list said success
+    :ivar seconds: from job-start until job-list shows success
     """
 
     project: str

@@ -20,6 +20,7 @@ import pathlib
 import shutil
 import subprocess
 
+from tools.cloud import ceph
 from tools.cloud import commands
 from tools.cloud import config
 from tools.cloud import credentials
@@ -34,11 +35,12 @@ from tools.cloud import progress
 from tools.cloud import rest
 from tools.cloud import secrets
 from tools.cloud import startup
+from tools.cloud import swift
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What can be chosen about a cloud; None keeps what it has."""
+    """Options of a cloud; None keeps the current value."""
 
     projects: int | None = None
     volumes: int | None = None
@@ -47,17 +49,24 @@ class Options:
     api_port: int | None = None
     mib_per_gb: int | None = None
     token_seconds: int | None = None
+    ceph_port: int | None = None
+    swift_ports: list[int] | None = None
 
     @classmethod
-    def on_free_ports(cls, projects: int, volumes: int = 2) -> 'Options':
-        """A cloud beside whatever else runs on this machine."""
-        return cls(projects, volumes, *ports.find_free(3))
+    def on_free_ports(cls, projects: int, volumes: int = 2, *,
+                      with_ceph: bool = False,
+                      with_swift: bool = False) -> 'Options':
+        """Return options for a cloud on free ports of this machine."""
+        keystone, cinder, api, monitor, *store = ports.find_free(8)
+        return cls(projects, volumes, keystone, cinder, api,
+                   ceph_port=monitor if with_ceph else None,
+                   swift_ports=store if with_swift else None)
 
 
 class Cloud:
-    """A cloud in a directory, up or down, made or not yet.
+    """A cloud in a directory, which may not exist or run yet.
 
-    For a test that wants the real thing::
+    Example for a test::
 
         made = cloud.Cloud(directory)
         made.up(cloud.Options.on_free_ports(projects=2))
@@ -66,18 +75,18 @@ class Cloud:
             volumes = made.volumes("project-1")         # [{"id": ...}, ...]
             answer = made.freezer("project-1", "job-list", "-f", "json")
             made.kill("freezer-scheduler")             # kill -9
-            made.up()                                   # it comes back
+            made.up()                                   # start it again
         finally:
             made.down(purge=True)
 
     Edit ``made.layout.etc / "scheduler.conf"`` between :meth:`kill` and
-    :meth:`up` to try other options: an edited file is left as it is.
+    :meth:`up` to try other options: an edited file is not overwritten.
 
-    :param state: the directory; made by :meth:`up`
-    :param home: the folder of the environments, by default that of the
-        checkout; they are made at the first :meth:`up`
-    :param tell: where progress is shown, by default nowhere
-    :raises errors.QuickstartError: the path cannot be used
+    :param state: the directory; :meth:`up` creates it
+    :param home: the directory of the environments, by default that of the
+        checkout; the first :meth:`up` creates them
+    :param tell: shows progress; by default it is not shown
+    :raises errors.QuickstartError: if the path cannot be used
     """
 
     def __init__(self, state: str | os.PathLike[str], *,
@@ -91,32 +100,43 @@ class Cloud:
 
     @property
     def settings(self) -> layout.Settings:
-        """What the cloud was made with.
+        """The settings of the cloud.
 
-        :raises errors.QuickstartError: there is no cloud
+        :raises errors.QuickstartError: if there is no cloud
         """
         return layout.Settings.load(self.layout)
 
     @property
     def processes(self) -> dict[str, daemons.Daemon]:
-        """The four processes by name, running or not."""
+        """The processes by name, running or not."""
         return self._programs(self.settings).processes
 
     @property
+    def ceph(self) -> ceph.Cluster:
+        """The Ceph of a cloud that has one."""
+        return self._programs(self.settings).ceph
+
+    @property
+    def swift(self) -> swift.Swift:
+        """The Swift of a cloud that has one."""
+        return self._programs(self.settings).swift
+
+    @property
     def urls(self) -> dict[str, str]:
-        """Where the processes that listen do so, by name."""
+        """The URLs of the processes that listen, by name."""
         return self._programs(self.settings).urls
 
     def _programs(self, settings: layout.Settings) -> programs.Programs:
-        return programs.Programs(self.layout, settings, self.environments)
+        return programs.Programs(self.layout, settings, self.environments,
+                                 self.run)
 
     def up(self, options: Options | None = None,
            names: collections.abc.Collection[str] = programs.NAMES) -> None:
-        """Start what does not run, making what does not exist.
+        """Start processes that do not run, and create missing parts.
 
-        :param names: of the processes; for who needs Keystone alone, say
-        :raises errors.QuickstartError: something failed; what this call
-            had started is stopped again, what ran before goes on
+        :param names: of the processes, to start only some
+        :raises errors.QuickstartError: if a step fails; then the processes
+            that this call has started are stopped again
         """
         self.layout.check()
         with _private_files():
@@ -128,9 +148,13 @@ class Cloud:
     def _up(self, options: Options,
             names: collections.abc.Collection[str]) -> None:
         settings = self._choose(options)
+        if settings.ceph_port and (why := ceph.missing()) is not None:
+            raise errors.QuickstartError(why)
         self.layout.make()
         with _public_files():
             self.environments.make(self.run, self._tell)
+            if settings.swift_ports:
+                self.environments.swift.make(self.run, self._tell)
         begin = startup.Startup(
             self.layout, settings, self._programs(settings), self.run,
             self._tell, names)
@@ -138,12 +162,12 @@ class Cloud:
         keep = secrets.load(self.layout)
         for name in config.write(self.layout, settings, keep,
                                  self.environments):
-            self._tell.say(f'{self.layout.etc / name} was edited: kept')
+            self._tell.say(f'{self.layout.etc / name} was edited and is kept')
         begin.start(options.projects)
         credentials.write(self.layout, settings, keep, self.environments)
 
     def _choose(self, options: Options) -> layout.Settings:
-        """The settings of the cloud with what the caller wants changed."""
+        """Return the settings of the cloud with the caller's changes."""
         exists = self.layout.settings.exists()
         settings = self.settings if exists else layout.Settings()
         changed = [
@@ -151,11 +175,16 @@ class Cloud:
             if field.name != 'projects'
             and getattr(options, field.name) not in (
                 None, getattr(settings, field.name))]
+        if exists and {'ceph_port', 'swift_ports'} & set(changed):
+            raise errors.QuickstartError(
+                'the storage of volumes and backups is fixed when a cloud is '
+                'created: --ceph-port cannot be changed')
         for name in changed:
             setattr(settings, name, getattr(options, name))
-        if len(set(settings.ports)) < 3:
+        if len({*settings.ports, settings.ceph_port}) < 4:
             raise errors.QuickstartError(
-                '--keystone-port, --cinder-port and --api-port must differ')
+                '--keystone-port, --cinder-port, --api-port and --ceph-port '
+                'must differ')
         if exists and set(changed) - {'volumes'}:
             running = [process.name for process in self.processes.values()
                        if process.running]
@@ -167,10 +196,10 @@ class Cloud:
         return settings
 
     def down(self, *, purge: bool = False, keep_logs: bool = False) -> None:
-        """Stop everything; with ``purge`` remove the cloud's data too.
+        """Stop all processes; with ``purge``, also remove the cloud's data.
 
-        :param keep_logs: purge all but the logs
-        :raises errors.QuickstartError: there is no cloud
+        :param keep_logs: keep the logs in a purge
+        :raises errors.QuickstartError: if there is no cloud
         """
         running = self.processes
         with locks.held(self.layout.run / 'lock', self.run, self._tell):
@@ -180,19 +209,33 @@ class Cloud:
             if purge:
                 self._purge(keep_logs)
 
+    def discard(self) -> None:
+        """Remove the parts of a cloud that failed to start.
+
+        A directory with other files contains no parts of a cloud.
+        """
+        try:
+            self.layout.check()
+        except errors.QuickstartError:
+            return
+        if self.layout.settings.exists():
+            self.down(purge=True)
+        else:
+            self._purge(keep_logs=False)
+
     def _purge(self, keep_logs: bool) -> None:
         for path in self.layout.entries(keep_logs=keep_logs):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink()
-        with contextlib.suppress(OSError):  # it holds other things, too
+        with contextlib.suppress(OSError):  # it contains other files
             self.layout.state.rmdir()
 
     def account(self, name: str) -> credentials.Account:
-        """Who is behind a name of clouds.yaml.
+        """Return the account with a name of clouds.yaml.
 
-        :raises errors.QuickstartError: the cloud has nobody of that name
+        :raises errors.QuickstartError: if there is none
         """
         for account in credentials.accounts(self.settings,
                                             secrets.load(self.layout)):
@@ -207,11 +250,11 @@ class Cloud:
                             account.password, account.project)
 
     def volumes(self, name: str) -> list[rest.Document]:
-        """Cinder's documents of a project's volumes, oldest first."""
+        """Return Cinder's documents of a project's volumes, oldest first."""
         return self._cinder(name, 'volumes')
 
     def backups(self, name: str) -> list[rest.Document]:
-        """Cinder's documents of a project's backups, oldest first."""
+        """Return Cinder's documents of a project's backups, oldest first."""
         return self._cinder(name, 'backups')
 
     def _cinder(self, name: str, noun: str) -> list[rest.Document]:
@@ -246,10 +289,10 @@ def _umask(mask: int) -> collections.abc.Iterator[None]:
 
 
 def _private_files() -> contextlib.AbstractContextManager[None]:
-    """Make files that their owner alone can read."""
+    """Create files that only their owner can read."""
     return _umask(0o077)
 
 
 def _public_files() -> contextlib.AbstractContextManager[None]:
-    """Make files that others can use too."""
+    """Create files that others can use."""
     return _umask(0o022)

@@ -10,8 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Running commands, one after another or side by side, so that they can
-always be given up: no child outlives an error, a signal or its time.
+"""Run commands, one after another or in parallel.
+
+All of them can be cancelled: no child process outlives an error, a signal or
+its timeout.
 """
 
 import collections.abc
@@ -26,15 +28,15 @@ import time
 
 from tools.cloud import errors
 
-#: Variables that would make a child another program than it is here.
+#: Prefixes of variables that would affect a child process.
 _FOREIGN = ('OS_', 'PYTHON', 'VIRTUAL_ENV', '__PYVENV')
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """The caller's environment without what would lead a child astray.
+    """Return the caller's environment without variables that affect a child.
 
-    OpenStack credentials and Python's own settings go; the local addresses
-    are kept from any proxy.
+    OpenStack credentials and Python's settings are removed, and no proxy is
+    used for local addresses.
     """
     env = {name: value for name, value in os.environ.items()
            if not name.startswith(_FOREIGN)}
@@ -44,30 +46,30 @@ def clean_environment(**extra: str) -> dict[str, str]:
 
 
 class Commands:
-    """Runs commands; all of them end when one of them or the caller fails."""
+    """Runs commands; if one of them or the caller fails, all are ended."""
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
 
     def pause(self, seconds: float) -> None:
-        """Wait a little.
+        """Wait for some seconds.
 
-        :raises errors.Cancelled: the work was given up
+        :raises errors.Cancelled: if the work was cancelled
         """
         if self._cancelled.wait(seconds):
-            raise errors.Cancelled('given up')
+            raise errors.Cancelled('cancelled')
 
     def log(self, what: str, log: pathlib.Path,
             argv: collections.abc.Sequence[str | os.PathLike[str]],
             env: collections.abc.Mapping[str, str], *,
             cwd: pathlib.Path | None = None) -> None:
-        """Run a command whose output goes to a log file.
+        """Run a command with its output in a log file.
 
-        :param what: the name of the work in an error
-        :raises errors.QuickstartError: it ended with another status than 0
+        :param what: name of the work, for an error
+        :raises errors.QuickstartError: if its status is not 0
         """
         with log.open('ab') as file:
-            # No shell, and arguments of our own.
+            # No shell, and no arguments from outside.
             child = subprocess.Popen(  # nosec B603
                 argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
                 env=dict(env), cwd=cwd, start_new_session=True)
@@ -80,8 +82,8 @@ class Commands:
                argv: collections.abc.Sequence[str | os.PathLike[str]],
                env: collections.abc.Mapping[str, str],
                seconds: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run a command and hand back its output, whatever its status."""
-        # Likewise.
+        """Run a command; return its output and status."""
+        # As above.
         with subprocess.Popen(  # nosec B603
                 argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE, text=True, env=dict(env),
@@ -108,9 +110,9 @@ class Commands:
 
     def together(self, *works: collections.abc.Callable[[], object],
                  at_once: int = 4) -> None:
-        """Do several works in threads; if one fails, all are given up.
+        """Run functions in threads; if one fails, cancel the others.
 
-        :raises Exception: what the first that failed raised
+        :raises Exception: the error of the first one that failed
         """
         pool = concurrent.futures.ThreadPoolExecutor(at_once)
         futures = [pool.submit(work) for work in works]
@@ -137,18 +139,18 @@ class Commands:
 
     def _wait_thread(self, thread: threading.Thread,
                      seconds: float | None) -> None:
-        """Join a thread; look now and then whether to give up."""
+        """Join a thread; check regularly for a cancellation."""
         end = None if seconds is None else time.monotonic() + seconds
         while thread.is_alive() and (end is None or time.monotonic() < end):
             thread.join(0.1)
             if self._cancelled.is_set():
-                raise errors.Cancelled('given up')
+                raise errors.Cancelled('cancelled')
 
 
 def _end(child: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
-    """End a child and whatever it started.
+    """End a child and its own children.
 
-    First as Ctrl-C does, at which pip removes its temporary files.
+    First with SIGINT, on which pip removes its temporary files.
     """
     for number in (signal.SIGINT, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):

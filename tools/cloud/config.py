@@ -10,19 +10,21 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The configuration files of the cloud's four processes.
+"""The configuration files of the cloud's OpenStack services.
 
-They are written when a cloud comes up, unless somebody changed them since:
-then they are that person's.
+They are written when a cloud starts. A file that a user has edited is not
+overwritten.
 """
 
 import hashlib
 import json
 import pathlib
 
+from tools.cloud import ceph
 from tools.cloud import environments
 from tools.cloud import layout
 from tools.cloud import secrets
+from tools.cloud import swift
 
 REGION = 'RegionOne'
 
@@ -32,8 +34,13 @@ SERVICE_USER = 'freezer'
 Options = dict[str, dict[str, object]]
 
 
+def scheduler_pid_file(where: layout.Layout) -> pathlib.Path:
+    """Return the path of the scheduler's pid file."""
+    return where.state / 'freezer/scheduler.pid'
+
+
 def render(options: Options) -> str:
-    """The text of an oslo.config file, in which ``$`` stands for itself."""
+    """Return the text of an oslo.config file with literal ``$`` signs."""
     lines = []
     for group, values in options.items():
         lines.append(f'[{group}]')
@@ -49,8 +56,9 @@ def _sqlite(path: pathlib.Path) -> dict[str, object]:
             'sqlite_synchronous': False}
 
 
-def _authtoken(settings: layout.Settings, user: str,
-               password: str) -> dict[str, object]:
+def authtoken(settings: layout.Settings, user: str,
+              password: str) -> dict[str, object]:
+    """Return the options of keystonemiddleware for a service account."""
     return {
         'www_authenticate_uri': settings.auth_url,
         'auth_url': settings.auth_url,
@@ -63,7 +71,7 @@ def _authtoken(settings: layout.Settings, user: str,
         'region_name': REGION,
         'service_token_roles': 'service',
         'service_token_roles_required': True,
-        # Each token is asked about each time: a revoked one ends at once.
+        # Validate each token each time: a revoked one ends at once.
         'token_cache_time': -1,
     }
 
@@ -78,7 +86,7 @@ def keystone(where: layout.Layout, settings: layout.Settings) -> Options:
         'credential': {'key_repository': keys / 'credential-keys'},
         'token': {'provider': 'fernet',
                   'expiration': settings.token_seconds},
-        # Weak on purpose: a login at the default cost takes 0.3 s of a core.
+        # Weak on purpose: a login at the default cost takes 0.3 CPU seconds.
         'identity': {'password_hash_rounds': 4},
         'cache': {'enabled': True, 'backend': 'dogpile.cache.memory'},
     }
@@ -88,7 +96,7 @@ def cinder(where: layout.Layout, settings: layout.Settings,
            keep: secrets.Secrets, venv: pathlib.Path) -> Options:
     data = where.state / 'cinder'
     shipped = venv / 'etc/cinder'
-    return {
+    options: Options = {
         'DEFAULT': {
             'log_file': where.log / 'cinder.log',
             'state_path': data / 'state',
@@ -101,12 +109,6 @@ def cinder(where: layout.Layout, settings: layout.Settings,
             'osapi_volume_listen': '127.0.0.1',
             'osapi_volume_listen_port': settings.cinder_port,
             'osapi_max_limit': 1000,
-            'enabled_backends': 'file',
-            'backup_driver': 'cinder.backup.drivers.posix.PosixBackupDriver',
-            'backup_posix_path': data / 'backup',
-            'backup_file_size': 32 << 20,
-            'backup_sha_block_size_bytes': 32 << 10,
-            'backup_compression_algorithm': 'zlib',
             'backup_max_operations': 4,
             'backup_enable_progress_timer': False,
             'periodic_interval': 10,
@@ -119,6 +121,31 @@ def cinder(where: layout.Layout, settings: layout.Settings,
             'quota_gigabytes': -1,
             'quota_backup_gigabytes': -1,
         },
+        'database': _sqlite(data / 'cinder.db'),
+        'oslo_concurrency': {'lock_path': data / 'locks'},
+        'coordination': {'backend_url': f"file://{data / 'state'}"},
+        'keystone_authtoken': authtoken(settings, 'cinder', keep.cinder),
+    }
+    store = (ceph.cinder_options(where) if settings.ceph_port
+             else _files(data, settings))
+    if settings.swift_ports:
+        store['DEFAULT'].update(swift.cinder_options())
+    for group, values in store.items():
+        options.setdefault(group, {}).update(values)
+    return options
+
+
+def _files(data: pathlib.Path, settings: layout.Settings) -> Options:
+    """Return the options of Cinder for volumes and backups in files."""
+    return {
+        'DEFAULT': {
+            'enabled_backends': 'file',
+            'backup_driver': 'cinder.backup.drivers.posix.PosixBackupDriver',
+            'backup_posix_path': data / 'backup',
+            'backup_file_size': 32 << 20,
+            'backup_sha_block_size_bytes': 32 << 10,
+            'backup_compression_algorithm': 'zlib',
+        },
         'file': {
             'volume_driver': 'file_volume.FileVolumeDriver',
             'volume_backend_name': 'file',
@@ -126,10 +153,6 @@ def cinder(where: layout.Layout, settings: layout.Settings,
             'file_volume_mib_per_gb': settings.mib_per_gb,
             'file_volume_capacity_gb': 1000000,
         },
-        'database': _sqlite(data / 'cinder.db'),
-        'oslo_concurrency': {'lock_path': data / 'locks'},
-        'coordination': {'backend_url': f"file://{data / 'state'}"},
-        'keystone_authtoken': _authtoken(settings, 'cinder', keep.cinder),
     }
 
 
@@ -138,7 +161,7 @@ def freezer_api(where: layout.Layout, settings: layout.Settings,
     return {
         'DEFAULT': {'log_file': where.log / 'freezer-api.log'},
         'database': _sqlite(where.state / 'freezer/freezer.db'),
-        'keystone_authtoken': _authtoken(
+        'keystone_authtoken': authtoken(
             settings, SERVICE_USER, keep.freezer),
         'server': {'workers': 1, 'threads': 8, 'max_connections': 1000},
         'user_credentials': {'keys': keep.credential_key},
@@ -154,7 +177,7 @@ def scheduler(where: layout.Layout, settings: layout.Settings,
             'service_mode': True,
             'claim_interval': 2,
             'poll_interval': 2,
-            'pid_file': where.state / 'freezer/scheduler.pid',
+            'pid_file': scheduler_pid_file(where),
         },
         'service_auth': {
             'os_auth_url': settings.auth_url,
@@ -171,9 +194,9 @@ def scheduler(where: layout.Layout, settings: layout.Settings,
 def write(where: layout.Layout, settings: layout.Settings,
           keep: secrets.Secrets, envs: environments.Environments,
           ) -> list[str]:
-    """Write the files that nobody but us has changed.
+    """Write the files that no user has edited.
 
-    :returns: names of the files that were left as somebody made them
+    :returns: names of the edited files
     """
     wanted = {
         'keystone.conf': keystone(where, settings),

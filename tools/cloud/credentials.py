@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a person needs to use a cloud: clouds.yaml, openrc files, commands."""
+"""The files for users of a cloud: clouds.yaml, openrc files, commands."""
 
 import collections.abc
 import dataclasses
@@ -28,7 +28,7 @@ Mapping = collections.abc.Mapping[str, typing.Any]
 
 @dataclasses.dataclass(frozen=True)
 class Account:
-    """A user in a project, by the name that clouds.yaml gives to it."""
+    """A user in a project, with its name in clouds.yaml."""
 
     cloud: str
     user: str
@@ -38,7 +38,7 @@ class Account:
 
 def accounts(settings: layout.Settings,
              keep: secrets.Secrets) -> list[Account]:
-    """Everybody who can be in a cloud."""
+    """Return all accounts of a cloud."""
     return [
         Account('admin', 'admin', keep.admin, 'admin'),
         Account('service', config.SERVICE_USER, keep.freezer, 'service'),
@@ -48,13 +48,13 @@ def accounts(settings: layout.Settings,
 
 
 def project_account(number: int) -> Account:
-    """The member of a project, whose password is no secret."""
+    """Return the member of a project, whose password is not secret."""
     user = f'user-{number}'
     return Account(f'project-{number}', user, user, f'project-{number}')
 
 
 def variables(account: Account, auth_url: str) -> dict[str, str]:
-    """The environment that makes a client act as an account."""
+    """Return the environment variables for an account."""
     return {
         'OS_AUTH_URL': auth_url,
         'OS_IDENTITY_API_VERSION': '3',
@@ -95,7 +95,7 @@ def write(where: layout.Layout, settings: layout.Settings,
 
 
 def _yaml(document: Mapping, indent: str = '') -> str:
-    """Nested mappings as YAML, in which a JSON string is a string."""
+    """Return nested mappings as YAML; a JSON string is a YAML string."""
     lines = []
     for name, value in document.items():
         if isinstance(value, str | int):
@@ -108,8 +108,8 @@ def _yaml(document: Mapping, indent: str = '') -> str:
 def _write_commands(where: layout.Layout,
                     envs: environments.Environments) -> None:
     state = shlex.quote(str(where.state))
-    # Whoever says OS_CLOUD to the freezer command, which knows only the
-    # single variables, gets those of that cloud.
+    # The freezer command does not support OS_CLOUD, so the script sets the
+    # variables of that cloud.
     choose = ('if [ -n "$OS_CLOUD" ] && [ -z "$OS_AUTH_URL" ]; then\n'
               f'    . {state}/openrc-"$OS_CLOUD" || exit 1\n'
               'fi\n')

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The cloud's long-running processes, known by their pid files.
+"""The cloud's long-running processes, identified by pid files.
 
-A pid file holds the number alone, for people. That the number still means
-our process, and not one that got it later, is told by a variable in the
-environment of the process, which /proc shows to its owner.
+A pid file contains only the process ID, for users. A variable in the
+environment of the process, which /proc shows to its owner, distinguishes the
+process from a later one with the same ID.
 """
 
 import collections.abc
@@ -36,9 +36,11 @@ class Daemon:
 
     :ivar name: such as ``keystone``
     :ivar state: the cloud's directory
-    :ivar argv: its command line, free of secrets
+    :ivar argv: its command line, without secrets
     :ivar env: its environment
     :ivar own_log: the log that the program itself writes, if any
+    :ivar own_pid_file: the pid file that the program itself writes, if any;
+        it identifies a process that a user started again
     """
 
     name: str
@@ -46,6 +48,7 @@ class Daemon:
     argv: collections.abc.Sequence[str]
     env: collections.abc.Mapping[str, str]
     own_log: pathlib.Path | None = None
+    own_pid_file: pathlib.Path | None = None
 
     @property
     def pid_file(self) -> pathlib.Path:
@@ -53,12 +56,12 @@ class Daemon:
 
     @property
     def output(self) -> pathlib.Path:
-        """What it printed."""
+        """The file with its standard output and errors."""
         return self.state / 'log' / f'{self.name}.out'
 
     @property
     def log(self) -> pathlib.Path:
-        """The log that tells most about a failure: the last written."""
+        """The log that was written last, which shows most about a failure."""
         logs = [path for path in (self.output, self.own_log)
                 if path is not None and path.exists() and path.stat().st_size]
         return max(logs, key=lambda path: path.stat().st_mtime_ns,
@@ -66,7 +69,10 @@ class Daemon:
 
     @property
     def pid(self) -> int | None:
-        """The process id, or None unless it runs."""
+        """The process ID, None if it does not run."""
+        return self._started_here() or self._started_by_hand()
+
+    def _started_here(self) -> int | None:
         try:
             pid = int(self.pid_file.read_text())
             environ = _environ(pid)
@@ -74,6 +80,19 @@ class Daemon:
             return None
         mark = f'{_MARK}={self._mark}'.encode()
         return pid if mark in environ.split(b'\0') else None
+
+    def _started_by_hand(self) -> int | None:
+        if self.own_pid_file is None:
+            return None
+        try:
+            pid = int(self.own_pid_file.read_text())
+            words = pathlib.Path('/proc', str(pid), 'cmdline').read_bytes()
+        except (OSError, ValueError):
+            return None
+        # Its command line contains a file of this cloud.
+        here = os.fsencode(f'{self.state}/')
+        return pid if any(word.startswith(here)
+                          for word in words.split(b'\0')) else None
 
     @property
     def running(self) -> bool:
@@ -85,7 +104,7 @@ class Daemon:
 
     @property
     def mebibytes(self) -> int:
-        """Resident memory, 0 if it does not run."""
+        """Resident memory in MiB, 0 if it does not run."""
         try:
             pages = pathlib.Path('/proc', str(self.pid), 'statm').read_text()
         except OSError:
@@ -93,25 +112,25 @@ class Daemon:
         return int(pages.split()[1]) * os.sysconf('SC_PAGE_SIZE') >> 20
 
     def start(self) -> None:
-        """Start it in a session of its own, out of a terminal's reach."""
+        """Start it in its own session, detached from the terminal."""
         with self.output.open('ab') as output, _undisturbed():
-            # No shell, and a command line of our own.
+            # No shell, and no arguments from outside.
             child = subprocess.Popen(  # nosec B603
                 self.argv, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=output, env=dict(self.env) | {_MARK: self._mark},
                 start_new_session=True, cwd=self.state)
             self.pid_file.write_text(f'{child.pid}\n')
-        # Its end is taken note of, lest it stay a zombie of ours.
+        # Wait for its end, so that it does not become a zombie.
         threading.Thread(target=child.wait, daemon=True).start()
 
     def stop(self, seconds: float = 30) -> bool:
-        """Ask it to end, and after some seconds make it end.
+        """Send SIGTERM, and SIGKILL after some seconds.
 
-        :returns: whether it had been running
+        :returns: whether it was running
         """
         pid = self.pid
         if pid is not None:
-            # One that was stopped with SIGSTOP hears nothing before SIGCONT.
+            # A process that SIGSTOP has suspended needs SIGCONT.
             _send(pid, signal.SIGTERM, signal.SIGCONT)
             end = time.monotonic() + seconds
             while self.running and time.monotonic() < end:
@@ -122,7 +141,7 @@ class Daemon:
         return pid is not None
 
     def kill(self) -> None:
-        """Kill it with SIGKILL and wait for its end."""
+        """Send SIGKILL, and wait for the end."""
         pid = self.pid
         if pid is not None:
             _send(pid, signal.SIGKILL)
@@ -132,10 +151,10 @@ class Daemon:
 
 @contextlib.contextmanager
 def _undisturbed() -> collections.abc.Iterator[None]:
-    """Put off what handlers of signals do.
+    """Defer signal handlers.
 
-    One that raises between the start of a child and the writing of its pid
-    would leave a process that nobody knows of.
+    If a handler raised between the start of a child and the writing of its
+    process ID, the process would be lost.
     """
     caught: list[signal.Signals] = []
     handlers = {}
@@ -162,9 +181,9 @@ def _send(pid: int, *signals: signal.Signals) -> None:
 
 
 def _environ(pid: int) -> bytes:
-    """The environment of a living process, empty for one that is dead.
+    """Return the environment of a process, empty for a zombie.
 
-    :raises OSError: there is no such process, or it is another user's
+    :raises OSError: if there is no such process, or it has another owner
     """
     proc = pathlib.Path('/proc', str(pid))
     end = time.monotonic() + 1
@@ -175,5 +194,5 @@ def _environ(pid: int) -> bytes:
         if proc.joinpath('stat').read_text().rpartition(')')[2].split()[
                 0] in 'ZX':
             return b''
-        # In the middle of exec: a moment later it has one.
+        # The process is in exec, and has an environment a moment later.
         time.sleep(0.002)

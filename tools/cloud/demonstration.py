@@ -10,14 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The demonstration: each user of three projects has a volume backed up.
+"""The demonstration: a backup of a volume for the user of each project.
 
-Everything a user does here is done with the stock ``freezer`` command. What
-came of it is then asked of Cinder itself.
+The users run only the stock ``freezer`` command. The result is then compared
+with Cinder's own.
 """
 
 import ast
 import contextlib
+import dataclasses
 import datetime
 import functools
 import json
@@ -35,18 +36,18 @@ from tools.cloud import isolation
 from tools.cloud import progress
 from tools.cloud import rest
 
-#: Seconds that a backup may take from job-start to the job's result.
+#: Maximum seconds from job-start to the result of the job.
 _PATIENCE = 120
 
-#: How many demonstrations' leavings are kept.
+#: Number of demonstrations whose directories are kept.
 _KEEP = 5
 
 
 class Demonstration:
-    """What the users do in a cloud that is up.
+    """The actions of the users in a running cloud.
 
     :param made: the cloud
-    :param tell: where progress is shown
+    :param tell: shows progress
     """
 
     def __init__(self, made: cloud.Cloud, tell: progress.Progress) -> None:
@@ -57,7 +58,7 @@ class Demonstration:
         """Back up a volume in each project.
 
         :param names: the projects, at least two
-        :raises errors.QuickstartError: anything was not as it should be
+        :raises errors.QuickstartError: if a result is not as expected
         """
         done: dict[str, backup.Backup] = {}
 
@@ -76,29 +77,29 @@ class Demonstration:
                 f'{name}: client-list does not show central: {clients}')
         volume_id = self._cloud.volumes(name)[0]['id']
         job_id = self._create_job(name, volume_id)
-        self._tell.say(f'{name}: job {job_id} for volume {volume_id}')
+        self._tell.say(f'{name}: job {job_id}')
         began = time.monotonic()
         self._freezer(name, 'job-start', job_id)
         self._await(name, job_id)
         seconds = time.monotonic() - began
         self._tell.say(f'{name}: success after {seconds:.1f} s')
-        # Its column of times is one that the client cannot write as JSON.
+        # The client cannot print its column of times as JSON.
         rows = self._freezer(name, 'backup-list', '-f', 'value',
                              '-c', 'Backup ID', '-c', 'Status').split()
         if rows[1:] != ['available']:
             raise errors.QuickstartError(
-                f'{name}: backup-list does not show one backup that is '
-                f'available: {rows}', self._scheduler_log)
+                f'{name}: backup-list does not show exactly one available '
+                f'backup: {rows}', self._scheduler_log)
         backup_id = rows[0]
         told = self._metadata(name, backup_id).get('cinder_backup_id')
         real = self._cloud.backups(name)
         if [one['id'] for one in real] != [told]:
             raise errors.QuickstartError(
-                f"{name}: the backup record names {told} but Cinder has "
+                f"{name}: the backup record has {told} but Cinder has "
                 f"{[one['id'] for one in real]}", self._scheduler_log)
         if real[0]['status'] != 'available':
             raise errors.QuickstartError(
-                f"{name}: Cinder says that backup {told} is "
+                f"{name}: the status of Cinder backup {told} is "
                 f"{real[0]['status']}", self._scheduler_log)
         if real[0]['volume_id'] != volume_id:
             raise errors.QuickstartError(
@@ -145,18 +146,18 @@ class Demonstration:
             self._scheduler_log)
 
     def _reason(self, name: str, job_id: str) -> object:
-        """Why the job's last run ended so, as the API tells it."""
+        """Return the reason of the job's last run from the API."""
         session = self._cloud.session(name)
         url = (f'{self._cloud.settings.api_url}/v2/{session.project_id}'
                f'/jobs/{job_id}/runs')
         try:
             return session.call('GET', url)['runs'][0]['reason']
         except (errors.QuickstartError, LookupError):
-            return 'no reason is known'
+            return 'the reason is unknown'
 
     def _metadata(self, name: str, backup_id: str) -> rest.Document:
         text = self._freezer(name, 'backup-show', backup_id, '-f', 'json')
-        # The client prints the document as Python writes it.
+        # The client prints the document as a Python literal.
         found: rest.Document = ast.literal_eval(
             json.loads(text)['Metadata'])
         return found
@@ -181,7 +182,7 @@ class Demonstration:
 
 
 def table(backups: list[backup.Backup]) -> str:
-    """What the demonstration prints about the backups."""
+    """Return the table of backups that the demonstration prints."""
     rows: list[tuple[str, ...]] = [
         ('project', 'job', 'volume', 'Cinder backup', 'status',
          'seconds')]
@@ -195,38 +196,51 @@ def table(backups: list[backup.Backup]) -> str:
         for row in rows)
 
 
-def main(home: pathlib.Path, tell: progress.Progress) -> int:
-    """Bring a cloud up, demonstrate, and take it down again.
+def main(home: pathlib.Path, tell: progress.Progress,
+         options: cloud.Options) -> int:
+    """Start a cloud, run the demonstration, and remove the cloud.
 
-    :returns: 0; all else is an exception
-    :raises errors.QuickstartError: anything was not as it should be
+    :param options: options of the cloud
+    :returns: 0
+    :raises errors.QuickstartError: if a step fails
     """
+    projects = 3 if options.projects is None else options.projects
+    if projects < 2:
+        raise errors.QuickstartError(
+            '--projects: the demonstration needs at least two projects')
+    if options.volumes == 0:
+        raise errors.QuickstartError(
+            '--volumes: the demonstration needs at least one volume')
+    free = cloud.Options.on_free_ports(projects)
+    chosen = dataclasses.replace(free, **{
+        name: value for name, value in dataclasses.asdict(options).items()
+        if value is not None})
+    names = [f'project-{number}' for number in range(1, projects + 1)]
     made = cloud.Cloud(_state(home), home=home, tell=tell)
-    tell.say(f'this cloud lives in {made.layout.state} for a while')
+    tell.say(f'the directory of this cloud is {made.layout.state}')
     try:
-        made.up(cloud.Options.on_free_ports(projects=3))
+        made.up(chosen)
         demonstration = Demonstration(made, tell)
-        backups = demonstration.run([f'project-{n}' for n in (1, 2, 3)])
-        with tell.step('looking from project-1 at project-2'):
+        backups = demonstration.run(names)
+        with tell.step('checking the access from project-1 to project-2'):
             proofs = isolation.prove(made, backups)
     except BaseException:
         if made.layout.settings.exists():
             made.down()
-            tell.say(f'what is left, logs included, is in '
-                     f'{made.layout.state}')
+            tell.say(f'logs and data remain in {made.layout.state}')
         raise
     made.down(purge=True, keep_logs=True)
     print(table(backups))
     print()
     for proof in proofs:
         print(proof)
-    print("All held: each project has its own backup and sees no other's.")
+    print("Success: each project has its own backup and sees no other's.")
     tell.say(f'stopped; logs are in {made.layout.log}')
     return 0
 
 
 def _state(home: pathlib.Path) -> pathlib.Path:
-    """A fresh directory, for which the oldest of earlier ones give way."""
+    """Return a new directory; remove the oldest earlier ones."""
     name = f'{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{os.getpid()}'
     runs = home / 'demonstrations'
     try:

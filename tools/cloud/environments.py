@@ -10,12 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The three virtual environments that clouds run from.
+"""The virtual environments of clouds.
 
-``cloud`` has Keystone and Cinder, ``service`` this project, ``cli`` the stock
-clients. Each is pinned by a constraints file beside this module. They are
-shared by all clouds of a checkout and made again only when what they hold
-would differ; a stamp in each says what it holds.
+``cloud`` contains Keystone and Cinder, ``service`` this project, ``cli`` the
+stock clients, ``swift`` Swift for clouds that have one. A constraints file in
+this directory pins each of them. All clouds of a checkout share them. A stamp
+file in each describes its content, and it is created again only if the content
+would differ.
 """
 
 import collections.abc
@@ -35,19 +36,20 @@ from tools.cloud import progress
 HERE = pathlib.Path(__file__).resolve().parent
 CHECKOUT = HERE.parent.parent
 
-#: Names the folder of the environments, for who shares them.
+#: Variable with the directory of the environments, to share them.
 HOME_VARIABLE = 'FREEZER_QUICKSTART_HOME'
 
-#: What the distribution is built from.
-_SOURCES = ('freezer_api', 'freezer_scheduler', 'etc/systemd', 'setup.cfg',
-            'setup.py', 'pyproject.toml', 'requirements.txt', 'MANIFEST.in')
+#: The sources of the distribution.
+_SOURCES = ('freezer_api', 'freezer_config', 'freezer_http',
+            'freezer_scheduler', 'etc', 'setup.cfg', 'setup.py',
+            'pyproject.toml', 'requirements.txt', 'MANIFEST.in')
 
 
 def default_home(checkout: pathlib.Path = CHECKOUT) -> pathlib.Path:
-    """Where environments and unnamed clouds live.
+    """Return the default directory of environments and unnamed clouds.
 
-    ``.quickstart`` in the checkout, or, if that is not ours to write, a
-    folder in the user's cache.
+    It is ``.quickstart`` in the checkout or, if that is not writable, a
+    directory in the user's cache.
     """
     named = os.environ.get(HOME_VARIABLE)
     if named:
@@ -67,19 +69,19 @@ def _make_home(home: pathlib.Path) -> None:
         (home / '.gitignore').write_text('*\n')
     except OSError as error:
         raise errors.QuickstartError(
-            f'{home} cannot be written ({error.strerror}): name a folder of '
-            f'yours with --home or {HOME_VARIABLE}') from None
+            f'{home} cannot be written ({error.strerror}): choose a directory '
+            f'with --home or {HOME_VARIABLE}') from None
 
 
 @dataclasses.dataclass(frozen=True)
 class Environment:
     """A virtual environment.
 
-    :ivar name: ``cloud``, ``service`` or ``cli``
-    :ivar home: the folder in which it lives
-    :ivar packages: arguments of ``pip install``, pins not needed
-    :ivar requirements: a file of further packages
-    :ivar project: a checkout to be installed from its sources
+    :ivar name: such as ``cloud`` or ``service``
+    :ivar home: its parent directory
+    :ivar packages: arguments of ``pip install``; versions are pinned elsewhere
+    :ivar requirements: a file with further packages
+    :ivar project: a checkout to install from its sources
     """
 
     name: str
@@ -97,7 +99,7 @@ class Environment:
         return str(self.venv / 'bin/python')
 
     def script(self, name: str) -> str:
-        """The path of a console script."""
+        """Return the path of a console script."""
         return str(self.venv / 'bin' / name)
 
     @property
@@ -110,7 +112,7 @@ class Environment:
 
     @functools.cached_property
     def packages_digest(self) -> str:
-        """Changes whenever other packages would be installed."""
+        """A hash of everything that determines the installed packages."""
         digest = hashlib.sha256()
         for text in (*self.packages, str(self.venv), str(HERE),
                      f'{sys.version_info[:2]}'):
@@ -122,7 +124,7 @@ class Environment:
 
     @functools.cached_property
     def project_digest(self) -> str:
-        """Changes whenever the project would be built differently."""
+        """A hash of the sources of the project."""
         digest = hashlib.sha256()
         for path in self._sources():
             digest.update(str(path).encode() + b'\0')
@@ -156,17 +158,17 @@ class Environment:
 
     def make(self, run: commands.Commands,
              tell: progress.Progress) -> None:
-        """Make what is missing; two that make the same wait for each other.
+        """Create missing parts; a lock excludes parallel creation.
 
-        :raises errors.QuickstartError: the home cannot be written, or pip
-            failed
+        :raises errors.QuickstartError: if the directory cannot be written, or
+            pip fails
         """
         if self.is_ready():
             return
         _make_home(self.home)
         with locks.held(self.home / f'venv-{self.name}.lock', run, tell):
             if self.is_ready():
-                return  # somebody else has just made it
+                return  # Another process has just created it.
             self.log.unlink(missing_ok=True)
             packages, project = self._stamps
             if not (self._holds(packages) and os.access(self.python,
@@ -190,19 +192,19 @@ class Environment:
         self.install(run, '-c', str(self.constraints), *wanted)
 
     def install(self, run: commands.Commands, *arguments: str) -> None:
-        """Install into the environment, with arguments that uv knows too.
+        """Install into the environment, with arguments of both pip and uv.
 
-        :raises errors.QuickstartError: it failed
+        :raises errors.QuickstartError: if that fails
         """
         if not self._by_uv(run, 'pip', 'install', '--python', self.python,
                            *arguments):
             self._pip(run, *arguments)
 
     def _by_uv(self, run: commands.Commands, *arguments: str) -> bool:
-        """Run uv, which takes a tenth of pip's time, where it is there.
+        """Run uv, if it is installed: it takes a tenth of pip's time.
 
-        :returns: False where it is not or cannot do it: it does not know
-            what pip is configured to know, such as a mirror
+        :returns: False if it is not installed or fails: it does not use the
+            configuration of pip, such as a mirror
         """
         uv = shutil.which('uv')
         if uv is None:
@@ -215,7 +217,7 @@ class Environment:
 
     def _install_project(self, run: commands.Commands,
                          checkout: pathlib.Path) -> None:
-        """Build and install the project, leaving nothing in its checkout."""
+        """Build and install the project without changes to its checkout."""
         (self.venv / 'project.stamp').unlink(missing_ok=True)
         scratch = self.venv / 'build'
         shutil.rmtree(scratch, ignore_errors=True)
@@ -228,7 +230,7 @@ class Environment:
             str(checkout),
             DIST_EXTRA_CONFIG=str(extra), SKIP_GENERATE_AUTHORS='1',
             SKIP_WRITE_GIT_CHANGELOG='1',
-            # git reads another user's checkout only if told to.
+            # git reads another user's checkout only with this option.
             GIT_CONFIG_COUNT='1', GIT_CONFIG_KEY_0='safe.directory',
             GIT_CONFIG_VALUE_0=str(checkout))
         shutil.rmtree(scratch)
@@ -248,9 +250,9 @@ class Environment:
 
 @dataclasses.dataclass(frozen=True)
 class Environments:
-    """All three, in one home.
+    """All environments in one directory.
 
-    :ivar home: their folder
+    :ivar home: the directory
     :ivar checkout: this project's sources
     """
 
@@ -260,7 +262,8 @@ class Environments:
     @functools.cached_property
     def cloud(self) -> Environment:
         return Environment('cloud', self.home,
-                           ('keystone', 'cinder', 'waitress'))
+                           ('keystone', 'cinder', 'waitress',
+                            'python-swiftclient'))
 
     @functools.cached_property
     def service(self) -> Environment:
@@ -276,10 +279,18 @@ class Environments:
              'python-cinderclient'))
 
     @functools.cached_property
+    def swift(self) -> Environment:
+        """For clouds with a Swift; created with the first of them.
+
+        The wheel of pyeclib contains liberasurecode.
+        """
+        return Environment('swift', self.home, ('swift[keystone]',))
+
+    @functools.cached_property
     def stock(self) -> Environment:
         """Release 19.0.0 of Freezer, with its scheduler and its agent.
 
-        No cloud needs it: it is for tests, who make it themselves.
+        No cloud needs it; the tests that use it create it.
         """
         return Environment(
             'stock', self.home,
@@ -287,16 +298,16 @@ class Environments:
 
     def make(self, run: commands.Commands,
              tell: progress.Progress) -> None:
-        """Make what is missing of the three.
+        """Create the environments that every cloud needs.
 
-        :raises errors.QuickstartError: the home cannot be written, or an
-            installation failed
+        :raises errors.QuickstartError: if the directory cannot be written, or
+            an installation fails
         """
         wanted = [env for env in (self.cloud, self.service, self.cli)
                   if not env.is_ready()]
         if not wanted:
             return
         _make_home(self.home)
-        # Two at once keep two cores busy; more would only wait.
+        # Two installations keep two cores busy.
         run.together(*(functools.partial(env.make, run, tell)
                        for env in wanted), at_once=2)

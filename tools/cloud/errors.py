@@ -10,32 +10,43 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What can go wrong, told in a way that a newcomer can act on."""
+"""Errors, with texts that tell a new user what to do."""
 
 import pathlib
+import tempfile
 
 
 class QuickstartError(Exception):
-    """Something that the person at the keyboard has to know.
+    """An error for the user.
 
     :param message: one or two sentences, without secrets
-    :param log: the log file that tells more; its last lines are shown
+    :param log: the log file with details; its last lines are shown
     """
 
     def __init__(self, message: str, log: pathlib.Path | None = None) -> None:
         super().__init__(message)
         self.log = log
         if log is not None:
-            # For who sees it as a traceback, when the log may be gone.
+            # For tracebacks, which may be shown after the log is removed.
             self.add_note(last_lines(log))
+
+    def keep_log(self) -> None:
+        """Copy the log to a place outside of the cloud."""
+        if self.log is None or not self.log.is_file():
+            return
+        number, name = tempfile.mkstemp(
+            prefix='freezer-quickstart-', suffix='.log')
+        with open(number, 'wb') as copy:
+            copy.write(self.log.read_bytes())
+        self.log = pathlib.Path(name)
 
 
 class Cancelled(QuickstartError):
-    """The work was given up because other work beside it failed."""
+    """The work was cancelled because other work failed."""
 
 
 class Interrupted(Exception):
-    """A signal asked the quickstart to end.
+    """A signal ended the quickstart.
 
     :param signum: number of the signal
     """
@@ -46,7 +57,7 @@ class Interrupted(Exception):
 
 
 def last_lines(log: pathlib.Path, count: int = 15) -> str:
-    """The last lines of a log, or a word on why there are none."""
+    """Return the last lines of a log, or why there are none."""
     try:
         with log.open('rb') as file:
             file.seek(max(0, log.stat().st_size - 65536))

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a cloud has in Keystone: roles, accounts, projects, catalogue."""
+"""The content of Keystone: roles, accounts, projects, catalogue."""
 
 import functools
 import typing
@@ -20,16 +20,18 @@ from tools.cloud import layout
 from tools.cloud import rest
 from tools.cloud import secrets
 
-#: Service type, name and the part of the endpoint behind the base URL.
+#: Service type, name, base URL and path of the endpoint.
 _CATALOGUE = (
     ('block-storage', 'cinder', 'cinder_url', '/v3/%(project_id)s'),
     ('volumev3', 'cinderv3', 'cinder_url', '/v3/%(project_id)s'),
     ('backup', 'freezer', 'api_url', ''),
 )
+_OBJECT_STORE = ('object-store', 'swift', 'swift_url',
+                 '/v1/AUTH_%(project_id)s')
 
 
 class Identity:
-    """Makes in Keystone what is missing there.
+    """Creates missing objects in Keystone.
 
     :param settings: of the cloud
     :param keep: its passwords
@@ -44,14 +46,19 @@ class Identity:
             self._url, 'admin', keep.admin, 'admin')
 
     def services(self) -> None:
-        """The service accounts and the catalogue."""
+        """Create the service accounts and the catalogue."""
         project = self._project('service')
         self._grant(project, self._user('cinder', self._keep.cinder),
                     'admin', 'service')
         self._grant(project,
                     self._user(config.SERVICE_USER, self._keep.freezer),
                     'service')
-        for kind, name, base, path in _CATALOGUE:
+        catalogue = [*_CATALOGUE]
+        if self._settings.swift_ports:
+            self._grant(project, self._user('swift', self._keep.swift),
+                        'service')
+            catalogue.append(_OBJECT_STORE)
+        for kind, name, base, path in catalogue:
             service = self._ensure('service', {'type': kind}, name=name)
             for interface in ('public', 'internal', 'admin'):
                 self._ensure(
@@ -61,7 +68,7 @@ class Identity:
                     url=getattr(self._settings, base) + path)
 
     def project(self, number: int) -> None:
-        """A project with a member of it."""
+        """Create a project with a member."""
         name = f'user-{number}'
         self._grant(self._project(f'project-{number}'),
                     self._user(name, name), 'member')
@@ -86,7 +93,7 @@ class Identity:
 
     def _ensure(self, noun: str, key: dict[str, str],
                 **values: str) -> str:
-        """Find a row by its key; make it, or correct what differs."""
+        """Create an object, or correct its URL; return its ID."""
         query = '&'.join(f'{name}={value}' for name, value in key.items())
         found = self._call('GET', f'/{noun}s?{query}')[f'{noun}s']
         if not found:

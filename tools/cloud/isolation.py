@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The proof that one project sees nothing of another."""
+"""Checks that a project has no access to another project's data."""
 
 import collections.abc
 
@@ -23,11 +23,11 @@ Backups = collections.abc.Sequence[backup.Backup]
 
 
 def prove(made: cloud.Cloud, backups: Backups) -> list[str]:
-    """Look from the first project at the second in every way there is.
+    """Try to access the second project's data from the first project.
 
-    :param backups: what each project has; the first two are compared
-    :returns: a line for each thing that was tried and seen to be refused
-    :raises errors.QuickstartError: something was seen
+    :param backups: a backup of each project; the first two are used
+    :returns: a line for each refused attempt
+    :raises errors.QuickstartError: if an attempt succeeds
     """
     mine, other = backups[0], backups[1]
     proofs = []
@@ -38,21 +38,21 @@ def prove(made: cloud.Cloud, backups: Backups) -> list[str]:
                        '-c', column, expect=0).split()
         if ids != [own]:
             raise errors.QuickstartError(
-                f'{mine.project}: {command} shows {ids} and not [{own}]')
-        proofs.append(f'{mine.project}: {command} shows its own alone')
+                f'{mine.project}: {command} shows {ids} instead of [{own}]')
+        proofs.append(f'{mine.project}: {command} shows only its own')
     for command, id_ in (('job-show', other.job_id),
                          ('backup-show', other.backup_id)):
         text = _freezer(made, mine.project, command, id_, expect=1)
         if 'not found' not in text:
             raise errors.QuickstartError(
-                f'{mine.project}: {command} {id_} says {text}')
+                f'{mine.project}: {command} {id_} prints {text}')
         proofs.append(f'{mine.project}: {command} {id_}: not found')
     return proofs + _by_url(made, mine, other)
 
 
 def _by_url(made: cloud.Cloud, mine: backup.Backup,
             other: backup.Backup) -> list[str]:
-    """What no command line lets one do: ask with made-up URLs."""
+    """Send requests that the command line does not allow."""
     session = made.session(mine.project)
     own_id = session.project_id
     other_id = made.session(other.project).project_id
@@ -72,17 +72,17 @@ def _by_url(made: cloud.Cloud, mine: backup.Backup,
                 raise
         else:
             raise errors.QuickstartError(
-                f'{mine.project} is shown {what}: GET {url}')
+                f'{mine.project} gets {what}: GET {url}')
         proofs.append(f'{mine.project}: {what}: {status}')
     return proofs
 
 
 def _freezer(made: cloud.Cloud, name: str, *arguments: str,
              expect: int) -> str:
-    """Output and errors of a command that ends with a known status."""
+    """Return output and errors of a command with a known status."""
     done = made.freezer(name, *arguments)
     if done.returncode != expect:
         raise errors.QuickstartError(
             f"{name}: freezer {' '.join(arguments)} ended with status "
-            f"{done.returncode} and not {expect}: {done.stderr[-1000:]}")
+            f"{done.returncode} instead of {expect}: {done.stderr[-1000:]}")
     return done.stdout if expect == 0 else done.stdout + done.stderr

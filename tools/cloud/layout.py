@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where a cloud keeps what, and the few settings that it remembers."""
+"""The files of a cloud, and its stored settings."""
 
 import dataclasses
 import json
@@ -20,12 +20,12 @@ import typing
 
 from tools.cloud import errors
 
-#: Characters that cannot be told to SQLAlchemy, tooz or a search path.
+#: Characters that SQLAlchemy, tooz or a search path do not accept.
 _IMPOSSIBLE = frozenset('?#%:') | frozenset(map(chr, range(32)))
 
-#: What ``down --purge`` may remove.
-_ENTRIES = ('bin', 'cinder', 'etc', 'freezer', 'keystone', 'log', 'run',
-            'clouds.yaml', 'cloud.json', 'openrc-*')
+#: Entries that ``down --purge`` removes.
+_ENTRIES = ('bin', 'ceph', 'cinder', 'etc', 'freezer', 'keystone', 'log',
+            'run', 'swift', 'clouds.yaml', 'cloud.json', 'openrc-*')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,16 +39,16 @@ class Layout:
 
     @classmethod
     def of(cls, state: str | os.PathLike[str]) -> 'Layout':
-        """The layout of a directory, which need not exist.
+        """Return the layout of a directory, which may not exist.
 
-        :raises errors.QuickstartError: a character in the path cannot be
-            used in all the configuration files
+        :raises errors.QuickstartError: if configuration files cannot contain
+            a character of the path
         """
         path = pathlib.Path(state).expanduser().resolve()
         bad = sorted(_IMPOSSIBLE.intersection(str(path)))
         if bad:
             raise errors.QuickstartError(
-                f"a cloud cannot live in {str(path)!r}: "
+                f"{str(path)!r} cannot be the directory of a cloud: "
                 f"its path must not contain {' '.join(map(repr, bad))}")
         return cls(path)
 
@@ -80,9 +80,9 @@ class Layout:
         return self.state / f'openrc-{cloud}'
 
     def check(self) -> None:
-        """Refuse a directory that holds something else.
+        """Refuse a directory with other content.
 
-        :raises errors.QuickstartError: naming the directory
+        :raises errors.QuickstartError: if it has; the text has the path
         """
         if not self.state.exists() or self.settings.exists():
             return
@@ -90,11 +90,11 @@ class Layout:
             raise errors.QuickstartError(f'{self.state} is not a directory')
         if any(entry.name != 'run' for entry in self.state.iterdir()):
             raise errors.QuickstartError(
-                f'{self.state} is not empty and holds no cloud: '
+                f'{self.state} is not empty and contains no cloud: '
                 'choose another directory with --state')
 
     def make(self) -> None:
-        """Make the directories; only their owner may look into them."""
+        """Create the directories, accessible only by their owner."""
         for folder in ('bin', 'etc', 'freezer', 'log', 'run', 'keystone',
                        'cinder/state', 'cinder/locks', 'cinder/volumes',
                        'cinder/backup'):
@@ -103,7 +103,7 @@ class Layout:
             self.state.joinpath(folder).chmod(0o700)
 
     def entries(self, *, keep_logs: bool) -> list[pathlib.Path]:
-        """What of the directory is the cloud's and may be removed."""
+        """Return the entries of the cloud, which may be removed."""
         return [path for pattern in _ENTRIES
                 for path in self.state.glob(pattern)
                 if not (keep_logs and pattern == 'log')]
@@ -111,22 +111,29 @@ class Layout:
 
 @dataclasses.dataclass
 class Settings:
-    """What a cloud was made with.
+    """The settings of a cloud.
 
     :ivar keystone_port: port on 127.0.0.1
     :ivar cinder_port: port on 127.0.0.1
-    :ivar api_port: port on 127.0.0.1 of the Freezer API
-    :ivar volumes: how many volumes a project gets
-    :ivar mib_per_gb: MiB of real data behind each GB of a volume
+    :ivar api_port: port of the Freezer API on 127.0.0.1
+    :ivar ceph_port: port on 127.0.0.1 of the monitor of the cloud's Ceph, in
+        which Cinder stores volumes and backups; 0 for none
+    :ivar swift_ports: ports on 127.0.0.1 of the cloud's Swift, in which Cinder
+        stores backups: of the proxy, and of the account, container and object
+        servers; empty for none
+    :ivar volumes: number of volumes of each project
+    :ivar mib_per_gb: MiB of real data for each GB of a volume
     :ivar token_seconds: lifetime of Keystone's tokens
-    :ivar seeded: volumes that each project has been given, by its name
-    :ivar databases: services whose database has been made
-    :ivar catalogue: the ports that Keystone's catalogue names
+    :ivar seeded: number of created volumes, by project name
+    :ivar databases: services whose database has been created
+    :ivar catalogue: the ports in Keystone's catalogue
     """
 
     keystone_port: int = 15000
     cinder_port: int = 15776
     api_port: int = 19090
+    ceph_port: int = 0
+    swift_ports: list[int] = dataclasses.field(default_factory=list)
     volumes: int = 2
     mib_per_gb: int = 4
     token_seconds: int = 3600
@@ -138,7 +145,7 @@ class Settings:
     def load(cls, layout: Layout) -> 'Settings':
         """Read the settings of a cloud.
 
-        :raises errors.QuickstartError: there is no cloud in the directory
+        :raises errors.QuickstartError: if the directory contains no cloud
         """
         try:
             document: dict[str, typing.Any] = json.loads(
@@ -168,6 +175,10 @@ class Settings:
         return f'http://127.0.0.1:{self.cinder_port}'
 
     @property
+    def swift_url(self) -> str:
+        return f'http://127.0.0.1:{self.swift_ports[0]}'
+
+    @property
     def api_url(self) -> str:
         return f'http://127.0.0.1:{self.api_port}'
 
@@ -177,7 +188,7 @@ class Settings:
 
 
 def write_private(path: pathlib.Path, text: str, mode: int = 0o600) -> None:
-    """Write a file at once and whole, readable by its owner alone."""
+    """Write a file atomically, readable only by its owner."""
     draft = path.with_name(path.name + '.new')
     draft.unlink(missing_ok=True)
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode),

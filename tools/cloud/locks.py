@@ -24,9 +24,9 @@ from tools.cloud import progress
 @contextlib.contextmanager
 def held(path: pathlib.Path, run: commands.Commands,
          tell: progress.Progress) -> collections.abc.Iterator[None]:
-    """Hold a lock file; wait, and say so, while somebody else holds it.
+    """Hold a lock file; report if another process holds it.
 
-    The kernel lets go of it when its holder dies.
+    The kernel releases the lock when its holder ends.
     """
     with path.open('a') as file:
         told = False
@@ -36,7 +36,7 @@ def held(path: pathlib.Path, run: commands.Commands,
                 break
             except BlockingIOError:
                 if not told:
-                    tell.say(f'waiting for who else holds {path}')
+                    tell.say(f'waiting for another process that holds {path}')
                 told = True
                 run.pause(0.2)
         yield

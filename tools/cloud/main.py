@@ -14,6 +14,7 @@
 
 import argparse
 import collections.abc
+import dataclasses
 import pathlib
 import signal
 import sys
@@ -26,11 +27,13 @@ from tools.cloud import errors
 from tools.cloud import progress
 
 _DESCRIPTION = """\
-A whole backup cloud on this machine: Keystone, Cinder, the Freezer API and a
-central freezer-scheduler, from PyPI and this checkout, without root.
+A complete backup cloud on this machine: Keystone, Cinder, the Freezer API and
+a central freezer-scheduler, from PyPI and this checkout, without root.
 
-Without a command: bring up a cloud with three projects, back up a volume of
-each of them as its own user, show what Cinder says, and take it down again.
+Without a command: start a cloud with three projects, back up a volume of each
+as its user, show the backups in Cinder, and remove the cloud. The options
+below change the cloud, here and for the command "up". Here the default ports
+are free ones.
 """
 
 
@@ -48,36 +51,43 @@ def _parser(home: pathlib.Path) -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         '--home', type=pathlib.Path, default=argparse.SUPPRESS,
-        help='folder of the environments and of clouds without a name '
+        help='directory of the environments and of clouds without a name '
              f'(default: {home})')
+    chosen = argparse.ArgumentParser(add_help=False)
+    for option, least, most, text in (
+            ('--projects', 1, 1000, 'projects, with one user each (3)'),
+            ('--volumes', 0, 1000, 'volumes of each project (2)'),
+            ('--keystone-port', 1, 65535, 'port of Keystone (15000)'),
+            ('--cinder-port', 1, 65535, 'port of Cinder (15776)'),
+            ('--api-port', 1, 65535, 'port of the Freezer API (19090)'),
+            ('--ceph-port', 1, 65535,
+             'port of a Ceph monitor: store volumes and backups in a Ceph of '
+             "the cloud, from the system's packages (no Ceph)"),
+            ('--mib-per-gb', 1, 1024,
+             'MiB of data for each GB of a volume (4)'),
+            ('--token-seconds', 10, 86400, 'lifetime of tokens (3600)')):
+        chosen.add_argument(
+            option, type=_number(least, most), metavar='N', help=text,
+            # Accept the option before and after the command.
+            default=argparse.SUPPRESS)
     parser = argparse.ArgumentParser(
-        prog='tools/quickstart', description=_DESCRIPTION, parents=[common],
+        prog='tools/quickstart', description=_DESCRIPTION,
+        parents=[common, chosen],
         formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', metavar='COMMAND')
     with_state = argparse.ArgumentParser(add_help=False, parents=[common])
     with_state.add_argument(
         '--state', type=pathlib.Path, metavar='DIR',
         help="the cloud's directory (default: cloud in the home)")
-    up = commands.add_parser(
-        'up', parents=[with_state],
-        help='make a cloud, or start what does not run of one')
-    for option, least, most, text in (
-            ('--projects', 1, 1000, 'projects with a user each (3)'),
-            ('--volumes', 0, 1000, 'volumes of each project (2)'),
-            ('--keystone-port', 1, 65535, 'port of Keystone (15000)'),
-            ('--cinder-port', 1, 65535, 'port of Cinder (15776)'),
-            ('--api-port', 1, 65535, 'port of the Freezer API (19090)'),
-            ('--mib-per-gb', 1, 1024,
-             'MiB of data behind each GB of a volume (4)'),
-            ('--token-seconds', 10, 86400, 'lifetime of tokens (3600)')):
-        up.add_argument(option, type=_number(least, most), metavar='N',
-                        help=text)
+    commands.add_parser(
+        'up', parents=[with_state, chosen],
+        help='create a cloud, or start its processes that do not run')
     commands.add_parser('status', parents=[with_state],
-                        help='tell which processes of a cloud run')
+                        help='show which processes of a cloud run')
     down = commands.add_parser('down', parents=[with_state],
                                help='stop a cloud')
     down.add_argument('--purge', action='store_true',
-                      help='remove its data too')
+                      help='also remove its data')
     return parser
 
 
@@ -95,12 +105,23 @@ def _status(made: cloud.Cloud) -> int:
     return status
 
 
+def _options(arguments: argparse.Namespace) -> cloud.Options:
+    return cloud.Options(**{
+        field.name: getattr(arguments, field.name, None)
+        for field in dataclasses.fields(cloud.Options)})
+
+
 def _up(made: cloud.Cloud, arguments: argparse.Namespace,
         tell: progress.Progress) -> int:
-    made.up(cloud.Options(
-        arguments.projects, arguments.volumes, arguments.keystone_port,
-        arguments.cinder_port, arguments.api_port, arguments.mib_per_gb,
-        arguments.token_seconds))
+    is_new = not made.layout.settings.exists()
+    try:
+        made.up(_options(arguments))
+    except BaseException as error:
+        if is_new:
+            if isinstance(error, errors.QuickstartError):
+                error.keep_log()
+            made.discard()
+        raise
     where = made.layout
     tell.say('ready')
     print(f"""\
@@ -116,7 +137,7 @@ or        export OS_CLIENT_CONFIG_FILE='{where.clouds_yaml}'
 def _run(arguments: argparse.Namespace, home: pathlib.Path,
          tell: progress.Progress) -> int:
     if arguments.command is None:
-        return demonstration.main(home, tell)
+        return demonstration.main(home, tell, _options(arguments))
     made = cloud.Cloud(arguments.state or home / 'cloud', home=home,
                        tell=tell)
     if arguments.command == 'up':
@@ -128,17 +149,17 @@ def _run(arguments: argparse.Namespace, home: pathlib.Path,
 
 
 def _interrupt(signum: int, frame: types.FrameType | None) -> None:
-    # What is being cleaned up must not be cut short by a second signal.
+    # A second signal must not interrupt the clean-up.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     raise errors.Interrupted(signum)
 
 
 def main() -> int:
-    """Do what the command line says.
+    """Run the command line.
 
-    :returns: the exit status: 0 if all went well, 1 if something failed or
-        is down, 128 and the signal's number if a signal ended it
+    :returns: the exit status: 0 on success, 1 if a step failed or a process
+        is down, 128 plus the signal's number if a signal ended it
     """
     home = environments.default_home()
     arguments = _parser(home).parse_args()

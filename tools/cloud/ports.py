@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""TCP ports on 127.0.0.1: which are free, and a clear word if one is not."""
+"""Free TCP ports on 127.0.0.1."""
 
 import errno
 import random
@@ -21,18 +21,18 @@ from tools.cloud import errors
 
 HOST = '127.0.0.1'
 
-# Seconds.
+# Seconds to wait for a port to become free.
 _LINGER = 5
 
-#: Below the range that the kernel takes for outgoing connections, so that a
-#: port found free stays free until its server listens.
+#: Below the range of the kernel for outgoing connections, so that a free port
+#: stays free until its server listens.
 _CANDIDATES = range(20000, 32000)
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the port now.
+    """Return whether a server can listen on the port now.
 
-    :raises PermissionError: the port is reserved for privileged users
+    :raises PermissionError: if the port is reserved for privileged users
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -46,10 +46,13 @@ def is_free(port: int) -> bool:
 
 
 def require_free(port: int, option: str) -> None:
-    """Refuse a port that is taken, naming the option that changes it.
+    """Refuse a port that is in use.
 
-    A server that was just ended may hold its port a moment longer, while the
-    last of its threads goes.
+    A server that has just ended can hold its port until the last of its
+    threads ends.
+
+    :raises errors.QuickstartError: if it is in use; the text has the option
+        to change it
     """
     end = time.monotonic() + _LINGER
     try:
@@ -57,7 +60,7 @@ def require_free(port: int, option: str) -> None:
             time.sleep(0.1)
         if free:
             return
-        reason = 'is taken by another process'
+        reason = 'is in use by another process'
     except OSError as error:
         reason = f'cannot be used ({error.strerror})'
     raise errors.QuickstartError(
@@ -65,9 +68,9 @@ def require_free(port: int, option: str) -> None:
 
 
 def find_free(count: int) -> list[int]:
-    """Some different free ports."""
+    """Return some different free ports."""
     found: list[int] = []
-    # Ports are no secret.
+    # The choice of ports is not a secret.
     for port in random.sample(  # nosec B311
             _CANDIDATES, len(_CANDIDATES)):
         if is_free(port):

@@ -10,23 +10,29 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Lines with elapsed seconds, and a sign of life during long steps."""
+"""Progress lines with elapsed seconds, also during long steps."""
 
 import collections.abc
 import contextlib
 import sys
+import textwrap
 import threading
 import time
 import typing
 
-#: Seconds of silence after which the running steps are named.
+#: Seconds without output after which the current steps are shown again.
 QUIET_SECONDS = 10.0
+
+_WIDTH = 79
+
+#: The indentation of continuation lines.
+_INDENT = ' ' * 10
 
 
 class Progress:
-    """Tells on a stream what is being done.
+    """Shows progress on a stream.
 
-    :param stream: where the lines go; None for silence
+    :param stream: the stream; None for no output
     """
 
     def __init__(self, stream: typing.TextIO | None = sys.stderr) -> None:
@@ -42,17 +48,20 @@ class Progress:
         return time.monotonic() - self._began
 
     def say(self, text: str) -> None:
-        """Print a line behind the elapsed seconds."""
+        """Print a line with the elapsed seconds."""
         if self._stream is None:
             return
         with self._lock:
             self._said = time.monotonic()
-            print(f'[{self.seconds:6.1f}s] {text}', file=self._stream,
-                  flush=True)
+            print('\n'.join(textwrap.wrap(
+                f'[{self.seconds:6.1f}s] {text}', _WIDTH,
+                subsequent_indent=_INDENT, break_long_words=False,
+                break_on_hyphens=False)), file=self._stream, flush=True)
 
     @contextlib.contextmanager
     def step(self, text: str) -> collections.abc.Iterator[None]:
-        """Say what begins; name it again while it goes on for long."""
+        """Print the beginning of a step; repeat it while the step takes long.
+        """
         self.say(text)
         ended = threading.Event()
         self._running.append(text)

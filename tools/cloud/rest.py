@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Just enough of an OpenStack client, without dependencies.
+"""A minimal OpenStack client without dependencies.
 
-It seeds the cloud and asks the services themselves how things are, beside
-what the command line clients say.
+It creates the content of the cloud, and checks the results of the command line
+clients.
 """
 
 import http.client
@@ -24,7 +24,7 @@ import urllib.request
 
 from tools.cloud import errors
 
-#: Never through a proxy: all that is asked is on this machine.
+#: Without a proxy, because all servers are on this machine.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 Document = dict[str, typing.Any]
@@ -34,7 +34,7 @@ class HttpError(errors.QuickstartError):
     """A service answered with an error.
 
     :ivar status: the HTTP status
-    :ivar body: what it said
+    :ivar body: the body of the answer
     """
 
     def __init__(self, method: str, url: str, status: int,
@@ -47,10 +47,10 @@ class HttpError(errors.QuickstartError):
 def request(method: str, url: str, body: Document | None = None,
             headers: dict[str, str] | None = None,
             ) -> tuple[Document, http.client.HTTPMessage]:
-    """Send a request; hand back the document and the headers.
+    """Send a request; return the document and the headers.
 
-    :raises HttpError: the status is 400 or more
-    :raises errors.QuickstartError: there is no answer
+    :raises HttpError: if the status is 400 or more
+    :raises errors.QuickstartError: if there is no answer
     """
     data = None if body is None else json.dumps(body).encode()
     text, received = send(method, url, data, {
@@ -62,10 +62,10 @@ def request(method: str, url: str, body: Document | None = None,
 def send(method: str, url: str, data: bytes | None,
          headers: dict[str, str],
          ) -> tuple[bytes, http.client.HTTPMessage]:
-    """Send a request; hand back what was answered, and the headers.
+    """Send a request; return the body and the headers.
 
-    :raises HttpError: the status is 400 or more
-    :raises errors.QuickstartError: there is no answer
+    :raises HttpError: if the status is 400 or more
+    :raises errors.QuickstartError: if there is no answer
     """
     message = urllib.request.Request(url, data, headers, method=method)
     try:
@@ -81,7 +81,7 @@ def send(method: str, url: str, data: bytes | None,
 
 
 def answers(url: str) -> bool:
-    """Whether a server answers at the URL, with whatever status."""
+    """Return whether a server answers at the URL, with any status."""
     try:
         with _OPENER.open(url, timeout=5):
             return True
@@ -93,16 +93,16 @@ def answers(url: str) -> bool:
 
 
 class Session:
-    """A user's authority in one project.
+    """A session of a user in one project.
 
-    :ivar project_id: Keystone's id of the project
+    :ivar project_id: ID of the project in Keystone
     """
 
     def __init__(self, auth_url: str, user: str, password: str,
                  project: str) -> None:
         """Log in.
 
-        :raises HttpError: Keystone refuses
+        :raises HttpError: if Keystone refuses the login
         """
         domain = {'id': 'default'}
         answer, headers = request('POST', f'{auth_url}/auth/tokens', {
@@ -119,14 +119,14 @@ class Session:
 
     @property
     def token(self) -> str:
-        """The token itself, for who sends it another way."""
+        """The token, for other clients."""
         return self._token
 
     def call(self, method: str, url: str, body: Document | None = None,
              **headers: str) -> Document:
         """Send a request with the token.
 
-        :raises HttpError: the status is 400 or more
+        :raises HttpError: if the status is 400 or more
         """
         extra = {name.replace('_', '-'): value
                  for name, value in headers.items()}

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The passwords and keys of a cloud, made once and kept in etc/."""
+"""The passwords and keys of a cloud, created once and stored in etc/."""
 
 import base64
 import dataclasses
@@ -30,6 +30,7 @@ class Secrets:
     cinder: str = dataclasses.field(repr=False)
     freezer: str = dataclasses.field(repr=False)
     credential_key: str = dataclasses.field(repr=False)
+    swift: str = dataclasses.field(repr=False)
 
 
 def _fernet_key() -> str:
@@ -37,24 +38,28 @@ def _fernet_key() -> str:
 
 
 def path(where: layout.Layout) -> pathlib.Path:
-    """Where the secrets of a cloud are kept, as JSON."""
+    """Return the path of the JSON file with the secrets."""
     return where.etc / 'secrets.json'
 
 
 def load(where: layout.Layout) -> Secrets:
-    """The secrets of a cloud, made at the first call."""
+    """Return the secrets of a cloud; the first call creates them."""
     kept = path(where)
-    if not kept.exists():
-        fresh = Secrets(secrets.token_hex(16), secrets.token_hex(16),
-                        secrets.token_hex(16), _fernet_key())
-        layout.write_private(kept, json.dumps(dataclasses.asdict(fresh)))
-    return Secrets(**json.loads(kept.read_text()))
+    known = json.loads(kept.read_text()) if kept.exists() else {}
+    # A file of an earlier version lacks later secrets.
+    missing = {field.name for field in dataclasses.fields(Secrets)}.difference(
+        known)
+    if missing:
+        known |= {name: _fernet_key() if name == 'credential_key'
+                  else secrets.token_hex(16) for name in missing}
+        layout.write_private(kept, json.dumps(known))
+    return Secrets(**known)
 
 
 def key_repository(folder: pathlib.Path) -> None:
-    """Give Keystone a folder of keys, unless it has it already.
+    """Create a directory of keys for Keystone, unless it exists.
 
-    Keystone wants the current key and the next one, named by numbers.
+    Keystone needs the current key and the next one, named by numbers.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for number in ('0', '1'):

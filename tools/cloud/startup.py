@@ -10,13 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Getting a cloud from its directory to where users can work in it."""
+"""The start of a cloud, until users can work in it."""
 
 import collections.abc
 import functools
 import pathlib
+import threading
 import time
 
+from tools.cloud import ceph
 from tools.cloud import commands
 from tools.cloud import config
 from tools.cloud import daemons
@@ -28,28 +30,29 @@ from tools.cloud import programs
 from tools.cloud import progress
 from tools.cloud import rest
 from tools.cloud import secrets
+from tools.cloud import swift
 from tools.cloud import volumes
 
-#: Seconds that a process may take to answer.
+#: Maximum seconds until a process answers.
 PATIENCE = 300
 
-#: What the scheduler logs when it can be given work, and the seconds after
-#: which its being alive is taken for that, should it log something else.
+#: Log line of a scheduler that is ready, and the seconds after which a running
+#: scheduler counts as ready without it.
 _REGISTERED = b'Registered as client'
 _ALIVE_SECONDS = 15
 
-#: Of more new projects it is only told how many they are.
+#: Maximum number of new projects that are listed by name.
 _NAMED = 10
 
 
 class Startup:
-    """Starts what does not run of a cloud, and fills what is empty.
+    """Starts processes that do not run, and creates missing content.
 
     :param where: the cloud's directory
-    :param settings: its settings, which are brought up to date
+    :param settings: its settings, which are updated
     :param made: its programs
     :param run: runs the commands
-    :param tell: where progress is shown
+    :param tell: shows progress
     :param names: of the processes to start
     """
 
@@ -66,23 +69,24 @@ class Startup:
         self._tell = tell
         self._missing = [process for process in made.processes.values()
                          if process.name in names and not process.running]
+        self._store_serves = threading.Event()
 
     def require_ports(self) -> None:
-        """Refuse to go on if a port that is needed is taken.
+        """Refuse to continue if a required port is in use.
 
-        :raises errors.QuickstartError: naming the option
+        :raises errors.QuickstartError: if one is; the text has the option
         """
         for process in self._missing:
             if process.name in self._programs.ports:
                 ports.require_free(*self._programs.ports[process.name])
 
     def start(self, projects: int | None) -> None:
-        """Start the processes, make projects and volumes.
+        """Start the processes, create projects and volumes.
 
-        :param projects: how many there are to be; None for as many as there
-            are, or three
-        :raises errors.QuickstartError: something failed; what had been
-            started is stopped again
+        :param projects: number of projects; None for the existing ones, or
+            three
+        :raises errors.QuickstartError: if a step fails; then the started
+            processes are stopped again
         """
         try:
             self._start_servers()
@@ -96,22 +100,36 @@ class Startup:
             raise
 
     def _start_servers(self) -> None:
-        """Start what listens, side by side."""
+        """Start the servers in parallel."""
+        store = [process.name for process in self._missing
+                 if process.name in (*ceph.NAMES, *swift.NAMES)]
         servers = [process for process in self._missing
                    if process.name in self._programs.urls]
-        if servers:
+        if store or servers:
             with self._tell.step('starting ' + ', '.join(
-                    process.name for process in servers)):
-                self._run.together(*(
-                    functools.partial(self._serve, process)
-                    for process in servers))
+                    [*store, *(process.name for process in servers)])):
+                self._run.together(
+                    functools.partial(self._serve_store, store),
+                    *(functools.partial(self._serve, process)
+                      for process in servers))
         self._settings.save(self._where)
+
+    def _serve_store(self, names: list[str]) -> None:
+        if set(ceph.NAMES) & set(names):
+            self._programs.ceph.start(names)
+            self._tell.say('Ceph is up')
+        if set(swift.NAMES) & set(names):
+            self._programs.swift.start(names)
+            self._tell.say('Swift is up')
+        self._store_serves.set()
 
     def _serve(self, process: daemons.Daemon) -> None:
         settings = self._settings
         self._programs.prepare_database(process.name, self._run)
         if process.name == 'freezer-api':
             self._await_accounts()
+        while process.name == 'cinder' and not self._store_serves.is_set():
+            self._run.pause(0.1)
         process.start()
         self._await(process, self._programs.urls[process.name])
         if process.name not in settings.databases:
@@ -127,9 +145,9 @@ class Startup:
             settings.catalogue = settings.ports
 
     def _await_accounts(self) -> None:
-        """Wait until Keystone knows the service accounts.
+        """Wait until Keystone has the service accounts.
 
-        The API looks at its own when it starts, and ends where Keystone
+        The API checks its own account at its start, and ends if Keystone
         refuses it.
         """
         settings = self._settings
@@ -148,7 +166,7 @@ class Startup:
             f'{process.name} does not answer at {url}', process.log)
 
     def _seed(self, projects: int | None) -> None:
-        """Give the cloud the projects and volumes that it lacks."""
+        """Create the missing projects and volumes."""
         settings = self._settings
         there = settings.projects
         wanted = projects if projects is not None else there or 3
@@ -164,7 +182,7 @@ class Startup:
         names = (', '.join(lacking) if len(lacking) <= _NAMED
                  else f'{len(lacking)} projects')
         with self._tell.step(
-                f'making {names}; volumes in each: {settings.volumes}'):
+                f'creating {names}; volumes in each: {settings.volumes}'):
             accounts = identity.Identity(settings, self._keep)
             for number in lacking.values():
                 if number > there:
@@ -181,7 +199,7 @@ class Startup:
                                         int] | None:
         """Start the scheduler unless it runs.
 
-        :returns: the process, its log and how long that was before
+        :returns: the process, its log and the previous size of the log
         """
         for process in self._missing:
             log = process.own_log
@@ -194,10 +212,10 @@ class Startup:
 
     def _await_scheduler(self, process: daemons.Daemon, log: pathlib.Path,
                          before: int) -> None:
-        """Wait until the scheduler can be given work.
+        """Wait until the scheduler accepts work.
 
-        That its client is known to the API may be from before, so its log
-        is asked, too.
+        The API may have the client of an earlier start, so the log is also
+        checked.
         """
         settings = self._settings
         session = rest.Session(settings.auth_url, config.SERVICE_USER,
@@ -217,7 +235,7 @@ class Startup:
 
 
 def _since(log: pathlib.Path, before: int) -> bytes:
-    """What a log has got since it was so many bytes long."""
+    """Return the part of a log after a number of bytes."""
     try:
         with log.open('rb') as file:
             file.seek(before)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The volumes that each project of a cloud is given."""
+"""The volumes of each project of a cloud."""
 
 import time
 
@@ -22,13 +22,13 @@ from tools.cloud import rest
 
 def seed(settings: layout.Settings, number: int, first: int,
          run: commands.Commands) -> None:
-    """Give a project volumes of 1 GB, from one number to the settings'.
+    """Create volumes of 1 GB in a project, up to the number in the settings.
 
-    Those that are there already, from an attempt that was cut short, count.
+    Existing volumes of an interrupted attempt are used.
 
     :param number: of the project
     :param first: number of the first volume
-    :raises errors.QuickstartError: Cinder did not make them available
+    :raises errors.QuickstartError: if they do not become available
     """
     if first > settings.volumes:
         return

@@ -24,6 +24,8 @@ from typing import Any
 from oslo_policy import policy
 
 from freezer_api.api.openapi import operations
+from freezer_api.domain import cinder_keys
+from freezer_api.schemas import actions
 from freezer_api.schemas import common
 
 Document = dict[str, Any]
@@ -46,7 +48,9 @@ JSON, 256 keys and 8 levels, nested keys included. The actions of a job have
 at most 53248 characters of JSON together, so that a job has at most 65536. A
 session has at most 256 jobs. What was stored by an earlier release may be
 larger; it can shrink, and cannot grow. What a schema cannot say, such as
-whether a schedule can be understood, is answered with 400, too.
+whether a schedule can be understood, is answered with 400, too. A
+cinder-native action that cannot be carried out, and a job without actions, are
+answered with 422 that names the key.
 
 A page of a list has at most 8388608 bytes, unless a single item is larger. A
 page that ends early for that has the key of the list with _links appended: a
@@ -87,6 +91,9 @@ _QUERY: dict[str, tuple[str, Document]] = {
     'offset': ('How many items to pass over.', _NUMBER),
     'marker': ('The id of the last item of the page before, of a client its '
                'uuid.', {'type': 'string'}),
+    'sort_dir': ('The order by creation. Clients come oldest first unless '
+                 'asked otherwise, and everything else newest first.',
+                 {'enum': ['asc', 'desc']}),
     'all_projects': ('Whether to list the jobs of every project.',
                      {'enum': ['true', 'false', 'True', 'False']}),
 }
@@ -140,7 +147,7 @@ def build(paths: Iterable[str], rules: Sequence[policy.RuleDefault],
                 'type': 'apiKey', 'in': 'header', 'name': 'X-Auth-Token',
                 'description': "Keystone's token."}},
             'schemas': {
-                name: _inside(schema)
+                name: _inside(_described(schema))
                 for name, schema in operations.SCHEMAS.items()},
             'responses': {
                 f'Error{status}': _error(status) for status in _ERRORS},
@@ -228,6 +235,22 @@ def _error(status: int) -> Document:
     if status != http.HTTPStatus.NOT_ACCEPTABLE:
         made['content'] = {MEDIA: {'schema': schema}}
     return made
+
+
+def _described(schema: Document) -> Document:
+    """Say in the schema of a freezer_action what keys mean to Cinder.
+
+    Their types are not said: what they may hold depends on mode and action.
+    """
+    if schema is not actions.FREEZER_ACTION:
+        return schema
+    properties: Document = schema['properties']
+    return {**schema, 'properties': {**properties, **{
+        key.name: {
+            **properties.get(key.name, {}),
+            'description': f'In mode cindernative, {", ".join(key.actions)}: '
+                           f'{key.help}.'}
+        for key in cinder_keys.KEYS}}}
 
 
 def _named(schema: Any) -> Any:

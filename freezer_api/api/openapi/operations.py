@@ -22,15 +22,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 
-from freezer_api.api.openapi import answers
+from freezer_api.api.openapi import responses
 from freezer_api.domain import events
 from freezer_api.domain import search
 from freezer_api.schemas import actions
 from freezer_api.schemas import backups
+from freezer_api.schemas import claims
 from freezer_api.schemas import clients
 from freezer_api.schemas import common
 from freezer_api.schemas import jobs
-from freezer_api.schemas import runs
 from freezer_api.schemas import sessions
 
 Schema = common.Schema
@@ -92,11 +92,11 @@ class Operation:
 
 
 PAGE = ('limit', 'offset')
-_LIST = (*PAGE, 'marker')
+_LIST = (*PAGE, 'marker', 'sort_dir')
 
 
 def _list(name: str, item: Schema, *query: str) -> Operation:
-    return Operation(200, answers.list_of(name, item), SEARCH, True,
+    return Operation(200, responses.list_of(name, item), SEARCH, True,
                      (*_LIST, *query))
 
 
@@ -108,109 +108,111 @@ _VERSION_0: Schema = {'const': 0}
 _JOB_ERRORS = (409, 422)
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
-    ('GET', '/clients'): _list('clients', answers.CLIENT),
+    ('GET', '/clients'): _list('clients', responses.CLIENT),
     ('POST', '/clients'): Operation(
-        201, answers.id_of('client_id'), clients.CREATE.schema,
+        201, responses.id_of('client_id'), clients.CREATE.schema,
         errors=(409, 422)),
-    ('GET', '/clients/{client_id}'): _show(answers.CLIENT),
+    ('GET', '/clients/{client_id}'): _show(responses.CLIENT),
     ('DELETE', '/clients/{client_id}'): Operation(204, errors=(409,)),
     ('POST', '/clients/{client_id}/claims'): Operation(
-        200, answers.CLAIMED, runs.CLAIM.schema, errors=(404,)),
+        200, responses.CLAIMED, claims.CLAIM.schema, errors=(404,)),
     ('PATCH', '/clients/{client_id}/runs/{run_id}'): Operation(
-        200, answers.REPORTED, runs.REPORT.schema, errors=(404, 409)),
+        200, responses.REPORTED, claims.REPORT.schema, errors=(404, 409)),
+    ('POST', '/clients/{client_id}/runs/{run_id}/jobs'): Operation(
+        200, responses.RUN_JOBS, claims.ASKED_JOBS.schema, errors=(404, 409)),
     ('POST', '/clients/{client_id}/reports'): Operation(
-        200, answers.REPORTS, runs.REPORTS.schema, errors=(404,)),
+        200, responses.REPORTS, claims.REPORTS.schema, errors=(404,)),
 
-    ('GET', '/jobs'): _list('jobs', answers.JOB, 'all_projects'),
+    ('GET', '/jobs'): _list('jobs', responses.JOB, 'all_projects'),
     ('POST', '/jobs'): Operation(
-        201, answers.id_of('job_id'), JOB_CREATE, errors=_JOB_ERRORS),
-    ('GET', '/jobs/{job_id}'): _show(answers.JOB),
+        201, responses.id_of('job_id'), JOB_CREATE, errors=_JOB_ERRORS),
+    ('GET', '/jobs/{job_id}'): _show(responses.JOB),
     ('PATCH', '/jobs/{job_id}'): Operation(
-        200, answers.changed('job_id', _VERSION_0), JOB_UPDATE, True,
+        200, responses.changed('job_id', _VERSION_0), JOB_UPDATE, True,
         errors=(404, *_JOB_ERRORS)),
     ('POST', '/jobs/{job_id}'): Operation(
-        201, answers.changed('job_id'), JOB_CREATE, errors=_JOB_ERRORS,
+        201, responses.changed('job_id'), JOB_CREATE, errors=_JOB_ERRORS,
         new_id=common.ID),
     ('DELETE', '/jobs/{job_id}'): Operation(204),
     ('POST', '/jobs/{job_id}/event'): Operation(
-        202, answers.RESULT, EVENT, errors=(404, 422)),
+        202, responses.RESULT, EVENT, errors=(404, 422)),
     ('GET', '/jobs/{job_id}/runs'): Operation(
-        200, answers.list_of('runs', answers.RUN), query=PAGE,
+        200, responses.list_of('runs', responses.RUN), query=PAGE,
         errors=(404,)),
 
-    ('GET', '/actions'): _list('actions', answers.LISTED_ACTION),
+    ('GET', '/actions'): _list('actions', responses.LISTED_ACTION),
     ('POST', '/actions'): Operation(
-        201, answers.id_of('action_id'), actions.CREATE.schema,
-        errors=(409,)),
-    ('GET', '/actions/{action_id}'): _show(answers.ACTION),
+        201, responses.id_of('action_id'), actions.CREATE.schema,
+        errors=(409, 422)),
+    ('GET', '/actions/{action_id}'): _show(responses.ACTION),
     ('PATCH', '/actions/{action_id}'): Operation(
-        200, answers.changed('action_id'), actions.UPDATE.schema, True,
+        200, responses.changed('action_id'), actions.UPDATE.schema, True,
         errors=(404, *_JOB_ERRORS)),
     ('POST', '/actions/{action_id}'): Operation(
-        201, answers.changed('action_id'), actions.CREATE.schema,
+        201, responses.changed('action_id'), actions.CREATE.schema,
         errors=_JOB_ERRORS,
         new_id=actions.CREATE.schema['properties']['action_id']),
-    ('DELETE', '/actions/{action_id}'): Operation(204, errors=(422,)),
+    ('DELETE', '/actions/{action_id}'): Operation(204, errors=_JOB_ERRORS),
 
-    ('GET', '/sessions'): _list('sessions', answers.SESSION),
+    ('GET', '/sessions'): _list('sessions', responses.SESSION),
     ('POST', '/sessions'): Operation(
-        201, answers.id_of('session_id'), sessions.CREATE.schema),
-    ('GET', '/sessions/{session_id}'): _show(answers.SESSION),
+        201, responses.id_of('session_id'), sessions.CREATE.schema),
+    ('GET', '/sessions/{session_id}'): _show(responses.SESSION),
     ('PATCH', '/sessions/{session_id}'): Operation(
-        200, answers.changed('session_id', _VERSION_0),
+        200, responses.changed('session_id', _VERSION_0),
         sessions.UPDATE.schema, True, errors=(404,)),
     ('POST', '/sessions/{session_id}'): Operation(
-        201, answers.changed('session_id'), sessions.CREATE.schema,
+        201, responses.changed('session_id'), sessions.CREATE.schema,
         errors=(409,), new_id=common.ID),
     ('DELETE', '/sessions/{session_id}'): Operation(204),
     ('POST', '/sessions/{session_id}/action'): Operation(
-        202, answers.SESSION_ACTION, SESSION_ACTION, errors=(404, 405)),
+        202, responses.SESSION_ACTION, SESSION_ACTION, errors=(404, 405)),
     ('PUT', '/sessions/{session_id}/jobs/{job_id}'): Operation(
         204, errors=(404, *_JOB_ERRORS)),
     ('DELETE', '/sessions/{session_id}/jobs/{job_id}'): Operation(
         204, errors=(404,)),
 
-    ('GET', '/backups'): _list('backups', answers.BACKUP),
+    ('GET', '/backups'): _list('backups', responses.BACKUP),
     ('POST', '/backups'): Operation(
-        201, answers.id_of('backup_id'), backups.CREATE.schema),
-    ('GET', '/backups/{backup_id}'): _show(answers.BACKUP),
+        201, responses.id_of('backup_id'), backups.CREATE.schema),
+    ('GET', '/backups/{backup_id}'): _show(responses.BACKUP),
     ('PATCH', '/backups/{backup_id}'): Operation(
-        200, answers.BACKUP, backups.UPDATE.schema, errors=(404,)),
+        200, responses.BACKUP, backups.UPDATE.schema, errors=(404,)),
     ('DELETE', '/backups/{backup_id}'): Operation(204, errors=(404,)),
 
-    ('GET', '/limits'): Operation(200, answers.LIMITS),
+    ('GET', '/limits'): Operation(200, responses.LIMITS),
 
-    ('POST', '/maintenance'): Operation(200, answers.MAINTENANCE),
+    ('POST', '/maintenance'): Operation(200, responses.MAINTENANCE),
 }
 
 #: What is called by name in the document, wherever it occurs.
 SCHEMAS: Mapping[str, Schema] = {
-    'Action': answers.ACTION,
+    'Action': responses.ACTION,
     'ActionCreate': actions.CREATE.schema,
     'ActionUpdate': actions.UPDATE.schema,
-    'Backup': answers.BACKUP,
+    'Backup': responses.BACKUP,
     'BackupCreate': backups.CREATE.schema,
     'BackupUpdate': backups.UPDATE.schema,
-    'Claim': runs.CLAIM.schema,
-    'Claimed': answers.CLAIMED,
-    'ClaimedRun': answers.CLAIMED_RUN,
-    'Client': answers.CLIENT,
+    'Claim': claims.CLAIM.schema,
+    'Claimed': responses.CLAIMED,
+    'ClaimedRun': responses.CLAIMED_RUN,
+    'Client': responses.CLIENT,
     'ClientCreate': clients.CREATE.schema,
-    'Error': answers.ERROR,
+    'Error': responses.ERROR,
     'Event': EVENT,
     'FreezerAction': actions.FREEZER_ACTION,
-    'Job': answers.JOB,
+    'Job': responses.JOB,
     'JobCreate': JOB_CREATE,
     'JobSchedule': jobs.JOB_SCHEDULE,
     'JobUpdate': JOB_UPDATE,
-    'Report': runs.REPORT.schema,
-    'Reports': runs.REPORTS.schema,
-    'Limits': answers.LIMITS,
-    'Run': answers.RUN,
+    'Report': claims.REPORT.schema,
+    'Reports': claims.REPORTS.schema,
+    'Limits': responses.LIMITS,
+    'Run': responses.RUN,
     'Search': SEARCH,
-    'Session': answers.SESSION,
+    'Session': responses.SESSION,
     'SessionAction': SESSION_ACTION,
     'SessionCreate': sessions.CREATE.schema,
     'SessionUpdate': sessions.UPDATE.schema,
-    'Step': runs.STEP,
+    'Step': claims.STEP,
 }

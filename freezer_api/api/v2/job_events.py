@@ -15,90 +15,32 @@
 from __future__ import annotations
 
 import falcon
-from sqlalchemy import orm
 
-from freezer_api.api import errors
-from freezer_api.api import request
-from freezer_api.api import services
-from freezer_api.api.v2 import assignment
-from freezer_api.api.v2 import authority
-from freezer_api.db import actions
-from freezer_api.db import clients
-from freezer_api.db import delegations
-from freezer_api.db import jobs
-from freezer_api.db import models
-from freezer_api.db import runs
-from freezer_api.domain import causes
+from freezer_api.api import base
+from freezer_api.api import params
 from freezer_api.domain import events
-from freezer_api.domain import jobs as domain
-
-# What a firing came to nothing by that was due already.
-_BEFORE = {'start': 'The job was started by hand',
-           'stop': 'The job was stopped', 'abort': 'The job was aborted'}
+from freezer_api import errors
+from freezer_api.services import dependencies
+from freezer_api.services import job_events
 
 
-class JobEvent(services.Resource):
+class JobEvent(base.Resource):
     """``/v2/{project_id}/jobs/{job_id}/event``"""
+
+    def __init__(self, services: dependencies.Services) -> None:
+        super().__init__(services)
+        self._events = job_events.JobEventService(services)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str, job_id: str) -> None:
-        self._caller(req).must('jobs:event:create', project_id)
-        sent = request.body(req)
+        caller = self._caller(req)
+        caller.must('jobs:event:create', project_id)
+        sent = params.body(req)
         if not isinstance(sent, dict) or not sent:
-            raise errors.bad_request('Bad event request format')
+            raise errors.ApiError('bad_request', 'Bad event request format')
         event = next(iter(sent))
         if event not in events.EVENTS:
-            raise errors.bad_request('Bad Action Method')
-        now = self._now()
-        trust = authority.Authority(
-            self._delegations, self._caller(req).trust_caller, project_id)
-
-        def work(session: orm.Session) -> str:
-            return self._apply(
-                session, project_id, job_id, event, self._caller(req).user_id,
-                trust, now)
-
+            raise errors.ApiError('bad_request', 'Bad Action Method')
         resp.status = falcon.HTTP_202
-        resp.media = {
-            'result': trust.run(lambda: self._database.write(work))}
-
-    def _takes_over(self, job: models.Job, client: models.Client,
-                    given: delegations.Given | None, user_id: str) -> bool:
-        """Whether who starts a job whose trust does not work gives his."""
-        return (job.suspended is not None and job.run_id is None
-                and not causes.lasting(job.suspended)
-                and assignment.must_delegate(
-                    self._conf, client, given, user_id))
-
-    def _apply(self, session: orm.Session, project_id: str, job_id: str,
-               event: str, user_id: str, trust: authority.Authority,
-               now: int) -> str:
-        job = jobs.find(session, project_id, job_id, lock=True)
-        if job is None:
-            raise errors.not_found(f'Job not registered with ID {job_id}')
-        runs.leave_behind(session, job, self._rules, now)
-        client = clients.look(session, project_id, job.client_id)
-        if event == 'start':
-            # Whatever became of client and actions, a job can be stopped.
-            client = assignment.known(client, job.client_id)
-            assignment.check(client, actions.look_of_job(session, job_id))
-            # The run has what the trust gives, which may be more than the
-            # token has, and may outlast it.
-            given = delegations.given(session, job, now)
-            trust.require(self._conf, client, given)
-            if (self._takes_over(job, client, given, user_id)
-                    and trust.may_delegate()):
-                trust.give(session, job, now)
-        effect = events.apply(
-            event, jobs.runtime(job), now,
-            client is None or bool(client.claims))
-        if effect.runtime.next_run_at != job.next_run_at:
-            runs.forgo(session, job, self._rules, now, _BEFORE[event])
-        state = effect.runtime
-        if state.event == 'start' and state.next_run_at == now:
-            state = domain.start(
-                state, runs.start_time(session, job, now))
-        jobs.set_runtime(job, state)
-        if effect.for_run is not None and job.run_id is not None:
-            runs.tell(session, job.run_id, effect.for_run)
-        return effect.result
+        resp.media = {'result': self._events.apply(
+            caller.trust_caller, project_id, job_id, event)}

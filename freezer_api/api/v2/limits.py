@@ -16,21 +16,16 @@ from __future__ import annotations
 
 import falcon
 
-from freezer_api.api import services
-from freezer_api.db import usage
+from freezer_api.api import base
 
 
-class Limits(services.Resource):
+class Limits(base.Resource):
     """``/v2/{project_id}/limits``"""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response,
                project_id: str) -> None:
         self._caller(req).must('limits:get', project_id)
-        # Not in the transaction: Keystone may have to be asked.
-        limits = self._quotas.of_project(project_id)
-        with self._database.read() as session:
-            used = usage.of_project(session, project_id)
+        limits = self._services.quotas.with_usage(project_id)
         resp.media = {'limits': {
-            resource.value: {'limit': max(limit, -1),
-                             'usage': used[resource]}
-            for resource, limit in limits.items()}}
+            resource.value: {'limit': max(limit, -1), 'usage': usage}
+            for resource, (limit, usage) in limits.items()}}

@@ -16,10 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+import warnings
 
 from alembic import op
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
+
+from freezer_api.db.migrations import sqlite_tables
 
 
 def common_columns() -> list[sa.Column[Any]]:
@@ -52,7 +55,18 @@ def has_column(table: str, name: str) -> bool:
 
 def create_table(name: str, *items: Any) -> None:
     if not has_table(name):
-        op.create_table(name, *items, mysql_engine='InnoDB')
+        op.create_table(name, *items, mysql_engine='InnoDB', **_like_jobs())
+
+
+def _like_jobs() -> dict[str, Any]:
+    """Return the options of a table whose texts are compared with jobs'.
+
+    The database may have another default by now.
+    """
+    if not is_mysql(op.get_bind()) or not has_table('jobs'):
+        return {}
+    charset, name = collation('jobs', 'id') or ('', '')
+    return {'mysql_default_charset': charset, 'mysql_collate': name}
 
 
 def add_column(table: str, column: sa.Column[Any]) -> None:
@@ -75,11 +89,24 @@ def rename_column(table: str, old: str, new: str) -> None:
 
 def create_index(name: str, table: str, columns: Sequence[str]) -> None:
     bind = op.get_bind()
-    if name in {index['name']
-                for index in sa.inspect(bind).get_indexes(table)}:
+    if name in {index['name'] for index in indexes(sa.inspect(bind), table)}:
         return
     _allow_long_keys(bind, table)
     op.create_index(name, table, list(columns))
+
+
+def indexes(inspector: sa.Inspector, table: str) -> list[Any]:
+    """Return the indexes of a table, but on SQLite those of expressions."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Skipped unsupported reflection')
+        return list(inspector.get_indexes(table))
+
+
+def unique_constraints(inspector: sa.Inspector, table: str) -> list[Any]:
+    """Return the unique constraints of a table."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Skipped unsupported reflection')
+        return list(inspector.get_unique_constraints(table))
 
 
 def _allow_long_keys(bind: sa.Connection, table: str) -> None:
@@ -151,10 +178,36 @@ def create_foreign_keys(table: str,
 
     They are named fk_<table>_<column>.
     """
-    missing = missing_foreign_keys(table, wanted)
-    if not missing:
+    bind = op.get_bind()
+    for column, referred in missing_foreign_keys(table, wanted):
+        name = f'fk_{table}_{column}'
+        if bind.dialect.name == 'sqlite':
+            sqlite_tables.add_constraint(
+                bind, table, f'CONSTRAINT {name} FOREIGN KEY({column}) '
+                             f'REFERENCES {referred} (id)')
+        else:
+            op.create_foreign_key(name, table, referred, [column], ['id'])
+
+
+def lengthen(table: str, column: str, length: int) -> None:
+    """Let a VARCHAR NOT NULL column hold longer texts."""
+    bind = op.get_bind()
+    present = column_types(table)[column]
+    if present.length >= length:
         return
-    with op.batch_alter_table(table) as batch:
-        for column, referred in missing:
-            batch.create_foreign_key(f'fk_{table}_{column}', referred,
-                                     [column], ['id'])
+    if bind.dialect.name == 'sqlite':
+        sqlite_tables.lengthen(bind, table, column, length)
+    else:
+        op.alter_column(table, column, type_=_as_long(present, length),
+                        existing_type=present, existing_nullable=False)
+
+
+def _as_long(present: Any, length: int) -> sa.types.TypeEngine[Any]:
+    """Return the type of a column, of another length.
+
+    A MySQL column keeps its collation, which may not be its table's.
+    """
+    if isinstance(present, mysql.VARCHAR):
+        return mysql.VARCHAR(length, charset=present.charset,
+                             collation=present.collation)
+    return sa.String(length)

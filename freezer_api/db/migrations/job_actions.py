@@ -34,7 +34,7 @@ import sqlalchemy as sa
 from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import ddl
 from freezer_api.db.migrations import job_entries
-from freezer_api.db.migrations import kept
+from freezer_api.db.migrations import migration_quarantine
 
 _COMMON = ('created_at', 'updated_at', 'deleted_at', 'deleted')
 
@@ -63,7 +63,8 @@ class _Batch:
 
     actions: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     links: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    values: list[kept.Value] = dataclasses.field(default_factory=list)
+    values: list[migration_quarantine.Value] = dataclasses.field(
+        default_factory=list)
 
 
 def convert_all() -> None:
@@ -97,7 +98,7 @@ def reasons(bind: sa.Connection) -> Iterator[str]:
 def _write(bind: sa.Connection, job_ids: Sequence[str],
            batch: _Batch) -> None:
     if batch.values:
-        kept.ensure_table()
+        migration_quarantine.ensure_table()
     # First: a link to a job locks it for readers, and whoever waits to write
     # it meanwhile could not let this on.
     bind.execute(JOBS.update().where(JOBS.c.id.in_(job_ids))
@@ -108,7 +109,7 @@ def _write(bind: sa.Connection, job_ids: Sequence[str],
         bind.execute(ACTIONS.insert(), batch.actions)
     if batch.links:
         bind.execute(LINKS.insert(), batch.links)
-    kept.keep(batch.values)
+    migration_quarantine.keep(batch.values)
     batches.commit(bind)
 
 
@@ -132,7 +133,7 @@ def _convert(bind: sa.Connection, jobs: Sequence[sa.Row[Any]],
                     'action_id': action_id, 'position': entry.position,
                     **_common(job)})
         if found.reasons:
-            batch.values.append(kept.Value.of(
+            batch.values.append(migration_quarantine.Value.of(
                 'jobs', 'job_actions', job.id, found.reasons, job.cell))
     return batch
 
@@ -147,6 +148,8 @@ def _action_id(job: sa.Row[Any], entry: job_entries.Entry,
             row, job, entry):
         if entry.definition is None:
             reasons.append('an entry has no freezer_action')
+        if entry.user_id not in (None, row.user_id):
+            reasons.append('an entry is of another user than its action')
         return str(row.id)
     if entry.definition is None:
         reasons.append('an entry has no freezer_action')
@@ -155,7 +158,10 @@ def _action_id(job: sa.Row[Any], entry: job_entries.Entry,
     if columns is None:
         return None
     user_id = entry.user_id
-    if user_id is None or not job_entries.fits(user_id, charset, 64):
+    if user_id is not None and not job_entries.fits(user_id, charset, 64):
+        reasons.append('user_id does not fit its column')
+        user_id = None
+    if user_id is None:
         user_id = job.user_id
     action_id = uuid.uuid4().hex
     if entry.action_id is not None and key is not None and key not in rows:

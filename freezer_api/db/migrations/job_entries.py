@@ -110,11 +110,15 @@ def _entry(position: int, item: dict[str, Any],
         reasons.append('a freezer_action is not an object')
         definition = None
     mandatory = item.get('mandatory')
-    if mandatory is None and definition:
-        mandatory = definition.get('mandatory')
     if mandatory is not None and not isinstance(mandatory, bool):
+        # The schedulers of then asked whether it is true in Python.
         reasons.append('mandatory is not a boolean')
-        mandatory = None
+    elif mandatory is None and definition:
+        mandatory = definition.get('mandatory')
+        if mandatory is not None and not isinstance(mandatory, bool):
+            # They did not look there.
+            reasons.append('mandatory of a freezer_action is not a boolean')
+            mandatory = None
     return Entry(
         position=position,
         action_id=_text(item, 'action_id', reasons, _ID),

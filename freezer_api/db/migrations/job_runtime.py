@@ -24,7 +24,7 @@ import sqlalchemy as sa
 from freezer_api.db import bulk
 from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import job_entries
-from freezer_api.db.migrations import kept
+from freezer_api.db.migrations import migration_quarantine
 
 TEXT_KEYS = ('event', 'status', 'result')
 INTEGER_KEYS = ('time_created', 'time_started', 'time_ended', 'current_pid')
@@ -100,10 +100,11 @@ def move_all() -> None:
             changes.append({'id': job.id, 'schedule': json.dumps(schedule),
                             **columns})
             if reasons:
-                values.append(kept.Value.of('jobs', 'schedule', job.id,
-                                            reasons, job.cell))
+                values.append(
+                    migration_quarantine.Value.of('jobs', 'schedule', job.id,
+                                                  reasons, job.cell))
         if values:
-            kept.ensure_table()
-            kept.keep(values)
+            migration_quarantine.ensure_table()
+            migration_quarantine.keep(values)
         update.run(bind, changes)
         batches.commit(bind)

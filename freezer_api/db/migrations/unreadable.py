@@ -28,7 +28,7 @@ import sqlalchemy as sa
 
 from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import job_entries
-from freezer_api.db.migrations import kept
+from freezer_api.db.migrations import migration_quarantine
 
 _OBJECTS = {
     'actions': ('backup_metadata',),
@@ -99,12 +99,13 @@ def _keep_column(name: str, column: str, wanted: type) -> None:
     for rows in batches.by_id(bind, table, [cell],
                               table.c[column].is_not(None)):
         values = [
-            kept.Value.of(name, column, row.id, [reason], row.cell)
-            for row in rows
-            if (reason := reason_to_keep(row.cell, wanted)) is not None]
+            migration_quarantine.Value.of(name, column, row.id, [reason],
+                                          row.cell) for row in rows
+            if (reason := reason_to_keep(row.cell, wanted)) is not None
+        ]
         if values:
-            kept.ensure_table()
-            kept.keep(values)
+            migration_quarantine.ensure_table()
+            migration_quarantine.keep(values)
         if values and name == 'jobs':
             bind.execute(table.update().where(
                 table.c.id.in_([value.row_id for value in values])).values(

@@ -30,17 +30,18 @@ import weakref
 
 from oslo_log import log as logging
 
+from freezer_api.domain import capabilities
 from freezer_scheduler import clock as scheduler_clock
-from freezer_scheduler import documents
 from freezer_scheduler.engines.agent import action as agent_action
 from freezer_scheduler.engines.agent import files as agent_files
 from freezer_scheduler.engines.agent import process as agent_process
 from freezer_scheduler.engines.agent import report as agent_report
 from freezer_scheduler.engines import base
+from freezer_scheduler.freezer import messages
 
 LOG = logging.getLogger(__name__)
 
-_State = documents.StepState
+_State = messages.StepState
 
 _FIRST_LOOK = 0.1
 _LONGEST_LOOK = 2.0
@@ -68,7 +69,7 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tools:
+class Dependencies:
     """What the engine works with.
 
     :ivar command: the agent's, to be found on PATH or a path
@@ -121,8 +122,10 @@ class _Running:
 class AgentEngine:
     """Runs agents, a limited number at one time."""
 
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
+    offers = capabilities.EVERYTHING
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
         self._lock = threading.Lock()
         self._places: weakref.WeakSet[_Place] = weakref.WeakSet()
         self._going: weakref.WeakSet[agent_process.AgentProcess] = (
@@ -139,95 +142,99 @@ class AgentEngine:
             going = list(self._going)
         for process in going:
             process.end()
-        until = self._tools.clock.monotonic() + self._tools.limits().grace + 5
+        until = self._dependencies.clock.monotonic(
+        ) + self._dependencies.limits().grace + 5
         while (any(process.result() is None for process in going)
-                and self._tools.clock.monotonic() < until):
+                and self._dependencies.clock.monotonic() < until):
             wait(_FIRST_LOOK)
-        self._tools.files.close()
+        self._dependencies.files.close()
 
-    def start(self, order: base.Order) -> base.Progress:
+    def start(self, context: base.ActionContext) -> base.Progress:
         try:
-            action = agent_action.read(
-                order.freezer_action, self._tools.shared, order.project_id)
+            action = agent_action.read(context.freezer_action,
+                                       self._dependencies.shared,
+                                       context.project_id)
             action.text()
         except agent_action.Unusable as error:
-            return self._ended(order, _State.FAIL, str(error))
+            return self._ended(context, _State.FAIL, str(error))
         self._tell_dropped(action)
         place = self._take_place()
         if place is None:
-            return base.Progress(order.step, after=_LONGEST_LOOK,
-                                 memory=_Queued())
+            return base.Progress(context.step, after=_LONGEST_LOOK,
+                                 engine_state=_Queued())
         return base.Progress(
             dataclasses.replace(
-                order.step, state=_State.SUBMITTING, reason=None,
-                started_at=order.step.started_at
-                or int(self._tools.clock.wall())),
-            memory=_Ready(action, place))
+                context.step, state=_State.SUBMITTING, reason=None,
+                started_at=context.step.started_at
+                or int(self._dependencies.clock.wall())),
+            engine_state=_Ready(action, place))
 
-    def poll(self, order: base.Order) -> base.Progress:
-        match order.memory:
+    def poll(self, context: base.ActionContext) -> base.Progress:
+        match context.engine_state:
             case _Queued():
-                return self.start(order)
+                return self.start(context)
             case _Ready() as ready:
-                return self._spawn(order, ready)
+                return self._spawn(context, ready)
             case _Running() as running:
-                return self._look(order, running)
-        return self._ended(order, _State.FAIL, _unknown(order.step))
+                return self._look(context, running)
+        return self._ended(context, _State.FAIL, _unknown(context.step))
 
-    def abort(self, order: base.Order) -> base.Progress:
-        match order.memory:
+    def abort(self, context: base.ActionContext) -> base.Progress:
+        match context.engine_state:
             case _Ready(place=place):
                 self._leave(place)
             case _Running() as running:
-                return self._look(order, self._end(running, 'aborted'))
-            case _ if order.step.under_way:
-                return self._ended(order, _State.ABORTED,
-                                   _unknown(order.step))
-        return self._ended(order, _State.ABORTED,
+                return self._look(context, self._end(running, 'aborted'))
+            case _ if context.step.under_way:
+                return self._ended(context, _State.ABORTED,
+                                   _unknown(context.step))
+        return self._ended(context, _State.ABORTED,
                            'aborted: freezer-agent was not started')
 
-    def forsaken(self, order: base.Order) -> base.Progress | None:
-        match order.memory:
+    def clean_up(self, context: base.ActionContext) -> base.Progress | None:
+        match context.engine_state:
             case _Ready(place=place):
                 self._leave(place)
             case _Running() as running:
-                progress = self._look(order, self._end(
+                progress = self._look(context, self._end(
                     running, 'the run is another scheduler\'s'))
                 return None if progress.step.state.final else progress
         return None
 
-    def left(self, order: base.Order) -> base.Progress | None:
-        match order.memory:
+    def left(self, context: base.ActionContext) -> base.Progress | None:
+        match context.engine_state:
             case _Ready(place=place):
                 self._leave(place)
                 # Nothing was started: whoever gets it may begin this try.
                 return base.Progress(dataclasses.replace(
-                    order.step, state=_State.PENDING,
-                    tries=order.step.tries - 1))
+                    context.step, state=_State.PENDING,
+                    tries=context.step.tries - 1))
             case _Running() as running:
                 self._end(running, 'left')
                 # To be waited for, though its run is nobody's.
                 self._left.append(running.process)
-                return self._ended(order, _State.FAIL, _STOPPED)
+                return self._ended(context, _State.FAIL, _STOPPED)
         return None
 
     # -- one process --
 
-    def _spawn(self, order: base.Order, ready: _Ready) -> base.Progress:
+    def _spawn(self, context: base.ActionContext,
+               ready: _Ready) -> base.Progress:
         """Start it. The intent is stored by now."""
-        if order.lease_left() < _LEASE_NEEDED:
-            return base.Progress(order.step, after=_FIRST_LOOK * 10,
-                                 memory=ready)
-        tools, limits = self._tools, self._tools.limits()
-        environment = tools.environment(order.trust_id)
-        more = {'os_trust_id': order.trust_id} if order.trust_id else {}
-        command = shutil.which(tools.command, path=environment.get('PATH'))
+        if context.lease_left() < _LEASE_NEEDED:
+            return base.Progress(context.step, after=_FIRST_LOOK * 10,
+                                 engine_state=ready)
+        dependencies, limits = self._dependencies, self._dependencies.limits()
+        environment = dependencies.environment(context.trust_id)
+        more = {'os_trust_id': context.trust_id} if context.trust_id else {}
+        command = shutil.which(dependencies.command,
+                               path=environment.get('PATH'))
         problem = None
         if command is None:
-            problem = f'{tools.command} is not on the scheduler\'s host'
+            problem = f'{dependencies.command} is not on the scheduler\'s host'
         else:
             try:
-                file = tools.files.add(_FILE, ready.action.text(**more))
+                file = dependencies.files.add(_FILE, ready.action.text(**more))
                 process = agent_process.AgentProcess(
                     [command, '--metadata-out', '-', '--config', str(file)],
                     environment, file.parent, limits.grace)
@@ -236,35 +243,37 @@ class AgentEngine:
             except OSError as error:
                 problem = f'freezer-agent cannot be run: {error.strerror}'
         if problem is not None:
-            LOG.error('Run %s: %s', order.run_id, problem)
+            LOG.error('Run %s: %s', context.run_id, problem)
             self._leave(ready.place)
-            return self._ended(order, _State.FAIL, problem, retry=True)
+            return self._ended(context, _State.FAIL, problem, retry=True)
         with self._lock:
             self._going.add(process)
         LOG.info('Run %s: freezer-agent runs, watched over by process %d',
-                 order.run_id, process.pid)
+                 context.run_id, process.pid)
         return base.Progress(
-            dataclasses.replace(order.step, state=_State.SUBMITTED),
-            after=_FIRST_LOOK, memory=_Running(
+            dataclasses.replace(context.step, state=_State.SUBMITTED),
+            after=_FIRST_LOOK, engine_state=_Running(
                 process, ready.place,
-                tools.clock.monotonic() + limits.timeout))
+                dependencies.clock.monotonic() + limits.timeout))
 
-    def _look(self, order: base.Order, running: _Running) -> base.Progress:
+    def _look(self, context: base.ActionContext,
+              running: _Running) -> base.Progress:
         result = running.process.result()
         if result is None:
-            if self._tools.clock.monotonic() >= running.until:
+            if self._dependencies.clock.monotonic() >= running.until:
                 running = self._end(
                     running, f'freezer-agent was ended after '
-                             f'{self._tools.limits().timeout:.0f} seconds')
+                    f'{self._dependencies.limits().timeout:.0f} seconds')
             return base.Progress(
-                order.step, after=running.after, memory=dataclasses.replace(
+                context.step, after=running.after,
+                engine_state=dataclasses.replace(
                     running, after=min(running.after * _GROWTH,
                                        _LONGEST_LOOK)))
         with self._lock:
             self._going.discard(running.process)
         self._leave(running.place)
-        self._tools.files.remove(running.process.folder)
-        return self._over(order, running, result)
+        self._dependencies.files.remove(running.process.folder)
+        return self._over(context, running, result)
 
     def _end(self, running: _Running, why: str) -> _Running:
         if running.why is None:
@@ -273,47 +282,48 @@ class AgentEngine:
                                           after=_FIRST_LOOK)
         return running
 
-    def _over(self, order: base.Order, running: _Running,
+    def _over(self, context: base.ActionContext, running: _Running,
               result: agent_process.Result) -> base.Progress:
         said = agent_report.reason(result.errors, (
-            *self._tools.secrets, *filter(None, (order.trust_id,))))
+            *self._dependencies.secrets, *filter(None, (context.trust_id,))))
         document = None if result.cut else agent_report.metadata(
             result.output)
         if result.cut or (document is None and result.output.strip()):
             LOG.warning('Run %s: freezer-agent said what cannot be read as '
-                        'metadata', order.run_id)
+                        'metadata', context.run_id)
         if said:
             LOG.log(logging.WARNING if result.status else logging.INFO,
-                    'Run %s: freezer-agent: %s', order.run_id, said)
+                    'Run %s: freezer-agent: %s', context.run_id, said)
         backups = agent_report.backups(document or {}, result.status == 0)
         if result.status == 0:
-            return self._ended(order, _State.SUCCESS, None, backups=backups)
+            return self._ended(context, _State.SUCCESS, None, backups=backups)
         if running.why == 'aborted' or (
                 running.why is None and result.status == -signal.SIGTERM):
             return self._ended(
-                order, _State.ABORTED, 'aborted: freezer-agent was ended',
+                context, _State.ABORTED, 'aborted: freezer-agent was ended',
                 backups=backups)
         reason = (running.why or result.problem
                   or f'freezer-agent ended with status {result.status}'
                   + (f': {said}' if said else ''))
-        return self._ended(order, _State.FAIL, reason,
+        return self._ended(context, _State.FAIL, reason,
                            retry=running.why is None, backups=backups)
 
     # -- ends, places --
 
-    def _ended(self, order: base.Order, state: _State, reason: str | None,
-               retry: bool = False,
-               backups: tuple[documents.Backup, ...] = ()) -> base.Progress:
+    def _ended(
+        self, context: base.ActionContext, state: _State, reason: str | None,
+        retry: bool = False, backups: tuple[messages.Backup, ...] = ()
+    ) -> base.Progress:
         step = dataclasses.replace(
-            order.step, state=state, reason=reason, retry_at=None,
+            context.step, state=state, reason=reason, retry_at=None,
             backup_id=next((backup.backup_id for backup in backups
                             if backup.status != 'deleted'), None),
-            ended_at=int(self._tools.clock.wall()))
+            ended_at=int(self._dependencies.clock.wall()))
         return base.Progress(step, retry=retry, backups=backups)
 
     def _take_place(self) -> _Place | None:
         with self._lock:
-            if len(self._places) >= self._tools.limits().at_once:
+            if len(self._places) >= self._dependencies.limits().at_once:
                 return None
             place = _Place()
             self._places.add(place)
@@ -325,14 +335,14 @@ class AgentEngine:
 
     def _tell_dropped(self, action: agent_action.AgentAction) -> None:
         for key in action.dropped:
-            shown = documents.shortened(key, 64) or ''
+            shown = messages.shortened(key, 64) or ''
             if shown not in self._told_of and len(self._told_of) < 1000:
                 self._told_of.add(shown)
                 LOG.warning('freezer-agent knows no %r: it is left out of '
                             'what it is told, in each job', shown)
 
 
-def _unknown(step: documents.Step) -> str:
+def _unknown(step: messages.Step) -> str:
     if step.state is _State.SUBMITTING:
         return ('the scheduler that was about to run freezer-agent went '
                 'away; whether it did is not known')

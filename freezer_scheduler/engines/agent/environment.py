@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from requests import adapters
 
 from freezer_scheduler.conf import service_auth
-from freezer_scheduler import notify
+from freezer_scheduler.process import systemd
 
 # Of the account, what is a project's. A trust has its own.
 _OF_PROJECT = ('OS_PROJECT_ID', 'OS_PROJECT_NAME', 'OS_PROJECT_DOMAIN_ID',
@@ -39,7 +39,7 @@ def of_agent(environ: Mapping[str, str], auth: service_auth.ServiceAuth,
     :param trust_id: empty without a trust
     """
     made = {name: value for name, value in environ.items()
-            if not name.startswith('OS_') and name != notify.VARIABLE}
+            if not name.startswith('OS_') and name != systemd.VARIABLE}
     made.update(service_auth.variables(auth))
     made['OS_IDENTITY_API_VERSION'] = '3'
     if insecure:

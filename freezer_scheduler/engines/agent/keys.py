@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import enum
 
+from freezer_api.domain import agent_keys
+
 
 class Kind(enum.Enum):
     """How the agent reads a value."""
@@ -29,34 +31,9 @@ class Kind(enum.Enum):
     NUMBER = enum.auto()
 
 
-_TEXTS = (
-    'access_key', 'action', 'backup_name', 'cinder_vol_id',
-    'cinder_vol_name', 'cinderbrick_vol_id', 'cindernative_backup_az',
-    'cindernative_backup_container', 'cindernative_backup_id',
-    'cindernative_vol_id', 'command', 'compression', 'consistency_checksum',
-    'container', 'dereference_symlink', 'encrypt_pass_file', 'endpoint',
-    'engine_name', 'exclude', 'ftp_certfile', 'ftp_host', 'ftp_keyfile',
-    'ftp_password', 'ftp_username', 'glance_image_id', 'glance_image_name',
-    'glance_image_name_filter', 'hostname', 'log_file', 'lvm_dirmount',
-    'lvm_snapname', 'lvm_snapperm', 'lvm_snapsize', 'lvm_srcvol',
-    'lvm_volgroup', 'max_priority', 'mode', 'mysql_conf', 'nova_inst_id',
-    'nova_inst_name', 'nova_restore_network', 'os_identity_api_version',
-    'path_to_backup', 'project_id', 'proxy', 'remove_before_date',
-    'remove_from_date', 'restore_abs_path', 'restore_from_date',
-    'secret_key', 'snapshot', 'sql_server_conf', 'ssh_host', 'ssh_key',
-    'ssh_password', 'ssh_username', 'storage', 'temp_resource_prefix')
-_FLAGS = (
-    'cindernative_freezer_only', 'consistency_check', 'debug', 'dry_run',
-    'incremental', 'insecure', 'overwrite', 'quiet', 'sync')
-_NUMBERS = (
-    'always_level', 'download_limit', 'ftp_port', 'fullbackup_rotation',
-    'max_level', 'max_segment_size', 'remove_older_than',
-    'restart_always_level', 'rsync_block_size', 'ssh_port', 'timeout',
-    'upload_limit')
-
-KNOWN = {**dict.fromkeys(_TEXTS, Kind.TEXT),
-         **dict.fromkeys(_FLAGS, Kind.FLAG),
-         **dict.fromkeys(_NUMBERS, Kind.NUMBER)}
+KNOWN = {**dict.fromkeys(agent_keys.TEXTS, Kind.TEXT),
+         **dict.fromkeys(agent_keys.FLAGS, Kind.FLAG),
+         **dict.fromkeys(agent_keys.NUMBERS, Kind.NUMBER)}
 
 # What jobs say and mean a key by.
 SYNONYMS = {'engine': 'engine_name'}

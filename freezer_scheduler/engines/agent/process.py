@@ -25,7 +25,7 @@ import subprocess
 import sys
 import weakref
 
-from freezer_scheduler.engines.agent import guard as agent_guard
+from freezer_scheduler.engines.agent import supervisor as agent_supervisor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ class AgentProcess:
             # No shell, and a program of this package.
             self._guard = subprocess.Popen(  # noqa: S603  # nosec B603
                 # Isolated and without site packages: it is there at once.
-                [sys.executable, '-I', '-S', agent_guard.__file__,
+                [sys.executable, '-I', '-S', agent_supervisor.__file__,
                  str(folder), str(grace), *argv],
                 stdin=reader, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL, env=dict(env),
@@ -95,14 +95,15 @@ class AgentProcess:
 
 def _result(folder: pathlib.Path) -> Result:
     try:
-        found = json.loads(folder.joinpath(agent_guard.RESULT).read_text())
+        found = json.loads(
+            folder.joinpath(agent_supervisor.RESULT).read_text())
         if found.get('problem'):
             return Result(None, problem=f'freezer-agent cannot be run: '
                                         f'{found["problem"]}')
         return Result(
             status=int(found['status']), cut=bool(found['output_cut']),
-            output=_text(folder / agent_guard.OUTPUT),
-            errors=_text(folder / agent_guard.ERRORS))
+            output=_text(folder / agent_supervisor.OUTPUT),
+            errors=_text(folder / agent_supervisor.ERRORS))
     except (OSError, ValueError, KeyError):
         return Result(None, problem='what watched over freezer-agent was '
                                     'killed, and the agent with it')

@@ -22,7 +22,7 @@ import re
 from typing import Any
 import uuid
 
-from freezer_scheduler import documents
+from freezer_scheduler.freezer import messages
 
 _RECORD_ID = re.compile(r'[0-9a-f]{32}')
 _STATUSES = ('creating', 'available', 'error', 'deleted')
@@ -58,14 +58,14 @@ def metadata(output: str) -> dict[str, Any] | None:
 
 
 def backups(document: Mapping[str, Any],
-            succeeded: bool) -> tuple[documents.Backup, ...]:
+            succeeded: bool) -> tuple[messages.Backup, ...]:
     """Return the records that an agent's document tells of.
 
     One of the backup that it made, under an id of ours, and the ends of
     those that it removed.
     """
     gone = document.get('deleted_freezer_backup_ids')
-    told = [documents.Backup(backup_id, 'deleted', {})
+    told = [messages.Backup(backup_id, 'deleted', {})
             for backup_id in (gone if isinstance(gone, list) else ())
             if isinstance(backup_id, str) and _RECORD_ID.fullmatch(backup_id)]
     if document.get('action'):
@@ -74,8 +74,8 @@ def backups(document: Mapping[str, Any],
             status = 'error'
         elif status not in _STATUSES:
             status = 'available'
-        told.insert(0, documents.Backup(uuid.uuid4().hex, str(status),
-                                        _record(document)))
+        told.insert(0, messages.Backup(uuid.uuid4().hex, str(status),
+                                       _record(document)))
     return tuple(told[:_MOST_DELETED])
 
 
@@ -85,7 +85,7 @@ def _record(document: Mapping[str, Any]) -> dict[str, Any]:
     for key, said in list(document.items())[:_MOST_KEYS]:
         if key in _NOT_OF_RECORD or not _can_be_kept(key, said):
             continue
-        value = (documents.shortened(said, _LONGEST_TEXT)
+        value = (messages.shortened(said, _LONGEST_TEXT)
                  if isinstance(said, str) else said)
         left -= len(json.dumps({key: value}))
         if left < 0:
@@ -117,4 +117,4 @@ def reason(errors: str, secrets: Sequence[str]) -> str:
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     critical = [line for line in lines if line.startswith(_CRITICAL)]
     said = (critical or lines or [''])[-1].removeprefix(_CRITICAL)
-    return documents.shortened(said, _LONGEST_REASON) or ''
+    return messages.shortened(said, _LONGEST_REASON) or ''

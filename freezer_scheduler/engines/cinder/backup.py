@@ -12,9 +12,10 @@
 
 """One cinder-native backup: what its steps share.
 
-The way is: begin, store ``submitting``, one POST, store ``submitted``, follow
-until Cinder says how it ended. The first half is in ``cinder_submit``, the
-second in ``cinder_follow``; how each may end is here.
+The way is: begin, store ``submitting``, one POST, store ``submitted``, poll
+until Cinder says how it ended. The first half is in :mod:`.submit`, the second
+in :mod:`.poll`; how each may end is here. What ended in error is deleted in
+:mod:`.failed`.
 """
 
 from __future__ import annotations
@@ -26,15 +27,14 @@ import typing
 
 from oslo_log import log as logging
 
-from freezer_scheduler import documents
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import client as cinder_client
-from freezer_scheduler.engines.cinder import step as cinder_step
 from freezer_scheduler.engines.cinder import volume_step
+from freezer_scheduler.freezer import messages
 
 LOG = logging.getLogger(__name__)
 
-_State = documents.StepState
+_State = messages.StepState
 
 # Two backups with the same of these were made for one action of one run.
 MARKS = ('created_by', 'freezer_run_id', 'freezer_action_id',
@@ -43,6 +43,9 @@ MARKS = ('created_by', 'freezer_run_id', 'freezer_action_id',
 # While it is restored from it is as good as available.
 USABLE = frozenset(('available', 'restoring'))
 PROMISING = USABLE | {'creating'}
+
+# The container that was asked for; empty where none was.
+CONTAINER_MARK = 'freezer_container'
 
 _RECORD = re.compile('[0-9a-f]{32}')
 
@@ -57,53 +60,50 @@ def record_of(backup: cinder_client.CinderBackup) -> str | None:
             else None)
 
 
-class Phase(enum.Enum):
-    """Where a try stands, as only this process knows it.
+class Blocked(enum.Enum):
+    """What a pending step waits for."""
 
-    In READY the intent is stored and certainly nothing was made; in RESOLVE
-    nobody knows whether something was.
-    """
-
-    BEGIN = enum.auto()
-    BUSY = enum.auto()
-    READY = enum.auto()
-    RESOLVE = enum.auto()
-    FOLLOW = enum.auto()
-    DELETE = enum.auto()
+    VOLUME = enum.auto()
+    """Cinder does something else with the volume."""
+    QUOTA = enum.auto()
+    """The quota is full, while Cinder still deletes backups."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory(volume_step.Memory):
+class EngineState(volume_step.EngineState):
     """What this process knows beyond the stored step.
 
-    :ivar posts: how often a backup was asked for within this try
+    :ivar blocked: what the step waits for, if it is pending
+    :ivar asked: whether this process asked for the backup
+    :ivar deleting: whether Cinder took on the deletion of the backup
     :ivar nothing_since: when a listing first showed no backup of ours
-    :ivar full: whether an incremental backup was found impossible
+    :ivar full: whether a full backup is asked for
+    :ivar failed: ids of failed backups to be deleted before the request
+    :ivar made_room: whether old backups were removed for this one
+    :ivar stay: why one of those could not be deleted
     """
 
-    phase: Phase
-    posts: int = 0
+    blocked: Blocked | None = None
+    asked: bool = False
+    deleting: bool = False
     nothing_since: float | None = None
     full: bool = False
+    failed: tuple[str, ...] = ()
+    stay: str | None = None
+    made_room: bool = False
 
 
 class BackupStep(volume_step.VolumeStep):
     """One call about a backup."""
 
-    _memory: Memory
+    _known = EngineState
+    _engine_state: EngineState
 
-    def __init__(self, tools: cinder_step.Tools, order: base.Order,
-                 memory: Memory, aborting: bool) -> None:
-        super().__init__(tools, order, aborting)
-        self._memory = memory
-
-    def _over(self) -> bool:
-        # While a POST is under way or a backup is being made, that is as
-        # long as a backup may take.
-        wait = self._memory.wait
-        if self._memory.phase in (Phase.BEGIN, Phase.BUSY, Phase.READY):
-            return self._waited(wait) > self._limits.busy_timeout
-        return self._too_long(wait)
+    @property
+    def _in_doubt(self) -> bool:
+        """Whether nobody knows if Cinder makes a backup."""
+        return (self._step.state is _State.SUBMITTING
+                and not self._engine_state.ready)
 
     # -- ends --
 
@@ -131,7 +131,7 @@ class BackupStep(volume_step.VolumeStep):
         if self._step.state is _State.SUBMITTED:
             unknown = (f'; what became of Cinder\'s backup '
                        f'{self._step.cinder_backup_id} is not known')
-        elif self._memory.phase is Phase.RESOLVE:
+        elif self._in_doubt:
             unknown = '; whether Cinder made a backup is not known'
         if self._aborting:
             return self._leave(f'{reason}{unknown}', left=bool(unknown))
@@ -142,11 +142,13 @@ class BackupStep(volume_step.VolumeStep):
     def _marks(self) -> dict[str, str]:
         """Return what is written on a backup in Cinder to find it by."""
         step = self._step
-        return {'created_by': 'freezer', 'freezer_run_id': self._order.run_id,
-                'freezer_job_id': self._order.job_id,
-                'freezer_action_id': step.action_id,
-                'freezer_step': f'{step.position}.{step.tries}',
-                'freezer_backup_id': step.backup_id or ''}
+        return {
+            'created_by': 'freezer', 'freezer_run_id': self._context.run_id,
+            'freezer_job_id': self._context.job_id, 'freezer_action_id':
+                step.action_id,
+            'freezer_step': f'{step.position}.{step.tries}',
+            'freezer_backup_id': step.backup_id or ''
+        }
 
     def _of_this_try(self, backup: cinder_client.CinderBackup) -> bool:
         return all(backup.metadata.get(key) == value
@@ -180,9 +182,9 @@ class BackupStep(volume_step.VolumeStep):
                    for key in ('freezer_run_id', 'freezer_action_id'))
 
     def _record(self, status: str,
-                **metadata: typing.Any) -> tuple[documents.Backup, ...]:
+                **metadata: typing.Any) -> tuple[messages.Backup, ...]:
         """Return what is to be told of the record; nothing without one."""
         backup_id = self._step.backup_id
         if backup_id is None:
             return ()
-        return (documents.Backup(backup_id, status, metadata),)
+        return (messages.Backup(backup_id, status, metadata),)

@@ -23,7 +23,6 @@ from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
-import dataclasses
 from typing import Any
 from typing import TypeVar
 
@@ -32,10 +31,12 @@ import requests
 import urllib3
 
 from freezer_http import adapter
-from freezer_http import answers
-from freezer_scheduler import documents
-from freezer_scheduler.engines.cinder import shown
-from freezer_scheduler import identity as scheduler_identity
+from freezer_http import responses
+from freezer_scheduler.engines.cinder import request_bodies
+from freezer_scheduler.engines.cinder import views
+from freezer_scheduler.freezer import messages
+from freezer_scheduler.keystone import sessions as keystone_sessions
+from freezer_scheduler.keystone import tokens
 
 # Metadata on backups came with 3.43, availability zones with 3.51.
 _MICROVERSION = '3.60'
@@ -49,8 +50,10 @@ _TEXT = 300
 Shown = TypeVar('Shown')
 
 # Other modules know these by the client.
-CinderBackup = shown.CinderBackup
-CinderVolume = shown.CinderVolume
+CinderBackup = views.CinderBackup
+CinderVolume = views.CinderVolume
+NewBackup = request_bodies.NewBackup
+NewVolume = request_bodies.NewVolume
 
 
 class CinderError(Exception):
@@ -81,28 +84,6 @@ class TrustRefused(CinderError):
     """The delegated authority is not accepted, by Keystone or by Cinder."""
 
 
-@dataclasses.dataclass(frozen=True)
-class NewVolume:
-    """What a new volume is asked for with; its size is in GiB."""
-
-    name: str
-    size: int
-    volume_type: str | None
-    metadata: Mapping[str, str]
-
-
-@dataclasses.dataclass(frozen=True)
-class NewBackup:
-    """What a new backup is asked for with."""
-
-    volume_id: str
-    name: str
-    container: str
-    availability_zone: str | None
-    incremental: bool
-    metadata: Mapping[str, str]
-
-
 class CinderClient:
     """Cinder as one trust sees it.
 
@@ -110,7 +91,7 @@ class CinderClient:
     no result. Nothing is ever sent twice.
     """
 
-    def __init__(self, identity: scheduler_identity.Identity, trust_id: str,
+    def __init__(self, identity: keystone_sessions.Identity, trust_id: str,
                  interface: str, region_name: str | None) -> None:
         self._identity = identity
         self._trust_id = trust_id
@@ -118,46 +99,43 @@ class CinderClient:
         self._region_name = region_name
 
     def login(self) -> None:
-        """Make sure that the next request is sent at once."""
-        self._endpoint()
+        """Make sure that the next request is sent at once.
+
+        What it starts may work for hours with our token, which is new then.
+        """
+        self._endpoint(submits=True)
 
     def create(self, new: NewBackup) -> str:
         """Ask for a backup and return its id."""
-        body: dict[str, Any] = {
-            'volume_id': new.volume_id, 'name': new.name,
-            'description':
-                f'Backup created by Freezer for volume {new.volume_id}',
-            'container': new.container or None,
-            # Without force a volume that is in use is refused.
-            'force': True, 'incremental': new.incremental,
-            'metadata': dict(new.metadata)}
-        if new.availability_zone:
-            body['availability_zone'] = new.availability_zone
-        return self._create('backup', body)
+        return self._create('backup', new.body())
 
     def create_volume(self, new: NewVolume) -> str:
         """Ask for an empty volume and return its id."""
-        body: dict[str, Any] = {
-            'name': new.name, 'size': new.size,
-            'metadata': dict(new.metadata)}
-        if new.volume_type:
-            body['volume_type'] = new.volume_type
-        return self._create('volume', body)
+        return self._create('volume', new.body())
 
     def _create(self, noun: str, body: Mapping[str, Any]) -> str:
         answer = self._request('POST', f'/{noun}s', {noun: body},
                                again=False)
         with _reading():
-            made = shown.part(answer, noun)
+            made = views.part(answer, noun)
             if made.get('name') != body['name']:
-                raise shown.Malformed(f'it is another {noun}')
-            return shown.id_of(made)
+                raise views.Malformed(f'it is another {noun}')
+            return views.id_of(made)
 
     def backup(self, backup_id: str) -> CinderBackup:
         answer = self._get(f'/backups/{backup_id}')
         with _reading():
-            return shown.own_backup(
-                shown.part(answer, 'backup', backup_id))
+            return views.own_backup(
+                views.part(answer, 'backup', backup_id))
+
+    def backup_if_there(self, backup_id: str) -> CinderBackup | None:
+        """Return a backup; None where Cinder says that there is none."""
+        try:
+            return self.backup(backup_id)
+        except Refused as error:
+            if error.status != 404:
+                raise
+            return None
 
     def backups(self, volume_id: str,
                 status: str | None = None) -> Iterator[CinderBackup]:
@@ -167,7 +145,28 @@ class CinderClient:
             'sort': 'created_at:desc'}
         if status:
             query['status'] = status
-        return self._list('backups', query, shown.backup)
+        return self._list('backups', query, views.backup)
+
+    def count_backups(self) -> int:
+        """Return how many backups the trust's project has."""
+        answer = self._get('/backups/detail', {
+            'limit': 1, 'with_count': 'true'})
+        with _reading():
+            return views.count(answer)
+
+    def project_backups(self, offset: int) -> Iterator[CinderBackup]:
+        """Yield the backups of the trust's project, oldest first.
+
+        :param offset: how many of them to leave out
+        """
+        return self._list('backups', {
+            'limit': _PAGE, 'sort': 'created_at:asc', 'offset': offset},
+            views.backup)
+
+    def describe(self, backup_id: str, description: str) -> None:
+        """Replace the description of a backup, and nothing else of it."""
+        self._request('PUT', f'/backups/{backup_id}', {
+            'backup': {'description': description}})
 
     def delete(self, backup_id: str) -> None:
         self._delete(f'/backups/{backup_id}')
@@ -178,8 +177,8 @@ class CinderClient:
             'POST', f'/backups/{backup_id}/restore',
             {'restore': {'volume_id': volume_id}}, again=False)
         with _reading():
-            begun = shown.id_of(shown.part(answer, 'restore'), 'volume_id')
-        if not shown.same(begun, volume_id):
+            begun = views.id_of(views.part(answer, 'restore'), 'volume_id')
+        if not views.same(begun, volume_id):
             raise Unknown('Cinder answered about another volume')
 
     def volume_status(self, volume_id: str) -> str:
@@ -188,7 +187,7 @@ class CinderClient:
     def volume(self, volume_id: str) -> CinderVolume:
         answer = self._get(f'/volumes/{volume_id}')
         with _reading():
-            return shown.volume(shown.part(answer, 'volume', volume_id))
+            return views.volume(views.part(answer, 'volume', volume_id))
 
     def delete_volume(self, volume_id: str) -> None:
         self._delete(f'/volumes/{volume_id}')
@@ -203,7 +202,7 @@ class CinderClient:
             'limit': _VOLUMES_PAGE, 'sort': 'created_at:asc'}
         if metadata:
             query['metadata'] = str(dict(metadata))
-        return self._list('volumes', query, shown.volume)
+        return self._list('volumes', query, views.volume)
 
     def _list(self, nouns: str, query: dict[str, str | int],
               read: Callable[[Mapping[str, Any]], Shown]) -> Iterator[Shown]:
@@ -211,16 +210,17 @@ class CinderClient:
         for _number in range(_MOST_PAGES):
             answer = self._get(f'/{nouns}/detail', query)
             with _reading():
-                page, more = shown.page(answer, nouns)
+                page, more = views.page(answer, nouns)
                 found = [read(document) for document in page]
             yield from found
             # Cinder's own limit may be below the one asked for.
             if not page or not more:
                 return
-            last = shown.id_of(page[-1])
+            last = views.id_of(page[-1])
             if last == query.get('marker'):
                 raise Unknown('Cinder shows one page of a list for ever')
             query = {**query, 'marker': last}
+            query.pop('offset', None)
         raise Unknown('Cinder shows a list without an end')
 
     def _delete(self, path: str) -> None:
@@ -264,9 +264,9 @@ class CinderClient:
         except ks_exceptions.ClientException as error:
             # An answer can only be Keystone's: a login that was due, or
             # that Cinder's 401 made due. Cinder did nothing.
-            if isinstance(error, ks_exceptions.HttpError):
+            if isinstance(error, ks_exceptions.HttpError | tokens.LoginFailed):
                 raise self._login_failed(error) from None
-            if isinstance(error, answers.UNREADABLE):
+            if isinstance(error, responses.UNREADABLE):
                 raise NotSent('Keystone gave an unusable answer') from None
             raise _lost(error) from None
         if answer.status_code in expected:
@@ -279,11 +279,10 @@ class CinderClient:
         Only what Cinder itself says is certain. A proxy before it answers with
         the same statuses, whatever became of the request.
         """
-        status, said = answer.status_code, answers.fault(answer)
-        if status == 401 and answers.token_refused(answer):
-            if again:
+        status, said = answer.status_code, responses.fault(answer)
+        if status == 401 and responses.token_refused(answer):
+            if self._identity.refused(self._trust_id) and again:
                 return self._trust_refused()
-            self._identity.forget(self._trust_id)
             return NotSent('Cinder does not accept the token any more')
         if said is None:
             if status == 503:
@@ -296,19 +295,20 @@ class CinderClient:
             return NotSent('Cinder asks to wait')
         if status == 503:
             self._identity.forget(self._trust_id)
-        text = documents.shortened(said, _TEXT) or 'no reason'
+        text = messages.shortened(said, _TEXT) or 'no reason'
         if 400 <= status < 500 and status != 408:
             return Refused(status, text)
         return Unknown(f'Cinder answered {status}')
 
-    def _endpoint(self) -> str:
+    def _endpoint(self, submits: bool = False) -> str:
         """Log in where that is due, and return Cinder's URL."""
         session = self._identity.trust(self._trust_id)
         try:
+            self._identity.usable(self._trust_id, submits)
             url = session.get_endpoint(
                 service_type='block-storage', interface=self._interface,
                 region_name=self._region_name, skip_discovery=True)
-        except ks_exceptions.HttpError as error:
+        except (ks_exceptions.HttpError, tokens.LoginFailed) as error:
             raise self._login_failed(error) from None
         except ks_exceptions.CatalogException:
             raise NoEndpoint(
@@ -318,16 +318,20 @@ class CinderClient:
             raise NotSent(
                 'Keystone gave no answer of use '
                 f'({type(_cause(error) or error).__name__})') from None
-        if not url or not answers.is_url(url):
+        if not url or not responses.is_url(url):
             raise NotSent('the catalogue has no usable URL of Cinder')
         return url.rstrip('/')
 
-    def _login_failed(self, error: ks_exceptions.HttpError) -> CinderError:
-        self._identity.forget(self._trust_id)
-        cause = self._identity.judge(self._trust_id, error)
-        # Keystone's text may hold the trust's id.
-        return (TrustRefused(cause.advice) if cause is not None else
-                NotSent(f'Keystone answered {error.http_status}'))
+    def _login_failed(self, error: ks_exceptions.HttpError
+                      | tokens.LoginFailed) -> CinderError:
+        if isinstance(error, tokens.LoginFailed):
+            cause, text = error.cause, str(error)
+        else:
+            self._identity.forget(self._trust_id)
+            cause = self._identity.judge(self._trust_id, error)
+            # Keystone's text may hold the trust's id.
+            text = f'Keystone answered {error.http_status}'
+        return NotSent(text) if cause is None else TrustRefused(cause.advice)
 
     def _trust_refused(self) -> TrustRefused:
         self._identity.forget(self._trust_id)
@@ -336,18 +340,12 @@ class CinderClient:
 
 
 def _cause(error: ks_exceptions.ClientException) -> BaseException | None:
-    """Return what the HTTP library raised.
-
-    keystoneauth hides it; the exception that it handled tells it.
-    """
+    """Return what the HTTP library raised, which keystoneauth hides."""
     return error.__context__
 
 
 def _lost(error: ks_exceptions.ClientException) -> CinderError:
-    """Judge a request without an answer.
-
-    What was raised tells whether a connection was there at all.
-    """
+    """Judge a request without an answer by whether it was connected."""
     cause = _cause(error)
     if isinstance(cause, requests.exceptions.ConnectTimeout):
         return NotSent('Cinder cannot be reached (timed out)')
@@ -366,7 +364,7 @@ def _content(answer: requests.Response) -> Any:
     if not answer.content:
         return None
     try:
-        return answers.document(answer)
+        return responses.document(answer)
     except ValueError:
         raise Unknown('Cinder gave an unusable answer') from None
 
@@ -376,5 +374,5 @@ def _reading() -> Iterator[None]:
     """Have an answer that cannot be read say nothing of what was done."""
     try:
         yield
-    except shown.Malformed as error:
+    except views.Malformed as error:
         raise Unknown(f'Cinder gave an unusable answer: {error}') from None

@@ -30,6 +30,7 @@ from oslo_log import log as logging
 
 from freezer_scheduler.engines.cinder import backup as cinder_backup
 from freezer_scheduler.engines.cinder import client as cinder_client
+from freezer_scheduler.engines.cinder import failed_backups as cinder_failed
 
 LOG = logging.getLogger(__name__)
 
@@ -102,6 +103,11 @@ def delete(found: Duplicates, client: cinder_client.CinderClient,
             if backup.has_dependents:
                 raise cinder_client.Refused(
                     400, 'other backups build on it')
+            stays = (cinder_failed.released(
+                client, backup, client.backups(backup.volume_id))
+                if backup.status == 'error' else None)
+            if stays is not None:
+                raise cinder_client.Refused(400, stays)
             client.delete(backup.id)
         except cinder_client.Refused as error:
             LOG.warning('Run %s: backup %s of volume %s is a duplicate of %s '

@@ -14,120 +14,83 @@
 
 from __future__ import annotations
 
-from freezer_scheduler import documents
+from collections.abc import Mapping
+import dataclasses
+
+from freezer_api.domain import capabilities
+from freezer_api.domain import cinder_selection
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines.cinder import action as cinder_action
+from freezer_scheduler.engines.cinder import actions
 from freezer_scheduler.engines.cinder import backup as cinder_backup
-from freezer_scheduler.engines.cinder import follow as cinder_follow
-from freezer_scheduler.engines.cinder import forsaken as cinder_forsaken
-from freezer_scheduler.engines.cinder import new_volume as cinder_new_volume
-from freezer_scheduler.engines.cinder import prune as cinder_prune
-from freezer_scheduler.engines.cinder import restore as cinder_restore
-from freezer_scheduler.engines.cinder import selection as cinder_selection
+from freezer_scheduler.engines.cinder import increment as cinder_increment
+from freezer_scheduler.engines.cinder import orphan_cleanup
 from freezer_scheduler.engines.cinder import step as cinder_step
-from freezer_scheduler.engines.cinder import submit as cinder_submit
 from freezer_scheduler.engines.cinder import volumes as cinder_volumes
+from freezer_scheduler.freezer import messages
 
-_State = documents.StepState
-_Phase = cinder_backup.Phase
-
-# Where a process begins that knows of a step only what is stored.
-_TAKEN_OVER = {_State.SUBMITTING: _Phase.RESOLVE,
-               _State.SUBMITTED: _Phase.FOLLOW}
+_State = messages.StepState
 
 
 class CinderEngine:
-    """Backups and restores of volumes, and their removal, through Cinder."""
+    """Backups and restores of volumes, and their removal, through Cinder.
 
-    def __init__(self, tools: cinder_step.Tools) -> None:
-        self._tools = tools
+    :param carried_out: what goes on with a step, by its action
+    """
 
-    def start(self, order: base.Order) -> base.Progress:
-        return self._go_on(order, aborting=False)
+    def __init__(self, dependencies: cinder_step.Dependencies,
+                 carried_out: Mapping[str, actions.Action] = actions.ACTIONS,
+                 ) -> None:
+        self._dependencies = dependencies
+        self._actions = carried_out
+        self.offers = dataclasses.replace(
+            capabilities.CINDER_NATIVE, actions=tuple(carried_out))
 
-    def poll(self, order: base.Order) -> base.Progress:
-        return self._go_on(order, aborting=False)
+    def start(self, context: base.ActionContext) -> base.Progress:
+        return self._go_on(context, aborting=False)
 
-    def abort(self, order: base.Order) -> base.Progress:
-        return self._go_on(order, aborting=True)
+    def poll(self, context: base.ActionContext) -> base.Progress:
+        return self._go_on(context, aborting=False)
 
-    def forsaken(self, order: base.Order) -> base.Progress | None:
-        memory = order.memory
-        if isinstance(memory, cinder_volumes.Memory):
-            return cinder_volumes.Volumes(self._tools, order,
-                                          self._one).forsaken(self.forsaken)
-        if not isinstance(memory, cinder_backup.Memory):
+    def abort(self, context: base.ActionContext) -> base.Progress:
+        return self._go_on(context, aborting=True)
+
+    def clean_up(self, context: base.ActionContext) -> base.Progress | None:
+        engine_state = context.engine_state
+        if isinstance(engine_state, cinder_volumes.EngineState):
+            return cinder_volumes.Volumes(self._dependencies, context,
+                                          self._one).clean_up(self.clean_up)
+        if not isinstance(engine_state, cinder_backup.EngineState):
             return None
-        return cinder_forsaken.Forsaken(self._tools, order, memory,
-                                        aborting=False).look()
+        return orphan_cleanup.OrphanCleanup(
+            self._dependencies, context, aborting=False).look()
 
-    def left(self, order: base.Order) -> base.Progress | None:
+    def left(self, context: base.ActionContext) -> base.Progress | None:
         # Cinder goes on, and whoever is handed the run looks after it.
         return None
 
-    def _go_on(self, order: base.Order, aborting: bool) -> base.Progress:
-        if order.step.parts or (
-                order.step.state is _State.PENDING
-                and order.freezer_action.get(cinder_selection.KEY)
+    def _go_on(self, context: base.ActionContext,
+               aborting: bool) -> base.Progress:
+        if context.step.parts or (
+                context.step.state is _State.PENDING
+                and context.freezer_action.get(cinder_selection.KEY)
                 is not None):
-            return cinder_volumes.Volumes(self._tools, order,
+            return cinder_volumes.Volumes(self._dependencies, context,
                                           self._one).go_on(aborting)
-        return self._one(order, aborting)
+        return self._one(context, aborting)
 
-    def _one(self, order: base.Order, aborting: bool) -> base.Progress:
+    def _one(self, context: base.ActionContext,
+             aborting: bool) -> base.Progress:
         """Go on with a single volume."""
-        kind = _kind(order)
-        if kind == 'restore':
-            into = (cinder_new_volume.CinderNewVolumeStep
-                    if _into_new_volume(order)
-                    else cinder_restore.CinderRestoreStep)
-            return into(self._tools, order, aborting).go_on()
-        if kind == 'admin':
-            return cinder_prune.Prune(self._tools, order, aborting).go_on()
-        return self._backup(order, aborting)
-
-    def _backup(self, order: base.Order, aborting: bool) -> base.Progress:
-        memory = order.memory
-        if not isinstance(memory, cinder_backup.Memory):
-            memory = cinder_backup.Memory(
-                cinder_step.Wait(self._tools.clock.monotonic()),
-                _TAKEN_OVER.get(order.step.state, _Phase.BEGIN))
-        if memory.phase in (_Phase.FOLLOW, _Phase.DELETE):
-            return cinder_follow.Follow(self._tools, order, memory,
-                                        aborting).go_on()
-        return cinder_submit.Submit(self._tools, order, memory,
-                                    aborting).go_on()
+        action = self._actions[context.step.action]
+        return _told(action(self._dependencies, context, aborting).go_on())
 
 
-def _kind(order: base.Order) -> str:
-    """Return which action it is.
-
-    What is under way is what it was when it began, however the action was
-    changed meanwhile; only backups have a record of ours.
-    """
-    if order.step.state is _State.PRUNING:
-        return 'admin'
-    if order.step.state is not _State.PENDING:
-        return 'backup' if order.step.backup_id else 'restore'
-    try:
-        return cinder_action.read(order.freezer_action,
-                                  order.project_id).action
-    except cinder_action.Unusable:
-        # The way of a backup says so, and ends what there is of a record.
-        return 'backup'
-
-
-def _into_new_volume(order: base.Order) -> bool:
-    """Return whether a restore makes a volume.
-
-    One that has none although it was begun makes one, however the action was
-    changed meanwhile.
-    """
-    step = order.step
-    if step.state is not _State.PENDING and step.volume_id is None:
-        return True
-    try:
-        return cinder_action.read(order.freezer_action,
-                                  order.project_id).new_volume
-    except cinder_action.Unusable:
-        return False
+def _told(progress: base.Progress) -> base.Progress:
+    """Say of a success why it is a full backup, where that was not asked."""
+    step = progress.step
+    why = cinder_increment.words(step.full_because)
+    if step.state is not _State.SUCCESS or why is None:
+        return progress
+    reason = why if step.reason is None else f'{why}; {step.reason}'
+    return dataclasses.replace(progress, step=dataclasses.replace(
+        step, reason=reason))

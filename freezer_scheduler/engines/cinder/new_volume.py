@@ -23,19 +23,19 @@ import dataclasses
 
 from oslo_log import log as logging
 
-from freezer_scheduler import documents
+from freezer_api.domain import cinder_action
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines.cinder import action as cinder_action
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import restore as cinder_restore
 from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import volume_step
+from freezer_scheduler.freezer import messages
 
 LOG = logging.getLogger(__name__)
 
-_MOST_POSTS = 3
 _RESTORING = 'restoring-backup'
 
-_State = documents.StepState
+_State = messages.StepState
 
 
 class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
@@ -45,7 +45,7 @@ class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
         if (self._step.state is not _State.SUBMITTING
                 or self._step.volume_id is not None):
             return super()._next()
-        if not self._memory.ready:
+        if not self._engine_state.ready:
             return self._find()
         return self._leave() if self._aborting else self._create()
 
@@ -67,8 +67,6 @@ class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
         self._client.login()
         if not self._may_write():
             return self._again()
-        self._memory = dataclasses.replace(
-            self._memory, volumes=self._memory.volumes + 1)
         try:
             made = self._client.create_volume(new)
         except cinder_client.Unknown:
@@ -92,10 +90,11 @@ class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
 
     def _made(self, volume_id: str) -> base.Progress:
         LOG.info('Run %s: Cinder makes volume %s to restore backup %s into '
-                 '(project %s, job %s)', self._order.run_id, volume_id,
-                 self._step.cinder_backup_id, self._order.project_id,
-                 self._order.job_id)
-        self._step = dataclasses.replace(self._step, volume_id=volume_id)
+                 '(project %s, job %s)', self._context.run_id, volume_id,
+                 self._step.cinder_backup_id, self._context.project_id,
+                 self._context.job_id)
+        self._step = dataclasses.replace(self._step, volume_id=volume_id,
+                                         posts=1)
         return self._again(ready=True, idle_since=None,
                            wait=cinder_step.Wait(self._now()))
 
@@ -108,16 +107,25 @@ class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
             return self._again()
         if self._aborting:
             return self._leave()
-        if self._memory.volumes >= _MOST_POSTS:
+        return self._once_more('made no volume')
+
+    def _once_more(self, failed: str) -> base.Progress:
+        """Store the intent of one more request, unless there were enough.
+
+        :param failed: what Cinder has not done
+        """
+        posts = self._step.posts
+        if posts >= volume_step.MOST_POSTS:
             return self._end(
-                _State.FAIL, f'Cinder was asked {self._memory.volumes} times '
-                'and made no volume', retry=True)
+                _State.FAIL, f'Cinder was asked {posts} times and {failed}',
+                retry=True)
+        self._step = dataclasses.replace(self._step, posts=posts + 1)
         return self._again(ready=True, idle_since=None)
 
     def _ours(self) -> list[cinder_client.CinderVolume]:
         """Return the volumes of this try that nothing was restored into."""
         return [volume for volume in self._client.volumes(
-            {'freezer_run_id': self._order.run_id}) if self._is_ours(volume)]
+            {'freezer_run_id': self._context.run_id}) if self._is_ours(volume)]
 
     def _is_ours(self, volume: cinder_client.CinderVolume) -> bool:
         return all(volume.metadata.get(key) == value
@@ -125,10 +133,11 @@ class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
 
     def _marks(self) -> dict[str, str]:
         step = self._step
-        return {'created_by': 'freezer', 'freezer_run_id': self._order.run_id,
-                'freezer_job_id': self._order.job_id,
-                'freezer_action_id': step.action_id,
-                'freezer_step': f'{step.position}.{step.tries}'}
+        return {
+            'created_by': 'freezer', 'freezer_run_id': self._context.run_id,
+            'freezer_job_id': self._context.job_id, 'freezer_action_id':
+                step.action_id, 'freezer_step': f'{step.position}.{step.tries}'
+        }
 
     # -- the restore --
 
@@ -139,7 +148,7 @@ class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
                              'volume', retry=True)
         if status == 'available':
             return super()._ask()
-        if self._too_long(self._memory.wait):
+        if self._too_long(self._engine_state.wait):
             return self._end(_State.FAIL, f'the new volume stayed {status}')
         return self._again()
 
@@ -150,12 +159,12 @@ class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
             return self._submitted()
         if volume.status.startswith('error') or self._settled():
             # It is ours alone, and certainly nothing is on its way to it.
-            return self._again(ready=True, idle_since=None)
+            return self._once_more('did not begin to restore')
         return self._again()
 
     def _over(self) -> bool:
         # Until it is there, Cinder makes it.
-        return (self._too_long(self._memory.wait) if self._step.volume_id
+        return (self._too_long(self._engine_state.wait) if self._step.volume_id
                 else super()._over())
 
     def _done(self, status: str) -> base.Progress:
@@ -163,7 +172,7 @@ class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
         for late in self._ours():
             if late.id != volume_id:
                 LOG.warning('Run %s: volume %s is deleted: it is a duplicate '
-                            'of %s', self._order.run_id, late.id, volume_id)
+                            'of %s', self._context.run_id, late.id, volume_id)
                 self._discard(late.id)
         state, reason = _State.SUCCESS, f'restored into new volume {volume_id}'
         if self._aborting:
@@ -195,7 +204,7 @@ class CinderNewVolumeStep(cinder_restore.CinderRestoreStep):
                 return False
             self._client.delete_volume(volume_id)
         except cinder_client.CinderError as error:
-            LOG.warning('Run %s: volume %s stays: %s', self._order.run_id,
+            LOG.warning('Run %s: volume %s stays: %s', self._context.run_id,
                         volume_id, error)
             return False
         return True

@@ -25,57 +25,47 @@ import dataclasses
 
 from oslo_log import log as logging
 
-from freezer_scheduler import documents
+from freezer_api.domain import cinder_action
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines.cinder import action as cinder_action
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import step as cinder_step
 from freezer_scheduler.engines.cinder import volume_step
+from freezer_scheduler.freezer import messages
 
 LOG = logging.getLogger(__name__)
 
-_State = documents.StepState
+_State = messages.StepState
 _RESTORING = 'restoring-backup'
 _BUSY_BACKUP = frozenset(('creating', 'restoring'))
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory(volume_step.Memory):
+class EngineState(volume_step.EngineState):
     """What this process knows beyond the stored step.
 
-    :ivar ready: what is asked for next was not asked for yet
     :ivar idle_since: when a request whose outcome is not known was first
         seen to have done nothing
-    :ivar volumes: how often a new volume was asked for
     """
 
-    ready: bool = False
     idle_since: float | None = None
-    volumes: int = 0
 
 
 class CinderRestoreStep(volume_step.VolumeStep):
     """One call about a restore into the volume itself."""
 
-    _memory: Memory
-
-    def __init__(self, tools: cinder_step.Tools, order: base.Order,
-                 aborting: bool) -> None:
-        super().__init__(tools, order, aborting)
-        memory = order.memory
-        self._memory = memory if isinstance(memory, Memory) else Memory(
-            cinder_step.Wait(self._now()))
+    _known = EngineState
+    _engine_state: EngineState
 
     def _next(self) -> base.Progress:
         state = self._step.state
         if self._aborting and (state is _State.PENDING
-                               or self._memory.ready):
+                               or self._engine_state.ready):
             return self._leave()
         if state is _State.PENDING:
             return self._begin()
         if state is _State.SUBMITTED:
             return self._follow()
-        if self._memory.ready:
+        if self._engine_state.ready:
             return self._ask()
         return self._resolve()
 
@@ -104,9 +94,10 @@ class CinderRestoreStep(volume_step.VolumeStep):
                     'available (detached) to be restored into')
         self._step = dataclasses.replace(
             self._step, state=_State.SUBMITTING, reason=None,
-            volume_id=volume_id, backup_id=None, cinder_backup_id=backup.id,
+            volume_id=volume_id, new_volume=volume_id is None, posts=1,
+            backup_id=None, cinder_backup_id=backup.id,
             started_at=self._step.started_at or self._epoch())
-        return base.Progress(self._step, memory=Memory(
+        return base.Progress(self._step, engine_state=EngineState(
             cinder_step.Wait(self._now()), ready=True))
 
     def _target(self, action: cinder_action.CinderAction,
@@ -132,7 +123,7 @@ class CinderRestoreStep(volume_step.VolumeStep):
 
     def _busy(self, what: str) -> base.Progress:
         """Wait until Cinder is done with what it works on."""
-        waited = self._waited(self._memory.wait)
+        waited = self._waited(self._engine_state.wait)
         if waited > self._limits.busy_timeout:
             return self._end(_State.FAIL, f'{what} for {waited:.0f} seconds',
                              retry=True)
@@ -174,12 +165,13 @@ class CinderRestoreStep(volume_step.VolumeStep):
 
     def _submitted(self) -> base.Progress:
         step = self._step
-        LOG.info('Run %s: Cinder restores backup %s into volume %s (project '
-                 '%s, job %s)', self._order.run_id, step.cinder_backup_id,
-                 step.volume_id, self._order.project_id, self._order.job_id)
+        LOG.info(
+            'Run %s: Cinder restores backup %s into volume %s (project '
+            '%s, job %s)', self._context.run_id, step.cinder_backup_id,
+            step.volume_id, self._context.project_id, self._context.job_id)
         return base.Progress(
             dataclasses.replace(step, state=_State.SUBMITTED), after=1,
-            memory=Memory(cinder_step.Wait(self._now())))
+            engine_state=EngineState(cinder_step.Wait(self._now())))
 
     def _resolve(self) -> base.Progress:
         """Find out whether Cinder began to restore."""
@@ -195,9 +187,11 @@ class CinderRestoreStep(volume_step.VolumeStep):
     def _settled(self) -> bool:
         """Whether a request that did nothing so far will never do it."""
         now = self._now()
-        if self._memory.idle_since is None:
-            self._memory = dataclasses.replace(self._memory, idle_since=now)
-        return now - (self._memory.idle_since or now) >= self._limits.settle
+        if self._engine_state.idle_since is None:
+            self._engine_state = dataclasses.replace(self._engine_state,
+                                                     idle_since=now)
+        return now - (self._engine_state.idle_since
+                      or now) >= self._limits.settle
 
     # -- the restore --
 
@@ -205,19 +199,34 @@ class CinderRestoreStep(volume_step.VolumeStep):
         step = self._step
         status = self._client.volume_status(step.volume_id or '')
         if status == _RESTORING:
-            if self._too_long(self._memory.wait):
+            if self._too_long(self._engine_state.wait):
                 return self._end(
                     _State.FAIL, 'the volume is still being restored after '
                     f'{self._limits.backup_timeout:.0f} seconds')
             return self._again()
         if status.startswith('error'):
+            waited = self._waited(self._engine_state.wait)
             return self._end(
-                _State.FAIL, f'restoring backup {step.cinder_backup_id} left '
-                f'the volume in status {status}')
+                _State.FAIL, f'restoring backup {step.cinder_backup_id}'
+                f'{self._where()} left the volume in status {status} after '
+                f'{waited:.0f} seconds; Cinder tells the reason only in the '
+                f'log of cinder-backup: ask the operator')
         backup = self._client.backup(step.cinder_backup_id or '')
         if backup.status == 'restoring':
             return self._again()
         return self._done(status)
+
+    def _where(self) -> str:
+        """Return where the backup is that could not be restored.
+
+        Cinder gives no reason. Its Ceph driver restores from one pool only.
+        """
+        try:
+            backup = self._client.backup(self._step.cinder_backup_id or '')
+        except cinder_client.Refused:
+            return ''
+        return f' (in container {backup.container})' if (
+            backup.container) else ''
 
     def _done(self, status: str) -> base.Progress:
         if self._aborting:
@@ -225,11 +234,6 @@ class CinderRestoreStep(volume_step.VolumeStep):
                 _State.ABORTED, 'aborted: Cinder does not stop a restore; '
                 f'it ended and the volume is {status}')
         return self._end(_State.SUCCESS, None)
-
-    def _over(self) -> bool:
-        if self._step.state is _State.PENDING or self._memory.ready:
-            return self._waited(self._memory.wait) > self._limits.busy_timeout
-        return self._too_long(self._memory.wait)
 
     def _give_up(self, reason: str, retry: bool) -> base.Progress:
         """Fail for good: whoever tries again restores a second time."""

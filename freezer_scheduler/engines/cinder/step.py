@@ -15,18 +15,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Collection
 import dataclasses
 import datetime
 import sys
 import typing
 
+from freezer_api.domain import cinder_action
 from freezer_scheduler import clock as scheduler_clock
-from freezer_scheduler import documents
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines.cinder import action as cinder_action
 from freezer_scheduler.engines.cinder import client as cinder_client
-from freezer_scheduler.engines.cinder import requests as cinder_requests
+from freezer_scheduler.engines.cinder import containers as cinder_containers
+from freezer_scheduler.engines.cinder import volume_lock
+from freezer_scheduler.freezer import messages
 from freezer_scheduler import version
+
+GoneJobs = Callable[[str, int, Collection[str]], frozenset[str]]
 
 _FIRST_WAIT = 0.5
 _GROWTH = 1.5
@@ -55,15 +59,25 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tools:
-    """What the cinder-native steps work with."""
+class Dependencies:
+    """What the cinder-native steps work with.
+
+    :ivar gone_jobs: returns those of the ids that are certainly no job of a
+        run's project any more; takes the run's id and fence
+    :ivar old_backup: counts an old backup that was to be deleted; takes
+        whether it was
+    """
 
     clients: Callable[[str], cinder_client.CinderClient]
     clock: scheduler_clock.Clock
     limits: Callable[[], Limits]
     hostname: str
-    requests: cinder_requests.Requests = dataclasses.field(
-        default_factory=cinder_requests.Requests)
+    containers: Callable[[], cinder_containers.Containers] = (
+        cinder_containers.Containers)
+    requests: volume_lock.Requests = dataclasses.field(
+        default_factory=volume_lock.Requests)
+    gone_jobs: GoneJobs = lambda _run_id, _fence, _marks: frozenset()
+    old_backup: Callable[[bool], None] = lambda _deleted: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,38 +99,29 @@ class Wait:
 class CinderStep:
     """One call of the engine about one order."""
 
-    def __init__(self, tools: Tools, order: base.Order) -> None:
-        self._tools = tools
-        self._order = order
-        self._step = order.step
-        self._limits = tools.limits()
-        self._client = tools.clients(order.trust_id)
+    def __init__(self, dependencies: Dependencies,
+                 context: base.ActionContext) -> None:
+        self._dependencies = dependencies
+        self._context = context
+        self._step = context.step
+        self._limits = dependencies.limits()
+        self._client = dependencies.clients(context.trust_id)
 
     def _now(self) -> float:
-        return self._tools.clock.monotonic()
+        return self._dependencies.clock.monotonic()
 
     def _epoch(self) -> int:
-        return int(self._tools.clock.wall())
+        return int(self._dependencies.clock.wall())
 
     def _action(self) -> cinder_action.CinderAction:
-        return cinder_action.read(self._order.freezer_action,
-                                  self._order.project_id)
+        return action_of(self._context, self._dependencies.clock)
 
     def _due(self) -> datetime.datetime:
-        """Return from when ages of backups count back.
-
-        That is never by the clock of this host, where another is known: one
-        that is a year ahead would make all backups old.
-        """
-        due = self._order.due_at
-        if due is None:
-            due = self._step.started_at
-        return datetime.datetime.fromtimestamp(
-            self._epoch() if due is None else due, datetime.UTC)
+        return due_at(self._context, self._dependencies.clock)
 
     def _may_write(self) -> bool:
         """Whether a request sent now surely falls into our lease."""
-        return self._order.lease_left() >= self._limits.lease_needed
+        return self._context.lease_left() >= self._limits.lease_needed
 
     def _too_long(self, wait: Wait) -> bool:
         """Whether a backup or restore takes longer than it may.
@@ -130,14 +135,38 @@ class CinderStep:
     def _waited(self, wait: Wait) -> float:
         return self._now() - wait.since
 
-    def _ended(self, state: documents.StepState,
-               reason: str | None) -> documents.Step:
-        return ended(self._step, state, reason, self._tools.clock)
+    def _ended(self, state: messages.StepState,
+               reason: str | None) -> messages.Step:
+        return ended(self._step, state, reason, self._dependencies.clock)
 
 
-def ended(step: documents.Step, state: documents.StepState,
+def action_of(context: base.ActionContext,
+              clock: scheduler_clock.Clock) -> cinder_action.CinderAction:
+    """Read the action of a single volume.
+
+    :raises freezer_api.domain.cinder_action.Unusable: when it cannot be done
+    """
+    return cinder_action.read(context.freezer_action, context.project_id,
+                              due_at(context, clock))
+
+
+def due_at(context: base.ActionContext,
+           clock: scheduler_clock.Clock) -> datetime.datetime:
+    """Return from when ages of backups count back, and what names show.
+
+    That is never by the clock of this host, where another is known: one that
+    is a year ahead would make all backups old.
+    """
+    due = context.due_at
+    if due is None:
+        due = context.step.started_at
+    return datetime.datetime.fromtimestamp(
+        int(clock.wall()) if due is None else due, datetime.UTC)
+
+
+def ended(step: messages.Step, state: messages.StepState,
           reason: str | None, clock: scheduler_clock.Clock,
-          ) -> documents.Step:
+          ) -> messages.Step:
     """Return a step that has come to an end now."""
     return dataclasses.replace(step, state=state, reason=reason,
                                ended_at=int(clock.wall()), retry_at=None)

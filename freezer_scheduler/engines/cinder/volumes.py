@@ -29,13 +29,15 @@ import dataclasses
 
 from oslo_log import log as logging
 
-from freezer_scheduler import documents
+from freezer_api.domain import cinder_action
+from freezer_api.domain import cinder_keys
+from freezer_api.domain import cinder_selection
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines.cinder import action as cinder_action
 from freezer_scheduler.engines.cinder import client as cinder_client
-from freezer_scheduler.engines.cinder import selection as cinder_selection
+from freezer_scheduler.engines.cinder import deleted_volumes
 from freezer_scheduler.engines.cinder import step as cinder_step
-from freezer_scheduler import outcome
+from freezer_scheduler.freezer import messages
+from freezer_scheduler.runs import result
 
 LOG = logging.getLogger(__name__)
 
@@ -43,12 +45,15 @@ LOG = logging.getLogger(__name__)
 _TOLD = 4
 _REASON = 180
 
+_NONE_FITS = f'{cinder_selection.KEY}: no volume of the project fits'
+_NO_VOLUME = '00000000-0000-0000-0000-000000000000'
+
 _CHANGED = 'the action was changed while it was carried out'
 
 # What is under way takes more room in what is stored.
 _MOST_UNDER_WAY = 50
 
-_State = documents.StepState
+_State = messages.StepState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,15 +61,15 @@ class Child:
     """What this process knows of one part.
 
     :ivar due: when it is to be gone on with, by the monotonic clock
-    :ivar memory: of the step of a single volume
+    :ivar engine_state: of the step of a single volume
     """
 
     due: float
-    memory: object = None
+    engine_state: object = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Memory:
+class EngineState:
     """What this process knows beyond the stored step.
 
     :ivar children: of the parts that have not ended, by their number
@@ -82,9 +87,11 @@ class Volumes(cinder_step.CinderStep):
     :param one: goes on with a single volume
     """
 
-    def __init__(self, tools: cinder_step.Tools, order: base.Order,
-                 one: Callable[[base.Order, bool], base.Progress]) -> None:
-        super().__init__(tools, order)
+    def __init__(
+            self, dependencies: cinder_step.Dependencies,
+            context: base.ActionContext,
+            one: Callable[[base.ActionContext, bool], base.Progress]) -> None:
+        super().__init__(dependencies, context)
         self._one = one
 
     def go_on(self, aborting: bool) -> base.Progress:
@@ -99,20 +106,19 @@ class Volumes(cinder_step.CinderStep):
     # -- which volumes --
 
     def _choose(self) -> base.Progress:
-        memory = self._order.memory
-        wait = (memory.wait if isinstance(memory, Memory)
+        engine_state = self._context.engine_state
+        wait = (engine_state.wait if isinstance(engine_state, EngineState)
                 else cinder_step.Wait(self._now()))
         try:
-            parts = tuple(self._part(volume_id)
-                          for volume_id in self._chosen())
+            parts = self._parts()
         except cinder_action.Unusable as error:
             return base.Progress(self._ended(_State.FAIL, str(error)))
         except (cinder_client.NotSent, cinder_client.Unknown) as error:
             if (not isinstance(error, cinder_client.NoEndpoint)
                     and self._waited(wait) <= self._limits.busy_timeout):
                 return base.Progress(
-                    self._step, after=wait.after,
-                    memory=Memory(wait.longer(self._limits.poll_interval)))
+                    self._step, after=wait.after, engine_state=EngineState(
+                        wait.longer(self._limits.poll_interval)))
             return base.Progress(self._ended(_State.FAIL, str(error)),
                                  retry=True)
         except cinder_client.CinderError as error:
@@ -120,59 +126,75 @@ class Volumes(cinder_step.CinderStep):
                 self._ended(_State.FAIL, str(error)),
                 retry=isinstance(error, cinder_client.Refused))
         LOG.info('Run %s: action %s is of %d volumes (project %s, job %s)',
-                 self._order.run_id, self._step.action_id, len(parts),
-                 self._order.project_id, self._order.job_id)
+                 self._context.run_id, self._step.action_id, len(parts),
+                 self._context.project_id, self._context.job_id)
         step = dataclasses.replace(
             self._step, parts=parts, reason=None, volume_id=None,
             backup_id=None, cinder_backup_id=None, started_at=self._epoch(),
-            chosen_by=cinder_selection.digest(self._order.freezer_action))
-        return base.Progress(step, memory=Memory(
+            chosen_by=cinder_selection.digest(self._context.freezer_action))
+        return base.Progress(step, engine_state=EngineState(
             wait, {number: Child(0) for number in range(len(parts))}))
+
+    def _parts(self) -> tuple[messages.Step, ...]:
+        """Return a part for each volume, also for some that are deleted."""
+        chosen = self._chosen()
+        some = chosen[0] if chosen else _NO_VOLUME
+        # What is wrong for one is wrong for each.
+        action = cinder_action.read(
+            self._document(some), self._context.project_id, self._due())
+        deleted = deleted_volumes.Search(
+            self._client, self._context, action.removal, self._due(),
+            self._gone_jobs, deleted_volumes.FOR_SEVERAL).find(
+                chosen, self._context.room - len(chosen))
+        if not chosen and not deleted:
+            raise cinder_action.Unusable(_NONE_FITS)
+        return (*map(self._part, chosen), *(dataclasses.replace(
+            self._part(volume_id), action=cinder_keys.ADMIN,
+            volume_deleted=True)
+            for volume_id in deleted))
+
+    def _gone_jobs(self, marks: frozenset[str]) -> frozenset[str]:
+        return self._dependencies.gone_jobs(self._context.run_id,
+                                            self._context.fence, marks)
 
     def _chosen(self) -> Sequence[str]:
         """Return the ids of the volumes, each once."""
-        selection = cinder_selection.read(self._order.freezer_action)
+        selection = cinder_selection.read(self._context.freezer_action)
         if selection is None:
             raise cinder_action.Unusable(f'{cinder_selection.KEY}: missing')
-        room = self._order.room
+        room = self._context.room
         found: Iterable[str] = selection.ids or selection.among(
             self._client.volumes())
         # What is shown twice, where volumes are made meanwhile, counts once.
         chosen = list(dict.fromkeys(found))
-        if not chosen:
-            raise cinder_action.Unusable(
-                f'{cinder_selection.KEY}: no volume of the project fits')
         if len(chosen) > room:
             raise cinder_action.Unusable(
                 f'{cinder_selection.KEY}: {len(chosen)} volumes; '
                 f'{max(0, room)} is the most that this action can have, as '
                 f'all actions of a job together have '
-                f'{documents.MOST_PARTS} at most')
-        # What is wrong for one is wrong for each.
-        cinder_action.read(self._document(chosen[0]), self._order.project_id)
+                f'{cinder_selection.MOST_VOLUMES} at most')
         return chosen
 
-    def _part(self, volume_id: str) -> documents.Step:
-        return documents.Step(self._step.action_id, self._step.position,
-                              volume_id=volume_id)
+    def _part(self, volume_id: str) -> messages.Step:
+        return dataclasses.replace(
+            messages.Step(self._step.action_id, self._step.position),
+            engine=self._step.engine, action=self._step.action,
+            volume_id=volume_id)
 
     def _document(self, volume_id: str | None) -> Mapping[str, object]:
         """Return the action as if it were about this volume alone."""
-        return {**{key: value for key, value
-                   in self._order.freezer_action.items()
-                   if key != cinder_selection.KEY},
-                'cindernative_vol_id': volume_id}
+        return cinder_selection.single(self._context.freezer_action, volume_id)
 
     # -- going on --
 
     def _drive(self, aborting: bool) -> base.Progress:
-        memory = self._memory()
+        engine_state = self._engine_state()
         parts = list(self._step.parts)
-        if aborting and not memory.aborting:
-            memory = self._abort(parts, memory)
-        children = dict(memory.children)
+        if aborting and not engine_state.aborting:
+            engine_state = self._abort(parts, engine_state)
+        children = dict(engine_state.children)
         number = self._turn(parts, children, aborting)
-        backups: tuple[documents.Backup, ...] = ()
+        backups: tuple[messages.Backup, ...] = ()
         blocked = number is None
         if number is not None:
             progress = self._part_of_its_own(parts[number], children[number],
@@ -188,37 +210,38 @@ class Volumes(cinder_step.CinderStep):
         return base.Progress(
             step, after=self._after(parts, children, blocked),
             backups=backups,
-            memory=dataclasses.replace(memory, children=children))
+            engine_state=dataclasses.replace(engine_state, children=children))
 
-    def _memory(self) -> Memory:
+    def _engine_state(self) -> EngineState:
         """Return what is remembered; after a take-over, only what is stored.
 
         Then a volume that waits for its next try goes on waiting.
         """
-        memory = self._order.memory
-        if isinstance(memory, Memory):
-            return memory
-        now, wall = self._now(), self._tools.clock.wall()
-        return Memory(cinder_step.Wait(now), {
-            number: Child(now + self._order.retries.left(part, wall))
+        engine_state = self._context.engine_state
+        if isinstance(engine_state, EngineState):
+            return engine_state
+        now, wall = self._now(), self._dependencies.clock.wall()
+        return EngineState(cinder_step.Wait(now), {
+            number: Child(now + self._context.retries.left(part, wall))
             for number, part in enumerate(self._step.parts)
             if not part.state.final})
 
-    def _abort(self, parts: list[documents.Step],
-               memory: Memory) -> Memory:
+    def _abort(self, parts: list[messages.Step],
+               engine_state: EngineState) -> EngineState:
         """Have every part ended now; those not begun are over at once."""
         children = {}
-        for number, child in memory.children.items():
+        for number, child in engine_state.children.items():
             part = parts[number]
             if part.state is _State.PENDING and not part.tries:
                 parts[number] = cinder_step.ended(
                     part, _State.ABORTED, 'aborted: nothing was submitted',
-                    self._tools.clock)
+                    self._dependencies.clock)
             else:
                 children[number] = dataclasses.replace(child, due=0)
-        return dataclasses.replace(memory, children=children, aborting=True)
+        return dataclasses.replace(engine_state, children=children,
+                                   aborting=True)
 
-    def _turn(self, parts: Sequence[documents.Step],
+    def _turn(self, parts: Sequence[messages.Step],
               children: Mapping[int, Child], aborting: bool) -> int | None:
         """Return whose turn it is.
 
@@ -235,46 +258,49 @@ class Volumes(cinder_step.CinderStep):
         if aborting or parts[due[0]].under_way:
             return due[0]
         others = len([part for part in parts if part.under_way])
-        if not others or (others < _MOST_UNDER_WAY and self._order.place()):
+        if not others or (others < _MOST_UNDER_WAY
+                          and self._context.reserve_slot()):
             return due[0]
         return None
 
-    def _part_of_its_own(self, part: documents.Step, child: Child,
+    def _part_of_its_own(self, part: messages.Step, child: Child,
                          aborting: bool) -> base.Progress:
         if part.state is _State.PENDING and not aborting:
             # What the action says now need not be meant for these volumes.
             if self._step.chosen_by != cinder_selection.digest(
-                    self._order.freezer_action):
+                    self._context.freezer_action):
                 return base.Progress(
                     cinder_step.ended(part, _State.FAIL, _CHANGED,
-                                      self._tools.clock),
-                    backups=outcome.closed([part], _CHANGED))
-            if child.memory is None:
+                                      self._dependencies.clock),
+                    backups=result.closed([part], _CHANGED))
+            if child.engine_state is None:
                 part = part.begun()
         return self._one(self._order_of(part, child), aborting)
 
-    def _order_of(self, part: documents.Step, child: Child) -> base.Order:
+    def _order_of(self, part: messages.Step,
+                  child: Child) -> base.ActionContext:
         return dataclasses.replace(
-            self._order, step=part, memory=child.memory,
-            freezer_action=self._document(part.volume_id))
+            self._context, step=part, engine_state=child.engine_state,
+            alone=False, freezer_action=self._document(part.volume_id))
 
     def _taken(self, progress: base.Progress,
-               aborting: bool) -> tuple[documents.Step, Child]:
+               aborting: bool) -> tuple[messages.Step, Child]:
         """Return a part after its call, and when it is due again."""
         part = progress.step
         if (part.state is _State.FAIL and progress.retry and not aborting):
-            again = self._order.retries.after(part, self._tools.clock.wall())
+            again = self._context.retries.after(
+                part, self._dependencies.clock.wall())
             if again is not None:
-                LOG.warning('Run %s: volume %s, %s', self._order.run_id,
+                LOG.warning('Run %s: volume %s, %s', self._context.run_id,
                             part.volume_id,
-                            documents.shortened(again.reason, _REASON))
+                            messages.shortened(again.reason, _REASON))
                 return again, Child(
-                    self._now() + self._order.retries.interval)
+                    self._now() + self._context.retries.interval)
         # What is to go on at once goes on before all else.
         due = self._now() + progress.after if progress.after else 0
-        return part, Child(due, progress.memory)
+        return part, Child(due, progress.engine_state)
 
-    def _after(self, parts: Sequence[documents.Step],
+    def _after(self, parts: Sequence[messages.Step],
                children: Mapping[int, Child], blocked: bool) -> float:
         """Return the seconds until the next call.
 
@@ -287,16 +313,18 @@ class Volumes(cinder_step.CinderStep):
             if not blocked or parts[number].under_way or child.due > now)
             - now)
 
-    def forsaken(self, look: Callable[[base.Order], base.Progress | None],
-                 ) -> base.Progress | None:
+    def clean_up(
+        self,
+        look: Callable[[base.ActionContext], base.Progress | None],
+    ) -> base.Progress | None:
         """Clear up for one volume, after the run was lost.
 
         :param look: does so for a single volume
         """
-        memory = self._memory()
+        engine_state = self._engine_state()
         children = {number: child
-                    for number, child in memory.children.items()
-                    if child.memory is not None}
+                    for number, child in engine_state.children.items()
+                    if child.engine_state is not None}
         if not children:
             return None
         number = min(children, key=lambda number: children[number].due)
@@ -305,21 +333,27 @@ class Volumes(cinder_step.CinderStep):
             progress = look(self._order_of(self._step.parts[number], child))
             if progress is not None:
                 children[number] = Child(self._now() + progress.after,
-                                         progress.memory)
+                                         progress.engine_state)
         if not children:
             return None
         after = min(child.due for child in children.values()) - self._now()
         return base.Progress(
             self._step, after=max(0.0, after),
-            memory=dataclasses.replace(memory, children=children))
+            engine_state=dataclasses.replace(engine_state, children=children))
 
     # -- the whole --
 
-    def _summed_up(self, parts: tuple[documents.Step, ...]) -> documents.Step:
+    def _summed_up(self, parts: tuple[messages.Step, ...]) -> messages.Step:
         step = dataclasses.replace(
             self._step, parts=parts,
             tries=max(self._step.tries, *(part.tries for part in parts)))
         states = {part.state for part in parts}
+        if (states == {_State.SUCCESS}
+                and self._step.action != cinder_keys.ADMIN
+                and all(part.volume_deleted for part in parts)):
+            self._step = step
+            return self._ended(_State.FAIL, '; '.join(filter(None, (
+                _NONE_FITS, _told([part for part in parts if part.reason])))))
         for state in (_State.ABORTED, _State.FAIL, _State.SUCCESS):
             if state in states and all(one.final for one in states):
                 self._step = step
@@ -333,8 +367,8 @@ class Volumes(cinder_step.CinderStep):
         return dataclasses.replace(step, state=state)
 
 
-def _reason(parts: Sequence[documents.Step],
-            state: documents.StepState) -> str | None:
+def _reason(parts: Sequence[messages.Step],
+            state: messages.StepState) -> str | None:
     """Return how many did not succeed, and the first of the reasons.
 
     Where all did, there may be notes on some.
@@ -346,7 +380,7 @@ def _reason(parts: Sequence[documents.Step],
     return f'{len(bad)} of {len(parts)} volumes {words}: {_told(bad)}'
 
 
-def _told(parts: Sequence[documents.Step]) -> str:
-    told = [f'{part.volume_id}: {documents.shortened(part.reason, _REASON)}'
+def _told(parts: Sequence[messages.Step]) -> str:
+    told = [f'{part.volume_id}: {messages.shortened(part.reason, _REASON)}'
             for part in parts[:_TOLD]]
     return '; '.join(told + ['...'] * (len(parts) > _TOLD))

@@ -35,7 +35,9 @@ def _new_key(change: comparison.Change) -> bool:
     return change.theirs is _ABSENT and (
         change.ours == _NEW_KEYS.get((change.noun, str(change.name)), _ABSENT)
         or (change.noun == 'jobs' and len(change.path) == 1
-            and change.name in ('trust_id', 'trustor_user_id')))
+            and change.name in ('trust_id', 'trustor_user_id'))
+        or (change.noun == 'backups' and change.path == ('backup_uuid',)
+            and change.ours == change.beside['backup_id']))
 
 
 def _mandatory(change: comparison.Change) -> bool:

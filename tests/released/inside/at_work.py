@@ -73,7 +73,8 @@ def write(api, jobs):
                              'trustor_user_id': USER},
         'job_actions': [{'freezer_action': {
             'action': 'backup', 'mode': 'cindernative',
-            'cindernative_vol_id': 'v', 'backup_name': 'b'}}]},
+            'cindernative_vol_id': 'd9a9bd4e-66f1-4c5e-9d35-4b1f7e2f3a01',
+            'backup_name': 'b'}}]},
         project_id=PROJECT)
     action = api.add_action(USER, {
         'freezer_action': {'action': 'info', 'backup_name': 'n'}},

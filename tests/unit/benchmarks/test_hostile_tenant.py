@@ -15,16 +15,16 @@ from __future__ import annotations
 import itertools
 import unittest
 
-from benchmarks.api import world
-from benchmarks.hostile_tenant import documents
-from benchmarks.hostile_tenant import neighbours
+from benchmarks.environment import keystone
+from benchmarks.stages.hostile_tenant import attack
+from benchmarks.stages.hostile_tenant import neighbours
 
-CALLER = world.User('project', 'token')
+CALLER = keystone.User('project', 'token')
 
 
 def requests(seed: int, count: int) -> list[tuple[str, bytes]]:
     return [(name, request.encoded()) for name, request in itertools.islice(
-        documents.HostileTenant(CALLER, 'central', seed).requests(), count)]
+        attack.HostileTenant(CALLER, 'central', seed).requests(), count)]
 
 
 class TestHostileTenant(unittest.TestCase):

@@ -18,18 +18,24 @@ from typing import Any
 
 import testtools
 
-from benchmarks.simulation import chains
-from benchmarks.simulation import mix
-from benchmarks.simulation import report
-from benchmarks.simulation import schedulers
+from benchmarks.observation import firings
+from benchmarks.stages.simulation import plan
+from benchmarks.stages.simulation import result
+from benchmarks.stages.simulation import schedulers
 
 DAILY = {'schedule_interval': '1 days',
          'schedule_start_date': '1970-01-02T00:00:00Z'}
-DAY = mix.DAY
+DAY = plan.DAY
 
 
 def run(number: int, fence: int = 1) -> dict[str, Any]:
     return {'run_id': f'r{number}', 'fence': fence, 'project_id': 'p'}
+
+
+def row(nominal: int, state: str, reason: str | None = None,
+        coalesced_until: int | None = None) -> firings.Run:
+    return firings.Run('r', 'j', nominal, state, reason,
+                       coalesced_until=coalesced_until)
 
 
 class SchedulerTests(testtools.TestCase):
@@ -38,7 +44,7 @@ class SchedulerTests(testtools.TestCase):
     def setUp(self) -> None:
         super().setUp()
         self.one = schedulers.Scheduler('s1', schedulers.Limits(
-            lease=60, batch=2, places=3))
+            lease=60, batch=2, slots=3))
 
     def answer(self, *numbers: int, lost: tuple[str, ...] = (),
                now: int = 100) -> bool:
@@ -47,7 +53,7 @@ class SchedulerTests(testtools.TestCase):
              'lost': list(lost)},
             {f'r{number}': 100 + number for number in numbers}, now)
 
-    def test_it_asks_for_what_it_has_places_for(self) -> None:
+    def test_it_asks_for_what_it_has_slots_for(self) -> None:
         self.assertEqual(2, self.one.question()['limit'])
         self.assertTrue(self.answer(1, 2))
         question = self.one.question()
@@ -96,13 +102,13 @@ class SchedulerTests(testtools.TestCase):
 class CinderTests(testtools.TestCase):
 
     def test_it_goes_on_with_a_backup_whoever_asks(self) -> None:
-        cinder = mix.Cinder(1)
+        cinder = plan.Cinder(1)
         ends = cinder.begin('r', 'p1', 100, False)
         self.assertEqual(ends, cinder.begin('r', 'p1', 5000, True))
         self.assertTrue(cinder.over('r'))
 
     def test_it_fails_for_some(self) -> None:
-        cinder = mix.Cinder(1)
+        cinder = plan.Cinder(1)
         self.assertEqual(105, cinder.begin('ill', 'p7', 100, True))
         cinder.begin('well', 'p8', 100, True)
         self.assertFalse(cinder.over('ill'))
@@ -113,25 +119,25 @@ class PlanTests(testtools.TestCase):
 
     def test_a_week_has_the_firings_of_its_mix(self) -> None:
         self.assertEqual(900 + 7 * 90 + 168 * 10,
-                         mix.Mix(daily=90, hourly=10).a_week(1000))
+                         plan.Mix(daily=90, hourly=10).a_week(1000))
 
     def test_what_goes_wrong_goes_wrong_within_it(self) -> None:
-        found = mix.events(mix.WEEK)
-        self.assertEqual(set(mix.Kind), {event.kind for event in found})
+        found = plan.events(plan.WEEK)
+        self.assertEqual(set(plan.Kind), {event.kind for event in found})
         for event in found:
-            self.assertTrue(mix.BEGIN < event.at <= event.until
-                            < mix.BEGIN + mix.WEEK, event)
+            self.assertTrue(plan.BEGIN < event.at <= event.until
+                            < plan.BEGIN + plan.WEEK, event)
 
 
 class ChainTests(testtools.TestCase):
     """A firing that is lost or run twice is seen."""
 
-    def follow(self, *rows: chains.Row, until: int) -> list[str]:
-        chain = chains.Chain('j', DAILY, created=0, since=0)
+    def follow(self, *rows: firings.Run, until: int) -> list[str]:
+        chain = firings.Chain('j', DAILY, created=0, since=0)
         return list(chain.follow(rows, until))
 
-    def good(self, *days: int) -> list[chains.Row]:
-        return [chains.Row(day * DAY, 'success') for day in days]
+    def good(self, *days: int) -> list[firings.Run]:
+        return [row(day * DAY, 'success') for day in days]
 
     def test_nothing_is_wrong(self) -> None:
         self.assertEqual([], self.follow(
@@ -145,20 +151,20 @@ class ChainTests(testtools.TestCase):
 
     def test_a_run_for_no_firing(self) -> None:
         self.assertEqual(1, len(self.follow(
-            *self.good(1), chains.Row(DAY + 1, 'success'), until=DAY + 2)))
+            *self.good(1), row(DAY + 1, 'success'), until=DAY + 2)))
 
     def test_a_run_that_stands_for_others(self) -> None:
-        missed = chains.Row(DAY, 'missed', 'late', covers_until=3 * DAY)
+        missed = row(DAY, 'missed', 'late', coalesced_until=3 * DAY)
         self.assertEqual([], self.follow(
             missed, *self.good(3), until=3 * DAY))
 
     def test_a_bad_end_needs_a_reason(self) -> None:
         for state in ('missed', 'skipped', 'fail', 'aborted'):
             self.assertEqual(1, len(self.follow(
-                chains.Row(DAY, state), until=DAY)), state)
+                row(DAY, state), until=DAY)), state)
 
     def test_days_are_followed_one_after_the_other(self) -> None:
-        chain = chains.Chain('j', DAILY, created=0, since=0)
+        chain = firings.Chain('j', DAILY, created=0, since=0)
         self.assertEqual([], list(chain.follow(self.good(1), DAY)))
         self.assertEqual(1, len(list(chain.follow((), 2 * DAY))))
         self.assertEqual([], list(chain.follow(self.good(2), 2 * DAY)))
@@ -170,5 +176,5 @@ class ReportTests(testtools.TestCase):
     def test_percentiles(self) -> None:
         counted = collections.Counter({0: 50, 10: 49, 700: 1})
         self.assertEqual([0, 10, 700], [
-            report.percentile(counted, part) for part in (.5, .99, 1)])
-        self.assertEqual(0, report.percentile({}, .5))
+            result.percentile(counted, part) for part in (.5, .99, 1)])
+        self.assertEqual(0, result.percentile({}, .5))

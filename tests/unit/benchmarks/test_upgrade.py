@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import unittest
 
-from benchmarks.upgrade import measure
-from benchmarks.upgrade import released
-from benchmarks.upgrade import report
-from benchmarks.upgrade import waits
+from benchmarks.stages import upgrade
+from benchmarks.stages.upgrade import waits
 
 
-def step(name: str, **seconds: float) -> measure.Step:
-    return measure.Step(name, 1.0, (0.5, 0.5), 10, {
+def step(name: str, **seconds: float) -> upgrade.Step:
+    return upgrade.Step(name, 1.0, (0.5, 0.5), 10, {
         table: {kind: waits.Wait(seconds[kind], int(kind == 'insert'))
                 for kind in waits.KINDS} for table in waits.TABLES})
 
@@ -31,16 +29,15 @@ def step(name: str, **seconds: float) -> measure.Step:
 class ReportTests(unittest.TestCase):
 
     def test_who_waits_for_how_long(self) -> None:
-        text = report.text(
-            released.Filled(10, 10, 1.0, {}), measure.Result(steps=[
-                step('one', read=0.11, write=0.22, insert=0.33),
-                step('two', read=0.44, write=0.55, insert=0.66)]))
-        rows = [line.split() for line in text.splitlines()]
+        rows = [row for table in upgrade.tables([
+            step('one', read=0.11, write=0.22, insert=0.33),
+            step('two', read=0.44, write=0.55, insert=0.66)])
+            for row in map(list, table.rows)]
         number = len(waits.TABLES)
         self.assertIn(['two', '1.0', '0.5', '0.5', '10', *['0.55'] * number],
                       rows)
         # Below them who adds rows, and who reads them.
-        self.assertIn(['one', *['0.33'] * number, '0.11', str(number),
-                       'refused,', 'of', 'all'], rows)
-        self.assertIn(['all', *['0.66'] * number, '0.44', str(2 * number),
-                       'refused,', 'of', 'all'], rows)
+        self.assertIn(['one', *['0.33'] * number, '0.11', str(number)],
+                      rows)
+        self.assertIn(['all', *['0.66'] * number, '0.44', str(2 * number)],
+                      rows)

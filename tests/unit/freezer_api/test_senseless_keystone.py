@@ -17,15 +17,19 @@ from __future__ import annotations
 from collections.abc import Callable
 import pathlib
 import tempfile
+import time
 from typing import Any
 
 from keystoneauth1 import exceptions as ks_exceptions
 from keystoneauth1 import fixture as ks_fixture
 import testtools
+import webtest
 
+from freezer_api import app as api_app
 from freezer_api import conf as configuration
-from freezer_api import service_account
-from freezer_api import trusts
+from freezer_api.keystone import service_account
+from freezer_api.keystone import token_validation
+from freezer_api.keystone import trusts
 from tests.unit import byte_server
 from tests.unit import senseless
 
@@ -114,21 +118,22 @@ class SenselessKeystone(testtools.TestCase):
             return self.keystone(account).create(trusts.Caller(
                 'u', 'p', ['member'], None, None), 'p', 'mark')
 
-        self.check('POST', '/v3/OS-TRUST/trusts', trusts.KeystoneAway, ask)
+        self.check('POST', '/v3/OS-TRUST/trusts', trusts.KeystoneUnavailable,
+                   ask)
 
     def test_deleting_a_trust(self) -> None:
         """A page with 404 does not mean that it is gone."""
         self.check('DELETE', f'/v3/OS-TRUST/trusts/{TRUST}',
-                   trusts.KeystoneAway,
+                   trusts.KeystoneUnavailable,
                    lambda account: self.keystone(account).delete(TRUST),
                    content=False)
         self.kind = senseless.kinds('')['a page with 404']
-        self.assertRaises(trusts.KeystoneAway,
+        self.assertRaises(trusts.KeystoneUnavailable,
                           self.keystone(self.account()).delete, TRUST)
 
     def test_looking_at_a_trust(self) -> None:
         self.check('GET', f'/v3/OS-TRUST/trusts/{TRUST}',
-                   trusts.KeystoneAway,
+                   trusts.KeystoneUnavailable,
                    lambda account: self.keystone(account).delete_made(
                        TRUST, 'mark'))
 
@@ -136,3 +141,60 @@ class SenselessKeystone(testtools.TestCase):
         self.check('GET', '/v3/OS-TRUST/trusts',
                    ks_exceptions.ClientException,
                    lambda account: account.may_be_trustee())
+
+
+class TestTokens(SenselessKeystone):
+    """The API asks Keystone about a caller's token."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        api_app.set_authtoken_defaults(self.config)
+        self.config.set_override('token_cache_time', -1, 'keystone_authtoken')
+        self.config.set_override('http_connect_timeout', TIMEOUT,
+                                 'keystone_authtoken')
+
+    def ask(self) -> webtest.TestResponse:
+        def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+            start_response('200 OK', [('Content-Type', 'text/plain')])
+            return [environ['HTTP_X_USER_ID'].encode()]
+
+        return webtest.TestApp(
+            token_validation.protect(app, self.config)).get(
+                '/v2', headers={'X-Auth-Token': 'of-the-caller'},
+                expect_errors=True)
+
+    def answers_are_bounded(self, method: str, path: str,
+                            wanted: tuple[int, ...] = (401, 503)) -> None:
+        self.assertEqual(200, self.ask().status_int)
+        self.about = (method, path)
+        for name, kind in senseless.kinds(self.trap.url).items():
+            self.kind = kind
+            began = time.monotonic()
+            answer = self.ask()
+            took = time.monotonic() - began
+            self.assertIn(answer.status_int, wanted, name)
+            if answer.status_int == 503:
+                self.assertEqual(
+                    ('Service Unavailable', 'keystone_unavailable'),
+                    (answer.json['title'], answer.json['code']), name)
+            # http_request_max_retries is 3, with pauses that double.
+            self.assertLess(took, 4 * TIMEOUT + 3.5 + 2, name)
+        # Neither its own token nor the caller's went there.
+        self.assertEqual([], self.trap.seen)
+
+    def test_validating(self) -> None:
+        self.answers_are_bounded('GET', '/v3/auth/tokens')
+
+    def test_no_catalogue_is_asked_for(self) -> None:
+        self.assertEqual(200, self.ask().status_int)
+        [validated] = [seen.path for seen in self.server.seen
+                       if seen.method == 'GET'
+                       and seen.path.startswith('/v3/auth/tokens')]
+        self.assertIn('nocatalog', validated)
+
+    def test_its_own_login(self) -> None:
+        self.answers_are_bounded('POST', '/v3/auth/tokens')
+
+    def test_looking_for_the_version(self) -> None:
+        """Without an answer of use it takes the URL that it was given."""
+        self.answers_are_bounded('GET', '/v3', (200, 401, 503))

@@ -44,6 +44,10 @@ class CinderBehaviour(unittest.TestCase, abc.ABC):
         """Set the project's quota; None for none."""
 
     @abc.abstractmethod
+    def limit_gigabytes(self, number: int | None) -> None:
+        """Set the project's quota of GiB in backups; None for none."""
+
+    @abc.abstractmethod
     def spoil(self, volume_id: str) -> None:
         """See to it that backups of a volume fail."""
 
@@ -118,6 +122,28 @@ class CinderBehaviour(unittest.TestCase, abc.ABC):
         self.assert_refused(404, 'could not be found',
                             self.ask('DELETE', path))
 
+    def test_what_is_told_of_a_backup_later(self) -> None:
+        """Metadata are replaced as a whole, and a description alone."""
+        volume_id = self.new_volume()
+        path = f'/backups/{self.new_backup(volume_id)}'
+        for keys, metadata, description in (
+                ({'description': 'x' * 255}, MARKS, 'x' * 255),
+                ({'metadata': {'a': 'b'}}, {'a': 'b'}, 'x' * 255),
+                ({'description': ''}, {'a': 'b'}, '')):
+            status, document = self.ask('PUT', path, {'backup': keys})
+            self.assertEqual(200, status, document)
+            shown = self.shown(path)
+            self.assertEqual((metadata, description),
+                             (shown['metadata'], shown['description']))
+            # A list, too, has it.
+            [listed] = self.ask('GET', f'/backups/detail?volume_id={volume_id}'
+                                )[1]['backups']
+            self.assertEqual(description, listed['description'])
+        self.assert_refused(400, 'invalid input', self.ask(
+            'PUT', path, {'backup': {'description': 'x' * 256}}))
+        self.assert_refused(404, 'could not be found', self.ask(
+            'PUT', f'/backups/{NOWHERE}', {'backup': {'name': 'n'}}))
+
     def test_the_list_of_a_volumes_backups(self) -> None:
         volume_id, other = self.new_volume(), self.new_volume()
         self.assertEqual([], self.listed(volume_id))
@@ -140,6 +166,42 @@ class CinderBehaviour(unittest.TestCase, abc.ABC):
         path = f'/backups/detail?volume_id={volume_id}&limit='
         self.assertIn('backups_links', self.ask('GET', path + '1')[1])
         self.assertNotIn('backups_links', self.ask('GET', path + '3')[1])
+
+    def test_the_list_of_a_projects_backups(self) -> None:
+        """A part of it is asked for by its place in the list."""
+        path = '/backups/detail?sort=created_at:asc'
+        status, document = self.ask('GET', f'{path}&limit=1&with_count=true')
+        self.assertEqual(200, status, document)
+        before = document['count']
+        volumes = [self.new_volume(), self.new_volume()]
+        made = [self.new_backup(volume_id) for volume_id in volumes]
+        status, document = self.ask('GET', f'{path}&limit=1&with_count=true')
+        self.assertEqual(before + 2, document['count'])
+        for offset, limit, wanted in ((0, 2, made), (1, 2, made[1:]),
+                                      (0, 1, made[:1]), (5, 1, [])):
+            status, document = self.ask(
+                'GET', f'{path}&limit={limit}&offset={before + offset}')
+            self.assertEqual(200, status, document)
+            self.assertEqual(wanted, [
+                backup['id'] for backup in document['backups']])
+        status, document = self.ask(
+            'GET', f'{path}&limit=5&marker={made[0]}')
+        self.assertEqual(made[1:], [
+            backup['id'] for backup in document['backups']])
+
+    def test_backups_outlive_their_volume(self) -> None:
+        volume_id = self.new_volume()
+        backup_id = self.new_backup(volume_id)
+        self.assertEqual(202, self.ask(
+            'DELETE', f'/volumes/{volume_id}')[0])
+        self.settle()
+        self.assert_refused(404, 'could not be found', self.ask(
+            'GET', f'/volumes/{volume_id}'))
+        self.assertEqual([backup_id], self.listed(volume_id))
+        self.assertEqual(202, self.ask(
+            'DELETE', f'/backups/{backup_id}')[0])
+        self.settle()
+        self.assertEqual([], self.listed(volume_id))
 
     def test_one_backup_of_a_volume_at_a_time(self) -> None:
         volume_id = self.new_volume()
@@ -197,6 +259,45 @@ class CinderBehaviour(unittest.TestCase, abc.ABC):
             self.shown(f'/backups/{backup}')['has_dependent_backups']
             for backup in (first, second)])
 
+    def test_an_increment_of_an_extended_volume_fails_once_accepted(
+            self) -> None:
+        volume_id = self.new_volume()
+        base = self.new_backup(volume_id)
+        status, document = self.ask('POST', f'/volumes/{volume_id}/action', {
+            'os-extend': {'new_size': 2}})
+        self.assertEqual(202, status, document)
+        self.settle()
+        shown = self.shown(f'/volumes/{volume_id}')
+        self.assertEqual((2, 'available'), (shown['size'], shown['status']))
+        self.assertEqual(1, self.shown(f'/backups/{base}')['size'])
+        failed = self.shown('/backups/' + self.new_backup(
+            volume_id, incremental=True))
+        self.assertEqual(('error', True, 2), (
+            failed['status'], failed['is_incremental'], failed['size']))
+        self.assertIn('size increased', failed['fail_reason'])
+        self.assertEqual(202, self.ask(
+            'DELETE', f'/backups/{failed["id"]}')[0])
+        self.settle()
+        full = self.new_backup(volume_id)
+        self.assertEqual('available', self.shown(f'/backups/{full}')['status'])
+        increment = self.new_backup(volume_id, incremental=True)
+        self.assertEqual('available',
+                         self.shown(f'/backups/{increment}')['status'])
+
+    def test_where_a_backup_is_put_that_names_no_place(self) -> None:
+        volume_id = self.new_volume()
+        backup_id = self.new_backup(volume_id, container=None)
+        shown = self.shown(f'/backups/{backup_id}')
+        self.assertEqual('available', shown['status'])
+        # Of the driver that keeps backups in files.
+        self.assertEqual(f'{backup_id[:2]}/{backup_id[2:4]}/{backup_id}',
+                         shown['container'])
+        self.assertEqual(
+            self.shown(f'/volumes/{volume_id}')['availability_zone'],
+            shown['availability_zone'])
+        named = self.new_backup(volume_id, container='named')
+        self.assertEqual('named', self.shown(f'/backups/{named}')['container'])
+
     def test_an_unfinished_backup_is_not_deleted(self) -> None:
         volume_id = self.new_volume()
         _status, document = self.create(volume_id)
@@ -233,6 +334,28 @@ class CinderBehaviour(unittest.TestCase, abc.ABC):
         self.assertEqual('available',
                          self.shown(f'/volumes/{volume_id}')['status'])
         self.assertEqual([], self.listed(volume_id))
+
+    def test_what_failed_counts_in_the_quota_until_it_is_gone(self) -> None:
+        volume_id = self.new_volume()
+        self.addCleanup(self.limit_backups, None)
+        before = len(self.ask('GET', '/backups/detail')[1]['backups'])
+        self.spoil(volume_id)
+        failed = self.new_backup(volume_id)
+        self.assertEqual('error', self.shown(f'/backups/{failed}')['status'])
+        self.limit_backups(before + 1)
+        self.assert_refused(413, 'Maximum number of backups allowed',
+                            self.create(volume_id))
+        self.assertEqual(202, self.ask('DELETE', f'/backups/{failed}')[0])
+        self.settle()
+        self.assertEqual(202, self.create(volume_id)[0])
+        self.settle()
+
+    def test_a_quota_of_gigabytes(self) -> None:
+        volume_id = self.new_volume()
+        self.addCleanup(self.limit_gigabytes, None)
+        self.limit_gigabytes(0)
+        self.assert_refused(413, 'exceeds allowed Backup gigabytes quota',
+                            self.create(volume_id))
 
     # -- volumes and restores --
 

@@ -63,6 +63,10 @@ class FakeCinder:
     :ivar backups: documents by id, oldest first
     :ivar posts: bodies of the requests for a backup, in order
     :ivar backup_quota: how many backups there may be; None for any number
+    :ivar gigabyte_quota: how many GiB they may have; None for any number
+    :ivar default_container: where backups are put that name no container;
+        None for a container for each, as with Cinder's posix driver
+    :ivar undeletable: ids of backups whose backup service is gone
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -77,6 +81,9 @@ class FakeCinder:
         self.backups: dict[str, dict[str, typing.Any]] = {}
         self.posts: list[dict[str, typing.Any]] = []
         self.backup_quota: int | None = None
+        self.gigabyte_quota: int | None = None
+        self.default_container: str | None = None
+        self.undeletable: set[str] = set()
         self._before: dict[str, str] = {}
         self._into: dict[str, str] = {}
 
@@ -86,11 +93,16 @@ class FakeCinder:
         """Put a backup into Cinder that somebody made before."""
         backup = {
             'id': str(uuid.uuid4()), 'status': status, 'name': None,
+            'description': None,
             'volume_id': volume_id, 'fail_reason': None,
-            'is_incremental': False, 'size': 1, 'container': 'c',
+            'is_incremental': False, 'size': 1, 'object_count': 1,
+            'snapshot_id': None, 'container': self.default_container,
             'availability_zone': 'nova', 'metadata': {},
             'has_dependent_backups': False, 'created_at': self.time(),
             **keys}
+        if backup['container'] is None:
+            backup['container'] = '/'.join((
+                backup['id'][:2], backup['id'][2:4], backup['id']))
         self.backups[backup['id']] = backup
         return backup
 
@@ -109,6 +121,7 @@ class FakeCinder:
                 del self.backups[backup['id']]
             elif backup['status'] == 'creating':
                 backup.update(status=status, fail_reason=fail_reason)
+                self.check_size(backup)
             elif backup['status'] == 'restoring':
                 backup['status'] = 'available'
         for volume_id, state in list(self.volumes.items()):
@@ -122,6 +135,14 @@ class FakeCinder:
             elif state == 'restoring-backup':
                 self.volumes[volume_id] = 'available'
                 self._restored(volume_id)
+
+    def check_size(self, backup):
+        """Fail an increment of a volume that is larger than its base."""
+        base = self.backups.get(backup.get('parent') or '')
+        if base is not None and backup['size'] > base['size']:
+            backup.update(status='error', fail_reason=(
+                'Invalid backup: Volume size increased since the last '
+                'backup. Do a full backup.'))
 
     def _restored(self, volume_id):
         """Have a volume's metadata replaced, as a restore does."""
@@ -156,12 +177,17 @@ class FakeCinder:
                 return self._list(request.query)
             case 'GET', ['backups', backup_id]:
                 return 200, {'backup': self._shown(self._backup(backup_id))}
+            case 'PUT', ['backups', backup_id]:
+                return self._update(self._backup(backup_id),
+                                    request.body['backup'])
             case 'DELETE', ['backups', backup_id]:
                 return self._delete(self._backup(backup_id))
             case 'GET', ['volumes', 'detail']:
                 return self._list_volumes(request.query)
             case 'POST', ['volumes']:
                 return self._create_volume(request.body['volume'])
+            case 'POST', ['volumes', volume_id, 'action']:
+                return self._extend(volume_id, request.body['os-extend'])
             case 'GET', ['volumes', volume_id]:
                 self._volume(volume_id)
                 return 200, {'volume': self._described(volume_id)}
@@ -204,6 +230,7 @@ class FakeCinder:
                 and len(self.backups) >= self.backup_quota):
             raise Refusal(413, 'Maximum number of backups allowed '
                           f'({self.backup_quota}) exceeded')
+        self._check_gigabytes(body['volume_id'])
         base = [backup for backup in self.backups.values()
                 if backup['volume_id'] == body['volume_id']
                 and backup['status'] == 'available']
@@ -212,13 +239,33 @@ class FakeCinder:
                           'an incremental backup.')
         self._before[body['volume_id']] = status
         self.volumes[body['volume_id']] = 'backing-up'
+        shown = self._described(body['volume_id'])
         backup = self.add_backup(
             'creating', body['volume_id'], name=body.get('name'),
-            container=body.get('container'),
-            metadata=body.get('metadata') or {},
+            description=body.get('description'),
+            container=body.get('container') or self.default_container,
+            metadata=body.get('metadata') or {}, size=shown['size'],
+            availability_zone=(body.get('availability_zone')
+                               or shown['availability_zone']),
             is_incremental=bool(body.get('incremental')),
-            parent=base[-1]['id'] if body.get('incremental') else None)
+            parent=(max(base, key=_data_at)['id']
+                    if body.get('incremental') else None))
         return 202, {'backup': {'id': backup['id'], 'name': backup['name']}}
+
+    def _check_gigabytes(self, volume_id):
+        size = self._described(volume_id)['size']
+        used = sum(backup['size'] for backup in self.backups.values())
+        if (self.gigabyte_quota is not None
+                and used + size > self.gigabyte_quota):
+            raise Refusal(413, 'Requested backup exceeds allowed Backup '
+                          f'gigabytes quota. Requested {size}G, quota is '
+                          f'{self.gigabyte_quota}G and {used}G has been '
+                          'consumed.')
+
+    def _extend(self, volume_id, body):
+        self._volume(volume_id)
+        self.described.setdefault(volume_id, {})['size'] = body['new_size']
+        return 202, None
 
     def _restore(self, body, backup_id):
         backup = self._backup(backup_id)
@@ -242,7 +289,12 @@ class FakeCinder:
                  == backup['volume_id']
                  and query.get('status', backup['status'])
                  == backup['status']]
-        return 200, self._page('backups', found, query, self._shown, 1000)
+        if query.get('sort') == 'created_at:asc':
+            found.reverse()
+        page = self._page('backups', found, query, self._shown, 1000)
+        if query.get('with_count') == 'true':
+            page['count'] = len(found)
+        return 200, page
 
     def _list_volumes(self, query):
         found = [self._described(volume_id) for volume_id in self.volumes]
@@ -255,6 +307,7 @@ class FakeCinder:
     @staticmethod
     def _page(noun, found, query, shown, most):
         size = min(int(query.get('limit', most)), most)
+        found = found[int(query.get('offset', 0)):]
         if 'marker' in query:
             ids = [one['id'] for one in found]
             if query['marker'] not in ids:
@@ -264,7 +317,16 @@ class FakeCinder:
         links = {f'{noun}_links': [{'rel': 'next', 'href': '...'}]}
         return {noun: page, **(links if len(page) == size else {})}
 
+    def _update(self, backup, body):
+        _check_texts(body, 'name', 'description')
+        _check_metadata(body)
+        backup.update({key: body[key] for key in (
+            'name', 'description', 'metadata') if key in body})
+        return 200, {'backup': {'id': backup['id'], 'name': backup['name']}}
+
     def _delete(self, backup):
+        if backup['id'] in self.undeletable:
+            raise Refusal(404, 'Service cinder-backup could not be found.')
         if backup['status'] not in ('available', 'error'):
             raise Refusal(400, 'Invalid backup: Backup status must be '
                           'available or error')
@@ -277,6 +339,7 @@ class FakeCinder:
     def _described(self, volume_id):
         return {'id': volume_id, 'status': self.volumes[volume_id],
                 'name': None, 'metadata': {}, 'size': 1,
+                'availability_zone': 'nova',
                 'volume_type': '__DEFAULT__',
                 **self.described.get(volume_id, {})}
 
@@ -296,6 +359,10 @@ class FakeCinder:
                           'available or error or error_restoring')
         self.volumes[volume_id] = 'deleting'
         return 202, None
+
+
+def _data_at(backup):
+    return backup.get('data_timestamp') or backup['created_at']
 
 
 def _check_texts(body, *keys):

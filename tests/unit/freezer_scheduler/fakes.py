@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import collections
 import datetime
+import functools
 import json
 import re
 import urllib.parse
@@ -56,8 +57,12 @@ def parsed(*argv):
     return conf
 
 
+@functools.cache
 def settings(*argv):
-    """Return the settings of a working service mode."""
+    """Return the settings of a working service mode.
+
+    Nobody can change them; to read them takes longer than most tests.
+    """
     return scheduler_settings.load(parsed('--service-mode', *ACCOUNT, *argv),
                                    {}, 'node')
 
@@ -111,6 +116,8 @@ class FakeCloud(fake_cinder.FakeCinder):
     """Keystone and Cinder.
 
     :ivar logins: bodies of the logins, in order
+    :ivar token_seconds: how long a token lives; None for many years, of
+        which Keystone tells only the end
     :ivar faults: for (method, part of the path): what to do instead, each
         once. A status or a (status, text) is answered; a callable is called;
         'accept-' before the name of a fault here does the work first
@@ -125,6 +132,7 @@ class FakeCloud(fake_cinder.FakeCinder):
         self.password = 'secret'
         self.logins = []
         self.roles = ['service']
+        self.token_seconds = None
         self.catalogue = None
         self.requests = []
         self.faults = collections.defaultdict(list)
@@ -204,11 +212,13 @@ class FakeCloud(fake_cinder.FakeCinder):
             project_id = SERVICE_PROJECT
         token = f'token-{len(self.logins)}'
         self.tokens[token] = trust['id'] if trust else None
-        expires = datetime.datetime.fromtimestamp(
-            2_000_000_000, datetime.UTC).isoformat()
+        issued = expires = datetime.datetime.fromtimestamp(
+            2_000_000_000, datetime.UTC)
+        if self.token_seconds is not None:
+            issued = expires - datetime.timedelta(seconds=self.token_seconds)
         return self._answer(request, 201, {'token': {
-            'methods': ['password'], 'expires_at': expires,
-            'issued_at': expires, 'user': {
+            'methods': ['password'], 'expires_at': expires.isoformat(),
+            'issued_at': issued.isoformat(), 'user': {
                 'id': 'u', 'name': 'u', 'domain': {'id': 'default'}},
             'project': {'id': project_id, 'name': 'p',
                         'domain': {'id': 'default'}},
@@ -268,6 +278,7 @@ class FakeFreezer:
     :ivar due: run documents that the next claims hand out
     :ivar told: (run id, report) in order
     :ivar lose: run ids to be called lost
+    :ivar gone: ids of jobs that do not exist any more
     :ivar events: run id to event
     :ivar faults: statuses or callables for the next requests, by the last
         part of the path or 'runs'
@@ -283,6 +294,7 @@ class FakeFreezer:
         self.most = None  # runs that fit into one answer
         self.told = []
         self.lose = set()
+        self.gone = set()
         self.events = {}
         self.faults = collections.defaultdict(list)
         mocker.add_matcher(self._answer)
@@ -346,6 +358,12 @@ class FakeFreezer:
             return 200, {'reports': [
                 {'run_id': run_id, 'event': self.events.get(run_id)}
                 for run_id in taken]}
+        if kind == 'runs' and path.endswith('/jobs'):
+            asked = body['job_ids']
+            return 200, {
+                'run_id': path.split('/')[-2],
+                'living': [one for one in asked if one not in self.gone],
+                'gone': [one for one in asked if one in self.gone]}
         run_id = path.rsplit('/', 1)[-1]
         self.told.append((run_id, body))
         return 200, {'run_id': run_id, 'event': self.events.get(run_id)}

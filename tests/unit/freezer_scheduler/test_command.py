@@ -23,7 +23,7 @@ import fixtures
 import testtools
 
 from freezer_scheduler.cmd import scheduler
-from freezer_scheduler import pidfile
+from freezer_scheduler.process import pidfile
 from tests.unit.freezer_scheduler import fakes
 
 
@@ -66,7 +66,7 @@ class TestCommand(testtools.TestCase):
         status, said = self.run_command('status')
         self.assertEqual((0, f'Running with pid: {os.getpid()}'),
                          (status, said.splitlines()[0]))
-        self.assertIn('does not say how it stands', said)
+        self.assertIn('status is not available', said)
         status, said = self.run_command(
             '--service-mode', *fakes.ACCOUNT, 'start')
         self.assertEqual(0, status)
@@ -89,10 +89,10 @@ class TestCommand(testtools.TestCase):
 
     def test_mistakes_are_named(self):
         status, said = self.run_command(
-            '--service-mode', *fakes.ACCOUNT, '--scheduler-claim-interval',
-            '0', '--capabilities-supported-modes', 'nonsense', 'start')
+            '--service-mode', *fakes.ACCOUNT, '--scheduler-lease-seconds',
+            '10', '--capabilities-supported-modes', 'nonsense', 'start')
         self.assertEqual(1, status)
-        self.assertIn('[scheduler] claim_interval', said)
+        self.assertIn('[scheduler] lease_seconds', said)
         self.assertIn('[capabilities] supported_modes', said)
         self.assertNotIn('secret', said)
 

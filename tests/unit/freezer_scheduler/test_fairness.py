@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 import prometheus_client
 import testtools
 
-from freezer_scheduler import claims
-from freezer_scheduler import documents
-from freezer_scheduler import runs
+from freezer_scheduler.freezer import messages
+from freezer_scheduler.runs import run_table
+from freezer_scheduler.sources import claimer as run_claimer
 from freezer_scheduler.telemetry import monitor
 from tests.unit.freezer_scheduler import fakes
 
@@ -60,7 +60,7 @@ class Api:
         self.expired = []
         self.numbers = itertools.count()
 
-    def claim(self, client_id, limit, lease_seconds, held, per_project):
+    def claim(self, client_id, limit, lease_seconds, claimed, per_project):
         taken = self.expired[:limit]
         del self.expired[:limit]
         # The greedy one's are always the oldest.
@@ -73,11 +73,11 @@ class Api:
                 self.due.remove(project_id)
             self.going_on[project_id] += 1
             taken.append(self.run(project_id))
-        return documents.Tick(
-            tuple(taken), {run_id: None for run_id, _fence in held}, ())
+        return messages.ClaimResponse(
+            tuple(taken), {run_id: None for run_id, _fence in claimed}, ())
 
     def run(self, project_id, fence=1):
-        return documents.Run.from_document(fakes.run_document(
+        return messages.Run.from_document(fakes.run_document(
             f'r{next(self.numbers)}', project_id=project_id, fence=fence))
 
 
@@ -99,9 +99,10 @@ class TestFairness(testtools.TestCase):
             '--scheduler-max-in-flight', str(total),
             '--scheduler-max-in-flight-per-project', str(per_project))
         clock = fakes.FakeClock()
-        table = runs.Runs(clock, lambda: runs.Limits(total, per_project))
+        table = run_table.RunTable(
+            clock, lambda: run_table.Limits(total, per_project))
         api = Api()
-        claimer = claims.Claimer(
+        claimer = run_claimer.Claimer(
             api, Client(),  # type: ignore[arg-type]
             table, lambda: settings, clock,
             monitor.Monitor(clock, prometheus_client.CollectorRegistry()))
@@ -114,20 +115,20 @@ class TestFairness(testtools.TestCase):
             while claimer.tick():
                 pass
             for _move in range(moves):
-                held = table.take(wait=False)
-                if held is None:
+                claimed = table.take(wait=False)
+                if claimed is None:
                     break
-                if held.run.project_id == MODEST:
+                if claimed.run.project_id == MODEST:
                     return tick - 20
-                after, held.idle = BEHAVIOURS[next(does)]
-                while held.under_way < volumes and (
-                        not held.under_way or table.one_more(held)):
-                    held.under_way += 1
-                if held.idle or after is None:
-                    held.under_way = 0
+                after, claimed.progress.idle = BEHAVIOURS[next(does)]
+                while claimed.under_way < volumes and (
+                        not claimed.under_way or table.reserve_slot(claimed)):
+                    claimed.progress.under_way += 1
+                if claimed.progress.idle or after is None:
+                    claimed.progress.under_way = 0
                 if after is None:
                     api.going_on[GREEDY] -= 1
-                table.done(held, after)
+                table.done(claimed, after)
             clock.sleep(TICK)
         return None
 
@@ -154,42 +155,42 @@ class TestFairness(testtools.TestCase):
     def test_volumes_of_one_run_leave_room_for_runs_of_its_project(self):
         """A run of many volumes, and another one of the same project."""
         clock = fakes.FakeClock()
-        table = runs.Runs(clock, lambda: runs.Limits(50, 10))
+        table = run_table.RunTable(clock, lambda: run_table.Limits(50, 10))
         for run_id in ('many', 'one'):
-            table.add(documents.Run.from_document(
+            table.add(messages.Run.from_document(
                 fakes.run_document(run_id)), 1e9)
             if run_id == 'one':
                 break
-            held = table.take(wait=False)
-            assert held is not None
-            held.under_way = 1
-            while table.one_more(held):
-                held.under_way += 1
-            self.assertEqual(10, held.under_way)
-            table.done(held, 10)
+            claimed = table.take(wait=False)
+            assert claimed is not None
+            claimed.progress.under_way = 1
+            while table.reserve_slot(claimed):
+                claimed.progress.under_way += 1
+            self.assertEqual(10, claimed.progress.under_way)
+            table.done(claimed, 10)
         self.assertIsNone(table.take(wait=False))
         clock.sleep(10)
-        held = table.take(wait=False)
-        assert held is not None
+        claimed = table.take(wait=False)
+        assert claimed is not None
         # One of its volumes has ended. It wants the next one, but is later.
-        held.under_way -= 1
-        table.done(held, 0)
+        claimed.progress.under_way -= 1
+        table.done(claimed, 0)
         other = {taken.run.run_id for taken in (
             table.take(wait=False), table.take(wait=False)) if taken}
         self.assertEqual({'one', 'many'}, other)
-        self.assertFalse(table.one_more(held))
+        self.assertFalse(table.reserve_slot(claimed))
 
     def test_waiting_projects_cost_the_others_nothing(self):
         """A hundred projects that only wait, and one more."""
         clock = fakes.FakeClock()
-        table = runs.Runs(clock, lambda: runs.Limits(5, 4))
+        table = run_table.RunTable(clock, lambda: run_table.Limits(5, 4))
         for number in range(100):
-            api_run = documents.Run.from_document(fakes.run_document(
+            api_run = messages.Run.from_document(fakes.run_document(
                 f'w{number}', project_id=f'p{number}'))
             table.add(api_run, 1e9)
-            held = table.take(wait=False)
-            self.assertIsNotNone(held)
-            assert held is not None
-            held.idle = True
-            table.done(held, 7 * 86400)
+            claimed = table.take(wait=False)
+            self.assertIsNotNone(claimed)
+            assert claimed is not None
+            claimed.progress.idle = True
+            table.done(claimed, 7 * 86400)
         self.assertEqual(5, table.room())

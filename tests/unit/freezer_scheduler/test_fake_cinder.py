@@ -52,5 +52,8 @@ class TestFakeCinder(cinder_behaviour.CinderBehaviour):
     def limit_backups(self, number: int | None) -> None:
         self.cinder.backup_quota = number
 
+    def limit_gigabytes(self, number: int | None) -> None:
+        self.cinder.gigabyte_quota = number
+
     def spoil(self, volume_id: str) -> None:
         self.spoilt.add(volume_id)

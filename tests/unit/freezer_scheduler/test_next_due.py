@@ -25,10 +25,10 @@ from hypothesis import strategies as st
 import prometheus_client
 import testtools
 
-from freezer_scheduler import api as freezer_api
-from freezer_scheduler import claims
-from freezer_scheduler import documents
-from freezer_scheduler import runs
+from freezer_scheduler.freezer import client as freezer_client
+from freezer_scheduler.freezer import messages
+from freezer_scheduler.runs import run_table
+from freezer_scheduler.sources import claimer
 from freezer_scheduler.telemetry import monitor
 from tests.unit.freezer_scheduler import fakes
 
@@ -64,7 +64,6 @@ class Api:
         self.locked = self.away = False
         self.handed = []
         self.asked = collections.defaultdict(list)
-        self.renewed = collections.defaultdict(list)
 
     def of(self, name):
         """Return the API as one of the schedulers sees it."""
@@ -74,9 +73,7 @@ class Api:
         exact = T0 + self._clock.now - 1000
         self.asked[name].append(exact)
         if self.away:
-            raise freezer_api.ApiUnreachable('away')
-        if held:
-            self.renewed[name].append(exact)
+            raise freezer_client.ApiUnreachable('away')
         now = int(exact)
         due = [] if self.locked else [
             at for at in sorted(self.due) if at <= now][:limit]
@@ -85,7 +82,7 @@ class Api:
             self.handed.append((at, exact, name))
         waits = [at for at in self.due if at <= now]
         comes = [at for at in self.due if at > now]
-        return documents.Tick.from_document({
+        return messages.ClaimResponse.from_document({
             'runs': [fakes.run_document(f'r{len(self.handed) - number}')
                      for number in range(len(due))],
             'held': [{'run_id': run_id, 'event': None}
@@ -120,10 +117,11 @@ class Scheduler:
         settings = fakes.settings(
             '--scheduler-claim-interval', str(interval))
         self._clock = clock
-        self.table = runs.Runs(clock, lambda: runs.Limits(99, 99))
-        self.table.add(documents.Run.from_document(
+        self.table = run_table.RunTable(clock,
+                                        lambda: run_table.Limits(99, 99))
+        self.table.add(messages.Run.from_document(
             fakes.run_document(HELD)), 1e12)
-        self.claimer = claims.Claimer(
+        self.claimer = claimer.Claimer(
             api.of(name), Client(),  # type: ignore[arg-type]
             self.table, lambda: settings, clock,
             monitor.Monitor(clock, prometheus_client.CollectorRegistry()))
@@ -180,16 +178,12 @@ class TestNextDue(testtools.TestCase):
             # The part of a second that the answer did not tell, chance, and
             # what the answer took.
             self.assertLess(got - due, min(
-                interval, 1 + claims._SPREAD) + 2 * ANSWER)
+                interval, 1 + claimer._SPREAD) + 2 * ANSWER)
         for asked in api.asked.values():
             pauses = between(asked)
             self.assertLess(max(pauses), interval + 2 * ANSWER)
             self.assertGreaterEqual(
-                min(pauses), min(claims._PAUSE, interval * 0.19))
-        for renewed in api.renewed.values():
-            pauses = between(renewed)
-            self.assertLess(max(pauses), interval + 3 * ANSWER)
-            self.assertGreaterEqual(min(pauses), 0.79 * interval)
+                min(pauses), min(claimer._PAUSE, interval * 0.19))
 
     def test_nothing_armed_or_far_away_costs_what_it_did(self):
         for due in ([], [T0 + 10**8]):
@@ -221,7 +215,7 @@ class TestNextDue(testtools.TestCase):
         self.play(api, 5, 66)
         [asked] = api.asked.values()
         soon = [at for at in asked if at >= T0 + 60]
-        self.assertLess(soon[0], T0 + 61 + claims._SPREAD + ANSWER)
+        self.assertLess(soon[0], T0 + 61 + claimer._SPREAD + ANSWER)
         self.assertIn(len(soon), range(2, 7))
         # What is kept back for long is asked for as before.
         self.play(api, 5, 3600)

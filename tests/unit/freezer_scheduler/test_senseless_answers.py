@@ -27,10 +27,10 @@ from keystoneauth1 import fixture as ks_fixture
 import requests
 import testtools
 
-from freezer_scheduler import api
-from freezer_scheduler import documents
 from freezer_scheduler.engines.cinder import client as cinder_client
-from freezer_scheduler import identity
+from freezer_scheduler.freezer import client as freezer_client
+from freezer_scheduler.freezer import messages
+from freezer_scheduler.keystone import sessions as keystone_sessions
 from tests.unit import byte_server
 from tests.unit.freezer_scheduler import fakes
 from tests.unit import senseless
@@ -44,8 +44,8 @@ BACKUP = '22222222-2222-4222-8222-222222222222'
 SHOWN = {'id': BACKUP, 'status': 'available', 'volume_id': fakes.VOLUME,
          'metadata': {}}
 VOLUME = {'id': fakes.VOLUME, 'status': 'available', 'metadata': {}}
-STEP = documents.Step('a', 0)
-REPORT = documents.Report(documents.RunState.RUNNING, None, (STEP,))
+STEP = messages.Step('a', 0)
+REPORT = messages.Report(messages.RunState.RUNNING, None, (STEP,))
 
 # Lists and counts may be empty; what needs no content is known by its status.
 CINDER_UNKNOWN = (cinder_client.Unknown, cinder_client.NotSent)
@@ -74,9 +74,9 @@ class Verb:
 class Parts:
     """What requests are sent with."""
 
-    identity: identity.Identity
+    identity: keystone_sessions.Identity
     cinder: cinder_client.CinderClient
-    api: api.Api
+    api: freezer_client.Api
 
 
 def cinder(sends: Callable[[cinder_client.CinderClient], object],
@@ -86,10 +86,11 @@ def cinder(sends: Callable[[cinder_client.CinderClient], object],
                 status, sane, CINDER_UNKNOWN, content)
 
 
-def freezer(sends: Callable[[api.Api], object], method: str, path: str,
-            status: int, sane: object, content: bool = True) -> Verb:
+def freezer(sends: Callable[[freezer_client.Api],
+                            object], method: str, path: str, status: int,
+            sane: object, content: bool = True) -> Verb:
     return Verb(lambda parts: sends(parts.api), method, '/freezer' + path,
-                status, sane, (api.ApiUnreachable,), content)
+                status, sane, (freezer_client.ApiUnreachable,), content)
 
 
 VERBS: Mapping[str, Verb] = {
@@ -128,7 +129,7 @@ VERBS: Mapping[str, Verb] = {
         ..., (cinder_client.NotSent,)),
     'log in': Verb(
         lambda parts: parts.api.project_id(), 'POST', '/v3/auth/tokens', 201,
-        ..., (api.ApiUnreachable,)),
+        ..., (freezer_client.ApiUnreachable,)),
     'discover': freezer(
         lambda made: made.check_claims(), 'GET', '/v2', 200,
         {'resources': {'rel/claims': {}}}),
@@ -148,6 +149,10 @@ VERBS: Mapping[str, Verb] = {
         lambda made: made.report_all('central', [{'run_id': 'r1'}]), 'POST',
         '/v2/p/clients/central/reports', 200,
         {'reports': [{'run_id': 'r1', 'event': None}]}),
+    'ask for jobs': freezer(
+        lambda made: made.gone_jobs('central', 'r1', 1, ['j']), 'POST',
+        '/v2/p/clients/central/runs/r1/jobs', 200,
+        {'run_id': 'r1', 'living': [], 'gone': ['j']}),
     'maintain': freezer(
         lambda made: made.maintenance(), 'POST', '/v2/p/maintenance', 200,
         {'trusts_pending': 0}, content=False),
@@ -192,9 +197,9 @@ class SenselessCase(testtools.TestCase):
         settings = dataclasses.replace(
             fakes.settings('--os-auth-url', self.server.url),
             request_timeout=TIMEOUT)
-        known = identity.Identity(settings)
+        known = keystone_sessions.Identity(settings)
         return Parts(known, cinder_client.CinderClient(
-            known, fakes.TRUST, 'public', None), api.Api(
+            known, fakes.TRUST, 'public', None), freezer_client.Api(
                 known.service(), 'host:1:a', 'public', None, None))
 
 
@@ -241,7 +246,8 @@ class TestTable(SenselessCase):
                 self.assertLess(took, 2 * TIMEOUT + GRACE, what)
                 self.assertTrue(str(problem).isprintable(), what)
                 self.assertNotIn(fakes.TRUST, str(problem))
-                self.assertNotIsInstance(problem, api.LoginRefused, what)
+                self.assertNotIsInstance(problem, freezer_client.LoginRefused,
+                                         what)
                 if verb.method == 'POST' and '/cinder' in verb.path:
                     self.assertEqual(before + 1, len(self.asked(verb)), what)
         self.assertEqual([], self.trap.seen)
@@ -295,8 +301,8 @@ class TestLogins(SenselessCase):
             for name in ('redirect 301', 'a page', 'a page with 404',
                          'a page with 401', 'a page with 503'):
                 self.kind = self.kinds[name]
-                error = self.assertRaises(
-                    api.ApiUnreachable, self.verb.sends, self.parts())
+                error = self.assertRaises(freezer_client.ApiUnreachable,
+                                          self.verb.sends, self.parts())
                 text = str(error)
                 self.assertIn(self.server.url + self.verb.path, text)
                 self.assertIn(option, text)

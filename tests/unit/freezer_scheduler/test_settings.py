@@ -14,9 +14,14 @@
 
 from __future__ import annotations
 
+import pathlib
+
+import fixtures
+from oslo_config import cfg
 import testtools
 
 from freezer_api.domain import capabilities
+from freezer_scheduler import conf as scheduler_conf
 from freezer_scheduler import settings
 from tests.unit.freezer_scheduler import fakes
 
@@ -40,18 +45,64 @@ class TestSettings(testtools.TestCase):
 
     def test_bad_values_are_refused_by_name(self):
         for name, value in (
+                ('lease-seconds', '30'),
+                ('client-id', 'not/an id'), ('client-id', 'a' * 256)):
+            problems = self.refused(f'--scheduler-{name}', value)
+            self.assertIn(f'[scheduler] {name.replace("-", "_")}:',
+                          '\n'.join(problems))
+
+    def test_values_out_of_range_are_refused_by_name(self):
+        for name, value in (
                 ('claim-interval', '0'), ('claim-interval', '-1'),
+                ('claim-interval', '601'),
                 ('claim-batch', '0'), ('claim-batch', '1001'),
                 ('request-timeout', '0'), ('workers', '0'),
                 ('max-in-flight', '0'), ('max-in-flight-per-project', '0'),
                 ('poll-interval', '0'), ('heartbeat-interval', '0'),
                 ('maintenance-interval', '0'), ('backup-timeout', '1'),
-                ('busy-timeout', '-1'), ('lease-seconds', '9'),
-                ('lease-seconds', '3601'), ('interval', '0'),
-                ('client-id', 'not/an id'), ('client-id', 'a' * 256)):
-            problems = self.refused(f'--scheduler-{name}', value)
-            self.assertIn(f'[scheduler] {name.replace("-", "_")}:',
-                          '\n'.join(problems))
+                ('busy-timeout', '-1'), ('token-percent', '96'),
+                ('lease-seconds', '9'), ('lease-seconds', '3601'),
+                ('concurrent-jobs', '0'), ('agent-grace', '-1'),
+                ('interval', '0')):
+            option = name.replace('-', '_')
+            with self.subTest(option=option, value=value):
+                # On the command line oslo.config ends the process.
+                output = self.useFixture(fixtures.StringStream('stderr'))
+                with fixtures.MonkeyPatch('sys.stderr', output.stream), (
+                        testtools.ExpectedException(SystemExit)):
+                    self.refused(f'--scheduler-{name}', value)
+                output.stream.seek(0)
+                self.assertIn(option,
+                              output.stream.read().replace('-', '_'))
+                # In a file it is named with its group.
+                path = pathlib.Path(
+                    self.useFixture(fixtures.TempDir()).path, 'wrong.conf')
+                path.write_text(f'[scheduler]\n{option} = {value}\n')
+                with testtools.ExpectedException(
+                        cfg.ConfigFileValueError,
+                        rf'.*\[scheduler\] {option}: Should be '):
+                    scheduler_conf.parse(
+                        scheduler_conf.new(),
+                        ['--config-file', str(path), 'start'], '20')
+
+    def test_containers(self):
+        for argv, default, accepted in (
+                ((), '', None),
+                (('--cinder-default-container', 'c-{project_id}'),
+                 'c-{project_id}', None),
+                (('--cinder-accepted-containers', 'a, b*'), '',
+                 ('a', 'b*')),
+                (('--cinder-accepted-containers', ''), '', ())):
+            found = fakes.settings(*argv)
+            self.assertEqual(default, found.default_container)
+            self.assertEqual(accepted, found.accepted_containers, str(argv))
+
+    def test_what_is_no_name_of_a_container(self):
+        for name in ('default-container', 'accepted-containers'):
+            for value in ('a/b', 'x' * 256, 'a\tb'):
+                problems = self.refused(f'--cinder-{name}', value)
+                self.assertIn(f'[cinder] {name.replace("-", "_")}: ',
+                              '\n'.join(problems))
 
     def test_a_lease_lasts_two_ticks_and_a_request(self):
         problems = self.refused(
@@ -74,7 +125,9 @@ class TestSettings(testtools.TestCase):
         problems = self.refused(account=())
         for name in ('auth_url', 'username', 'password', 'user_domain_name',
                      'project_name'):
-            self.assertIn(f'[service_auth] os_{name}: missing', problems)
+            self.assertIn(
+                f'[service_auth] os_{name}: missing; set it, or '
+                f'OS_{name.upper()} in the environment', problems)
 
     def test_a_project_id_needs_no_domain(self):
         account = [*fakes.ACCOUNT[:6], '--os-project-id', 'p',
@@ -162,6 +215,23 @@ class TestSettings(testtools.TestCase):
 
 class TestClassicMode(testtools.TestCase):
 
+    def setUp(self):
+        super().setUp()
+        self.agent: str | None = '/usr/bin/freezer-agent'
+        self.useFixture(fixtures.MonkeyPatch(
+            'shutil.which', lambda name: self.agent))
+
+    def test_an_agent_that_is_not_there_is_named(self):
+        self.agent = None
+        for argv, said in (
+                ('', True), ('--disable-exec', True),
+                ('--capabilities-supported-modes cindernative '
+                 '--disable-exec', False)):
+            notices = self.load(*argv.split()).notices
+            self.assertEqual(
+                said, any('[scheduler] agent_command' in notice
+                          for notice in notices), f'{argv} {notices}')
+
     def load(self, *argv, environ=None):
         return settings.load(fakes.parsed(*fakes.ACCOUNT, *argv),
                              environ or {}, 'node')
@@ -201,8 +271,3 @@ class TestClassicMode(testtools.TestCase):
     def test_files_need_no_account(self):
         found = settings.load(fakes.parsed('--no-api'), {}, 'node')
         self.assertIsNone(found.auth.auth_url)
-
-    def test_limits(self):
-        for argv in (('--concurrent_jobs', '0'),
-                     ('--scheduler-agent-grace', '-1')):
-            self.assertRaises(settings.Refused, self.load, *argv)

@@ -31,7 +31,7 @@ import fixtures
 import testtools
 
 from freezer_scheduler.engines.cinder import client as cinder_client
-from freezer_scheduler import identity
+from freezer_scheduler.keystone import sessions
 from tests.unit.freezer_scheduler import fakes
 
 DAY = datetime.timedelta(days=1)
@@ -157,7 +157,7 @@ class TestTls(testtools.TestCase):
 
     def ask(self, *argv: str) -> str:
         settings = fakes.settings('--os-auth-url', self.cloud.url, *argv)
-        known = identity.Identity(settings)
+        known = sessions.Identity(settings)
         self.addCleanup(known.service().session.close)
         return cinder_client.CinderClient(
             known, fakes.TRUST, settings.auth.endpoint_type,

@@ -12,10 +12,11 @@
 
 """Cinder's API, scheduler, volume and backup services in one process.
 
-Each is the real class; they talk over oslo.messaging's in-memory transport.
+Each is Cinder's own class; they communicate by oslo.messaging's in-memory
+transport.
 Usage: cinder_server.py CONFIG-FILE [sync]
 
-With "sync" it makes the database first.
+"sync" creates the database first.
 """
 
 import os
@@ -59,8 +60,8 @@ _reporting = threading.Lock()
 class Service(service.Service):
     """A service that shares its process with others.
 
-    Cinder keeps the id of the process's service on the class: each one has
-    to put its own back before it reports that it is alive.
+    Cinder stores the ID of the service on the class, so each service must set
+    its own ID before it reports.
     """
 
     def report_state(self) -> None:
@@ -79,7 +80,7 @@ def do_without_root() -> None:
 
 
 def connect_locally(conf: cfg.ConfigOpts) -> None:
-    """Spare the commands that look for iSCSI, NVMe and Fibre Channel."""
+    """Skip the commands that search for iSCSI, NVMe and Fibre Channel."""
     properties = {'host': conf.host, 'ip': conf.my_ip, 'multipath': False,
                   'platform': 'x86_64', 'os_type': 'linux'}
 
@@ -91,7 +92,7 @@ def connect_locally(conf: cfg.ConfigOpts) -> None:
 
 
 def services(conf: cfg.ConfigOpts) -> typing.Iterator[Service]:
-    """Cinder's services in the order in which they have to start."""
+    """Yield Cinder's services in the required order of their start."""
     for backend in conf.enabled_backends:
         conf.register_opt(cinder.cmd.volume.host_opt, group=backend)
         yield Service.create(

@@ -13,7 +13,7 @@
 """A Cinder volume driver whose volumes are sparse files in a directory.
 
 It needs no LVM, no iSCSI, no kernel module and no root: os-brick's local
-connector hands the file's path to cinder-backup, which reads and writes it.
+connector passes the path of the file to cinder-backup.
 """
 
 import contextlib
@@ -31,10 +31,10 @@ from oslo_utils import units
 OPTIONS = [
     cfg.StrOpt('file_volume_dir', help='Directory of the backing files.'),
     cfg.IntOpt('file_volume_mib_per_gb', default=1024, min=1, max=1024,
-               help='MiB of backing file for a GB of volume. Less than 1024 '
-                    'makes scaled-down volumes, quick to back up.'),
+               help='MiB of backing file for each GB of a volume. A value '
+                    'below 1024 makes volumes smaller, and backups faster.'),
     cfg.IntOpt('file_volume_capacity_gb', default=1000,
-               help='Capacity told to the scheduler.'),
+               help='Capacity that is reported to the scheduler.'),
 ]
 cfg.CONF.register_opts(OPTIONS, group=configuration.SHARED_CONF_GROUP)
 
@@ -62,7 +62,7 @@ class FileVolumeDriver(driver.VolumeDriver):
         return size_gb * per_gb * units.Mi
 
     def _copy(self, source: str, target: str, size_gb: int) -> None:
-        # No shell; which cp it is, the machine's owner decides.
+        # No shell; the PATH of the machine determines cp.
         subprocess.run(  # nosec B603 B607
             ['cp', '--sparse=always', '--reflink=auto',
              self._path(source), self._path(target)], check=True)
@@ -140,8 +140,8 @@ class FileVolumeDriver(driver.VolumeDriver):
 
     def terminate_connection(self, volume: typing.Any, connector: typing.Any,
                              **kwargs: typing.Any) -> None:
-        # A restore opens its target with mode "wb", which empties a plain
-        # file, and leaves out zeros at the end: give the length back.
+        # A restore opens its target with mode "wb", which truncates a plain
+        # file, and omits zeros at the end: restore the length.
         with contextlib.suppress(FileNotFoundError):
             os.truncate(self._path(volume.name), self._bytes(volume.size))
 

@@ -14,10 +14,10 @@
 
 Usage: keystone_server.py CONFIG-FILE PORT [PASSWORD-FILE REGION URL]
 
-With the latter it first makes the database, and in it the administrator,
-whose password is in a JSON file under "admin", and Keystone's own entry of
-the catalogue. To import Keystone is most of the work of each, so that one
-process does it all.
+With the optional arguments it first creates the database, the administrator,
+whose password is in a JSON file under "admin", and Keystone's own entry of the
+catalogue. The import of Keystone takes most of the time, so one process does
+everything.
 """
 
 import json
@@ -30,11 +30,11 @@ import sqlite_wal
 
 
 def bootstrap(password_file: str, region: str, url: str) -> None:
-    """Do as ``keystone-manage bootstrap``."""
+    """Do the same as ``keystone-manage bootstrap``."""
     from keystone.cmd import bootstrap as keystone_bootstrap
     from keystone.server import backends
 
-    # The application has loaded them.
+    # The application has already loaded the backends.
     backends.load_backends = dict
     beginning = keystone_bootstrap.Bootstrapper()
     beginning.admin_password = json.loads(
@@ -52,7 +52,7 @@ def main() -> None:
     config_file, port, *beginning = sys.argv[1:]
     warnings.simplefilter('ignore')
     sqlite_wal.install()
-    # Keystone parses it when it is configured.
+    # Keystone parses the command line when it is configured.
     sys.argv = ['keystone', '--config-file', config_file]
     from keystone.common.sql import upgrades
     from keystone.server.flask import core

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How the cloud's WSGI applications are served."""
+"""The server of the cloud's WSGI applications."""
 
 import os
 import signal

@@ -10,12 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Let the threads and processes that oslo.db serves share a SQLite file.
+"""Let threads and processes of oslo.db share a SQLite file.
 
-oslo.db begins every transaction DEFERRED. Two of those that read first and
-write later fail with "database is locked" at once, whatever the timeout. A
-writer that begins IMMEDIATE waits for its turn instead, and with a
-write-ahead log nobody who reads has to wait at all.
+oslo.db begins every transaction DEFERRED. Two of them that first read and then
+write fail at once with "database is locked", regardless of the timeout. A
+writer that begins IMMEDIATE waits instead, and with a write-ahead log readers
+never wait.
+
+No public hook of oslo.db distinguishes writers from readers, so this module
+uses private names. Only the Keystone and the Cinder of a quickstart do so.
 """
 
 import threading

@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 from freezer_api.db.migrations import ddl
-from freezer_api.db.migrations import kept
+from freezer_api.db.migrations import migration_quarantine
 
 revision = '4f8c679a1d3b'
 down_revision = '30a3fd20ec97'
@@ -23,5 +23,6 @@ down_revision = '30a3fd20ec97'
 
 def upgrade() -> None:
     if ddl.has_column('backups', 'user_name'):
-        kept.keep_column('backups', 'user_name', 'no column any more')
+        migration_quarantine.keep_column('backups', 'user_name',
+                                         'no column any more')
         ddl.drop_column('backups', 'user_name')

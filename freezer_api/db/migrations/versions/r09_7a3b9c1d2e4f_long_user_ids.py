@@ -17,11 +17,6 @@ The tables of sqlalchemy-migrate have short ones in more places.
 
 from __future__ import annotations
 
-import warnings
-
-from alembic import op
-import sqlalchemy as sa
-
 from freezer_api.db.migrations import ddl
 
 revision = '7a3b9c1d2e4f'
@@ -33,13 +28,4 @@ TABLES = ('jobs', 'sessions', 'clients', 'actions', 'action_reports',
 
 def upgrade() -> None:
     for table in TABLES:
-        present = ddl.column_types(table)['user_id']
-        if present.length < 64:
-            # SQLite makes the table anew, without the checks of
-            # sqlalchemy-migrate that booleans are 0 or 1.
-            with (warnings.catch_warnings(),
-                  op.batch_alter_table(table) as batch):
-                warnings.filterwarnings('ignore', 'Unnamed CHECK constraint')
-                batch.alter_column(
-                    'user_id', type_=sa.String(64), existing_type=present,
-                    existing_nullable=False)
+        ddl.lengthen(table, 'user_id', 64)

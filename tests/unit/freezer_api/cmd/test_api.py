@@ -23,9 +23,9 @@ import tempfile
 import unittest
 from unittest import mock
 
+from freezer_api import app
 from freezer_api.cmd import api
-from freezer_api import deploy
-from freezer_api import self_test
+from freezer_api.keystone import preflight
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 
@@ -48,7 +48,7 @@ class StartTests(unittest.TestCase):
 
     def served(self, *args: str, text: str = '') -> tuple[str, int, int]:
         """Return address, port and number of workers."""
-        with mock.patch.object(deploy, 'check', autospec=True):
+        with mock.patch.object(app, 'check', autospec=True):
             self.assertEqual((0, ''), self.start(*args, text=text))
         _, workers = self.manager.add.call_args.args
         listening = self.manager.add.call_args.kwargs['args'][1]
@@ -78,7 +78,7 @@ class StartTests(unittest.TestCase):
 
     def test_a_port_that_is_taken_is_refused_by_name(self) -> None:
         with socket.create_server(('127.0.0.1', 0)) as taken, \
-                mock.patch.object(deploy, 'check', autospec=True):
+                mock.patch.object(app, 'check', autospec=True):
             status, said = self.start(
                 '--port', str(taken.getsockname()[1]))
         self.assertEqual(1, status)
@@ -86,7 +86,7 @@ class StartTests(unittest.TestCase):
 
     def test_an_address_that_is_not_ours_is_refused_by_name(self) -> None:
         for host in ('192.0.2.1', 'no.such.host.invalid'):
-            with mock.patch.object(deploy, 'check', autospec=True):
+            with mock.patch.object(app, 'check', autospec=True):
                 status, said = self.start('--host', host)
             self.assertEqual(1, status)
             self.assertIn('[server] bind_host', said)
@@ -105,8 +105,8 @@ class StartTests(unittest.TestCase):
     def test_a_worker_that_cannot_start_ends(self) -> None:
         self.path.write_text('')
         with socket.create_server(('127.0.0.1', 0)) as listening, \
-                mock.patch.object(deploy, 'start', autospec=True,
-                                  side_effect=self_test.Refused(['no'])), \
+                mock.patch.object(app, 'start', autospec=True,
+                                  side_effect=preflight.Refused(['no'])), \
                 self.assertRaises(SystemExit) as ended:
             api.Worker(0, ['--config-file', str(self.path)], listening)
         self.assertEqual(1, ended.exception.code)

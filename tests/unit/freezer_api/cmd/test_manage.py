@@ -24,7 +24,7 @@ import fixtures
 import testtools
 
 from freezer_api.cmd import manage
-from freezer_api.db import migration
+from freezer_api.db.admin import upgrade
 
 
 # Each verb of the database with the arguments that it needs.
@@ -76,11 +76,11 @@ class TestDatabase(ManageTest):
     def test_sync_and_version(self) -> None:
         self.assertEqual((0, 'none\n', ''), self.run_manage('db', 'version'))
         self.assertEqual(0, self.run_manage('db', 'sync')[0])
-        self.assertEqual((0, f'{migration.head()} (head)\n', ''),
+        self.assertEqual((0, f'{upgrade.head()} (head)\n', ''),
                          self.run_manage('db', 'version'))
 
     def test_version_behind(self) -> None:
-        migration.sync(f'sqlite:///{self.database}', '23c8ad2655a6')
+        upgrade.sync(f'sqlite:///{self.database}', '23c8ad2655a6')
         self.assertEqual((0, '23c8ad2655a6\n', ''),
                          self.run_manage('db', 'version'))
 
@@ -159,7 +159,7 @@ class TestPurge(ManageTest):
             self.assertNotIn('Traceback', errors)
 
     def test_another_schema(self) -> None:
-        migration.sync(f'sqlite:///{self.database}', '23c8ad2655a6')
+        upgrade.sync(f'sqlite:///{self.database}', '23c8ad2655a6')
         self.assertIn('db check', self.assert_fails(
             'db', 'purge', '--older-than', '1'))
 
@@ -170,9 +170,9 @@ class TestCheck(ManageTest):
         url = f'sqlite:///{self.database}'
         for prepare, result in (
                 (lambda: None, 'ready for freezer-manage db sync'),
-                (lambda: migration.sync(url, '23c8ad2655a6'),
+                (lambda: upgrade.sync(url, '23c8ad2655a6'),
                  'ready for freezer-manage db sync'),
-                (lambda: migration.sync(url), 'up to date')):
+                (lambda: upgrade.sync(url), 'up to date')):
             prepare()
             status, out, errors = self.run_manage('db', 'check')
             self.assertEqual((0, ''), (status, errors))
@@ -180,13 +180,13 @@ class TestCheck(ManageTest):
             self.assertIn('keys is not set', out)
 
     def test_what_is_in_the_way(self) -> None:
-        migration.sync(f'sqlite:///{self.database}')
+        upgrade.sync(f'sqlite:///{self.database}')
         connection = sqlite3.connect(self.database)
         connection.execute('DROP TABLE alembic_version')
         connection.close()
         status, out, errors = self.run_manage('db', 'check')
         self.assertEqual((1, ''), (status, errors))
-        self.assertIn('In the way:', out)
+        self.assertIn('Obstacles:', out)
 
     def test_each_verb_without_a_database(self) -> None:
         """One line, without the password, whatever the verb."""
@@ -198,7 +198,7 @@ class TestCheck(ManageTest):
                 self.assertNotIn('s3cr3t', self.assert_fails('db', *verb))
 
     def test_each_verb_on_another_release(self) -> None:
-        migration.sync(f'sqlite:///{self.database}')
+        upgrade.sync(f'sqlite:///{self.database}')
         connection = sqlite3.connect(self.database)
         connection.execute("UPDATE alembic_version SET version_num = 'new'")
         connection.commit()
@@ -226,7 +226,7 @@ class TestCopy(ManageTest):
         self.assertEqual((0, ''), (status, errors))
         self.assertIn('copied: 0 rows', out)
         self.config = other
-        self.assertEqual((0, f'{migration.head()} (head)\n', ''),
+        self.assertEqual((0, f'{upgrade.head()} (head)\n', ''),
                          self.run_manage('db', 'version'))
 
     def test_without_a_target(self) -> None:
@@ -247,11 +247,11 @@ class TestDowngrade(ManageTest):
         self.assertEqual((0, '7a3b9c1d2e4f\n', ''),
                          self.run_manage('db', 'version'))
         self.assertEqual(0, self.run_manage('db', 'sync')[0])
-        self.assertEqual((0, f'{migration.head()} (head)\n', ''),
+        self.assertEqual((0, f'{upgrade.head()} (head)\n', ''),
                          self.run_manage('db', 'version'))
 
     def test_not_from_here(self) -> None:
-        migration.sync(f'sqlite:///{self.database}', '23c8ad2655a6')
+        upgrade.sync(f'sqlite:///{self.database}', '23c8ad2655a6')
         self.assertIn('23c8ad2655a6', self.assert_fails(
             'db', 'downgrade', '--to', '19.0.0'))
 

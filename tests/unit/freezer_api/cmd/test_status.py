@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import tempfile
 import unittest
 
@@ -25,8 +26,9 @@ import requests_mock
 import sqlalchemy as sa
 
 from freezer_api.cmd import status
-from freezer_api.db import migration
+from freezer_api.db.admin import upgrade
 from freezer_api.db import models
+from tests.migrations import starts
 
 KEYSTONE = 'http://keystone.example/v3'
 
@@ -39,7 +41,7 @@ class StatusTests(unittest.TestCase):
         self.addCleanup(holder.cleanup)
         self.path = os.path.join(holder.name, 'freezer-api.conf')
         self.url = f'sqlite:///{holder.name}/freezer.db'
-        migration.sync(self.url)
+        starts.bring(self.url, upgrade.head())
         self.key = fernet.Fernet.generate_key().decode()
         self.keystone = self.enterContext(requests_mock.Mocker())
         self.keystone.get(KEYSTONE, json={'version': {
@@ -75,7 +77,7 @@ class StatusTests(unittest.TestCase):
                 'issued_at': '2026-01-01T00:00:00Z'}})
 
     def check(self, url: str | None = None, key: str | None = None,
-              auth: bool = True) -> tuple[int, str]:
+              auth: bool = True, more: str = '') -> tuple[int, str]:
         """Run the checks; return the exit status and what was printed."""
         lines = ['[database]', f'connection = {url or self.url}',
                  '[user_credentials]',
@@ -87,7 +89,7 @@ class StatusTests(unittest.TestCase):
                       'project_name = service',
                       'project_domain_name = Default']
         with open(self.path, 'w', encoding='utf-8') as file:
-            file.write('\n'.join(lines))
+            file.write('\n'.join([*lines, more]))
         return self.run_with('--config-file', self.path)
 
     def run_with(self, *options: str) -> tuple[int, str]:
@@ -103,7 +105,7 @@ class StatusTests(unittest.TestCase):
     def test_all_is_well(self) -> None:
         code, text = self.check()
         self.assertEqual(0, code, text)
-        self.assertEqual(11, text.count('Result: Success'))
+        self.assertEqual(14, text.count('Result: Success'))
 
     def test_a_database_that_was_not_upgraded(self) -> None:
         code, text = self.check(url=f'{self.url}.new')
@@ -119,14 +121,15 @@ class StatusTests(unittest.TestCase):
         code, text = self.check()
         self.assertEqual(2, code)
         self.assertIn('run freezer-manage db sync', text)
-        migration.sync(self.url)
+        upgrade.sync(self.url)
         self.assertEqual(0, self.check()[0])
 
     def test_a_database_that_cannot_be_read(self) -> None:
         code, text = self.check(
             url='mysql+pymysql://u:SECRET@127.0.0.1:1/freezer')
         self.assertEqual(2, code)
-        self.assertIn('The database cannot be read', text)
+        self.assertIn('[database] connection: the database cannot be read',
+                      text)
 
     def test_keys(self) -> None:
         for key, words in (('', 'is not set'), ('SECRET', 'not a Fernet')):
@@ -164,7 +167,7 @@ class StatusTests(unittest.TestCase):
         self.login(201, role='reader')
         code, text = self.check()
         self.assertEqual(2, code)
-        self.assertIn('has not the role service', text)
+        self.assertIn('does not have the role service', text)
 
     def test_the_account_can_be_no_trustee(self) -> None:
         self.keystone.get(
@@ -185,7 +188,7 @@ class StatusTests(unittest.TestCase):
         code, text = self.check()
         self.assertEqual(2, code)
         self.assertEqual(1, text.count('Keystone cannot be asked'), text)
-        self.assertIn('not checked: Keystone is away',
+        self.assertIn('not checked: Keystone does not answer',
                       ' '.join(text.replace('|', ' ').split()))
 
     def test_no_account(self) -> None:
@@ -218,6 +221,73 @@ class StatusTests(unittest.TestCase):
         code, text = self.check()
         self.assertEqual(2, code)
         self.assertIn('[oslo_policy] policy_file cannot be read', text)
+
+    def test_what_was_not_looked_at_is_said(self) -> None:
+        """A success is only what was seen to be one."""
+        keystone = ('Service account', 'Region of the endpoints',
+                    'Role of the account', 'Trustee of the trusts',
+                    'Endpoint in the catalogue', 'Delegated roles')
+        self.keystone.post(f'{KEYSTONE}/OS-TRUST/trusts', status_code=403,
+                           json={'error': {'code': 403, 'message': 'no'}})
+        for prepare, options, expected in (
+                (lambda: self.login(201), {}, {
+                    'Delegated roles', 'Limits in Keystone', 'Policy file'}),
+                (lambda: self.login(401), {}, {
+                    *keystone[1:], 'Limits in Keystone', 'Policy file'}),
+                (lambda: self.login(503), {}, {
+                    *keystone[1:], 'Limits in Keystone', 'Policy file'}),
+                (lambda: None, {'auth': False}, {
+                    *keystone, 'Limits in Keystone', 'Policy file'}),
+                (lambda: None, {'more': '[service_mode]\nenabled = false'}, {
+                    *keystone, 'Keys for trusts', 'Limits in Keystone',
+                    'Policy file'})):
+            with self.subTest(expected=expected):
+                prepare()
+                text = self.check(**options)[1]
+                self.assertEqual(expected, set(re.findall(
+                    r'Check: ([A-Z][a-z A-Z]+) Result: \w+ Details: '
+                    r'not checked: ', text)), text)
+
+    def test_a_policy_file_without_rules_is_fine(self) -> None:
+        """Deployment tools write one, in whichever format."""
+        for text in ('{}', '{}\n', '', 'null\n', '# nothing\n', '---\n'):
+            with open(os.path.join(os.path.dirname(self.path), 'policy.yaml'),
+                      'w') as file:
+                file.write(text)
+            code, said = self.check()
+            self.assertEqual(0, code, said)
+            self.assertIn('Check: Policy file Result: Success Details: None',
+                          said)
+
+    def test_a_policy_file_with_rules_in_json_is_named(self) -> None:
+        with open(os.path.join(os.path.dirname(self.path), 'policy.yaml'),
+                  'w') as file:
+            file.write('{"jobs:get": "rule:project_member"}')
+        code, said = self.check()
+        self.assertEqual(2, code, said)
+        self.assertIn('JSON-formatted', said)
+
+    def test_a_project_without_a_role_is_told_from_a_wrong_password(
+            self) -> None:
+        self.login(401)
+        self.keystone.post(
+            f'{KEYSTONE}/auth/tokens', additional_matcher=lambda request:
+            request.json()['auth'].get('scope') == 'unscoped',
+            status_code=201, headers={'X-Subject-Token': 't'}, json={
+                'token': {'methods': ['password'], 'user': {
+                    'id': 'u', 'name': 'u', 'domain': {'id': 'd'}},
+                    'expires_at': '2099-01-01T00:00:00Z',
+                    'issued_at': '2026-01-01T00:00:00Z'}})
+        code, text = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('[keystone_authtoken] project_name: the account has no '
+                      'role in this project', text)
+        self.assertIn('openstack role add', text)
+
+    def test_options_that_nothing_reads_are_named(self) -> None:
+        code, text = self.check(more='[servicemode]\nenabled = true')
+        self.assertEqual(1, code, text)
+        self.assertIn('Did you mean [service_mode]?', text)
 
     def test_nothing_is_configured(self) -> None:
         with open(self.path, 'w', encoding='utf-8'):

@@ -23,8 +23,8 @@ from hypothesis import strategies as st
 import testtools
 
 from freezer_api.domain import cron_firing
-from freezer_api.domain import jobs
-from freezer_api.domain import plans
+from freezer_api.domain import firing_plan
+from freezer_api.domain import job_state
 from freezer_api.domain import schedule
 from tests.unit.freezer_api.domain import test_schedule
 
@@ -111,28 +111,30 @@ class TestLeastGap(testtools.TestCase):
             self.assertIn(f'{minimum} seconds', error.message)
 
 
-def plan(seconds: int, **rules: Any) -> plans.Plan:
-    return plans.Plan({'schedule_interval': f'{seconds} seconds'}, 'job',
-                      plans.Rules(**rules))
+def plan(seconds: int, **rules: Any) -> firing_plan.Plan:
+    return firing_plan.Plan({'schedule_interval': f'{seconds} seconds'}, 'job',
+                            firing_plan.Rules(**rules))
 
 
 class TestSpacing(testtools.TestCase):
 
-    def simulate(self, made: plans.Plan, late: list[int], lasts: list[int],
+    def simulate(self, made: firing_plan.Plan, late: list[int],
+                 lasts: list[int],
                  results: list[str]) -> list[tuple[int, int, int]]:
         """Return nominal time, covered end and start of each run."""
-        state = jobs.arm(made, jobs.Runtime(time_created=T0), T0, 0)
+        state = job_state.arm(made, job_state.Runtime(time_created=T0), T0, 0)
         found = []
         for wait, length, result in zip(late, lasts, results, strict=True):
             assert state.due_at is not None and state.next_run_at is not None
             now = state.due_at + wait
             firing = state.next_run_at
-            until = jobs.stands_for(
-                made, state, firing, jobs.stands_until(made, state, now) + 1)
+            until = job_state.stands_for(
+                made, state, firing,
+                job_state.stands_until(made, state, now) + 1)
             found.append((firing, until or firing + 1, now))
-            state = jobs.claim(made, state, 'run', now)
+            state = job_state.claim(made, state, 'run', now)
             passed = state.next_run_at
-            state = jobs.finish(made, state, result, None, now + length)
+            state = job_state.finish(made, state, result, None, now + length)
             if passed is not None and passed <= now + length:
                 # The end of the run records those that came during it.
                 found[-1] = firing, now + length + 1, now
@@ -146,7 +148,7 @@ class TestSpacing(testtools.TestCase):
         made = plan(seconds, minimum=minimum, backoff=60, window=10 ** 6)
         runs = self.simulate(made, *map(list, zip(*data.draw(st.lists(
             st.tuples(st.integers(0, 90), st.integers(0, 300),
-                      st.sampled_from((jobs.SUCCESS, jobs.FAIL))),
+                      st.sampled_from((job_state.SUCCESS, job_state.FAIL))),
             min_size=1, max_size=8)), strict=True)))
         for before, after in itertools.pairwise(runs):
             # The next run begins with the first firing beyond the last.
@@ -155,7 +157,7 @@ class TestSpacing(testtools.TestCase):
 
     def test_a_failing_job_waits_as_long_as_stated(self) -> None:
         made = plan(60, minimum=60, backoff=60, backoff_max=1000)
-        runs = self.simulate(made, [0] * 8, [0] * 8, [jobs.FAIL] * 8)
+        runs = self.simulate(made, [0] * 8, [0] * 8, [job_state.FAIL] * 8)
         self.assertEqual(
             [60, 120, 240, 480, 960, 1000, 1000],
             [after[2] - before[2]
@@ -163,21 +165,21 @@ class TestSpacing(testtools.TestCase):
 
     def test_failures_that_take_long_do_not_wait(self) -> None:
         made = plan(120, minimum=60, backoff=60)
-        runs = self.simulate(made, [0] * 8, [60] * 8, [jobs.FAIL] * 8)
+        runs = self.simulate(made, [0] * 8, [60] * 8, [job_state.FAIL] * 8)
         self.assertEqual({120}, {
             after[2] - before[2]
             for before, after in itertools.pairwise(runs)})
 
     def test_without_a_minimum_nothing_waits(self) -> None:
         made = plan(1, minimum=0)
-        runs = self.simulate(made, [0] * 8, [0] * 8, [jobs.FAIL] * 8)
+        runs = self.simulate(made, [0] * 8, [0] * 8, [job_state.FAIL] * 8)
         self.assertEqual({1}, {
             after[2] - before[2]
             for before, after in itertools.pairwise(runs)})
 
     def test_a_start_by_hand_shifts_no_firing(self) -> None:
         made = plan(DAY, minimum=60)
-        state = jobs.start(jobs.arm(
-            made, jobs.Runtime(time_created=T0), T0, 0), T0 + DAY - 10)
-        state = jobs.claim(made, state, 'run', T0 + DAY - 10)
+        state = job_state.start(job_state.arm(
+            made, job_state.Runtime(time_created=T0), T0, 0), T0 + DAY - 10)
+        state = job_state.claim(made, state, 'run', T0 + DAY - 10)
         self.assertEqual(T0 + DAY, state.next_run_at)

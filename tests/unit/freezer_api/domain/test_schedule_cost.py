@@ -32,6 +32,7 @@ import testtools
 
 from freezer_api.domain import cron_fields
 from freezer_api.domain import cron_firing
+from freezer_api.domain import crontab
 from freezer_api.domain import schedule
 
 UTC = datetime.UTC
@@ -79,6 +80,7 @@ def forget() -> None:
     """Forget what was compiled, as if others had used the caches since."""
     cron_firing.compile_fields.cache_clear()
     cron_fields.compile_field.cache_clear()
+    crontab.compile_text.cache_clear()
 
 
 def cost(document: Mapping[str, Any], anchor: datetime.datetime,
@@ -144,6 +146,17 @@ documents = st.fixed_dictionaries({}, optional={
     'schedule_start_date': dates, 'schedule_end_date': dates,
     'schedule_timezone': st.sampled_from(ZONES)})
 
+crontabs = st.fixed_dictionaries({'schedule_cron': st.builds(
+    lambda *parts: ' '.join(part[:MOST_LENGTH // 5 - 1].rsplit(',', 1)[0]
+                            for part in parts),
+    *(numbers(name) | st.just('*')
+      for name in ('minute', 'hour')),
+    numbers('day') | st.sampled_from(('29', '30', '31', '*')),
+    numbers('month') | st.sampled_from(('2', '2-11', '*')),
+    numbers('day_of_week') | st.sampled_from(('*', '7', '*/7')))}, optional={
+        'schedule_start_date': dates, 'schedule_end_date': dates,
+        'schedule_timezone': st.sampled_from(ZONES)})
+
 others = st.fixed_dictionaries({}, optional={
     'schedule_date': dates,
     'schedule_interval': st.just('continuous') | st.builds(
@@ -188,6 +201,15 @@ class TestCost(testtools.TestCase):
         hypothesis.target(float(again), label='again')
 
     @hypothesis.settings(deadline=None, max_examples=200)
+    @hypothesis.given(crontabs, moments, moments)
+    def test_no_crontab_expression_costs_much(
+            self, document: dict[str, str], anchor: datetime.datetime,
+            after: datetime.datetime) -> None:
+        first, again = self.within(document, anchor, after)
+        hypothesis.target(float(first), label='first')
+        hypothesis.target(float(again), label='again')
+
+    @hypothesis.settings(deadline=None, max_examples=200)
     @hypothesis.given(others, moments, moments)
     def test_nothing_else_costs_much(
             self, document: dict[str, str], anchor: datetime.datetime,
@@ -209,6 +231,7 @@ class TestCost(testtools.TestCase):
                         'schedule_timezone': zone, **hour}, after, after)
 
     def test_what_is_remembered_is_bounded(self) -> None:
-        for cached in (cron_firing.compile_fields, cron_fields.compile_field):
+        for cached in (cron_firing.compile_fields, cron_fields.compile_field,
+                       crontab.compile_text):
             self.assertIsNotNone(cached.cache_info().maxsize)
             self.assertLessEqual(cached.cache_info().maxsize or 0, 1024)

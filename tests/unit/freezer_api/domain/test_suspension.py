@@ -19,11 +19,12 @@ from hypothesis import stateful
 from hypothesis import strategies as st
 import testtools
 
-from freezer_api.domain import causes
 from freezer_api.domain import events
-from freezer_api.domain import jobs
-from freezer_api.domain import plans
+from freezer_api.domain import firing_plan
+from freezer_api.domain import job_state
+from freezer_api.domain import job_status
 from freezer_api.domain import suspension
+from freezer_api.domain import trust_errors
 
 T0 = 1_800_000_000
 WINDOW = 3600
@@ -31,11 +32,11 @@ SCHEDULES: tuple[dict[str, str], ...] = (
     {}, {'schedule_interval': '10 minutes'},
     {'schedule_interval': '1 days'}, {'schedule_interval': 'nothing'},
     {'schedule_date': '2027-01-16T08:00:00'})
-CAUSES = st.sampled_from(list(causes.Cause))
+CAUSES = st.sampled_from(list(trust_errors.Cause))
 
 
 def plan(schedule):
-    return plans.Plan(schedule, 'job', plans.Rules(
+    return firing_plan.Plan(schedule, 'job', firing_plan.Rules(
         delay=0, window=WINDOW, jitter=20))
 
 
@@ -46,7 +47,8 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
     def create(self, schedule):
         self.schedule, self.plan = schedule, plan(schedule)
         self.now = T0
-        self.job = jobs.create(plan(schedule), {}, T0, claims=True)
+        self.job = job_state.create(plan(schedule), {}, T0,
+                                    supports_claims=True)
         self.nominal: int | None = None
         self.started = False
         self.skipped = {}
@@ -58,7 +60,8 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
 
     @stateful.rule(event=st.sampled_from(events.EVENTS))
     def event(self, event):
-        self.job = events.apply(event, self.job, self.now, True).runtime
+        self.job = events.apply(
+            event, self.plan, self.job, self.now, True).runtime
 
     @stateful.precondition(lambda self: self.due())
     @stateful.rule()
@@ -69,7 +72,7 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
         if self.job.retry_run_id is not None:
             run_id = self.job.retry_run_id
             if self.now - self.skipped[run_id] > WINDOW:
-                self.job = jobs.miss(self.plan, self.job, self.now)
+                self.job = job_state.miss(self.plan, self.job, self.now)
                 return
             self.nominal = self.skipped[run_id]
         else:
@@ -77,7 +80,8 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
             run_id = f'run-{self.runs}'
             self.nominal = self.job.next_run_at
         self.started = self.job.event == 'start'
-        self.job = jobs.claim(self.plan, self.job, run_id, self.now)
+        self.shown_times = (self.job.time_started, self.job.time_ended)
+        self.job = job_state.claim(self.plan, self.job, run_id, self.now)
 
     def due(self):
         return self.job.due_at is not None and self.job.due_at <= self.now
@@ -85,8 +89,8 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
     @stateful.precondition(lambda self: self.job.run_id is not None)
     @stateful.rule(result=st.sampled_from(['success', 'fail', 'aborted']))
     def finish(self, result):
-        self.job = jobs.finish(self.plan, self.job, result, None,
-                               self.now)
+        self.job = job_state.finish(self.plan, self.job, result, None,
+                                    self.now)
 
     @stateful.precondition(lambda self: self.job.run_id is not None)
     @stateful.rule(cause=CAUSES, begun=st.booleans())
@@ -109,15 +113,19 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
         if not begun and not self.started:
             firing = suspension.Firing(self.job.run_id, self.nominal, WINDOW)
             self.skipped[self.job.run_id] = self.nominal
-        withdrawn = causes.lasting(self.job.suspended)
+        withdrawn = trust_errors.lasting(self.job.suspension_reason)
+        before = self.shown_times
         self.job = suspension.suspend(
-            self.plan, self.job, cause, firing, self.now)
-        assert self.job.suspended == (withdrawn or cause)
+            self.plan, self.job, cause, firing, self.now, begun=begun)
+        if not begun:
+            # What did not take place leaves no times.
+            assert before == (self.job.time_started, self.job.time_ended)
+        assert self.job.suspension_reason == (withdrawn or cause)
 
     @stateful.rule()
     def delegate(self):
         self.job = suspension.resume(self.job, self.now)
-        assert self.job.suspended is None
+        assert self.job.suspension_reason is None
 
     @stateful.rule()
     def withdraw(self):
@@ -126,7 +134,7 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
     @stateful.rule(schedule=st.sampled_from(SCHEDULES))
     def reschedule(self, schedule):
         try:
-            self.job = jobs.arm(plan(schedule), self.job, self.now, 0)
+            self.job = job_state.reschedule(plan(schedule), self.job, self.now)
         except ValueError:
             return
         self.schedule, self.plan = schedule, plan(schedule)
@@ -134,7 +142,8 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def it_does_not_run_while_its_trust_fails(self):
         if self.job.run_id is not None:
-            assert self.job.suspended in (None, causes.Cause.WITHDRAWN)
+            assert self.job.suspension_reason in (None,
+                                                  trust_errors.Cause.WITHDRAWN)
             assert self.job.retry_run_id is None
 
     @stateful.invariant()
@@ -154,14 +163,33 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
             assert 0 <= self.job.due_at - self.job.next_run_at <= 20
 
     @stateful.invariant()
+    def it_is_shown_as_scheduled_exactly_while_it_waits(self):
+        """A job with no firing ahead never shows ``scheduled``."""
+        shown = job_status.visible(self.job, self.now + 1, 0)
+        waits = (self.job.run_id is None
+                 and self.job.next_run_at is not None
+                 and self.job.event != 'start')
+        suspended = waits and self.job.suspension_reason is not None
+        assert (shown == 'scheduled') == (waits and not suspended), self.job
+        assert (shown == 'suspended') == suspended, self.job
+        if shown == 'suspended':
+            assert self.job.status_reason
+
+    @stateful.invariant()
+    def what_completed_without_a_run_says_why(self):
+        if (self.job.status == 'completed' and (
+                self.job.time_started or -1) < 0):
+            assert self.job.status_reason
+
+    @stateful.invariant()
     def a_withdrawn_job_says_so(self):
-        if self.job.suspended == causes.Cause.WITHDRAWN:
+        if self.job.suspension_reason == trust_errors.Cause.WITHDRAWN:
             assert self.job.retry_run_id is None
             assert self.job.suspended_at is not None
 
     @stateful.invariant()
     def since_when_is_known_exactly_while_it_matters(self):
-        if self.job.suspended is not None:
+        if self.job.suspension_reason is not None:
             assert self.job.suspended_at is not None
             assert self.job.suspended_at <= self.now
         elif self.job.run_id is None:
@@ -170,7 +198,7 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def a_suspended_job_with_a_schedule_keeps_its_firings(self):
         """No firing is lost in silence."""
-        if (self.job.suspended is not None and not self.job.disarmed
+        if (self.job.suspension_reason is not None and not self.job.disarmed
                 and self.job.run_id is None and self.job.event != 'start'
                 and self.schedule.get('schedule_interval')):
             assert self.job.next_run_at is not None
@@ -202,11 +230,11 @@ class TestRetries(testtools.TestCase):
 
     def test_a_schedule_that_fires_sooner_is_not_tried_in_between(self):
         often = plan({'schedule_interval': '30 seconds'})
-        job = jobs.create(often, {}, T0, claims=True)
+        job = job_state.create(often, {}, T0, supports_claims=True)
         now = T0 + 30
-        job = jobs.claim(often, job, 'r', now)
+        job = job_state.claim(often, job, 'r', now)
         job = suspension.suspend(
-            often, job, causes.Cause.REFUSED,
+            often, job, trust_errors.Cause.REFUSED,
             suspension.Firing('r', now, WINDOW), now)
         self.assertIsNone(job.retry_run_id)
         self.assertEqual(now + 30, job.next_run_at)
@@ -216,27 +244,28 @@ class TestStop(testtools.TestCase):
 
     PLAN = plan({'schedule_interval': '1 days'})
 
-    def refused(self, job: jobs.Runtime, now: int) -> jobs.Runtime:
+    def refused(self, job: job_state.Runtime, now: int) -> job_state.Runtime:
         return suspension.suspend(
-            self.PLAN, job, causes.Cause.REFUSED,
+            self.PLAN, job, trust_errors.Cause.REFUSED,
             suspension.Firing('r', now, WINDOW), now)
 
-    def running(self, now: int) -> jobs.Runtime:
-        return jobs.claim(self.PLAN, jobs.create(
-            self.PLAN, {}, T0, claims=True), 'r', now)
+    def running(self, now: int) -> job_state.Runtime:
+        return job_state.claim(self.PLAN, job_state.create(
+            self.PLAN, {}, T0, supports_claims=True), 'r', now)
 
     def test_a_stop_ends_the_tries(self):
         waiting = self.refused(self.running(T0), T0)
         self.assertEqual('r', waiting.retry_run_id)
         for event in ('stop', 'abort'):
-            job = events.apply(event, waiting, T0 + 1, True).runtime
+            job = events.apply(
+                event, self.PLAN, waiting, T0 + 1, True).runtime
             self.assertEqual(('stop', None, None), (
                 job.status, job.next_run_at, job.retry_run_id))
 
     def test_a_stop_of_the_refused_run_is_obeyed(self):
         for event in ('stop', 'abort'):
             job = self.refused(events.apply(
-                event, self.running(T0), T0, True).runtime, T0 + 1)
+                event, self.PLAN, self.running(T0), T0, True).runtime, T0 + 1)
             self.assertEqual(('completed', None, None), (
                 job.status, job.next_run_at, job.retry_run_id))
 
@@ -244,15 +273,15 @@ class TestStop(testtools.TestCase):
 class TestCauses(testtools.TestCase):
 
     def test_each_says_what_to_do(self):
-        for cause in causes.Cause:
+        for cause in trust_errors.Cause:
             self.assertIn('.', cause.advice)
             self.assertLess(len(cause.advice), 400)
             # They are stored so.
             self.assertLessEqual(len(cause), 32)
 
     def test_only_what_a_scheduler_can_know_is_read(self):
-        for cause in causes.Cause:
-            self.assertEqual(cause if cause in causes.REPORTED else None,
-                             causes.reported(str(cause)))
+        for cause in trust_errors.Cause:
+            self.assertEqual(cause if cause in trust_errors.REPORTED else None,
+                             trust_errors.reported(str(cause)))
         for other in (None, 7, '', 'new', ['trust_gone']):
-            self.assertIsNone(causes.reported(other))
+            self.assertIsNone(trust_errors.reported(other))

@@ -99,7 +99,9 @@ METHODS = {'create': 'POST', 'create_central': 'POST', 'replace': 'POST',
            'delete': 'DELETE', 'add': 'PUT', 'remove': 'DELETE'}
 
 # Routes that do for many what the rule is named after.
-OF_MANY = {('POST', '/v2/{project_id}/clients/{client_id}/reports')}
+OF_MANY = {
+    ('POST', '/v2/{project_id}/clients/{client_id}/reports'),
+    ('POST', '/v2/{project_id}/clients/{client_id}/runs/{run_id}/jobs')}
 
 # Only who may create a central client may delete one.
 ALSO = {('clients:create_central', 'DELETE')}

@@ -202,7 +202,8 @@ class TestJobs(base.SchemaTestCase):
         self.refused(
             jobs.validate_update, {'job_schedule': {'status': 'zzz'}},
             'job_schedule.status', "'zzz' is not one of ['', 'completed', "
-            "'stop', 'scheduled', 'running', 'aborting', 'removed']")
+            "'stop', 'scheduled', 'running', 'aborting', 'removed', "
+            "'suspended']")
         for name, value in (('event', 'go'), ('result', 'ok'),
                             ('time_created', '1'), ('time_ended', 2 ** 63),
                             ('current_pid', 1.0), ('time_started', None)):

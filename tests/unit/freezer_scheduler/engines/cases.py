@@ -26,12 +26,13 @@ import fixtures
 import requests_mock
 import testtools
 
-from freezer_scheduler import documents
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import engine as cinder
 from freezer_scheduler.engines.cinder import step as cinder_step
-from freezer_scheduler import identity
+from freezer_scheduler.engines import registry
+from freezer_scheduler.freezer import messages
+from freezer_scheduler.keystone import sessions
 from tests.unit.freezer_scheduler import fakes
 
 LIMITS = cinder_step.Limits(
@@ -55,6 +56,9 @@ class Case(testtools.TestCase):
         self.cloud = fakes.FakeCloud(mocker, self.clock)
         self.lease = 60.0
         self.stored = []
+        self.gone_jobs = set()
+        self.asked_jobs = []
+        self.old_backups = []
         self.engine = self.process()
 
     def no_secrets(self):
@@ -65,42 +69,52 @@ class Case(testtools.TestCase):
 
     def process(self):
         """Return the engine of a new process."""
-        known = identity.Identity(fakes.settings())
-        return cinder.CinderEngine(cinder_step.Tools(
+        known = sessions.Identity(fakes.settings())
+        return cinder.CinderEngine(cinder_step.Dependencies(
             clients=lambda trust_id: cinder_client.CinderClient(
                 known, trust_id, 'public', None),
-            clock=self.clock, limits=lambda: LIMITS, hostname='here'))
+            clock=self.clock, limits=lambda: LIMITS, hostname='here',
+            gone_jobs=self.are_gone, old_backup=self.old_backups.append))
 
-    def order(self, step=None, memory=None, trust=fakes.TRUST, **keys):
+    def are_gone(self, run_id, fence, marks):
+        self.asked_jobs.append((run_id, fence, sorted(marks)))
+        return frozenset(marks) & self.gone_jobs
+
+    def context(self, step=None, engine_state=None, trust=fakes.TRUST, **keys):
         due_at = keys.pop('due_at', None)
-        return base.Order(
+        step = step or messages.Step('action-1', 0, tries=1)
+        if not step.action:
+            # The executor does so before it calls.
+            step = dataclasses.replace(step, engine=registry.NATIVE,
+                                       action=keys.get('action', 'backup'))
+        return base.ActionContext(
             run_id='run-1', job_id='job-1', project_id=fakes.PROJECT,
-            trust_id=trust, freezer_action=fakes.action(**keys),
-            step=step or documents.Step('action-1', 0, tries=1),
-            memory=memory, lease_left=lambda: self.lease, due_at=due_at)
+            trust_id=trust, freezer_action=fakes.action(**keys), step=step,
+            engine_state=engine_state, lease_left=lambda: self.lease,
+            due_at=due_at, fence=3)
 
-    def call(self, order, aborting=False):
+    def call(self, context, aborting=False):
         if aborting:
-            progress = self.engine.abort(order)
-        elif (order.memory is None
-                and order.step.state is documents.StepState.PENDING):
-            progress = self.engine.start(order)
+            progress = self.engine.abort(context)
+        elif (context.engine_state is None
+                and context.step.state is messages.StepState.PENDING):
+            progress = self.engine.start(context)
         else:
-            progress = self.engine.poll(order)
+            progress = self.engine.poll(context)
         self.stored.append(progress)
         return progress, dataclasses.replace(
-            order, step=progress.step, memory=progress.memory)
+            context, step=progress.step, engine_state=progress.engine_state)
 
-    def go(self, order, until='final', aborting=False, finish='available'):
+    def go(self, context, until='final', aborting=False, finish='available'):
         """Call until the step's state is there.
 
         Cinder ends what it has in work after five calls.
         """
         for number in range(MOST_CALLS):
-            progress, order = self.call(order, aborting)
+            progress, context = self.call(context, aborting)
             state = progress.step.state
             if state.final or state == until:
-                return progress, order
+                return progress, context
             self.clock.sleep(progress.after)
             if number >= 5 and finish:
                 self.cloud.finish(finish, 'disk full')

@@ -22,20 +22,20 @@ import fixtures
 import prometheus_client
 import testtools
 
-from freezer_api.domain import causes
-from freezer_scheduler import documents
-from freezer_scheduler import maintenance
-from freezer_scheduler import runs
+from freezer_api.domain import trust_errors
+from freezer_scheduler.freezer import maintenance
+from freezer_scheduler.freezer import messages
+from freezer_scheduler import log_context
+from freezer_scheduler.runs import run_table
 from freezer_scheduler.telemetry import monitor
-from freezer_scheduler.telemetry import run_context
 from freezer_scheduler.telemetry import status
 from tests.unit.freezer_scheduler import fakes
 
-_State = documents.RunState
+_State = messages.RunState
 
 
 def run(run_id='run-1', **keys):
-    return documents.Run.from_document(fakes.run_document(run_id, **keys))
+    return messages.Run.from_document(fakes.run_document(run_id, **keys))
 
 
 class Case(testtools.TestCase):
@@ -46,18 +46,18 @@ class Case(testtools.TestCase):
         self.clock = fakes.FakeClock()
         self.registry = prometheus_client.CollectorRegistry()
         self.monitor = monitor.Monitor(self.clock, self.registry)
-        self.table = runs.Runs(self.clock, self.limits)
+        self.table = run_table.RunTable(self.clock, self.limits)
         self.monitor.look_at(self.table, self.limits)
 
     def limits(self):
-        return runs.Limits(2, 2)
+        return run_table.Limits(2, 2)
 
     def value(self, name, **labels):
         return self.registry.get_sample_value(
             f'freezer_scheduler_{name}', labels)
 
     def tick(self, due_since='2026-01-01T00:00:30Z', handed=(), **more):
-        return documents.Tick.from_document({
+        return messages.ClaimResponse.from_document({
             'runs': list(handed), 'held': [], 'lost': [],
             'server_time': '2026-01-01T00:01:00Z', 'due_since': due_since,
             'missed': 0, **more})
@@ -102,18 +102,18 @@ class TestMetrics(Case):
             taken.append(said)
 
         told = self.monitor.watching(report)
-        success = documents.Report(_State.SUCCESS, None, ())
+        success = messages.Report(_State.SUCCESS, None, ())
         self.assertRaises(ValueError, told, 'r', 1, success)
         self.assertEqual(0, self.value('runs_total', result='success'))
-        step = documents.Step('a', 0, documents.StepState.FAIL)
+        step = messages.Step('a', 0, messages.StepState.FAIL)
         for said in (success,
-                     documents.Report(_State.RUNNING, None, ()),
-                     documents.Report(_State.FAIL, 'x', (step,),
-                                      cause='trust_gone'),
-                     documents.Report(_State.FAIL, 'x', (),
-                                      cause='trust_refused'),
-                     documents.Report(_State.RUNNING, None, (),
-                                      release=True)):
+                     messages.Report(_State.RUNNING, None, ()),
+                     messages.Report(_State.FAIL, 'x', (step,),
+                                     cause='trust_gone'),
+                     messages.Report(_State.FAIL, 'x', (),
+                                     cause='trust_refused'),
+                     messages.Report(_State.RUNNING, None, (),
+                                     release=True)):
             told('r', 1, said)
         self.assertEqual(
             {'success': 1, 'fail': 1, 'skipped': 1, 'aborted': 0,
@@ -125,13 +125,20 @@ class TestMetrics(Case):
         self.assertEqual(1, self.value('runs_parted_with_total',
                                        how='handed_back'))
 
+    def test_old_backups_by_what_became_of_them(self):
+        for deleted in (True, False, True):
+            self.monitor.old_backup(deleted)
+        self.assertEqual((2, 1), (
+            self.value('old_backups_total', result='deleted'),
+            self.value('old_backups_total', result='not_deleted')))
+
     def test_no_number_of_suspended_jobs_is_made_up(self):
         self.assertIsNone(self.value('jobs_suspended', cause='trust_gone'))
         self.monitor.maintained(maintenance.Maintenance())
         self.assertIsNone(self.value('jobs_suspended', cause='trust_gone'))
         for count in (4, 0):
             self.monitor.maintained(maintenance.Maintenance(
-                {causes.Cause.GONE: count} if count else {}, 2, 3))
+                {trust_errors.Cause.GONE: count} if count else {}, 2, 3))
             self.assertEqual(count, self.value('jobs_suspended',
                                                cause='trust_gone'))
         self.assertEqual(2, self.value('trusts_pending'))
@@ -142,12 +149,12 @@ class TestMetrics(Case):
             self.table.add(run(f'r{number}'), 1e9)
         held = self.table.take(wait=False)
         assert held is not None
-        held.idle = True
+        held.progress.idle = True
         self.table.done(held, 3600)
         self.assertEqual(
             {'queued': 1, 'working': 2, 'waiting': 1},
             {str(phase): self.value('runs_held', phase=str(phase))
-             for phase in runs.Phase})
+             for phase in run_table.Phase})
         self.assertEqual((2, 2), (self.value('in_flight'),
                                   self.value('max_in_flight')))
 
@@ -161,11 +168,11 @@ class TestMetrics(Case):
 
     def test_a_failed_run_names_the_request_that_failed(self):
         told = self.monitor.watching(lambda *_args: None)
-        with run_context.of(run()):
-            context = run_context.current()
+        with log_context.of(run()):
+            context = log_context.current()
             assert context is not None
             context.trouble = 'cinder create_backup: 500 (req-x)'
-            told('r', 1, documents.Report(_State.FAIL, 'x', ()))
+            told('r', 1, messages.Report(_State.FAIL, 'x', ()))
         self.assertIn('cinder create_backup: 500 (req-x)', self.log.output)
 
 
@@ -194,10 +201,10 @@ class TestStatus(Case):
         self.clock.sleep(61)
         self.monitor.not_claimed('503: no (req-1)')
         self.monitor.maintained(maintenance.Maintenance(
-            {causes.Cause.GONE: 1, causes.Cause.WITHDRAWN: 2}))
+            {trust_errors.Cause.GONE: 1, trust_errors.Cause.WITHDRAWN: 2}))
         self.table.add(dataclasses.replace(
-            run('r1', fence=2), steps=(documents.Step(
-                'action-0', 0, documents.StepState.SUBMITTED),)), 1e9)
+            run('r1', fence=2), steps=(messages.Step(
+                'action-0', 0, messages.StepState.SUBMITTED),)), 1e9)
         self.clock.sleep(10)
         text = self.text('--metrics-enabled')
         for words in ('service mode, started 1 min 11 s ago',

@@ -34,14 +34,14 @@ import fixtures
 import testtools
 
 from freezer_scheduler.conf import service_auth
-from freezer_scheduler import documents
 from freezer_scheduler.engines.agent import engine as agent
 from freezer_scheduler.engines.agent import environment as agent_environment
 from freezer_scheduler.engines.agent import files as agent_files
 from freezer_scheduler.engines import base
+from freezer_scheduler.freezer import messages
 from tests.unit.freezer_scheduler import fakes
 
-State = documents.StepState
+State = messages.StepState
 WITHIN = 30
 PASSWORD = 'pa$$word-%-1'
 
@@ -79,7 +79,7 @@ class Case(testtools.TestCase):
     def make(self, shared=False, command=None):
         auth = service_auth.read(fakes.parsed(*fakes.ACCOUNT[:4]), {
             'OS_PASSWORD': PASSWORD, 'OS_PROJECT_NAME': 'web'})
-        return agent.AgentEngine(agent.Tools(
+        return agent.AgentEngine(agent.Dependencies(
             command=command or str(self.home / 'freezer-agent'),
             environment=lambda trust_id: agent_environment.of_agent(
                 {**os.environ, 'OS_TOKEN': 'stale', 'OS_PROJECT_ID': 'other',
@@ -114,33 +114,33 @@ class Case(testtools.TestCase):
             self.assertLess(time.monotonic(), deadline, what)
             time.sleep(0.01)
 
-    def order(self, trust='', **keys):
-        return base.Order(
+    def context(self, trust='', **keys):
+        return base.ActionContext(
             run_id='run-1', job_id='job-1', project_id=fakes.PROJECT,
             trust_id=trust, freezer_action={
                 'action': 'backup', 'mode': 'fs', 'path_to_backup': '/x',
                 **keys},
-            step=documents.Step('action-1', 0, tries=1), memory=None,
+            step=messages.Step('action-1', 0, tries=1), engine_state=None,
             lease_left=lambda: self.lease)
 
-    def call(self, order, verb='poll'):
-        progress = getattr(self.engine, verb)(order)
+    def call(self, context, verb='poll'):
+        progress = getattr(self.engine, verb)(context)
         return progress, dataclasses.replace(
-            order, step=progress.step, memory=progress.memory)
+            context, step=progress.step, engine_state=progress.engine_state)
 
     def running(self, **keys):
         """Return an order whose process is there."""
-        progress, order = self.call(self.order(**keys), 'start')
+        progress, context = self.call(self.context(**keys), 'start')
         self.assertIs(State.SUBMITTING, progress.step.state)
-        progress, order = self.call(order)
+        progress, context = self.call(context)
         self.assertIs(State.SUBMITTED, progress.step.state, progress.step)
-        return order
+        return context
 
-    def end(self, order, verb='poll'):
+    def end(self, context, verb='poll'):
         """Call until the action is over."""
         deadline = time.monotonic() + WITHIN
         while True:
-            progress, order = self.call(order, verb)
+            progress, context = self.call(context, verb)
             if progress.step.state.final:
                 return progress
             self.assertLess(time.monotonic(), deadline, 'it does not end')
@@ -291,13 +291,13 @@ class TestAgent(Case):
 
     def test_there_is_no_agent(self):
         self.engine = self.make(command='no-such-agent')
-        progress, order = self.call(self.order(), 'start')
-        progress = self.end(order)
+        progress, context = self.call(self.context(), 'start')
+        progress = self.end(context)
         self.assertIn('no-such-agent is not on the scheduler\'s host',
                       progress.step.reason)
         self.assertEqual([], self.folders())
         # Its place is free again.
-        progress, _order = self.call(self.order(), 'start')
+        progress, _context = self.call(self.context(), 'start')
         self.assertIs(State.SUBMITTING, progress.step.state)
 
     def test_it_cannot_be_executed(self):
@@ -309,8 +309,8 @@ class TestAgent(Case):
                       progress.step.reason)
 
     def test_what_cannot_be_read_is_not_begun(self):
-        progress, _order = self.call(
-            self.order(backup_name='x\n[other]'), 'start')
+        progress, _context = self.call(
+            self.context(backup_name='x\n[other]'), 'start')
         self.assertIs(State.FAIL, progress.step.state)
         self.assertFalse(progress.retry)
         self.assertIn('backup_name: holds line breaks',
@@ -318,19 +318,19 @@ class TestAgent(Case):
 
     def test_without_a_lease_nothing_is_started(self):
         self.program(WAITS)
-        _progress, order = self.call(self.order(), 'start')
+        _progress, context = self.call(self.context(), 'start')
         self.lease = 1
-        progress, order = self.call(order)
+        progress, context = self.call(context)
         self.assertIs(State.SUBMITTING, progress.step.state)
         self.assertEqual([], self.folders())
         self.lease = 60
-        progress, order = self.call(order)
+        progress, context = self.call(context)
         self.assertIs(State.SUBMITTED, progress.step.state)
 
     def test_one_waits_for_the_place_of_another(self):
         self.program(WAITS)
         first = self.running()
-        progress, second = self.call(self.order(), 'start')
+        progress, second = self.call(self.context(), 'start')
         self.assertEqual((State.PENDING, 1), (progress.step.state,
                                               progress.step.tries))
         progress, second = self.call(second)
@@ -341,13 +341,13 @@ class TestAgent(Case):
 
     def test_a_dropped_run_frees_its_place_and_ends_its_agent(self):
         self.program(WAITS)
-        order = self.running()
+        context = self.running()
         pid = self.noted('pid')
-        del order
+        del context
         gc.collect()
         self.until(lambda: not alive(pid), 'the agent goes on')
         self.until(lambda: not self.folders(), 'its files stay')
-        progress, _order = self.call(self.order(), 'start')
+        progress, _context = self.call(self.context(), 'start')
         self.assertIs(State.SUBMITTING, progress.step.state)
 
 
@@ -387,9 +387,9 @@ class TestTheEnd(Case):
             child = subprocess.Popen(['sleep', '600'])
             note('child', child.pid)
             ''', WAITS)
-        order = self.running()
+        context = self.running()
         pid, child = self.noted('pid'), self.noted('child')
-        progress = self.end(order, 'abort')
+        progress = self.end(context, 'abort')
         self.assertEqual((State.ABORTED, False),
                          (progress.step.state, progress.retry))
         self.assertFalse(alive(pid))
@@ -401,41 +401,41 @@ class TestTheEnd(Case):
         self.program('''
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             ''', WAITS)
-        order = self.running()
+        context = self.running()
         pid = self.noted('pid')
         self.assertIs(State.ABORTED,
-                      self.end(order, 'abort').step.state)
+                      self.end(context, 'abort').step.state)
         self.assertFalse(alive(pid))
 
     def test_one_that_succeeds_in_spite_of_it(self):
         self.program('''
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
             ''', WAITS)
-        order = self.running()
+        context = self.running()
         self.noted('pid')
-        self.assertIs(State.SUCCESS, self.end(order, 'abort').step.state)
+        self.assertIs(State.SUCCESS, self.end(context, 'abort').step.state)
 
     def test_abort_of_what_was_not_started(self):
-        for order in (self.order(), self.call(self.order(), 'start')[1]):
-            progress, _order = self.call(order, 'abort')
+        for context in (self.context(), self.call(self.context(), 'start')[1]):
+            progress, _context = self.call(context, 'abort')
             self.assertIs(State.ABORTED, progress.step.state)
-        progress, _order = self.call(self.order(), 'start')
+        progress, _context = self.call(self.context(), 'start')
         self.assertIs(State.SUBMITTING, progress.step.state)
 
     def test_somebody_else_ends_it(self):
         self.program(WAITS)
-        order = self.running()
+        context = self.running()
         os.kill(self.noted('pid'), signal.SIGTERM)
-        progress = self.end(order)
+        progress = self.end(context)
         self.assertEqual((State.ABORTED, False),
                          (progress.step.state, progress.retry))
 
     def test_a_time_limit(self):
         self.program(WAITS)
-        order = self.running()
+        context = self.running()
         pid = self.noted('pid')
         self.clock.sleep(3601)
-        progress = self.end(order)
+        progress = self.end(context)
         self.assertEqual((State.FAIL, False),
                          (progress.step.state, progress.retry))
         self.assertIn('was ended after 3600 seconds', progress.step.reason)
@@ -443,10 +443,11 @@ class TestTheEnd(Case):
 
     def test_a_run_that_is_another_s_ends(self):
         self.program(WAITS)
-        order = self.running()
+        context = self.running()
         pid = self.noted('pid')
-        while (progress := self.engine.forsaken(order)) is not None:
-            order = dataclasses.replace(order, memory=progress.memory)
+        while (progress := self.engine.clean_up(context)) is not None:
+            context = dataclasses.replace(context,
+                                          engine_state=progress.engine_state)
             time.sleep(0.02)
         self.assertFalse(alive(pid))
         self.assertEqual([], self.folders())
@@ -454,14 +455,14 @@ class TestTheEnd(Case):
     def test_a_taken_over_run_fails(self):
         for state, words in ((State.SUBMITTING, 'whether it did'),
                              (State.SUBMITTED, 'which ended the agent')):
-            order = self.order()
-            order = dataclasses.replace(
-                order, step=dataclasses.replace(order.step, state=state))
-            progress, _order = self.call(order)
+            context = self.context()
+            context = dataclasses.replace(
+                context, step=dataclasses.replace(context.step, state=state))
+            progress, _context = self.call(context)
             self.assertEqual((State.FAIL, False),
                              (progress.step.state, progress.retry))
             self.assertIn(words, progress.step.reason)
-            progress, _order = self.call(order, 'abort')
+            progress, _context = self.call(context, 'abort')
             self.assertIs(State.ABORTED, progress.step.state)
 
     def test_a_clean_stop(self):
@@ -471,10 +472,10 @@ class TestTheEnd(Case):
                 sys.exit(1)
             signal.signal(signal.SIGTERM, end)
             ''', WAITS)
-        order = self.running()
+        context = self.running()
         pid = self.noted('pid')
-        progress = self.engine.left(order)
-        del order
+        progress = self.engine.left(context)
+        del context
         gc.collect()
         self.assertIs(State.FAIL, progress.step.state)
         self.assertIn('the scheduler was stopped', progress.step.reason)
@@ -483,11 +484,11 @@ class TestTheEnd(Case):
         self.assertEqual([], list((self.home / 'agents').iterdir()))
 
     def test_a_clean_stop_before_the_start(self):
-        order = self.call(self.order(), 'start')[1]
-        progress = self.engine.left(order)
+        context = self.call(self.context(), 'start')[1]
+        progress = self.engine.left(context)
         self.assertEqual((State.PENDING, 0),
                          (progress.step.state, progress.step.tries))
-        self.assertIsNone(self.engine.left(self.order()))
+        self.assertIsNone(self.engine.left(self.context()))
 
 
 class TestASchedulerThatIsKilled(Case):

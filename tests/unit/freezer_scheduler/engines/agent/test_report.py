@@ -20,7 +20,7 @@ import unittest
 import hypothesis
 from hypothesis import strategies as st
 
-from freezer_api.schemas import runs as schema
+from freezer_api.schemas import claims as schema
 from freezer_scheduler.engines.agent import report
 
 _VALUES = st.one_of(

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from freezer_scheduler import documents
+from freezer_scheduler.freezer import messages
 from tests.unit.freezer_scheduler.engines import cases
 from tests.unit.freezer_scheduler import fakes
 
@@ -26,18 +26,18 @@ LIMITS = cases.LIMITS
 class TestBackup(cases.Case):
 
     def test_success_only_on_available(self):
-        progress, order = self.go(self.order(), 'submitted')
+        progress, context = self.go(self.context(), 'submitted')
         for _call in range(20):
-            progress, order = self.call(order)
+            progress, context = self.call(context)
             self.assertEqual('submitted', progress.step.state)
             self.clock.sleep(progress.after)
         self.cloud.finish()
-        progress, _order = self.call(order)
+        progress, _context = self.call(context)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
 
     def test_the_intent_is_stored_before_anything_is_sent(self):
-        progress, _order = self.call(self.order())
+        progress, _context = self.call(self.context())
         self.assertEqual('submitting', progress.step.state)
         self.assertEqual('creating', progress.backups[0].status)
         self.assertEqual([], self.cloud.posts)
@@ -47,7 +47,7 @@ class TestBackup(cases.Case):
         for catalogue in ([], [fakes.entry('image', 'http://x', 'two')]):
             self.engine = self.process()
             self.cloud.catalogue = catalogue
-            progress, _order = self.call(self.order())
+            progress, _context = self.call(self.context())
             self.assertEqual('fail', progress.step.state)
             self.assertIn('the catalogue has no public endpoint of Cinder',
                           progress.step.reason)
@@ -55,21 +55,21 @@ class TestBackup(cases.Case):
         self.assertEqual([], self.cloud.posts)
 
     def test_a_backup_under_way_waits_for_its_endpoint(self):
-        _progress, order = self.go(self.order(), until='submitted')
+        _progress, context = self.go(self.context(), until='submitted')
         self.engine = self.process()
         self.cloud.catalogue = []
-        progress, order = self.call(order)
+        progress, context = self.call(context)
         self.assertEqual('submitted', progress.step.state)
         self.cloud.catalogue = None
         self.engine = self.process()
         self.cloud.finish()
-        progress, _order = self.call(order)
+        progress, _context = self.call(context)
         self.assertEqual('success', progress.step.state)
 
     def test_what_is_sent(self):
-        self.go(self.order(container='c1', cindernative_backup_az='az1',
-                           backup_name='n1', log_file='/etc/passwd',
-                           unknown='intruder'))
+        self.go(self.context(container='c1', cindernative_backup_az='az1',
+                             backup_name='n1', log_file='/etc/passwd',
+                             unknown='intruder'))
         self.assertEqual({
             'volume_id': fakes.VOLUME, 'container': 'c1', 'name': 'n1',
             'description': f'Backup created by Freezer for volume '
@@ -79,11 +79,12 @@ class TestBackup(cases.Case):
                 'created_by': 'freezer', 'freezer_run_id': 'run-1',
                 'freezer_job_id': 'job-1', 'freezer_action_id': 'action-1',
                 'freezer_step': '0.1',
-                'freezer_backup_id': self.records()[0].backup_id}},
+                'freezer_backup_id': self.records()[0].backup_id,
+                'freezer_container': 'c1'}},
             self.cloud.posts[0])
 
     def test_the_record_goes_from_creating_to_available(self):
-        self.go(self.order())
+        self.go(self.context())
         records = self.records()
         self.assertEqual(['creating', 'creating', 'available'],
                          [record.status for record in records])
@@ -97,7 +98,8 @@ class TestBackup(cases.Case):
                 ('is_incremental', False), ('curr_backup_level', 0),
                 ('mode', 'cindernative'), ('action', 'backup'),
                 ('backup_media', 'cindernative'), ('hostname', 'here'),
-                ('container', 'freezer_backups'), ('path_to_backup', ''),
+                ('container', self.cloud.backups[cinder_id]['container']),
+                ('cindernative_backup_container', ''), ('path_to_backup', ''),
                 ('cindernative_vol_id', fakes.VOLUME)):
             self.assertEqual(value, told[key], key)
         self.assertIsInstance(told['time_stamp'], int)
@@ -105,20 +107,20 @@ class TestBackup(cases.Case):
 
     def test_incremental_with_a_base(self):
         self.cloud.add_backup()
-        self.go(self.order(incremental=True))
+        self.go(self.context(incremental=True))
         self.assertTrue(self.cloud.posts[0]['incremental'])
         self.assertEqual(1, self.records()[-1].metadata['curr_backup_level'])
 
     def test_full_where_there_is_no_base(self):
         self.cloud.add_backup('error')
-        self.go(self.order(incremental=True))
+        self.go(self.context(incremental=True))
         self.assertEqual([False], [post['incremental']
                                    for post in self.cloud.posts])
 
     def test_full_where_cinder_refuses_the_increment(self):
         self.cloud.add_backup()
         self.cloud.fail('POST', '/backups$', (400, 'parent is gone'))
-        progress, _order = self.go(self.order(incremental=True))
+        progress, _context = self.go(self.context(incremental=True))
         self.assertEqual('success', progress.step.state)
         # The first one was refused: only the second made a backup.
         self.assertEqual([False], [post['incremental']
@@ -129,7 +131,7 @@ class TestFailure(cases.Case):
 
     def ended(self, **keys):
         finish = keys.pop('finish', 'available')
-        progress, _order = self.go(self.order(**keys), finish=finish)
+        progress, _context = self.go(self.context(**keys), finish=finish)
         self.assertEqual('fail', progress.step.state)
         return progress
 
@@ -146,11 +148,11 @@ class TestFailure(cases.Case):
         self.assertEqual('error', self.records()[-1].status)
 
     def test_another_try_clears_up_after_the_last(self):
-        progress, _order = self.go(self.order(), finish='error')
+        progress, _context = self.go(self.context(), finish='error')
         failed = progress.step.cinder_backup_id
         step = dataclasses.replace(
-            progress.step, state=documents.StepState.PENDING, tries=2)
-        progress, _order = self.go(self.order(step))
+            progress.step, state=messages.StepState.PENDING, tries=2)
+        progress, _context = self.go(self.context(step))
         self.assertEqual('success', progress.step.state)
         self.assertNotIn(failed, self.cloud.backups)
         self.assertIsNone(next(
@@ -188,62 +190,62 @@ class TestFailure(cases.Case):
         self.assertIn('delegated', self.ended().step.reason)
 
     def test_a_trust_lost_while_cinder_works(self):
-        progress, order = self.go(self.order(), 'submitted')
+        progress, context = self.go(self.context(), 'submitted')
         self.cloud.trusts.clear()
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertIn('is not known', progress.step.reason)
         self.assertIn(progress.step.cinder_backup_id, progress.step.reason)
         self.assertFalse(progress.retry)
 
     def test_deleted_by_somebody(self):
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         self.cloud.backups.clear()
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertIn('was deleted', progress.step.reason)
 
     def test_time_limit(self):
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         self.clock.sleep(LIMITS.backup_timeout + 1)
-        progress, _order = self.call(order)
+        progress, _context = self.call(context)
         self.assertIn('after 3600 seconds', progress.step.reason)
         self.assertFalse(progress.retry)
 
     def test_a_reason_of_many_lines(self):
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         self.cloud.finish('error', 'no\n2026 CRITICAL forged' + 'x' * 9999)
-        progress, _order = self.call(order)
+        progress, _context = self.call(context)
         self.assertTrue(progress.step.reason.isprintable())
         self.assertLess(len(progress.step.reason), 500)
 
     def test_a_clock_that_jumps_is_no_time_limit(self):
         for jump in (10 * 86400, -10 * 86400):
             self.cloud.volumes[fakes.VOLUME] = 'available'
-            _progress, order = self.go(self.order(), 'submitted')
+            _progress, context = self.go(self.context(), 'submitted')
             self.clock.epoch += jump
-            progress, order = self.call(order)
+            progress, context = self.call(context)
             self.assertEqual('submitted', progress.step.state)
             self.cloud.finish()
-            progress, _order = self.call(order)
+            progress, _context = self.call(context)
             self.assertEqual('success', progress.step.state)
             self.assertGreaterEqual(
                 self.records()[-1].metadata['duration'], 0)
 
     def test_the_time_limit_of_a_run_taken_over_begins_anew(self):
-        progress, order = self.go(self.order(), 'submitted')
+        progress, context = self.go(self.context(), 'submitted')
         self.clock.epoch += 10 * 86400
         self.engine = self.process()
-        progress, order = self.call(self.order(progress.step))
+        progress, context = self.call(self.context(progress.step))
         self.assertEqual('submitted', progress.step.state)
         self.clock.sleep(LIMITS.backup_timeout + 1)
-        progress, _order = self.call(order)
+        progress, _context = self.call(context)
         self.assertIn('after 3600 seconds', progress.step.reason)
 
     def test_a_jump_while_it_is_not_known_what_cinder_did(self):
         self.cloud.fail('POST', '/backups$', ('accept', fakes.lost_answer))
-        _progress, order = self.call(self.order())
-        _progress, order = self.call(order)
+        _progress, context = self.call(self.context())
+        _progress, context = self.call(context)
         self.clock.epoch += 10 * 86400
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
 
 
@@ -251,22 +253,22 @@ class TestWaiting(cases.Case):
 
     def test_a_busy_volume_is_waited_for(self):
         self.cloud.volumes[fakes.VOLUME] = 'backing-up'
-        _progress, order = self.call(self.order())
-        progress, order = self.call(order)
+        _progress, context = self.call(self.context())
+        progress, context = self.call(context)
         self.assertEqual('pending', progress.step.state)
         self.assertIn('backing-up', progress.step.reason)
         for _call in range(10):
             self.clock.sleep(progress.after)
-            progress, order = self.call(order)
+            progress, context = self.call(context)
         self.assertEqual(1, len(self.cloud.posts))
         self.cloud.volumes[fakes.VOLUME] = 'in-use'
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(2, len(self.cloud.posts))
 
     def test_but_not_for_ever(self):
         self.cloud.volumes[fakes.VOLUME] = 'restoring-backup'
-        progress, _order = self.go(self.order(), finish=None)
+        progress, _context = self.go(self.context(), finish=None)
         self.assertEqual('fail', progress.step.state)
         self.assertIn('stayed restoring-backup', progress.step.reason)
         self.assertTrue(progress.retry)
@@ -275,34 +277,34 @@ class TestWaiting(cases.Case):
     def test_keystone_away(self):
         self.cloud.fail('POST', '/auth/tokens', *[fakes.no_connection] * 5,
                         *[503] * 5)
-        progress, _order = self.go(self.order())
+        progress, _context = self.go(self.context())
         self.assertEqual('success', progress.step.state)
 
     def test_cinder_away(self):
         self.cloud.fail('POST', '/backups$', *[fakes.no_connection] * 9)
-        progress, _order = self.go(self.order())
+        progress, _context = self.go(self.context())
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
 
     def test_cinder_away_for_too_long(self):
         self.cloud.fail('POST', '/backups$', *[fakes.no_connection] * 999)
-        progress, _order = self.go(self.order())
+        progress, _context = self.go(self.context())
         self.assertEqual('fail', progress.step.state)
         self.assertTrue(progress.retry)
         self.assertIn('cannot be reached', progress.step.reason)
 
     def test_cinder_away_while_it_is_followed(self):
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         self.cloud.fail('GET', '/backups/', *[fakes.no_connection] * 3,
                         *[fakes.lost_answer] * 3, 500, 503)
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
 
     def test_looks_grow_apart(self):
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         waits = []
         for _call in range(12):
-            progress, order = self.call(order)
+            progress, context = self.call(context)
             waits.append(progress.after)
         self.assertEqual(sorted(waits), waits)
         self.assertLess(waits[0], 1)
@@ -310,7 +312,7 @@ class TestWaiting(cases.Case):
 
     def test_cinder_asks_to_wait(self):
         self.cloud.fail('POST', '/backups$', 429, 429)
-        progress, _order = self.go(self.order())
+        progress, _context = self.go(self.context())
         self.assertEqual('success', progress.step.state)
 
 
@@ -326,7 +328,7 @@ class TestSubmitOnce(cases.Case):
             self.cloud.volumes[fakes.VOLUME] = 'available'
             self.cloud.posts.clear()
             self.cloud.fail('POST', '/backups$', ('accept', fault))
-            progress, _order = self.go(self.order())
+            progress, _context = self.go(self.context())
             self.assertEqual('success', progress.step.state)
             self.assertEqual(1, len(self.cloud.posts), str(fault))
             self.assertEqual(1, self.made())
@@ -337,7 +339,7 @@ class TestSubmitOnce(cases.Case):
             self.cloud.volumes[fakes.VOLUME] = 'available'
             self.cloud.fail('POST', '/backups$', fault)
             before = self.clock.now
-            progress, _order = self.go(self.order())
+            progress, _context = self.go(self.context())
             self.assertEqual('success', progress.step.state)
             self.assertEqual(1, self.made())
             # Not before the first one can no longer be on its way.
@@ -346,10 +348,10 @@ class TestSubmitOnce(cases.Case):
 
     def test_a_backup_that_shows_up_late(self):
         self.cloud.fail('POST', '/backups$', fakes.lost_answer)
-        _progress, order = self.call(self.order())
-        progress, order = self.call(order)
+        _progress, context = self.call(self.context())
+        progress, context = self.call(context)
         self.clock.sleep(progress.after)
-        progress, order = self.call(order)
+        progress, context = self.call(context)
         self.assertEqual([], self.cloud.posts)
         order_marks = {
             'created_by': 'freezer', 'freezer_run_id': 'run-1',
@@ -358,14 +360,14 @@ class TestSubmitOnce(cases.Case):
             'freezer_backup_id': progress.step.backup_id}
         late = self.cloud.add_backup('creating', metadata=order_marks)
         self.clock.sleep(LIMITS.settle - 5)
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertEqual(late['id'], progress.step.cinder_backup_id)
         self.assertEqual([], self.cloud.posts)
 
     def test_the_listing_fails_too(self):
         self.cloud.fail('POST', '/backups$', ('accept', fakes.lost_answer))
         self.cloud.fail('GET', '/backups/detail', *[fakes.lost_answer] * 20)
-        progress, _order = self.go(self.order())
+        progress, _context = self.go(self.context())
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
 
@@ -373,30 +375,30 @@ class TestSubmitOnce(cases.Case):
         for _number in range(250):
             self.cloud.add_backup()
         self.cloud.fail('POST', '/backups$', ('accept', fakes.lost_answer))
-        _progress, order = self.call(self.order())
-        progress, order = self.call(order)
+        _progress, context = self.call(self.context())
+        progress, context = self.call(context)
         for _number in range(250):
             self.cloud.add_backup()
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
 
     def test_cinder_never_takes_it(self):
         self.cloud.fail('POST', '/backups$', *[fakes.lost_answer] * 99)
-        progress, _order = self.go(self.order())
+        progress, _context = self.go(self.context())
         self.assertEqual('fail', progress.step.state)
         self.assertIn('3 times', progress.step.reason)
         self.assertEqual([], self.cloud.posts)
 
     def test_nothing_is_sent_without_lease_enough(self):
-        _progress, order = self.call(self.order())
+        _progress, context = self.call(self.context())
         self.lease = LIMITS.lease_needed - 1
         for _call in range(5):
-            progress, order = self.call(order)
+            progress, context = self.call(context)
             self.assertEqual('submitting', progress.step.state)
         self.assertEqual([], self.cloud.posts)
         self.lease = LIMITS.lease_needed
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
 
     def test_a_token_that_ended_sends_nothing_later_on(self):
@@ -404,16 +406,16 @@ class TestSubmitOnce(cases.Case):
             self.lease = 0
             return self.cloud._answer(request, 401, {'error': {}})
 
-        _progress, order = self.call(self.order())
+        _progress, context = self.call(self.context())
         self.cloud.fail('POST', '/backups$', slowly_refused)
         for _call in range(5):
-            _progress, order = self.call(order)
+            _progress, context = self.call(context)
         self.assertEqual([], self.cloud.posts)
 
     def test_a_token_that_ended_is_not_a_second_post(self):
-        _progress, order = self.call(self.order())
+        _progress, context = self.call(self.context())
         self.cloud.fail('POST', '/backups$', 401)
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
         self.assertEqual(2, len(self.cloud.logins))
@@ -424,50 +426,50 @@ class TestTakenOver(cases.Case):
 
     def take_over(self, step):
         self.engine = self.process()
-        return self.go(self.order(step))
+        return self.go(self.context(step))
 
     def test_before_the_post(self):
-        progress, _order = self.call(self.order())
-        progress, _order = self.take_over(progress.step)
+        progress, _context = self.call(self.context())
+        progress, _context = self.take_over(progress.step)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
 
     def test_after_the_post_before_its_result_was_stored(self):
-        stored, order = self.call(self.order())
-        self.call(order)
+        stored, context = self.call(self.context())
+        self.call(context)
         self.assertEqual(1, len(self.cloud.posts))
-        progress, _order = self.take_over(stored.step)
+        progress, _context = self.take_over(stored.step)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
         self.assertEqual(next(iter(self.cloud.backups)),
                          progress.step.cinder_backup_id)
 
     def test_while_cinder_works(self):
-        progress, _order = self.go(self.order(), 'submitted')
-        progress, _order = self.take_over(progress.step)
+        progress, _context = self.go(self.context(), 'submitted')
+        progress, _context = self.take_over(progress.step)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
 
     def test_while_the_volume_is_busy(self):
         self.cloud.volumes[fakes.VOLUME] = 'backing-up'
-        _progress, order = self.call(self.order())
-        progress, _order = self.call(order)
+        _progress, context = self.call(self.context())
+        progress, _context = self.call(context)
         self.cloud.volumes[fakes.VOLUME] = 'available'
-        progress, _order = self.take_over(progress.step)
+        progress, _context = self.take_over(progress.step)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.backups))
 
     def test_a_backup_of_another_run_is_not_taken_for_ours(self):
-        progress, _order = self.call(self.order())
+        progress, _context = self.call(self.context())
         other = self.cloud.add_backup('available', metadata={
             'created_by': 'freezer', 'freezer_run_id': 'run-0',
             'freezer_job_id': 'job-1', 'freezer_action_id': 'action-1',
             'freezer_step': '0.1', 'freezer_backup_id': 'x' * 32})
-        progress, _order = self.take_over(progress.step)
+        progress, _context = self.take_over(progress.step)
         self.assertNotEqual(other['id'], progress.step.cinder_backup_id)
 
     def test_the_oldest_of_two_is_kept(self):
-        progress, _order = self.call(self.order())
+        progress, _context = self.call(self.context())
         marks = {'created_by': 'freezer', 'freezer_run_id': 'run-1',
                  'freezer_job_id': 'job-1', 'freezer_action_id': 'action-1',
                  'freezer_step': '0.1',
@@ -475,43 +477,43 @@ class TestTakenOver(cases.Case):
         first = self.cloud.add_backup('creating', metadata=marks)
         self.clock.sleep(1)
         self.cloud.add_backup('creating', metadata=marks)
-        progress, _order = self.take_over(progress.step)
+        progress, _context = self.take_over(progress.step)
         self.assertEqual(first['id'], progress.step.cinder_backup_id)
 
 
 class TestAbort(cases.Case):
 
     def test_before_anything_was_sent(self):
-        _progress, order = self.call(self.order())
-        progress, _order = self.go(order, aborting=True)
+        _progress, context = self.call(self.context())
+        progress, _context = self.go(context, aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.assertEqual([], self.cloud.posts)
         self.assertEqual('deleted', self.records()[-1].status)
 
     def test_a_backup_in_error_is_deleted(self):
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         self.cloud.finish('error')
-        cinder_id = order.step.cinder_backup_id
-        progress, order = self.call(order, aborting=True)
+        cinder_id = context.step.cinder_backup_id
+        progress, context = self.call(context, aborting=True)
         self.assertEqual('deleting', self.cloud.backups[cinder_id]['status'])
         self.assertFalse(progress.step.state.final)
         del self.cloud.backups[cinder_id]
-        progress, _order = self.call(order, aborting=True)
+        progress, _context = self.call(context, aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.assertEqual('deleted', self.records()[-1].status)
 
     def test_what_the_last_try_left_is_deleted(self):
-        progress, _order = self.go(self.order(), finish='error')
+        progress, _context = self.go(self.context(), finish='error')
         step = dataclasses.replace(
-            progress.step, state=documents.StepState.PENDING)
-        progress, _order = self.go(self.order(step), aborting=True)
+            progress.step, state=messages.StepState.PENDING)
+        progress, _context = self.go(self.context(step), aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.cloud.finish()
         self.assertEqual({}, self.cloud.backups)
 
     def test_cinder_does_not_let_go_and_finishes(self):
-        _progress, order = self.go(self.order(), 'submitted')
-        progress, _order = self.go(order, aborting=True)
+        _progress, context = self.go(self.context(), 'submitted')
+        progress, _context = self.go(context, aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.assertIn(progress.step.cinder_backup_id, progress.step.reason)
         self.assertEqual('available', self.records()[-1].status)
@@ -519,43 +521,43 @@ class TestAbort(cases.Case):
 
     def test_nothing_more_is_sent_while_the_outcome_is_unknown(self):
         self.cloud.fail('POST', '/backups$', fakes.lost_answer)
-        _progress, order = self.call(self.order())
-        progress, order = self.call(order)
-        progress, _order = self.go(order, aborting=True)
+        _progress, context = self.call(self.context())
+        progress, context = self.call(context)
+        progress, _context = self.go(context, aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.assertEqual([], self.cloud.posts)
 
     def test_a_lost_answer_and_then_the_abort(self):
         self.cloud.fail('POST', '/backups$', ('accept', fakes.lost_answer))
-        _progress, order = self.call(self.order())
-        _progress, order = self.call(order)
-        progress, _order = self.go(order, aborting=True, finish='error')
+        _progress, context = self.call(self.context())
+        _progress, context = self.call(context)
+        progress, _context = self.go(context, aborting=True, finish='error')
         self.assertEqual('aborted', progress.step.state)
         self.assertEqual({}, self.cloud.backups)
 
     def test_only_our_own_backup_is_deleted(self):
         foreign = self.cloud.add_backup('error')
-        step = documents.Step(
-            'action-1', 0, documents.StepState.SUBMITTED, 1,
+        step = messages.Step(
+            'action-1', 0, messages.StepState.SUBMITTED, 1,
             volume_id=fakes.VOLUME, backup_id='f' * 32,
             cinder_backup_id=foreign['id'])
-        progress, _order = self.go(self.order(step), aborting=True)
+        progress, _context = self.go(self.context(step), aborting=True)
         self.assertTrue(progress.step.state.final)
         self.assertEqual('error', foreign['status'])
 
     def test_nothing_is_deleted_without_lease_enough(self):
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         self.cloud.finish('error')
         self.lease = 0
         for _call in range(5):
-            progress, order = self.call(order, aborting=True)
+            progress, context = self.call(context, aborting=True)
         self.assertFalse(progress.step.state.final)
         self.assertNotIn('DELETE', [method for method, _path
                                     in self.cloud.requests])
 
     def test_an_abort_with_a_trust_that_is_gone(self):
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         self.cloud.trusts.clear()
-        progress, _order = self.go(order, aborting=True)
+        progress, _context = self.go(context, aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.assertEqual('error', self.records()[-1].status)

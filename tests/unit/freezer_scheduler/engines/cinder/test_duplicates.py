@@ -20,8 +20,8 @@ import fixtures
 from hypothesis import given
 from hypothesis import strategies
 
-from freezer_scheduler import documents
 from freezer_scheduler.engines.cinder import duplicates as cinder_duplicates
+from freezer_scheduler.freezer import messages
 from tests.unit.freezer_scheduler.engines import cases
 from tests.unit.freezer_scheduler import fakes
 
@@ -44,8 +44,8 @@ class DuplicatesCase(cases.Case):
             status, metadata=marks(**keys.pop('marks', {})), **keys)['id']
 
     def submitted(self, cinder_id, **keys):
-        return self.order(documents.Step(
-            'action-1', 0, documents.StepState.SUBMITTED, 1,
+        return self.context(messages.Step(
+            'action-1', 0, messages.StepState.SUBMITTED, 1,
             volume_id=fakes.VOLUME, backup_id=BACKUP_ID,
             cinder_backup_id=cinder_id), **keys)
 
@@ -68,8 +68,8 @@ class DuplicatesCase(cases.Case):
 
 class TestAfterTheBackup(DuplicatesCase):
 
-    def ended(self, order):
-        progress, _order = self.go(order)
+    def ended(self, context):
+        progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(progress.step.cinder_backup_id,
                          self.records()[-1].metadata['cinder_backup_id'])
@@ -132,9 +132,9 @@ class TestAfterTheBackup(DuplicatesCase):
         first = self.add()
         self.add()
         self.lease = 0
-        _progress, order = self.call(self.submitted(first))
+        _progress, context = self.call(self.submitted(first))
         for _call in range(5):
-            progress, order = self.call(order)
+            progress, context = self.call(context)
         self.assertFalse(progress.step.state.final)
         self.assertEqual(2, len(self.left()))
 
@@ -152,7 +152,7 @@ class TestBeforeTheNext(DuplicatesCase):
     def test_duplicates_of_an_earlier_run_go(self):
         first = self.add(marks={'run_id': 'run-0'})
         second = self.add(marks={'run_id': 'run-0'})
-        self.call(self.order())
+        self.call(self.context())
         self.assertEqual({first}, self.left())
         record = self.records()[0]
         self.assertEqual((BACKUP_ID, 'available', {'cinder_backup_id': first}),
@@ -165,8 +165,8 @@ class TestBeforeTheNext(DuplicatesCase):
             for _ in range(2):
                 self.add(marks={'run_id': 'run-0',
                                 'freezer_backup_id': record})
-        progress, _order = self.call(self.order())
-        self.assertEqual(documents.StepState.SUBMITTING, progress.step.state)
+        progress, _context = self.call(self.context())
+        self.assertEqual(messages.StepState.SUBMITTING, progress.step.state)
         self.assertEqual([progress.step.backup_id],
                          [record.backup_id for record in self.records()])
 
@@ -175,23 +175,23 @@ class TestBeforeTheNext(DuplicatesCase):
             for _ in range(2):
                 self.add(marks={'run_id': f'run-0{number}',
                                 'freezer_backup_id': f'{number:032x}'})
-        self.call(self.order())
+        self.call(self.context())
         # With one of its own.
         self.assertEqual(101, len(self.records()))
-        self.call(self.order())
+        self.call(self.context())
         self.assertEqual(400, len(self.left()))
 
     def test_no_more_are_deleted_than_the_lease_allows(self):
         for _ in range(6):
             self.add(marks={'run_id': 'run-0'})
         self.deletions_take(10)
-        self.call(self.order())
+        self.call(self.context())
         self.assertEqual(3, len(self.left()))
 
     def test_an_incremental_one_has_no_duplicate_for_its_base(self):
         first = self.add(marks={'run_id': 'run-0'})
         self.add(marks={'run_id': 'run-0'})
-        progress, _order = self.go(self.order(incremental=True))
+        progress, _context = self.go(self.context(incremental=True))
         self.assertEqual('success', progress.step.state)
         self.assertEqual({first, progress.step.cinder_backup_id}, self.left())
 
@@ -199,61 +199,62 @@ class TestBeforeTheNext(DuplicatesCase):
         self.add(marks={'run_id': 'run-0'})
         self.add(marks={'run_id': 'run-9'}, is_incremental=True)
         self.add(marks={'run_id': 'run-0'})
-        self.go(self.order(incremental=True, full_every=2))
+        self.go(self.context(incremental=True, full_every=2))
         self.assertFalse(self.cloud.posts[0]['incremental'])
 
     def test_a_record_of_another_job_is_left_alone(self):
         for _number in range(2):
             self.add(marks={'run_id': 'run-0', 'freezer_job_id': 'job-0'})
-        self.call(self.order())
+        self.call(self.context())
         self.assertEqual(1, len(self.left()))
         self.assertEqual(1, len(self.records()))
 
     def test_what_is_under_way_elsewhere_is_left_alone(self):
         self.add('creating', marks={'run_id': 'run-0'})
         self.add('error', marks={'run_id': 'run-0'})
-        self.call(self.order())
+        self.call(self.context())
         self.assertEqual(2, len(self.cloud.backups))
 
     def test_a_request_of_an_earlier_try_that_came_late(self):
         late = self.add('creating')
-        step = documents.Step(
+        step = messages.Step(
             'action-1', 0, tries=2, volume_id=fakes.VOLUME,
             backup_id=BACKUP_ID)
-        progress, _order = self.go(self.order(step))
+        progress, _context = self.go(self.context(step))
         self.assertEqual('success', progress.step.state)
         self.assertEqual(late, progress.step.cinder_backup_id)
         self.assertEqual([], self.cloud.posts)
 
     def test_a_volume_that_was_busy_with_our_own_backup(self):
-        _progress, order = self.call(self.order())
+        _progress, context = self.call(self.context())
         # The request is on its way when its answer is given up.
         self.cloud.fail('POST', '/backups$', fakes.lost_answer)
-        _progress, order = self.call(order)
+        _progress, context = self.call(context)
         self.clock.sleep(LIMITS.settle + 1)
-        _progress, order = self.call(order)
+        _progress, context = self.call(context)
         self.clock.sleep(LIMITS.settle + 1)
-        progress, order = self.call(order)
+        progress, context = self.call(context)
         # Now it arrives, just before the second one is sent.
         backup_id = progress.step.backup_id
         self.cloud.add_backup('creating', metadata=marks(
             freezer_backup_id=backup_id))
         self.cloud.volumes[fakes.VOLUME] = 'backing-up'
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.left()))
 
 
 class TestForsaken(DuplicatesCase):
 
-    def forsake(self, order, finish='available'):
+    def forsake(self, context, finish='available'):
         """Call as the scheduler does; return the number of looks."""
         for number in range(cases.MOST_CALLS):
-            progress = self.engine.forsaken(order)
+            progress = self.engine.clean_up(context)
             if progress is None:
                 return number
             self.clock.sleep(progress.after * 5)
-            order = dataclasses.replace(order, memory=progress.memory)
+            context = dataclasses.replace(context,
+                                          engine_state=progress.engine_state)
             if number >= 3 and finish:
                 self.cloud.finish(finish)
         self.fail('does not end')
@@ -261,41 +262,41 @@ class TestForsaken(DuplicatesCase):
     def test_the_younger_one_is_deleted_once_cinder_lets_it(self):
         first = self.add(marks={'freezer_backup_id': 'x'})
         self.clock.sleep(1)
-        progress, order = self.go(self.order(), 'submitted')
+        progress, context = self.go(self.context(), 'submitted')
         self.cloud.backups[first]['metadata'] = marks(
             freezer_backup_id=progress.step.backup_id)
-        self.forsake(order)
+        self.forsake(context)
         self.assertEqual({first}, self.left())
 
     def test_the_older_one_stays_and_so_does_the_others(self):
-        progress, order = self.go(self.order(), 'submitted')
+        progress, context = self.go(self.context(), 'submitted')
         self.cloud.finish()
         second = self.add(
             marks={'freezer_backup_id': progress.step.backup_id})
-        self.forsake(order)
+        self.forsake(context)
         self.assertEqual({progress.step.cinder_backup_id, second},
                          self.left())
 
     def test_a_backup_without_another_stays(self):
-        progress, order = self.go(self.order(), 'submitted')
-        self.assertEqual(0, self.forsake(order))
+        progress, context = self.go(self.context(), 'submitted')
+        self.assertEqual(0, self.forsake(context))
         self.assertEqual({progress.step.cinder_backup_id}, self.left())
 
     def test_a_lost_answer(self):
         self.cloud.fail('POST', '/backups$', fakes.lost_answer)
-        _progress, order = self.call(self.order())
-        progress, order = self.call(order)
+        _progress, context = self.call(self.context())
+        progress, context = self.call(context)
         self.assertEqual('submitting', progress.step.state)
         backup_id = progress.step.backup_id
         first = self.add(marks={'freezer_backup_id': backup_id})
         self.add('creating', marks={'freezer_backup_id': backup_id})
-        self.forsake(order)
+        self.forsake(context)
         self.assertEqual({first}, self.left())
 
     def test_what_was_not_asked_for_is_not_looked_for(self):
-        _progress, order = self.call(self.order())
+        _progress, context = self.call(self.context())
         before = len(self.cloud.requests)
-        self.assertEqual(0, self.forsake(order))
+        self.assertEqual(0, self.forsake(context))
         self.assertEqual(0, self.forsake(self.submitted('x')))
         self.assertEqual(before, len(self.cloud.requests))
 
@@ -303,9 +304,9 @@ class TestForsaken(DuplicatesCase):
         for fault in (fakes.no_connection, 403):
             self.cloud.backups.clear()
             self.cloud.volumes[fakes.VOLUME] = 'available'
-            _progress, order = self.go(self.order(), 'submitted')
+            _progress, context = self.go(self.context(), 'submitted')
             self.cloud.fail('GET', '/backups/detail', *[fault] * 999)
-            self.forsake(order)
+            self.forsake(context)
             self.cloud.faults.clear()
 
 

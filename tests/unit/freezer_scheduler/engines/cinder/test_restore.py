@@ -14,16 +14,16 @@
 
 from __future__ import annotations
 
-from freezer_scheduler import documents
+from freezer_scheduler.freezer import messages
 from tests.unit.freezer_scheduler.engines import cases
 from tests.unit.freezer_scheduler import fakes
 
 
 class RestoreCase(cases.Case):
 
-    def order(self, step=None, memory=None, trust=fakes.TRUST, **keys):
-        return super().order(step, memory, trust,
-                             **{'action': 'restore', **keys})
+    def context(self, step=None, engine_state=None, trust=fakes.TRUST, **keys):
+        return super().context(step, engine_state, trust,
+                               **{'action': 'restore', **keys})
 
     def restored(self):
         return [path for method, path in self.cloud.requests
@@ -33,7 +33,7 @@ class RestoreCase(cases.Case):
 class TestRestore(RestoreCase):
 
     def failed(self, **keys):
-        progress, _order = self.go(self.order(**keys))
+        progress, _context = self.go(self.context(**keys))
         self.assertEqual('fail', progress.step.state)
         return progress
 
@@ -41,20 +41,20 @@ class TestRestore(RestoreCase):
         self.cloud.add_backup()
         newest = self.cloud.add_backup()
         self.cloud.add_backup('error')
-        progress, order = self.go(self.order(), 'submitted')
+        progress, context = self.go(self.context(), 'submitted')
         self.assertIn(newest['id'], self.restored()[0])
         for _call in range(5):
-            progress, order = self.call(order)
+            progress, context = self.call(context)
             self.assertEqual('submitted', progress.step.state)
         self.cloud.finish()
-        progress, _order = self.call(order)
+        progress, _context = self.call(context)
         self.assertEqual('success', progress.step.state)
         self.assertEqual((), progress.backups)
 
     def test_the_given_one_into_its_own_volume(self):
         old = self.cloud.add_backup()
         self.cloud.add_backup()
-        progress, _order = self.go(self.order(
+        progress, _context = self.go(self.context(
             cindernative_backup_id=old['id'], cindernative_vol_id=None))
         self.assertEqual('success', progress.step.state)
         self.assertIn(old['id'], self.restored()[0])
@@ -63,7 +63,7 @@ class TestRestore(RestoreCase):
     def test_the_newest_that_is_old_enough(self):
         old = self.cloud.add_backup(created_at='2020-01-01T00:00:00')
         self.cloud.add_backup(created_at='2020-01-03T00:00:00')
-        progress, _order = self.go(self.order(
+        progress, _context = self.go(self.context(
             restore_from_date='2020-01-02T00:00:00'))
         self.assertEqual('success', progress.step.state)
         self.assertIn(old['id'], self.restored()[0])
@@ -85,27 +85,36 @@ class TestRestore(RestoreCase):
         self.assertEqual([], self.restored())
 
     def test_a_volume_left_in_error(self):
-        self.cloud.add_backup()
-        _progress, order = self.go(self.order(), 'submitted')
+        self.cloud.add_backup(container='freezer_backups')
+        _progress, context = self.go(self.context(), 'submitted')
         self.cloud.volumes[fakes.VOLUME] = 'error_restoring'
-        progress, _order = self.call(order)
+        progress, _context = self.call(context)
         self.assertEqual('fail', progress.step.state)
         self.assertIn('error_restoring', progress.step.reason)
+        # Cinder says no more. Some drivers restore from one container only.
+        self.assertIn('in container freezer_backups', progress.step.reason)
+
+    def test_a_volume_left_in_error_by_a_backup_without_container(self):
+        self.cloud.add_backup()['container'] = None
+        _progress, context = self.go(self.context(), 'submitted')
+        self.cloud.volumes[fakes.VOLUME] = 'error_restoring'
+        progress, _context = self.call(context)
+        self.assertNotIn('container', progress.step.reason)
 
     def test_a_time_limit_that_no_clock_can_shorten(self):
         self.cloud.add_backup()
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         self.clock.epoch += 10 * 86400
-        progress, order = self.call(order)
+        progress, context = self.call(context)
         self.assertEqual('submitted', progress.step.state)
         self.clock.sleep(cases.LIMITS.backup_timeout + 1)
-        progress, _order = self.call(order)
+        progress, _context = self.call(context)
         self.assertIn('after 3600 seconds', progress.step.reason)
 
     def test_a_lost_answer(self):
         self.cloud.add_backup()
         self.cloud.fail('POST', '/restore', ('accept', fakes.lost_answer))
-        progress, _order = self.go(self.order())
+        progress, _context = self.go(self.context())
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.restored()))
 
@@ -119,44 +128,45 @@ class TestRestore(RestoreCase):
 
     def test_taken_over_while_it_goes_on(self):
         self.cloud.add_backup()
-        progress, _order = self.go(self.order(), 'submitted')
+        progress, _context = self.go(self.context(), 'submitted')
         self.engine = self.process()
-        progress, _order = self.go(self.order(progress.step))
+        progress, _context = self.go(self.context(progress.step))
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.restored()))
 
     def test_taken_over_before_or_after_the_request(self):
         self.cloud.add_backup()
-        progress, _order = self.call(self.order())
+        progress, _context = self.call(self.context())
         self.assertEqual('submitting', progress.step.state)
         self.engine = self.process()
-        progress, _order = self.go(self.order(progress.step))
+        progress, _context = self.go(self.context(progress.step))
         self.assertEqual('fail', progress.step.state)
         self.assertEqual([], self.restored())
 
     def test_an_abort_deletes_no_backup(self):
         self.cloud.add_backup()
-        _progress, order = self.go(self.order(), 'submitted')
-        progress, _order = self.go(order, aborting=True)
+        _progress, context = self.go(self.context(), 'submitted')
+        progress, _context = self.go(context, aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.assertEqual(['available'], [
             backup['status'] for backup in self.cloud.backups.values()])
 
     def test_an_abort_before_it_began(self):
         self.cloud.add_backup()
-        _progress, order = self.call(self.order())
-        progress, _order = self.go(order, aborting=True)
+        _progress, context = self.call(self.context())
+        progress, _context = self.go(context, aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.assertEqual([], self.restored())
 
     def test_an_action_that_became_a_backup_meanwhile(self):
         # What is followed is the restore, and its source is never deleted.
         source = self.cloud.add_backup('error')
-        step = documents.Step(
-            'action-1', 0, documents.StepState.SUBMITTED, 1,
-            volume_id=fakes.VOLUME, cinder_backup_id=source['id'])
-        order = cases.Case.order(self, step)
-        progress, _order = self.go(order, aborting=True)
+        step = messages.Step(
+            'action-1', 0, messages.StepState.SUBMITTED, 1,
+            volume_id=fakes.VOLUME, cinder_backup_id=source['id'],
+            engine='cindernative', action='restore')
+        context = cases.Case.context(self, step)
+        progress, _context = self.go(context, aborting=True)
         self.assertTrue(progress.step.state.final)
         self.assertEqual('error', source['status'])
 
@@ -167,22 +177,22 @@ class TestBusy(RestoreCase):
         self.cloud.add_backup()
         for busy in ('backing-up', 'restoring-backup', 'detaching'):
             self.cloud.volumes[fakes.VOLUME] = busy
-            progress, order = self.call(self.order())
+            progress, context = self.call(self.context())
             for _call in range(5):
                 self.assertEqual('pending', progress.step.state)
                 self.assertIn(f'waits: the volume is {busy}',
                               progress.step.reason)
                 self.clock.sleep(progress.after)
-                progress, order = self.call(order)
+                progress, context = self.call(context)
             self.cloud.volumes[fakes.VOLUME] = 'available'
-            progress, _order = self.go(order)
+            progress, _context = self.go(context)
             self.assertEqual('success', progress.step.state)
         self.assertEqual(3, len(self.restored()))
 
     def test_but_not_for_ever(self):
         self.cloud.add_backup()
         self.cloud.volumes[fakes.VOLUME] = 'backing-up'
-        progress, _order = self.go(self.order(), finish=None)
+        progress, _context = self.go(self.context(), finish=None)
         self.assertEqual('fail', progress.step.state)
         self.assertIn('the volume is backing-up for', progress.step.reason)
         self.assertTrue(progress.retry)
@@ -190,27 +200,27 @@ class TestBusy(RestoreCase):
 
     def test_a_volume_that_became_busy_in_between(self):
         self.cloud.add_backup()
-        _progress, order = self.call(self.order())
+        _progress, context = self.call(self.context())
         self.cloud.volumes[fakes.VOLUME] = 'backing-up'
-        progress, order = self.call(order)
+        progress, context = self.call(context)
         self.assertEqual('pending', progress.step.state)
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
 
     def test_a_backup_that_is_restored_elsewhere_is_waited_for(self):
         backup = self.cloud.add_backup('restoring')
-        progress, order = self.call(self.order(
+        progress, context = self.call(self.context(
             cindernative_backup_id=backup['id']))
         self.assertEqual('pending', progress.step.state)
         self.assertIn('is restoring', progress.step.reason)
-        progress, _order = self.go(order)
+        progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
 
     def test_an_abort_while_it_waits(self):
         self.cloud.add_backup()
         self.cloud.volumes[fakes.VOLUME] = 'backing-up'
-        _progress, order = self.call(self.order())
-        progress, _order = self.call(order, aborting=True)
+        _progress, context = self.call(self.context())
+        progress, _context = self.call(context, aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.assertEqual([], self.restored())
 
@@ -223,23 +233,23 @@ class TestNewVolume(RestoreCase):
         self.cloud.described[fakes.VOLUME] = {
             'volume_type': 'fast', 'metadata': {'of': 'the source'}}
 
-    def order(self, step=None, memory=None, trust=fakes.TRUST, **keys):
-        return super().order(step, memory, trust,
-                             **{'cindernative_new_volume': True, **keys})
+    def context(self, step=None, engine_state=None, trust=fakes.TRUST, **keys):
+        return super().context(step, engine_state, trust,
+                               **{'cindernative_new_volume': True, **keys})
 
     def new(self):
         """Return ids of the volumes but the first."""
         return [volume for volume in self.cloud.volumes
                 if volume != fakes.VOLUME]
 
-    def ended(self, order=None, state='success'):
-        progress, _order = self.go(order or self.order())
+    def ended(self, context=None, state='success'):
+        progress, _context = self.go(context or self.context())
         self.assertEqual(state, progress.step.state)
         return progress
 
-    def taken_over(self, step):
+    def reclaimed(self, step):
         self.engine = self.process()
-        return self.ended(self.order(step))
+        return self.ended(self.context(step))
 
     def test_it_is_made_and_restored_into(self):
         progress = self.ended()
@@ -257,14 +267,14 @@ class TestNewVolume(RestoreCase):
         self.assertEqual('available', self.cloud.volumes[fakes.VOLUME])
 
     def test_its_name(self):
-        progress = self.ended(self.order(
+        progress = self.ended(self.context(
             cindernative_new_volume_name='{volume_id} {backup_id}'))
         self.assertEqual(
             f'{fakes.VOLUME} {self.backup["id"]}',
             self.cloud.described[progress.step.volume_id]['name'])
 
     def test_a_name_that_is_too_long_makes_nothing(self):
-        progress = self.ended(self.order(
+        progress = self.ended(self.context(
             cindernative_new_volume_name='{volume_id}' * 9), 'fail')
         self.assertIn('longer than', progress.step.reason)
         self.assertEqual([], self.new())
@@ -272,7 +282,7 @@ class TestNewVolume(RestoreCase):
     def test_the_volume_that_was_backed_up_is_gone(self):
         self.cloud.volumes.clear()
         self.cloud.described.clear()
-        progress = self.ended(self.order(
+        progress = self.ended(self.context(
             cindernative_backup_id=self.backup['id']))
         self.assertEqual([progress.step.volume_id], self.new())
 
@@ -297,20 +307,20 @@ class TestNewVolume(RestoreCase):
                 self.assertEqual(before + 1, len(self.new()))
 
     def test_a_request_that_came_late_made_no_second_one(self):
-        _progress, order = self.call(self.order())
-        progress, order = self.call(order)
+        _progress, context = self.call(self.context())
+        progress, context = self.call(context)
         self.cloud.volumes['late'] = 'available'
         self.cloud.described['late'] = dict(
             self.cloud.described[progress.step.volume_id])
-        progress = self.ended(order)
+        progress = self.ended(context)
         self.cloud.finish()
         self.assertEqual([progress.step.volume_id], self.new())
         self.assertIn('it is a duplicate of', self.log.output)
 
     def test_taken_over_at_any_point(self):
-        order, calls = self.order(), 0
+        context, calls = self.context(), 0
         while True:
-            progress, order = self.call(order)
+            progress, context = self.call(context)
             if progress.step.state.final:
                 break
             calls += 1
@@ -321,20 +331,20 @@ class TestNewVolume(RestoreCase):
         for number in range(1, calls):
             self.cloud.volumes = {fakes.VOLUME: 'available'}
             self.backup['status'] = 'available'
-            order = self.order()
+            context = self.context()
             for call in range(number):
-                progress, order = self.call(order)
+                progress, context = self.call(context)
                 self.clock.sleep(progress.after)
                 if call > 5:
                     self.cloud.finish()
-            progress = self.taken_over(progress.step)
+            progress = self.reclaimed(progress.step)
             self.assertEqual([progress.step.volume_id], self.new())
 
     def test_a_restore_that_fails_leaves_no_volume(self):
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         [made] = self.new()
         self.cloud.volumes[made] = 'error_restoring'
-        progress = self.ended(order, 'fail')
+        progress = self.ended(context, 'fail')
         self.assertIn('error_restoring', progress.step.reason)
         self.assertIn(f'{made} is deleted', progress.step.reason)
         self.cloud.finish()
@@ -345,54 +355,55 @@ class TestNewVolume(RestoreCase):
         progress = self.ended(state='fail')
         self.assertIn('over quota', progress.step.reason)
         self.assertTrue(progress.retry)
-        _progress, order = self.call(self.order())
-        progress, order = self.call(order)
+        _progress, context = self.call(self.context())
+        progress, context = self.call(context)
         self.cloud.volumes[progress.step.volume_id] = 'error'
-        progress = self.ended(order, 'fail')
+        progress = self.ended(context, 'fail')
         self.assertIn('could not make', progress.step.reason)
         self.assertTrue(progress.retry)
         self.cloud.finish()
         self.assertEqual([], self.new())
 
     def test_a_volume_that_cinder_does_not_delete_is_named(self):
-        _progress, order = self.go(self.order(), 'submitted')
+        _progress, context = self.go(self.context(), 'submitted')
         [made] = self.new()
         self.cloud.volumes[made] = 'error_restoring'
         self.cloud.fail('DELETE', '/volumes/', (400, 'no'))
-        progress = self.ended(order, 'fail')
+        progress = self.ended(context, 'fail')
         self.assertIn(f'{made} stays', progress.step.reason)
 
     def test_an_abort_before_the_restore_leaves_nothing(self):
-        order = self.order()
+        context = self.context()
         for _call in range(4):
-            progress, order = self.call(order)
+            progress, context = self.call(context)
             self.engine = self.process()
         self.cloud.finish()
-        progress, order = self.call(order, aborting=True)
+        progress, context = self.call(context, aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.cloud.finish()
         self.assertEqual([], self.new())
 
     def test_an_abort_during_the_restore_names_the_volume(self):
-        _progress, order = self.go(self.order(), 'submitted')
-        progress, _order = self.go(order, aborting=True)
+        _progress, context = self.go(self.context(), 'submitted')
+        progress, _context = self.go(context, aborting=True)
         self.assertEqual('aborted', progress.step.state)
         self.assertIn(self.new()[0], progress.step.reason)
 
     def test_the_volume_of_another_is_never_deleted(self):
         for state in ('submitting', 'submitted'):
             self.cloud.volumes[fakes.VOLUME] = 'error'
-            step = documents.Step(
-                'action-1', 0, documents.StepState(state), 1,
-                volume_id=fakes.VOLUME, cinder_backup_id=self.backup['id'])
-            progress, _order = self.go(self.order(step), aborting=True)
+            step = messages.Step(
+                'action-1', 0, messages.StepState(state), 1,
+                volume_id=fakes.VOLUME, cinder_backup_id=self.backup['id'],
+                new_volume=True)
+            progress, _context = self.go(self.context(step), aborting=True)
             self.assertTrue(progress.step.state.final)
             self.assertEqual('error', self.cloud.volumes[fakes.VOLUME])
 
     def test_nothing_is_sent_without_lease_enough(self):
-        _progress, order = self.call(self.order())
+        _progress, context = self.call(self.context())
         self.lease = 0
         for _call in range(5):
-            progress, order = self.call(order)
+            progress, context = self.call(context)
         self.assertEqual([], self.new())
         self.assertFalse(progress.step.state.final)

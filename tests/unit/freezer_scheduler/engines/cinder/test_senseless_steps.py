@@ -21,7 +21,7 @@ import requests
 import requests_mock
 
 from freezer_http import adapter
-from freezer_scheduler import documents
+from freezer_scheduler.freezer import messages
 from tests.unit.freezer_scheduler.engines import cases
 from tests.unit.freezer_scheduler.engines.cinder import test_prune
 from tests.unit.freezer_scheduler import fakes
@@ -29,7 +29,7 @@ from tests.unit.freezer_scheduler import fakes
 PAGE = '<html>all is well</html>'
 ERROR = '{"error": {"code": 500, "message": "broken"}}'
 
-_State = documents.StepState
+_State = messages.StepState
 
 
 def answer(status: int, text: str = PAGE, **headers: str):
@@ -133,7 +133,7 @@ class Faults(cases.Case):
 class TestBackupsAndRestores(Faults):
 
     def backup(self, **keys):
-        progress, _order = self.go(self.order(**keys))
+        progress, _context = self.go(self.context(**keys))
         return progress
 
     def test_backup(self):
@@ -152,7 +152,7 @@ class TestBackupsAndRestores(Faults):
         """One that was not seen to begin is left to its user, and said so."""
         def carry_out():
             self.cloud.add_backup()
-            progress, _order = self.go(self.order(action='restore'))
+            progress, _context = self.go(self.context(action='restore'))
             return progress
 
         def check(progress, what):
@@ -171,7 +171,7 @@ class TestBackupsAndRestores(Faults):
     def test_restore_into_a_new_volume(self):
         def carry_out():
             self.cloud.add_backup()
-            progress, _order = self.go(self.order(
+            progress, _context = self.go(self.context(
                 action='restore', cindernative_new_volume='true'))
             return progress
 
@@ -192,10 +192,11 @@ class TestRemoval(Faults, test_prune.PruneCase):
         def carry_out():
             for age in (30, 20):
                 self.made(age)
-            made, order = self.go(self.order(remove_older_than=7), 'pruning')
+            made, context = self.go(self.context(remove_older_than=7),
+                                    'pruning')
             if made.step.state.final:
                 return made
-            return self.go(order)[0]
+            return self.go(context)[0]
 
         def check(progress, what):
             self.assertEqual(_State.SUCCESS, progress.step.state, what)

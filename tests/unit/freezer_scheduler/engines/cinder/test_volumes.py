@@ -31,14 +31,16 @@ import requests_mock
 import testtools
 
 from freezer_api.domain import capabilities
-from freezer_scheduler import documents
+from freezer_api.domain import cinder_selection
+from freezer_api.domain import run_state
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import engine as cinder
-from freezer_scheduler.engines.cinder import selection as cinder_selection
 from freezer_scheduler.engines.cinder import step as cinder_step
-from freezer_scheduler import execution
-from freezer_scheduler import identity
-from freezer_scheduler import runs
+from freezer_scheduler.engines import registry
+from freezer_scheduler.freezer import messages
+from freezer_scheduler.keystone import sessions
+from freezer_scheduler.runs import executor
+from freezer_scheduler.runs import run_table
 from tests.unit.freezer_scheduler.engines import cases
 from tests.unit.freezer_scheduler import fakes
 
@@ -67,7 +69,7 @@ class World:
         self.clock = fakes.FakeClock()
         self.cloud = fakes.FakeCloud(mocker, self.clock)
         self.cloud.volumes.clear()
-        self.limits = runs.Limits(*limits)
+        self.limits = run_table.Limits(*limits)
         self.stored = None
         self.records = {}
         self.sizes = []
@@ -78,6 +80,8 @@ class World:
         self.told = lambda: None
         self.reports = 0
         self.fence = 0
+        self.run_id = 'run-1'
+        self.offered = capabilities.CINDER_NATIVE
 
     def volumes(self, count, **described):
         for volume_id in VOLUMES[:count]:
@@ -86,16 +90,16 @@ class World:
         return VOLUMES[:count]
 
     def process(self):
-        known = identity.Identity(fakes.settings())
-        engine = cinder.CinderEngine(cinder_step.Tools(
+        known = sessions.Identity(fakes.settings())
+        engine = cinder.CinderEngine(cinder_step.Dependencies(
             clients=lambda trust_id: cinder_client.CinderClient(
                 known, trust_id, 'public', None),
             clock=self.clock, limits=lambda: cases.LIMITS, hostname='here'))
-        self.table = runs.Runs(self.clock, lambda: self.limits)
-        self.executor = execution.Executor(
-            self.report, {'cindernative': engine},
-            lambda: capabilities.CINDER_NATIVE, self.clock,
-            self.table.lease_left, self.table.one_more)
+        self.table = run_table.RunTable(self.clock, lambda: self.limits)
+        self.executor = executor.Executor(
+            self.report, registry.Registry(
+                {'cindernative': engine}, lambda: self.offered), self.clock,
+            self.table)
 
     def report(self, run_id, fence, report):
         self.reports += 1
@@ -104,6 +108,8 @@ class World:
             raise Killed()
         document = json.loads(json.dumps(report.to_document('me', fence)))
         self.sizes.append(len(json.dumps(document['actions'])))
+        if self.stored is not None:
+            self.check_states(self.stored['actions'], document['actions'])
         self.stored = document
         for backup in document['backups']:
             self.records.setdefault(backup['backup_id'], []).append(
@@ -113,16 +119,31 @@ class World:
             raise Killed()
         return self.event
 
+    def check_states(self, before, after):
+        """Check that the states of single volumes follow on each other."""
+        for old, new in zip(before, after, strict=True):
+            if 'parts' in new:
+                for pair in zip(old.get('parts', ()), new['parts'],
+                                strict='parts' in old):
+                    self.check_state(*pair)
+            elif 'parts' not in old:
+                self.check_state(old, new)
+
+    def check_state(self, before, after):
+        old, new = before['state'], after['state']
+        if old != new and new not in run_state.STEP_FOLLOWS.get(old, ()):
+            raise AssertionError(f'{old} became {new}: {before}, {after}')
+
     def claim(self, actions, **keys):
         """Have a new process claim the run, or take it over."""
         self.process()
         self.fence += 1
-        document = fakes.run_document(actions=actions, fence=self.fence)
+        document = fakes.run_document(self.run_id, actions, fence=self.fence)
         for action in document['job']['job_actions']:
             action.update(keys)
         if self.stored is not None:
             document['actions'] = self.stored['actions']
-        self.table.add(documents.Run.from_document(document), 1e12)
+        self.table.add(messages.Run.from_document(document), 1e12)
 
     def go(self, actions, aborts=None, **keys):
         """Carry the run out to its end; return the last report.
@@ -130,28 +151,47 @@ class World:
         :param aborts: the move before which the user aborts it
         """
         self.claim(actions, **keys)
-        for move in range(MOST_MOVES):
+        began, move = self.clock.now, 0
+        while (move < MOST_MOVES
+               and self.clock.now - began <= self.patience(**keys)):
             if self.stored and self.stored['state'] != 'running':
                 return self.stored
             if move == aborts:
-                self.event = documents.Event.ABORT
+                self.event = messages.Event.ABORT
             if self.event:
-                self.table.renewed('run-1', 1e12, self.event)
-            held = self.table.take(wait=False)
-            if held is None:
+                self.table.renewed(self.run_id, 1e12, self.event)
+            claimed = self.table.take(wait=False)
+            if claimed is None:
                 self.clock.sleep(1)
                 self.finish()
                 continue
+            move += 1
             try:
-                after = self.executor.advance(held)
+                after = self.executor.advance(claimed)
             except Killed:
                 self.claim(actions, **keys)
                 continue
             self.most = max(self.most, sum(
                 backup['status'] == 'creating'
                 for backup in self.cloud.backups.values()))
-            self.table.done(held, after)
+            self.table.done(claimed, after)
         raise AssertionError(f'it does not end: {self.stored}')
+
+    def patience(self, max_retries=0, max_retries_interval=60, **_keys):
+        """Return the seconds that the run may take, as it was so far.
+
+        Each try, and each process that takes the run over, waits anew for
+        what is busy. All of that is waited for side by side.
+        """
+        limits = cases.LIMITS
+        return limits.backup_timeout + (1 + max_retries + self.fence) * (
+            limits.busy_timeout + limits.settle + max_retries_interval)
+
+    def next_run(self):
+        """Have the job run again, with nothing stored of the new run."""
+        self.run_id = f'run-{int(self.run_id.partition("-")[2]) + 1}'
+        self.stored, self.fence = None, 0
+        self.clock.sleep(3600)
 
     def finish(self):
         """Let Cinder end what it works on, as it is said for the volume."""
@@ -165,6 +205,7 @@ class World:
             end = ends.pop(0) if len(ends) > 1 else ends[0]
             backup.update(status=end, fail_reason=(
                 'disk full' if end == 'error' else None))
+            self.cloud.check_size(backup)
             if volume_id in self.cloud.volumes:
                 self.cloud.volumes[volume_id] = 'available'
 
@@ -311,7 +352,8 @@ class TestSelection(Case):
                 ({'metadata': {'a': 1}}, 'metadata: must be a text'),
                 ({'metadata': {'': 'x'}}, 'metadata: must be a text'),
                 ({'metadata': {str(n): '' for n in range(33)}}, 'more than'),
-                ({'metdata': {'a': 'b'}, 'name': '*'}, 'no other key')):
+                ({'metdata': {'a': 'b'}, 'name': '*'},
+                 'did you mean metadata?')):
             self.world.stored = None
             self.assertIn(words, self.reason(**selection))
         for value in (7, 'x', [ids[0]], True):
@@ -323,12 +365,12 @@ class TestSelection(Case):
     def test_one_volume_or_several(self):
         report = self.world.go([fakes.action(
             cindernative_volumes={'name': '*'})])
-        self.assertIn('only one of them', report['reason'])
+        self.assertIn('only one of it', report['reason'])
 
     def test_a_restore_is_of_one_volume(self):
         self.world.volumes(2, name='db')
         report = self.world.go([{**several(name='*'), 'action': 'restore'}])
-        self.assertIn('a restore is of one volume', report['reason'])
+        self.assertIn('a restore has one volume', report['reason'])
 
     def test_what_is_wrong_for_each_is_said_once(self):
         self.world.volumes(3, name='db')
@@ -437,7 +479,7 @@ class TestTheWhole(Case):
         self.assertIn('stayed attaching', report['reason'])
 
     def test_an_abort_reaches_every_volume(self):
-        self.world.limits = runs.Limits(3, 3)
+        self.world.limits = run_table.Limits(3, 3)
         self.world.volumes(8, name='db')
         for aborts in range(0, 40, 3):
             self.world.stored, self.world.event = None, None
@@ -466,7 +508,7 @@ class TestTheWhole(Case):
 
         def waits():
             if self.states() == ['pending', 'success']:
-                self.world.event = documents.Event.ABORT
+                self.world.event = messages.Event.ABORT
 
         self.world.told = waits
         report = self.world.go([several(name='db')], max_retries=1,
@@ -477,7 +519,7 @@ class TestTheWhole(Case):
 
     def test_an_action_that_was_changed_begins_no_other_volume(self):
         ids = self.world.volumes(3, name='db')
-        self.world.limits = runs.Limits(1, 1)
+        self.world.limits = run_table.Limits(1, 1)
         action = several(ids=ids)
 
         def changed(number):
@@ -497,7 +539,7 @@ class TestTheWhole(Case):
     def test_other_volumes_in_the_action_begin_none_of_the_old_ones(self):
         """What would be removed now was never meant for these."""
         ids = self.world.volumes(3, name='db')
-        self.world.limits = runs.Limits(1, 1)
+        self.world.limits = run_table.Limits(1, 1)
         action = several(ids=ids[:2])
 
         def changed(number):
@@ -557,7 +599,7 @@ class TestTheWhole(Case):
 
         def narrowed():
             if self.states() == ['pending', 'success']:
-                self.patch(self.world.executor, '_offered', lambda: narrow)
+                self.world.offered = narrow
 
         self.world.told = narrowed
         report = self.world.go([several(name='db')], max_retries=1)
@@ -571,14 +613,14 @@ class TestTheWhole(Case):
 class TestPlaces(Case):
 
     def test_no_more_in_work_than_the_project_has_places(self):
-        self.world.limits = runs.Limits(50, 4)
+        self.world.limits = run_table.Limits(50, 4)
         self.world.volumes(30, name='db')
         self.assertEqual('success',
                          self.world.go([several(name='db')])['state'])
         self.assertEqual(4, self.world.most)
 
     def test_no_more_in_work_than_there_are_places(self):
-        self.world.limits = runs.Limits(3, 10)
+        self.world.limits = run_table.Limits(3, 10)
         self.world.volumes(20, name='db')
         self.world.go([several(name='db')])
         self.assertEqual(3, self.world.most)
@@ -586,8 +628,9 @@ class TestPlaces(Case):
     def test_places_are_given_back(self):
         self.world.volumes(5, name='db')
         self.world.go([several(name='db')])
-        while (held := self.world.table.take(wait=False)) is not None:
-            self.world.table.done(held, self.world.executor.advance(held))
+        while (claimed := self.world.table.take(wait=False)) is not None:
+            self.world.table.done(claimed,
+                                  self.world.executor.advance(claimed))
         self.assertEqual(50, self.world.table.room())
 
 
@@ -605,8 +648,17 @@ class TestSize(Case):
             part for part in self.parts().values()
             if part['cinder_backup_id'] and part['backup_id']]))
 
+    def test_reasons_of_as_many_full_backups_fit(self):
+        for volume_id in self.world.volumes(200, name='db', size=2):
+            self.cloud.add_backup(volume_id=volume_id)
+        report = self.world.go([{**several(name='db'), 'incremental': True}])
+        self.assertEqual('success', report['state'])
+        self.assertIn('full backup, because the volume was extended',
+                      report['reason'])
+        self.assertLess(max(self.world.sizes), 65536)
+
     def test_all_actions_of_a_job_share_the_room(self):
-        self.patch(documents, 'MOST_PARTS', 20)
+        self.patch(cinder_selection, 'MOST_VOLUMES', 20)
         ids = self.world.volumes(25, name='db')
         report = self.world.go([several(ids=ids[:15]),
                                 several(ids=ids[15:])], mandatory=True)
@@ -689,11 +741,11 @@ class TestForsaken(Case):
         ids = world.volumes(3, name='db')
         world.claim([several(name='db')])
         while self.states().count('submitted') < 2:
-            held = world.table.take(wait=False)
-            if held is None:
+            claimed = world.table.take(wait=False)
+            if claimed is None:
                 world.clock.sleep(1)
             else:
-                world.table.done(held, world.executor.advance(held))
+                world.table.done(claimed, world.executor.advance(claimed))
         ours = [backup for backup in self.cloud.backups.values()
                 if backup['status'] == 'creating']
         self.assertLessEqual(2, len(ours))
@@ -702,9 +754,9 @@ class TestForsaken(Case):
                 volume_id=backup['volume_id'], created_at='2020-01-01',
                 metadata=backup['metadata'])
         world.table.lost('run-1')
-        assert held is not None
+        assert claimed is not None
         waits = 0
-        while (after := world.executor.advance(held)) is not None:
+        while (after := world.executor.advance(claimed)) is not None:
             self.assertLess(waits, 200)
             waits += 1
             world.clock.sleep(max(1, after))
@@ -723,6 +775,7 @@ OUTCOMES = st.sampled_from(['ok', 'error', 'error once', 'gone', 'busy'])
 FAULTS = st.sampled_from([
     None, fakes.lost_answer, fakes.no_connection, fakes.broken,
     ('accept', fakes.lost_answer), ('accept', fakes.broken), 503, 429])
+TROUBLES = st.sampled_from(['none', 'extended', 'unseen', 'broken', 'stuck'])
 KILLS = st.dictionaries(st.integers(1, 60),
                         st.sampled_from([True, 'stored']), max_size=6)
 
@@ -734,6 +787,12 @@ class TestWhateverHappens(testtools.TestCase):
         self.useFixture(fixtures.FakeLogger(level=logging.INFO))
 
     @hypothesis.settings(deadline=None, max_examples=40)
+    # Six processes, each of which waits anew for busy volumes.
+    @hypothesis.example(
+        outcomes=['busy', 'busy', 'ok', 'busy', 'busy'],
+        faults=[None] * 4 + [503, fakes.broken],
+        kills=dict.fromkeys(range(10, 61, 10), True), per_project=1,
+        retries=2)
     @hypothesis.given(
         outcomes=st.lists(OUTCOMES, min_size=1, max_size=5),
         faults=st.lists(FAULTS, max_size=8), kills=KILLS,
@@ -773,5 +832,109 @@ class TestWhateverHappens(testtools.TestCase):
                 self.assertEqual('success', states[volume_id])
             if outcome in ('error', 'gone', 'busy'):
                 self.assertEqual('fail', states[volume_id])
+        for told in world.records.values():
+            self.assertIn(told[-1], ('available', 'error'))
+
+    @hypothesis.settings(deadline=None, max_examples=15)
+    @hypothesis.given(
+        volumes=st.lists(TROUBLES, min_size=1, max_size=3),
+        faults=st.lists(FAULTS, max_size=4), kills=KILLS,
+        quota=st.none() | st.integers(0, 5), retries=st.integers(0, 2),
+        runs_of_job=st.integers(1, 3))
+    def test_what_failed_goes_and_the_job_recovers(
+            self, volumes, faults, kills, quota, retries, runs_of_job):
+        """Increments, failures and quotas, through crashes at any report."""
+        with requests_mock.Mocker() as mocker:
+            world = World(mocker, (10, 3))
+            ids = world.volumes(len(volumes), name='db')
+            others = self.prepare(world, dict(zip(ids, volumes, strict=True)))
+            good = set(world.cloud.backups) - others
+            world.cloud.fail('POST', '/backups$', *faults)
+            world.cloud.backup_quota = (
+                None if quota is None else quota + len(world.cloud.backups))
+            world.kill = lambda number: kills.get(number, False)
+            action = {**several(ids=ids), 'incremental': True}
+            keys = {'max_retries': retries, 'max_retries_interval': 20}
+            for _number in range(runs_of_job):
+                self.check(world, world.go([action], **keys), good)
+                world.next_run()
+            # What was wrong is mended, and the job is as good as new.
+            world.cloud.backup_quota = None
+            world.cloud.faults.clear()
+            world.cloud.undeletable.clear()
+            world.kill = lambda number: False
+            for volume_id, trouble in zip(ids, volumes, strict=True):
+                # An increment of an extended volume failed before, or none
+                # is asked for.
+                if trouble != 'extended':
+                    world.ends[volume_id] = ['available']
+            report = world.go([action])
+            self.assertEqual('success', report['state'], report['reason'])
+            self.check(world, report, good)
+            self.assertEqual([], [
+                backup for backup in world.cloud.backups.values()
+                if backup['status'] == 'error' and backup['id'] not in others])
+            world.next_run()
+            report = world.go([action])
+            self.assertEqual('success', report['state'], report['reason'])
+            self.assertEqual(
+                [True] * len(ids),
+                [post['incremental'] for post
+                 in world.cloud.posts[-len(ids):]])
+
+    def prepare(self, world, volumes):
+        """Have volumes with backups; return the ids of failed ones."""
+        others = []
+        for volume_id, trouble in volumes.items():
+            world.cloud.add_backup(volume_id=volume_id)
+            others.append(world.cloud.add_backup(
+                'error', volume_id=volume_id, is_incremental=True,
+                metadata={'created_by': 'freezer',
+                          'freezer_job_id': 'job-2'})['id'])
+            if trouble == 'extended':
+                world.cloud.described[volume_id] = {'size': 2}
+            if trouble == 'unseen':
+                # Cinder does not tell that an increment will fail.
+                world.ends[volume_id] = ['error', 'available']
+            if trouble == 'broken':
+                world.ends[volume_id] = ['error']
+            if trouble == 'stuck':
+                world.ends[volume_id] = ['error']
+                create = world.cloud._create
+
+                def stuck(body, create=create, volume_id=volume_id):
+                    status, document = create(body)
+                    if body['volume_id'] == volume_id:
+                        world.cloud.undeletable.add(document['backup']['id'])
+                    return status, document
+
+                world.cloud._create = stuck
+        world.clock.sleep(3600)
+        return set(others)
+
+    def check(self, world, report, good):
+        """Check what holds after each run.
+
+        :param good: ids of the usable backups so far; is added to
+        """
+        [step] = report['actions']
+        parts = {part['volume_id']: part for part in step.get('parts', ())}
+        self.assertEqual(report['state'] == 'success', {'success'} == {
+            part['state'] for part in parts.values()})
+        usable = {backup['id']: backup['volume_id'] for backup
+                  in world.cloud.backups.values()
+                  if backup['status'] == 'available'}
+        # Nothing of use is ever deleted.
+        self.assertLessEqual(good, set(usable))
+        made = collections.Counter(
+            volume_id for backup_id, volume_id in usable.items()
+            if backup_id not in good)
+        for volume_id, part in parts.items():
+            self.assertLessEqual(made[volume_id], 1)
+            if part['state'] == 'success':
+                self.assertEqual(1, made[volume_id])
+            else:
+                self.assertTrue(part.get('reason'), part)
+        good |= set(usable)
         for told in world.records.values():
             self.assertIn(told[-1], ('available', 'error'))

@@ -1,0 +1,93 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Trusts of our own making, encrypted, and a credential for a real job.
+
+A credential whose job does not exist cannot have a foreign key to it. Nothing
+can run with it, but it names a trust that may still be there, so it moves to
+table ``orphaned_user_credentials``, which exists only where there are any.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+import sqlalchemy as sa
+
+from freezer_api.db.migrations import batches
+from freezer_api.db.migrations import ddl
+
+revision = '19efaf5fa3ab'
+down_revision = '7a3b9c1d2e4f'
+
+_COLUMNS = ('id', 'created_at', 'updated_at', 'deleted_at', 'deleted',
+            'trust_id', 'trustor_user_id', 'job_id', 'decrypt_method')
+_REFERENCES = (('job_id', 'jobs'), ('delegation_id', 'delegations'))
+
+
+def upgrade() -> None:
+    ddl.create_table(
+        'delegations',
+        *ddl.common_columns(),
+        sa.Column('id', sa.String(36), primary_key=True),
+        sa.Column('project_id', sa.String(36), nullable=False),
+        sa.Column('trustor_user_id', sa.String(64), nullable=False),
+        sa.Column('trust_id', sa.String(255), nullable=False),
+        sa.Column('decrypt_method', sa.String(64)),
+        sa.Column('roles', sa.String(255), nullable=False),
+        sa.Column('active_key', sa.String(64)),
+        sa.Column('delete_after', sa.BigInteger),
+        sa.Column('expires_at', sa.BigInteger),
+        sa.Column('renew_at', sa.BigInteger),
+        sa.UniqueConstraint('active_key', name='uq_delegations_active_key'))
+    ddl.create_index('ix_delegations_delete_after', 'delegations',
+                     ['delete_after'])
+    ddl.add_column('user_credentials',
+                   sa.Column('decrypt_method', sa.String(64)))
+    batches.commit(op.get_bind())
+    ddl.match_collation('user_credentials', 'job_id', 'jobs', 'id')
+    _move_orphans()
+    batches.commit(op.get_bind())
+    ddl.create_index('ix_user_credentials_job_id', 'user_credentials',
+                     ['job_id'])
+    batches.commit(op.get_bind())
+    ddl.add_column('user_credentials', sa.Column(
+        'delegation_id', ddl.reference_type('delegations', 'id')))
+    batches.commit(op.get_bind())
+    ddl.create_index('ix_user_credentials_delegation_id', 'user_credentials',
+                     ['delegation_id'])
+    for reference in _REFERENCES:
+        batches.commit(op.get_bind())
+        ddl.create_foreign_keys('user_credentials', [reference])
+
+
+def _move_orphans() -> None:
+    bind = op.get_bind()
+    credentials = sa.table('user_credentials',
+                           *(sa.column(name) for name in _COLUMNS))
+    jobs = sa.table('jobs', sa.column('id'))
+    orphaned = ~sa.exists().where(jobs.c.id == credentials.c.job_id)
+    if bind.execute(sa.select(credentials.c.id).where(orphaned).limit(1)
+                    ).first() is None:
+        return
+    ddl.create_table(
+        'orphaned_user_credentials',
+        *ddl.common_columns(),
+        sa.Column('id', sa.String(36), primary_key=True),
+        sa.Column('trust_id', sa.String(255), nullable=False),
+        sa.Column('trustor_user_id', sa.String(64), nullable=False),
+        sa.Column('job_id', sa.String(36), nullable=False),
+        sa.Column('decrypt_method', sa.String(64)))
+    side = sa.table('orphaned_user_credentials',
+                    *(sa.column(name) for name in _COLUMNS))
+    bind.execute(side.insert().from_select(
+        list(_COLUMNS), sa.select(*credentials.c).where(orphaned)))
+    bind.execute(credentials.delete().where(orphaned))

@@ -1,0 +1,299 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Read a cinder-native action, and check whether it can be carried out.
+
+The API checks when an action or a job is created or changed, and the scheduler
+before it acts, so that errors are reported early. Only the keys that are read
+here have an effect; :mod:`freezer_api.domain.cinder_keys` defines them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import datetime
+
+from freezer_api.domain import capabilities
+from freezer_api.domain import cinder_keys
+from freezer_api.domain import cinder_selection
+from freezer_api.domain import cinder_templates
+from freezer_api.domain import near_keys
+from freezer_api.domain import retention
+
+DEFAULT_ROTATION = 1
+DEFAULT_NAME = 'freezer_{mode}_{resource_id}'
+DEFAULT_NEW_VOLUME = 'freezer_restore_{backup_id}'
+MODE = 'cindernative'
+
+Unusable = cinder_keys.Unusable
+
+# As long as any ID, to compute the length of a name without the volume.
+_SOME_ID = '00000000-0000-4000-8000-000000000000'
+
+
+@dataclasses.dataclass(frozen=True)
+class Removal:
+    """The backups that an action removes.
+
+    :ivar fullbackup_rotation: number of full backups to keep
+    :ivar remove_older_than: age in days
+    :ivar remove_before: a time
+    :ivar freezer_only: whether backups of other programs stay
+    :ivar last_too: whether the newest good chain can be removed
+    :ivar keep_deleted_days: days for which backups of a deleted volume stay
+    :ivar whole_volume: whether backups of other jobs are included
+    :ivar prune_first: whether old backups are removed before the new backup
+        if a quota is exhausted
+    """
+
+    fullbackup_rotation: int | None
+    remove_older_than: float | None
+    remove_before: datetime.datetime | None
+    freezer_only: bool
+    last_too: bool
+    keep_deleted_days: float | None
+    whole_volume: bool
+    prune_first: bool
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether any rule for removal is set."""
+        return (self.remove_before is not None
+                or self.remove_older_than is not None
+                or self.keep_deleted_days is not None
+                or self.fullbackup_rotation is not None)
+
+    def rule(self, due: datetime.datetime) -> retention.Rule | None:
+        """Return the retention rule; None if none is set.
+
+        :param due: due time of the run, from which days count back
+        """
+        cutoff = self.remove_before
+        if self.remove_older_than is not None:
+            cutoff = due - datetime.timedelta(self.remove_older_than)
+        if cutoff is None and self.fullbackup_rotation is None:
+            return None
+        # An age takes precedence over a number.
+        keep = self.fullbackup_rotation if cutoff is None else None
+        return retention.Rule(keep, cutoff, self.freezer_only, self.last_too)
+
+
+@dataclasses.dataclass(frozen=True)
+class CinderAction:
+    """A cinder-native action.
+
+    :ivar name: of the backup in Cinder, with the template resolved
+    :ivar container: in Cinder, with the template resolved; empty if not set
+    :ivar full_every: one of this many backups is a full one
+    :ivar backup_id: Cinder's backup to restore
+    :ivar restore_from: restore the newest backup not after this time
+    :ivar new_volume: restore into a new volume
+    :ivar new_volume_name: name of the new volume, a template
+    """
+
+    action: str
+    volume_id: str | None
+    name: str
+    container: str
+    availability_zone: str | None
+    incremental: bool
+    full_every: int | None
+    backup_id: str | None
+    restore_from: datetime.datetime | None
+    removal: Removal
+    project_id: str
+    new_volume: bool
+    new_volume_name: str
+
+    def name_of_new_volume(self, volume_id: str, backup_id: str) -> str:
+        """Return the name of the new volume of a restore.
+
+        :raises Unusable: if it is too long
+        """
+        return cinder_templates.filled(
+            'cindernative_new_volume_name', self.new_volume_name, {
+                'project_id': self.project_id, 'volume_id': volume_id,
+                'backup_id': backup_id})
+
+
+def concerns(document: object) -> bool:
+    """Return whether a freezer_action is a cinder-native one.
+
+    It is if its mode is cindernative, or if a scheduler would let Cinder carry
+    it out, with any spelling of its keys.
+    """
+    if not isinstance(document, Mapping):
+        return False
+    action = document.get('action')
+    if (document.get('mode') == MODE
+            and (action in (None, '') or action in cinder_keys.ACTIONS)):
+        return True
+    return not capabilities.unsupported(
+        capabilities.CINDER_NATIVE, document)
+
+
+def check(document: Mapping[str, object], project_id: str,
+          now: datetime.datetime, new: bool = True,
+          compared: near_keys.Comparisons | None = None) -> None:
+    """Refuse a freezer_action that cannot be carried out.
+
+    An action of another mode passes.
+
+    :param now: used as the due time of a run
+    :param new: also refuse an unknown mark in a template; a stored template
+        can have one, and is used without substitution
+    :param compared: see :func:`freezer_api.domain.cinder_keys.check_names`
+    :raises Unusable: if it cannot; the text begins with the key
+    """
+    if not concerns(document):
+        return
+    selection = cinder_selection.read(document)
+    one = (document if selection is None
+           else cinder_selection.single(document, _SOME_ID))
+    action = read(one, project_id, now, compared)
+    action.name_of_new_volume(_SOME_ID, _SOME_ID)
+    if new:
+        check_marks(document)
+
+
+def check_marks(document: Mapping[str, object]) -> None:
+    """Refuse an unknown mark in a template of a freezer_action.
+
+    An action of another mode passes.
+
+    :raises Unusable: if there is one; the text begins with the key
+    """
+    if not concerns(document):
+        return
+    for key in cinder_templates.MARKS:
+        template = document.get(key)
+        if isinstance(template, str):
+            cinder_templates.check(key, template)
+
+
+def volumes_named(document: object) -> int:
+    """Return the number of volume IDs in ``cindernative_volumes``.
+
+    :param document: a freezer_action that passes :func:`check`
+    """
+    if (not isinstance(document, Mapping)
+            or document.get(cinder_selection.KEY) is None
+            or not concerns(document)):
+        return 0
+    selection = cinder_selection.read(document)
+    return 0 if selection is None else len(selection.ids or ())
+
+
+def check_volumes(named: Sequence[int]) -> None:
+    """Refuse a job whose actions have too many volumes together.
+
+    :param named: the result of :func:`volumes_named` for each action
+    :raises Unusable: if there are too many; the text has the maximum
+    """
+    number = sum(named)
+    most = cinder_selection.most_volumes(len(named))
+    if number > most:
+        raise Unusable(
+            f'{cinder_selection.KEY}: the actions of the job name {number} '
+            f'volumes; {most} is the most')
+
+
+def read(document: Mapping[str, object], project_id: str,
+         due: datetime.datetime,
+         compared: near_keys.Comparisons | None = None) -> CinderAction:
+    """Read a freezer_action of one volume.
+
+    :param due: due time of the run, which names may contain
+    :param compared: see :func:`freezer_api.domain.cinder_keys.check_names`
+    :raises Unusable: if it cannot be carried out
+    """
+    cinder_keys.check_names(document, compared)
+    action = document.get('action') or cinder_keys.BACKUP
+    if not isinstance(action, str) or action not in cinder_keys.ACTIONS:
+        raise Unusable('action: must be backup, restore or admin in mode '
+                       'cindernative')
+    if document.get('mode') != MODE:
+        raise Unusable('mode: must be cindernative')
+    values = cinder_keys.Values(document, action)
+    volume_id = values.text('cindernative_vol_id')
+    backup_id = values.text('cindernative_backup_id')
+    if volume_id is None and backup_id is None:
+        raise Unusable(
+            'cindernative_vol_id: missing; write the id of the volume, or '
+            'several volumes in cindernative_volumes'
+            if action != cinder_keys.RESTORE else
+            'cindernative_vol_id: missing; write the id of the volume that '
+            'was backed up, or of a Cinder backup in cindernative_backup_id')
+    name, container = _names(values, action, project_id, volume_id or '', due)
+    return CinderAction(
+        action=action, volume_id=volume_id, name=name, container=container,
+        availability_zone=values.text('cindernative_backup_az'),
+        incremental=values.flag('incremental', default=False),
+        full_every=values.count('full_every'),
+        backup_id=backup_id,
+        restore_from=values.date('restore_from_date'),
+        project_id=project_id,
+        new_volume=values.flag('cindernative_new_volume', default=False),
+        new_volume_name=(values.text('cindernative_new_volume_name')
+                         or DEFAULT_NEW_VOLUME),
+        removal=_removal(values, action))
+
+
+def _names(values: cinder_keys.Values, action: str, project_id: str,
+           volume_id: str, due: datetime.datetime) -> tuple[str, str]:
+    """Return the names of backup and container, with templates resolved."""
+    container = values.text('container') or ''
+    name = cinder_templates.filled(
+        'backup_name', values.text('backup_name') or DEFAULT_NAME,
+        {'mode': MODE, 'backup_media': MODE, 'storage': 'swift',
+         'container': container, 'project_id': project_id,
+         'resource_id': volume_id, **cinder_templates.date_marks(due)})
+    key = 'cindernative_backup_container'
+    template = values.text(key)
+    if template is None:
+        key, template = 'container', container
+    container = cinder_templates.filled(
+        'cindernative_backup_container', template,
+        {'project_id': project_id, 'volume_id': volume_id,
+         'backup_name': name})
+    if action == cinder_keys.BACKUP and '/' in container:
+        raise Unusable(f'{key}: a container name must not contain a slash')
+    return name, container
+
+
+def _removal(values: cinder_keys.Values, action: str) -> Removal:
+    before = values.date('remove_before_date')
+    since = values.date('remove_from_date')
+    older = values.days('remove_older_than')
+    if len([value for value in (before, since, older)
+            if value is not None]) > 1:
+        raise Unusable('remove_before_date: set only one of it, '
+                       'remove_from_date and remove_older_than')
+    rotation = values.count('fullbackup_rotation')
+    deleted = values.days('keep_deleted_days')
+    if action == cinder_keys.ADMIN and deleted is None and not (
+            before or since or rotation or older is not None):
+        # An empty field must not select the default, which keeps only one
+        # full backup.
+        values.not_empty('remove_before_date', 'remove_from_date',
+                         'remove_older_than', 'fullbackup_rotation')
+        rotation = DEFAULT_ROTATION
+    return Removal(
+        fullbackup_rotation=rotation,
+        remove_older_than=older, remove_before=before or since,
+        freezer_only=values.flag('cindernative_freezer_only', default=True),
+        last_too=values.flag('remove_last_chain', default=False),
+        keep_deleted_days=deleted,
+        whole_volume=values.text('retention_scope') == 'volume',
+        prune_first=values.flag('prune_first', default=False))

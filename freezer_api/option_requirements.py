@@ -1,0 +1,145 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What options of the API need beside this package: others, and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import importlib.metadata
+import os
+from typing import Any
+
+from keystoneauth1 import exceptions as ks_exceptions
+from keystoneauth1 import loading
+from keystonemiddleware import opts as authtoken_opts
+from oslo_config import cfg
+from oslo_middleware import opts as middleware_opts
+import sqlalchemy as sa
+
+from freezer_config import errors
+from freezer_config import packages
+
+_AUTHTOKEN = 'keystone_authtoken'
+_HEALTHCHECK = 'healthcheck'
+
+# By the module that SQLAlchemy imports.
+_DRIVERS = {
+    'pymysql': ('PyMySQL', 'mysql'),
+    'psycopg': ('psycopg[binary]', 'postgresql'),
+    'MySQLdb': ('mysqlclient', None),
+    'psycopg2': ('psycopg2-binary', None),
+}
+_FILES = ('cafile', 'certfile', 'keyfile')
+_MEMCACHE_FILES = ('memcache_tls_cafile', 'memcache_tls_certfile',
+                   'memcache_tls_keyfile')
+_EXCLUSIVE = {'disable_by_file', 'enable_by_files'}
+
+
+def problems(conf: cfg.ConfigOpts) -> list[str]:
+    """Name the options whose needs are not met, each with a cure."""
+    return [*of_database(conf.database.connection), *_of_tokens(conf),
+            *_of_healthcheck(conf)]
+
+
+def of_database(url: str | None) -> list[str]:
+    """Name what is wrong with the URL of the database."""
+    option = '[database] connection'
+    if not url:
+        return [f'{option} is not set: give the URL of the database, such as '
+                'mysql+pymysql://freezer:PASSWORD@HOST/freezer']
+    try:
+        sa.make_url(url).get_dialect().import_dbapi()
+    except (sa.exc.ArgumentError, ValueError):
+        # What SQLAlchemy says repeats the URL.
+        return [f'{option} is not the URL of a database that can be used: it '
+                'has the form mysql+pymysql://freezer:PASSWORD@HOST/freezer, '
+                'and special characters of the password are written as %XX']
+    except ImportError as error:
+        module = str(error.name)
+        package, extra = _DRIVERS.get(module, (module, None))
+        need = packages.Need(option, module, package, extra)
+        return [f'{option} needs the module {module}, which is not '
+                f'installed: {need.cure}']
+    return []
+
+
+def _of_tokens(conf: cfg.ConfigOpts) -> Iterator[str]:
+    declared = authtoken_opts.list_auth_token_opts()
+    for group, options in declared:
+        conf.register_opts(options, group)
+    if unreadable := errors.unreadable(conf, declared):
+        yield from unreadable
+        return
+    given = conf[_AUTHTOKEN]
+    yield from _of_login(given.auth_type)
+    if (given.memcache_security_strategy.lower() != 'none'
+            and not given.memcache_secret_key):
+        yield (f'[{_AUTHTOKEN}] memcache_secret_key is not set, and '
+               'memcache_security_strategy needs it: set a long random text, '
+               'the same for all processes')
+    names = list(_FILES)
+    if given.memcached_servers:
+        yield from _of_memcache(given)
+        if given.memcache_tls_enabled:
+            names += _MEMCACHE_FILES
+    for name in names:
+        path = given[name]
+        if path and not os.access(path, os.R_OK):
+            yield (f'[{_AUTHTOKEN}] {name}: {path} cannot be read: name a '
+                   'file that the user of the process can read')
+
+
+def _of_memcache(given: cfg.ConfigOpts.GroupAttr) -> Iterator[str]:
+    """What keystonemiddleware imports with the first request."""
+    option = f'[{_AUTHTOKEN}] memcached_servers'
+    binary = given.memcache_sasl_enabled or (
+        given.memcache_tls_enabled and given.memcache_use_advanced_pool)
+    need = (packages.Need(option, 'bmemcached', 'python-binary-memcached',
+                          'memcache') if binary else
+            packages.Need(option, 'memcache', 'python-memcached', 'memcache'))
+    if problem := need.problem():
+        yield problem
+
+
+def _of_login(auth_type: str | None) -> Iterator[str]:
+    if not auth_type:
+        return
+    option = f'[{_AUTHTOKEN}] auth_type'
+    try:
+        loader: Any = loading.get_plugin_loader(auth_type)
+    except ks_exceptions.NoMatchingPlugin:
+        yield f'{option}: there is no plugin {auth_type}: use password'
+        return
+    if not loader.available:
+        yield (f'{option}: the plugin {auth_type} needs a package that is '
+               'not installed, which the documentation of keystoneauth '
+               'names: install it, or use password')
+
+
+def _of_healthcheck(conf: cfg.ConfigOpts) -> Iterator[str]:
+    declared = middleware_opts.list_opts_healthcheck()
+    for group, options in declared:
+        conf.register_opts(options, group)
+    if unreadable := errors.unreadable(conf, declared):
+        yield from unreadable
+        return
+    option = f'[{_HEALTHCHECK}] backends'
+    known = {point.name for point in importlib.metadata.entry_points(
+        group='oslo.middleware.healthcheck')}
+    given = set(conf[_HEALTHCHECK].backends)
+    if unknown := sorted(given - known):
+        yield (f'{option}: there is no {", ".join(unknown)}: use some of '
+               + ', '.join(sorted(known)))
+    if given >= _EXCLUSIVE:
+        yield (f'{option}: disable_by_file and enable_by_files contradict '
+               'each other: remove one')

@@ -1,0 +1,260 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Reading and changing actions.
+
+A change of an action changes each job that has it: the client of the job must
+support what the action is now, and a job with a trust runs with the trust of
+the user who made the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Generator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import orm
+
+from freezer_api.db import actions
+from freezer_api.db import assignment as db_assignment
+from freezer_api.db import job_size
+from freezer_api.db import jobs as db_jobs
+from freezer_api.db import models
+from freezer_api.db import search
+from freezer_api.db import serializers
+from freezer_api.domain import job_status
+from freezer_api.domain import search as domain_search
+from freezer_api import errors
+from freezer_api.keystone import trusts
+from freezer_api.services import assignment
+from freezer_api.services import dependencies
+from freezer_api.services import parsed_documents
+from freezer_api.services import trust_for_change
+
+# Jobs that an error names.
+_MOST_NAMED = 10
+
+# Returns the action as it is from now on, given the stored one.
+_Change = Callable[[orm.Session, models.Action | None], models.Action]
+
+
+class ActionService:
+    """The actions of projects."""
+
+    def __init__(self, services: dependencies.Services) -> None:
+        self._services = services
+        self._database = services.database
+        self._quotas = services.quotas
+        self._clock = services.clock
+
+    def list(self, project_id: str, wanted: domain_search.ListParams,
+             ) -> Generator[dict[str, Any]]:
+        """Yield the documents of a page of a project's actions.
+
+        :raises freezer_api.domain.search.UnknownMarker: when none has the
+            marker's id
+        """
+        with self._database.read() as session:
+            yield from search.page(
+                session, actions.of_project(project_id), models.Action,
+                actions.SEARCHED, wanted,
+                lambda found: map(serializers.listed_action, found))
+
+    def get(self, project_id: str, action_id: str) -> dict[str, Any]:
+        """Return the document of an action.
+
+        :raises freezer_api.errors.ApiError: not_found
+        """
+        with self._database.read() as session:
+            action = actions.find(session, project_id, action_id)
+            if action is None:
+                raise errors.ApiError(
+                    'not_found', f'No action with ID {action_id}')
+            return serializers.action(action)
+
+    def create(self, project_id: str, user_id: str,
+               sent: Mapping[str, Any]) -> str:
+        """Add an action and return its id.
+
+        :param sent: a checked document
+        :raises freezer_api.errors.ApiError: already_exists, or invalid_action
+            when it cannot be carried out
+        :raises freezer_api.domain.quota.Exceeded: when the project may have
+            no more
+        """
+        read = self._readings(project_id)
+        read.prepare_action(sent['freezer_action'])
+
+        def work(session: orm.Session) -> str:
+            action = actions.add(
+                session, project_id, user_id, sent.get('action_id'),
+                actions.Content.of(sent))
+            assignment.check_action(read, action)
+            return action.id
+
+        return read.run(lambda: self._quotas.write(project_id, work))
+
+    def update(self, caller: trusts.Caller, project_id: str, action_id: str,
+               sent: Mapping[str, Any]) -> None:
+        """Change what a document names, and nothing else.
+
+        :param sent: a checked document
+        :raises freezer_api.errors.ApiError: not_found, and as
+            :meth:`replace`
+        """
+
+        def change(session: orm.Session,
+                   action: models.Action | None) -> models.Action:
+            if action is None:
+                raise errors.ApiError(
+                    'not_found', f'Action not registered with ID {action_id}')
+            actions.update(action, sent)
+            return action
+
+        self._change(caller, project_id, action_id, change,
+                     self._readings(project_id))
+
+    def replace(self, caller: trusts.Caller, project_id: str, action_id: str,
+                sent: Mapping[str, Any]) -> None:
+        """Put a document in the place of an action, or add the action.
+
+        :param sent: a checked document
+        :raises freezer_api.errors.ApiError: already_exists when the id is an
+            action's of another project or of a deleted one; invalid_action,
+            capability_not_supported, action_refused or
+            action_in_too_many_jobs when the action, or one of its jobs,
+            cannot be so
+        :raises freezer_api.keystone.trusts.TrustRefused: when one of its jobs
+            needs a trust that the caller cannot give
+        :raises freezer_api.domain.quota.Exceeded: when the project may have
+            or store no more
+        """
+        read = self._readings(project_id)
+        read.prepare_action(sent['freezer_action'])
+
+        def change(session: orm.Session,
+                   action: models.Action | None) -> models.Action:
+            content = actions.Content.of(sent)
+            if action is None:
+                return actions.add(session, project_id, caller.user_id,
+                                   action_id, content)
+            actions.write(action, content)
+            return action
+
+        self._change(caller, project_id, action_id, change, read)
+
+    def delete(self, caller: trusts.Caller, project_id: str,
+               action_id: str) -> None:
+        """Delete an action, if there is one, and take it out of its jobs.
+
+        :raises freezer_api.errors.ApiError: action_in_use when a job that is
+            not stopped has no other action, action_in_too_many_jobs
+        :raises freezer_api.keystone.trusts.TrustRefused: see :meth:`replace`
+        """
+        now = self._clock()
+        trust = trust_for_change.TrustForChange(
+            self._services, caller, project_id)
+
+        def work(session: orm.Session) -> None:
+            action = actions.find_to_change(session, project_id, action_id)
+            if action is None:
+                return
+            jobs = actions.jobs_with(session, action, lock=True)
+            alone = actions.without_others(session, action, jobs)
+            _refuse_if_needed(action_id, [
+                job.id for job in alone
+                if not job_status.at_rest(db_jobs.runtime(job))])
+            actions.delete(session, action, jobs, now)
+            for job in jobs:
+                client, job_trust = db_assignment.find(
+                    session, project_id, job, now)
+                trust.give(session, job, client, job_trust, now)
+
+        trust.run(lambda: self._database.write(work))
+
+    def _change(self, caller: trusts.Caller, project_id: str, action_id: str,
+                change: _Change, read: parsed_documents.Readings) -> None:
+        """Change an action and the jobs that have it in one transaction."""
+        now = self._clock()
+        trust = trust_for_change.TrustForChange(
+            self._services, caller, project_id)
+
+        def work(session: orm.Session) -> None:
+            action = actions.find_to_change(session, project_id, action_id)
+            size = 0 if action is None else job_size.of_action(action)
+            action = change(session, action)
+            volumes = assignment.check_action(read, action).volumes
+            session.flush()
+            jobs = actions.jobs_with(session, action, lock=True)
+            _check_sizes(session, action, size, volumes, jobs, read)
+            for job in jobs:
+                client, job_trust = assignment.of_job(
+                    session, project_id, job, now)
+                assignment.check_client(read, client, action)
+                trust.give(session, job, client, job_trust, now)
+
+        trust.run(lambda: read.run(
+            lambda: self._quotas.write(project_id, work)))
+
+    def _readings(self, project_id: str) -> parsed_documents.Readings:
+        return parsed_documents.Readings(
+            project_id, self._clock(), self._services.known)
+
+
+def _refuse_if_needed(action_id: str, job_ids: Sequence[str]) -> None:
+    """Refuse to delete an action without which jobs would have nothing to do.
+
+    :param job_ids: jobs that go on and have no other action
+    :raises freezer_api.errors.ApiError: 409 naming some of the jobs
+    """
+    if not job_ids:
+        return
+    named = ', '.join(job_ids[:_MOST_NAMED])
+    more = len(job_ids) - _MOST_NAMED
+    raise errors.ApiError(
+        'action_in_use',
+        f'Action {action_id} is the only action of jobs that are not stopped: '
+        f'{named}{f" and {more} more" if more > 0 else ""}. Give them another '
+        'action, stop them or delete them first.')
+
+
+def _check_sizes(session: orm.Session, action: models.Action, size: int,
+                 volumes: int, jobs: Sequence[models.Job],
+                 read: parsed_documents.Readings) -> None:
+    """Refuse an action that makes one of its jobs too large.
+
+    Nor may a job have too many volumes.
+
+    :param size: of the action before it was changed, in characters
+    :param volumes: number of volumes that it names in a list
+    :param jobs: that use it
+    """
+    more = job_size.of_action(action) - size
+    if not jobs or more <= 0:
+        return
+    sizes = job_size.Sizes()
+    of_jobs = actions.of_jobs(session, [job.id for job in jobs]).values()
+    for found in of_jobs:
+        now = sizes.of_actions(found)
+        job_size.check_size(now, now - more * sum(
+            one.id == action.id for one in found))
+    if not volumes:
+        return
+    several = list({one.id: one for found in of_jobs for one in found
+                    if assignment.names_volumes(one)}.values())
+    named = {one.id: reading.volumes for one, reading in zip(
+        several, read.of_actions(several), strict=True)}
+    for found in of_jobs:
+        assignment.check_together([named.get(one.id, 0) for one in found])

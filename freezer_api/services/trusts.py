@@ -1,0 +1,384 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Gives jobs the trusts they run with, and takes them away again.
+
+Keystone and the database have no transaction in common, so the order of
+steps sees to it that nothing is left behind. That a trust is about to be made
+is written down before it is; it becomes one that jobs share in the same
+transaction that writes the first of them. What did not get that far, be it
+for an answer that was lost or a process that died, is looked for and deleted,
+and so is a trust whose last job has gone: as often as it takes.
+
+Other regions and other services may make trusts of the same users to the same
+account. So each trust bears the id of the row that it was made for, and of
+what this database does not know only a trust with such an id is deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import random
+
+from oslo_log import log
+from sqlalchemy import orm
+
+from freezer_api.db import engine
+from freezer_api.db import models
+from freezer_api.db import trusts as db_trusts
+from freezer_api.db import unproven_trusts
+from freezer_api.keystone import crypt
+from freezer_api.keystone import trusts
+from freezer_api.services import lost_trust_answers
+
+LOG = log.getLogger(__name__)
+
+# Within which a trust that was to be made is made and has its job: seconds.
+_INTENT = 600
+# Until an unknown outcome is looked into, and Keystone has surely forgotten
+# the request: seconds.
+_SETTLE = 120
+# Until a deletion is tried again, at random within: seconds. What is stuck
+# must not stand before what is not.
+_RETRY = (60, 900)
+# Transactions of one maintenance in which a user's jobs get his new trust.
+_REPLACEMENT_PARTS = 50
+# Deletions that a request of a project's user waits for.
+_AT_ONCE = 3
+
+
+class Vanished(Exception):
+    """A trust went away while a job was to be given it: begin again."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Credentials:
+    """A trust in the clear: for its trustor, admin and service only."""
+
+    trust_id: str = dataclasses.field(repr=False)
+    trustor_user_id: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """How many trusts are still to be dealt with.
+
+    :ivar pending: wait to be deleted in Keystone
+    :ivar unproven: may have been left in Keystone by us, which nothing
+        proves, so that they are not deleted
+    """
+
+    pending: int
+    unproven: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Made:
+    """A trust that was made for an intent, as it is to be stored."""
+
+    intent_id: str
+    trust_id: str = dataclasses.field(repr=False)
+    decrypt_method: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A trust that is there for jobs to be given it."""
+
+    project_id: str
+    trustor_user_id: str
+    roles: str
+    made: _Made | None
+    sound: Callable[[models.Delegation], bool] = dataclasses.field(repr=False)
+
+    def attach(self, session: orm.Session, job: models.Job,
+               now: int, new: bool = False) -> None:
+        """Let a job run with it.
+
+        :param new: it has had none before
+        :raises Vanished: when it has gone
+        """
+        live = db_trusts.find_live(
+            session, self.project_id, self.trustor_user_id, self.roles,
+            lock=True)
+        if live is not None and not self.sound(live):
+            db_trusts.supersede(session, live)
+            live = None
+        if live is not None:
+            db_trusts.attach(session, job, live, now, new)
+            return
+        if self.made is not None:
+            live = db_trusts.activate(
+                session, self.made.intent_id, self.made.trust_id,
+                self.made.decrypt_method)
+        if live is None:
+            raise Vanished()
+        db_trusts.attach(session, job, live, now, new)
+        db_trusts.replace_invalid(session, live, now)
+
+
+class TrustService:
+    """The trusts of jobs, in Keystone and in the database.
+
+    :param clock: returns now, in epoch seconds
+    :param lifetime: of new trusts, in seconds; 0 for no end
+    """
+
+    def __init__(self, database: engine.Database, keystone: trusts.Trusts,
+                 box: crypt.Crypt, clock: Callable[[], int],
+                 lifetime: int = 0) -> None:
+        self._database = database
+        self._keystone = keystone
+        self._box = box
+        self._clock = clock
+        self._lifetime = lifetime
+        self._lost = lost_trust_answers.TrustRecovery(
+            database, keystone, box, self._try_later)
+
+    def check_caller(self, caller: trusts.Caller, project_id: str) -> None:
+        """Refuse a token that could make no trust in a project.
+
+        :raises freezer_api.keystone.trusts.TrustRefused: that says why
+        """
+        self._keystone.check(caller, project_id)
+
+    def may_delegate(self, caller: trusts.Caller, project_id: str) -> bool:
+        """Return whether a trust of the caller could be asked for."""
+        with contextlib.suppress(trusts.TrustRefused):
+            self._check(caller, project_id)
+            return True
+        return False
+
+    def _check(self, caller: trusts.Caller, project_id: str) -> None:
+        self._keystone.check(caller, project_id)
+        if not self._box.usable:
+            raise trusts.TrustRefused(
+                'no_encryption_key',
+                'This service has no key to keep a trust with, so it takes '
+                'no job for a central scheduler. Its operator has to set '
+                '[user_credentials] keys.')
+
+    def cached(self, caller: trusts.Caller, project_id: str) -> Prepared:
+        """Return the trust that a user's jobs share.
+
+        Whether there is one shows when it is attached.
+
+        :raises freezer_api.keystone.trusts.TrustRefused: see :meth:`prepared`
+        """
+        self._check(caller, project_id)
+        return Prepared(project_id, caller.user_id,
+                        ','.join(self._keystone.roles), None, self._sound)
+
+    @contextlib.contextmanager
+    def prepared(self, caller: trusts.Caller,
+                 project_id: str) -> Iterator[Prepared]:
+        """Have a trust of the caller ready while jobs are written.
+
+        What was made for it and not given to a job is deleted at the end.
+
+        :raises freezer_api.keystone.trusts.TrustRefused: when the caller
+            cannot delegate, or no key is configured to keep a trust with
+        :raises freezer_api.keystone.trusts.KeystoneUnavailable: when Keystone
+            cannot be asked
+        """
+        cached = self.cached(caller, project_id)
+        roles = cached.roles
+        with self._database.read() as session:
+            live = db_trusts.find_live(
+                session, project_id, caller.user_id, roles)
+        if live is not None and self._sound(live):
+            yield cached
+            return
+        life = self._life()
+        intent = self._database.write(lambda session: db_trusts.intend(
+            session, project_id, caller.user_id, roles,
+            self._clock() + _INTENT, life))
+        trust_id = self._make(caller, project_id, intent.id, life)
+        try:
+            yield dataclasses.replace(cached, made=_Made(
+                intent.id, *self._box.encrypt(trust_id)))
+        finally:
+            self._settle(intent.id, trust_id)
+
+    def _sound(self, delegation: models.Delegation) -> bool:
+        """Whether more jobs may be given a trust."""
+        if db_trusts.to_renew(delegation.renew_at, self._clock()):
+            return False
+        try:
+            self._box.decrypt(delegation.trust_id, delegation.decrypt_method)
+        except crypt.CryptError:
+            return False
+        return True
+
+    def _life(self) -> db_trusts.Life:
+        if not self._lifetime:
+            return db_trusts.Life()
+        now = self._clock()
+        return db_trusts.Life(now + self._lifetime,
+                              now + self._lifetime // 2)
+
+    def _make(self, caller: trusts.Caller, project_id: str,
+              intent_id: str, life: db_trusts.Life) -> str:
+        try:
+            return self._keystone.create(caller, project_id, intent_id,
+                                         life.expires_at)
+        except trusts.TrustRefused:
+            self._forget(intent_id)
+            raise
+        except trusts.KeystoneUnavailable:
+            # It may have been made all the same.
+            self._postpone(intent_id, _SETTLE)
+            raise
+
+    def _settle(self, intent_id: str, trust_id: str) -> None:
+        """Delete a trust unless a job was given it.
+
+        Where that fails, or the database cannot say, it stays an intent that
+        is looked into later.
+        """
+        with self._database.read() as session:
+            row = session.get(models.Delegation, intent_id)
+            if row is None or row.active_key is not None or row.trust_id:
+                return
+        try:
+            # Keystone's answer to our own request named it.
+            self._keystone.delete(trust_id)
+        except trusts.KeystoneUnavailable:
+            self._postpone(intent_id, 0)
+        else:
+            self._forget(intent_id)
+
+    def credentials(self, credential: models.UserCredential) -> Credentials:
+        """Return what a scheduler logs in with.
+
+        :raises freezer_api.keystone.crypt.CryptError: when it cannot be
+            decrypted
+        """
+        return Credentials(
+            self._box.decrypt(credential.trust_id,
+                              credential.decrypt_method),
+            credential.trustor_user_id)
+
+    def is_trustee(self, user_id: str) -> bool:
+        """Return whether trusts are of any use to a user.
+
+        :raises freezer_api.keystone.trusts.KeystoneUnavailable: when Keystone
+            cannot be asked
+        """
+        return user_id == self._keystone.trustee_user_id()
+
+    def delete_retired(self, project_id: str) -> None:
+        """Delete what a project's user has just made useless.
+
+        Whatever else there is to delete is left to :meth:`maintain`.
+        """
+        with self._database.read() as session:
+            due = db_trusts.due(
+                session, self._clock(), _AT_ONCE, project_id)
+        for delegation in due:
+            self._delete(delegation)
+
+    def maintain(self, limit: int = 20) -> int:
+        """Delete trusts that no job needs, where Keystone lets us.
+
+        :returns: how many are gone
+        """
+        with self._database.read() as session:
+            due = db_trusts.due(session, self._clock(), limit)
+            invalid = {(one.project_id, one.trustor_user_id, one.roles)
+                       for one in db_trusts.invalid_in_use(session, limit)}
+        for project_id, trustor_user_id, roles in sorted(invalid):
+            self._replace_invalid(project_id, trustor_user_id, roles)
+        intents = [one for one in due if not one.trust_id]
+        gone = sum(self._delete(one) for one in due if one.trust_id)
+        return gone + (self._lost.resolve(intents) if intents else 0)
+
+    def _replace_invalid(self, project_id: str, trustor_user_id: str,
+                         roles: str) -> None:
+        """Give a user's new trust to the jobs that have his invalid ones."""
+        def work(session: orm.Session) -> bool:
+            live = db_trusts.find_live(
+                session, project_id, trustor_user_id, roles, lock=True)
+            return live is not None and db_trusts.replace_invalid(
+                session, live, self._clock())
+
+        for _ in range(_REPLACEMENT_PARTS):
+            if not self._database.write(work):
+                return
+
+    def counts(self) -> Counts:
+        """Return how many trusts are still to be dealt with."""
+        with self._database.read() as session:
+            return Counts(db_trusts.pending(session),
+                          unproven_trusts.count(session))
+
+    def _delete(self, delegation: models.Delegation) -> bool:
+        try:
+            self._keystone.delete_made(
+                self._box.decrypt(delegation.trust_id,
+                                  delegation.decrypt_method), delegation.id)
+        except trusts.NotOurs as error:
+            LOG.error('The trust of user %s in project %s is not deleted, '
+                      'and forgotten: %s. Is this a copy of the database of '
+                      'another deployment? See freezer-manage trusts disown.',
+                      delegation.trustor_user_id, delegation.project_id,
+                      error)
+        except (trusts.KeystoneUnavailable, crypt.CryptError) as error:
+            self._try_later(delegation, error)
+            return False
+        self._forget(delegation.id)
+        return True
+
+    def _try_later(self, delegation: models.Delegation,
+                   error: Exception) -> None:
+        LOG.warning('The trust of user %s in project %s is not deleted '
+                    'yet: %s', delegation.trustor_user_id,
+                    delegation.project_id, error)
+        # Not for secrecy: only that not all come due together.
+        self._postpone(
+            delegation.id,
+            random.randint(*_RETRY))  # noqa: S311  # nosec B311
+
+    def _postpone(self, delegation_id: str, seconds: int) -> None:
+        self._database.write(lambda session: db_trusts.postpone(
+            session, delegation_id, self._clock() + seconds))
+
+    def _forget(self, delegation_id: str) -> None:
+        self._database.write(lambda session: db_trusts.forget(
+            session, delegation_id, self._clock()))
+
+
+class Decrypted:
+    """Stored trusts in the clear, each decrypted once.
+
+    Jobs of a user share a trust, and decrypting one takes its time.
+    """
+
+    def __init__(self, trusts: TrustService) -> None:
+        self._trusts = trusts
+        self._known: dict[tuple[str | None, ...], Credentials | None] = {}
+
+    def get(self, credential: models.UserCredential) -> Credentials | None:
+        """Return a trust, None if it cannot be decrypted, which is logged."""
+        stored = (credential.trust_id, credential.decrypt_method,
+                  credential.trustor_user_id)
+        if stored not in self._known:
+            try:
+                self._known[stored] = self._trusts.credentials(credential)
+            except crypt.CryptError as error:
+                LOG.error('The trust of job %s cannot be read: %s',
+                          credential.job_id, error)
+                self._known[stored] = None
+        return self._known[stored]

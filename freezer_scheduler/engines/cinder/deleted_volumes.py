@@ -1,0 +1,162 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Volumes that a job once backed up, and that are deleted.
+
+Their backups stay in Cinder, and no selection of volumes finds them any more.
+They are found by the mark of the job, in Cinder's list of the project's
+backups. A search looks at a part of a long list only, and a search of another
+run at another part, so that its cost is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+import datetime
+import hashlib
+import itertools
+
+from oslo_log import log as logging
+
+from freezer_api.domain import cinder_action
+from freezer_api.domain import retention
+from freezer_scheduler.engines import base
+from freezer_scheduler.engines.cinder import client as cinder_client
+
+LOG = logging.getLogger(__name__)
+
+# Backups that one search looks at, for an action of several volumes and of
+# one. A project may have thousands of the latter.
+FOR_SEVERAL = 2000
+FOR_ONE = 200
+
+# Volumes that it asks Cinder for.
+_MOST_ASKED = 50
+
+# Volumes that one action prunes.
+MOST_FOUND = 20
+
+_Backups = Mapping[str, list[cinder_client.CinderBackup]]
+
+
+def is_deleted(client: cinder_client.CinderClient, volume_id: str) -> bool:
+    """Return whether a project has no such volume.
+
+    :raises freezer_scheduler.engines.cinder.client.CinderError: when Cinder
+        does not say
+    """
+    try:
+        client.volume(volume_id)
+    except cinder_client.Refused as error:
+        if error.status != 404:
+            raise
+        return True
+    return False
+
+
+class Search:
+    """A search for deleted volumes of which old backups are to be removed.
+
+    :param removal: what the action says of old backups
+    :param due: from when their age counts back
+    :param gone_jobs: returns those of some marks whose jobs are gone
+    :param looked_at: how many backups of the project it may look at
+    """
+
+    def __init__(self, client: cinder_client.CinderClient,
+                 context: base.ActionContext, removal: cinder_action.Removal,
+                 due: datetime.datetime, gone_jobs: Callable[[frozenset[str]],
+                                                             frozenset[str]],
+                 looked_at: int) -> None:
+        self._client = client
+        self._context = context
+        self._removal = removal
+        self._due = due
+        self._gone_jobs = gone_jobs
+        self._looked_at = looked_at
+
+    def find(self, existing: Collection[str],
+             most: int = MOST_FOUND) -> tuple[str, ...]:
+        """Return ids of such volumes; none where Cinder does not say.
+
+        :param existing: volumes that are not looked for
+        """
+        rule = self._removal.rule(self._due)
+        if most < 1 or (rule is None
+                        and self._removal.keep_deleted_days is None):
+            return ()
+        try:
+            return tuple(itertools.islice(
+                self._found(rule, existing), min(most, MOST_FOUND)))
+        except cinder_client.CinderError as error:
+            LOG.warning('Run %s: volumes that are deleted are not looked '
+                        'for: %s', self._context.run_id, error)
+            return ()
+
+    def _found(self, rule: retention.Rule | None,
+               existing: Collection[str]) -> Iterator[str]:
+        candidates = self._candidates(existing)
+        scope = self._scope(candidates)
+        asked = 0
+        for volume_id, backups in candidates.items():
+            deleted = retention.of_deleted(
+                rule, backups, self._removal.keep_deleted_days, self._due,
+                scope, self._removal.freezer_only)
+            if deleted is None or not retention.plan(
+                    backups, deleted, scope).deletions:
+                continue
+            asked += 1
+            if asked > _MOST_ASKED:
+                return
+            if is_deleted(self._client, volume_id):
+                yield volume_id
+
+    def _candidates(self, existing: Collection[str]) -> _Backups:
+        """Return backups by volume, of volumes that the job backed up.
+
+        They are in another order for each run, so that none is passed over
+        for ever.
+        """
+        by_volume: dict[str, list[cinder_client.CinderBackup]] = {}
+        ours = set()
+        for backup in itertools.islice(self._client.project_backups(
+                self._offset()), self._looked_at):
+            if backup.volume_id in existing:
+                continue
+            by_volume.setdefault(backup.volume_id, []).append(backup)
+            if (retention.mark_of(backup) == self._context.job_id
+                    and backup.metadata.get('created_by') == retention.OWNER):
+                ours.add(backup.volume_id)
+        return {volume_id: by_volume[volume_id]
+                for volume_id in sorted(ours, key=self._chance)}
+
+    def _offset(self) -> int:
+        """Return where in the list to begin: with one of its parts."""
+        parts = -(-self._client.count_backups() // self._looked_at)
+        return self._chance('') % max(1, parts) * self._looked_at
+
+    def _chance(self, text: str) -> int:
+        """Return a number that is the same for a run, and no other one's."""
+        digest = hashlib.sha256(f'{self._context.run_id}{text}'.encode())
+        return int.from_bytes(digest.digest()[:8])
+
+    def _scope(self, candidates: _Backups) -> retention.Scope:
+        if self._removal.whole_volume:
+            return retention.Scope()
+        marks = retention.other_marks(
+            itertools.chain.from_iterable(candidates.values()),
+            self._context.job_id)
+        return retention.Scope(marks - self._gone_jobs(marks)
+                               if marks else frozenset())

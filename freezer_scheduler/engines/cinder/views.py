@@ -1,0 +1,223 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Backups and volumes as Cinder shows them.
+
+A document of which a part has a wrong type is none of Cinder's: it must not
+be taken for news of a backup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import re
+from typing import Any
+
+from freezer_scheduler.freezer import messages
+
+_TEXT = 300
+_STATUS = 64
+_ID = re.compile('[A-Za-z0-9_.-]{1,255}')
+
+
+class Malformed(Exception):
+    """A document is not what Cinder documents."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CinderBackup:
+    """A backup as Cinder shows it; ``data_at`` is when its data was so."""
+
+    id: str
+    status: str
+    volume_id: str
+    fail_reason: str | None
+    is_incremental: bool
+    size: int | None
+    created_at: datetime.datetime | None
+    container: str | None
+    availability_zone: str | None
+    metadata: Mapping[str, str]
+    has_dependents: bool = False
+    of_snapshot: bool = False
+    data_at: datetime.datetime | None = None
+    object_count: int | None = None
+    description: str = ''
+
+    @property
+    def is_snapshot_in_ceph(self) -> bool:
+        """Whether it is of a snapshot, and Cinder's Ceph driver made it.
+
+        That driver keeps all such backups of a volume under one name. Where
+        an increment upon one fails, or a backup is deleted that has no image
+        of its own, it deletes the image of that name. Other drivers count the
+        objects of a backup (cinder/backup/drivers/ceph.py, 29.0.0).
+        """
+        return self.of_snapshot and not self.object_count
+
+
+@dataclasses.dataclass(frozen=True)
+class CinderVolume:
+    """A volume as Cinder shows it; its size is in GiB."""
+
+    id: str
+    status: str
+    name: str
+    metadata: Mapping[str, str]
+    volume_type: str | None = None
+    size: int | None = None
+    availability_zone: str | None = None
+
+
+def part(answer: Any, noun: str, wanted_id: str | None = None,
+         ) -> Mapping[str, Any]:
+    """Return the object that an answer is about.
+
+    :param wanted_id: the id that was asked for
+    :raises Malformed: where it is not there, or is another one
+    """
+    found = answer.get(noun) if isinstance(answer, dict) else None
+    if not isinstance(found, dict):
+        raise Malformed(f'there is no {noun}')
+    if wanted_id is not None and not same(id_of(found), wanted_id):
+        raise Malformed(f'it is another {noun}')
+    return found
+
+
+def same(one: str, other: str) -> bool:
+    """Return whether two ids name one thing, however they are written."""
+    return one.replace('-', '').lower() == other.replace('-', '').lower()
+
+
+def id_of(document: Mapping[str, Any], key: str = 'id') -> str:
+    """Return an id, which may become a part of a URL.
+
+    :raises Malformed: where there is none
+    """
+    found = document.get(key)
+    if not isinstance(found, str) or not _ID.fullmatch(found):
+        raise Malformed(f'{key} is no id')
+    return found
+
+
+def page(answer: Any, nouns: str) -> tuple[list[Mapping[str, Any]], bool]:
+    """Return one page of a list, and whether there are more.
+
+    :raises Malformed: where there is none
+    """
+    found = answer.get(nouns) if isinstance(answer, dict) else None
+    if not isinstance(found, list) or not all(
+            isinstance(entry, dict) for entry in found):
+        raise Malformed(f'there is no list of {nouns}')
+    return found, bool(answer.get(f'{nouns}_links'))
+
+
+def count(answer: Any) -> int:
+    """Return of how many a page is a part.
+
+    :raises Malformed: where it does not say
+    """
+    found = answer.get('count') if isinstance(answer, dict) else None
+    if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+        raise Malformed('there is no count')
+    return found
+
+
+def own_backup(document: Mapping[str, Any]) -> CinderBackup:
+    """Read a backup that is to be judged by its metadata.
+
+    :raises Malformed: also where there is what Cinder stores in no metadata
+    """
+    found = backup(document)
+    if not all(value is None or isinstance(value, str)
+               for value in document['metadata'].values()):
+        raise Malformed('metadata holds what is no text')
+    return found
+
+
+def backup(document: Mapping[str, Any]) -> CinderBackup:
+    """Read a backup.
+
+    :raises Malformed: where it cannot be read
+    """
+    return CinderBackup(
+        id=id_of(document),
+        status=_status(document),
+        volume_id=id_of(document, 'volume_id'),
+        # A driver's words, which may be a whole traceback.
+        fail_reason=messages.shortened(
+            str(document.get('fail_reason') or ''), _TEXT) or None,
+        is_incremental=document.get('is_incremental') is True,
+        size=_number(document, 'size'),
+        created_at=_date(document.get('created_at')),
+        container=_optional(document, 'container'),
+        availability_zone=_optional(document, 'availability_zone'),
+        metadata=_metadata(document),
+        has_dependents=document.get('has_dependent_backups') is True,
+        of_snapshot=document.get('snapshot_id') is not None,
+        data_at=_date(document.get('data_timestamp')),
+        object_count=_number(document, 'object_count'),
+        description=_optional(document, 'description') or '')
+
+
+def volume(document: Mapping[str, Any]) -> CinderVolume:
+    """Read a volume.
+
+    :raises Malformed: where it cannot be read
+    """
+    return CinderVolume(
+        id=id_of(document), status=_status(document),
+        name=_optional(document, 'name') or '',
+        metadata=_metadata(document),
+        volume_type=_optional(document, 'volume_type'),
+        size=_number(document, 'size'),
+        availability_zone=_optional(document, 'availability_zone'))
+
+
+def _status(document: Mapping[str, Any]) -> str:
+    status = document.get('status')
+    if not isinstance(status, str) or not status:
+        raise Malformed('there is no status')
+    return str(messages.shortened(status, _STATUS))
+
+
+def _number(document: Mapping[str, Any], key: str) -> int | None:
+    number = document.get(key)
+    return number if isinstance(number, int) and number > 0 else None
+
+
+def _optional(document: Mapping[str, Any], key: str) -> str | None:
+    text = document.get(key)
+    if text is not None and not isinstance(text, str):
+        raise Malformed(f'{key} is no text')
+    return text
+
+
+def _metadata(document: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the metadata; without it, no backup shows whose it is."""
+    found = document.get('metadata')
+    if not isinstance(found, dict):
+        raise Malformed('metadata is no object')
+    return found
+
+
+def _date(value: object) -> datetime.datetime | None:
+    if value is None:
+        return None
+    try:
+        date = datetime.datetime.fromisoformat(str(value))
+    except ValueError:
+        raise Malformed('a date is none') from None
+    # Cinder means UTC and does not say so.
+    return date if date.tzinfo else date.replace(tzinfo=datetime.UTC)

@@ -1,0 +1,83 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Making the steps of a run fit into what the API stores of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from collections.abc import Iterator
+import json
+from typing import Any
+
+# The API takes no longer list of actions than 64 KiB.
+_MOST_BYTES = 60 * 1024
+
+_SHORT_REASONS = (100, 40)
+
+
+def fitted(steps: list[dict[str, Any]],
+           final: Collection[str]) -> list[dict[str, Any]]:
+    """Return the documents of steps as they can be stored.
+
+    Where there are so many that they do not fit, those that have ended are
+    told shortly: nobody has to go on with them.
+
+    :param final: the states of what has ended
+    """
+    if _fit(steps):
+        return steps
+    entries = list(_entries(steps))
+    for entry, part in entries:
+        _compact(entry, part, entry['state'] in final)
+    for length in _SHORT_REASONS:
+        if not _fit(steps):
+            for entry, _part in entries:
+                if len(entry.get('reason', '')) > length:
+                    entry['reason'] = entry['reason'][:length - 3] + '...'
+    # Words of what goes on come last: people want to read those.
+    for entry, _part in sorted(
+            entries, key=lambda one: one[0]['state'] not in final):
+        if _fit(steps):
+            break
+        entry.pop('reason', None)
+        # The base of the increment that failed says so, too.
+        entry.pop('full_because', None)
+        if entry['state'] in final:
+            entry.pop('cinder_backup_id', None)
+    return steps
+
+
+def _compact(entry: dict[str, Any], part: bool, final: bool) -> None:
+    for key in [key for key, value in entry.items() if value is None]:
+        del entry[key]
+    if 'full_because' in entry:
+        # Without Cinder's words, of which there are as many as of a reason.
+        entry['full_because'] = entry['full_because'].partition(':')[0]
+    if final:
+        # What a part is about, nothing else says.
+        for key in ('full_because', 'started_at', 'ended_at', 'posts',
+                    'engine', 'action', 'volume_id')[:7 - part]:
+            entry.pop(key, None)
+
+
+def _entries(steps: list[dict[str, Any]],
+             ) -> Iterator[tuple[dict[str, Any], bool]]:
+    """Yield each step and each part, and whether it is one."""
+    for step in steps:
+        yield step, False
+        for part in step.get('parts', ()):
+            yield part, True
+
+
+def _fit(steps: list[dict[str, Any]]) -> bool:
+    return len(json.dumps(steps)) <= _MOST_BYTES

@@ -1,0 +1,263 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Jobs from files, for a scheduler without the Freezer API.
+
+A file holds a job document as JSON, the way a user would send it to the API.
+When it is due says the same rule as there. What became of a run is in the log
+alone: whoever starts anew knows nothing of what was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import json
+import os
+import pathlib
+import stat
+import threading
+from typing import Any
+import uuid
+
+from oslo_log import log as logging
+
+from freezer_api.domain import clock_repair
+from freezer_api.domain import firing_plan
+from freezer_api.domain import job_state
+from freezer_api.domain import schedule as schedules
+from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler.freezer import messages
+from freezer_scheduler.runs import run_table
+from freezer_scheduler import settings as scheduler_settings
+from freezer_scheduler.sources import base
+
+LOG = logging.getLogger(__name__)
+
+_SUFFIX = '.conf'
+_LARGEST = 1024 * 1024
+
+# Seconds by which the clock may be set back without an effect, as by NTP.
+_TOLERANCE = 60
+
+# The project of runs that are nobody's but this host's.
+_PROJECT = 'files'
+
+# A job without any time is run after two seconds.
+_RULES = firing_plan.Rules(delay=2)
+
+
+class Unusable(Exception):
+    """A file is no job; the text says why."""
+
+
+@dataclasses.dataclass
+class _Job:
+    """A job, and where it stands."""
+
+    job_id: str
+    document: Mapping[str, Any]
+    plan: firing_plan.Plan
+    runtime: job_state.Runtime
+
+
+class DirectorySource:
+    """The files hand out the runs.
+
+    :param place: a file, or a folder of which the files ``*.conf`` count
+    """
+
+    interval = 1.0
+    periodic_tasks: tuple[base.PeriodicTask, ...] = ()
+
+    def __init__(self, place: pathlib.Path, table: run_table.RunTable,
+                 clock: scheduler_clock.Clock) -> None:
+        self._place = place
+        self._runs = table
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._jobs: dict[str, _Job] = {}
+        self._of_run: dict[str, _Job] = {}
+        # What both clocks showed last.
+        self._shown = clock.wall(), clock.monotonic()
+        # Ids of jobs that were armed by a clock that was ahead.
+        self._ahead: set[str] = set()
+
+    def begin(self) -> None:
+        found: dict[str, _Job] = {}
+        try:
+            files = list(self._files())
+        except OSError as error:
+            # What is known goes on.
+            LOG.error('%s cannot be read: %s', self._place, error.strerror)
+            return
+        for file in files:
+            try:
+                made = self._read(file)
+            except Unusable as error:
+                LOG.error('%s is left out: %s', file, error)
+                continue
+            if made.job_id in found:
+                LOG.error('%s is left out: another file has its job_id',
+                          file)
+                continue
+            found[made.job_id] = made
+        with self._lock:
+            for job_id, made in found.items():
+                known = self._jobs.get(job_id)
+                if known and known.document == made.document:
+                    found[job_id] = known
+            self._jobs = found
+        LOG.info('%d jobs of %s', len(found), self._place)
+
+    def reload(self, settings: scheduler_settings.Settings) -> None:
+        self.begin()
+
+    def tick(self) -> bool:
+        now = int(self._clock.wall())
+        with self._lock:
+            self._repair(now)
+            # One whose file was changed meanwhile waits for its run, too.
+            going = {one.job_id for one in self._of_run.values()}
+            due = [one for one in self._jobs.values()
+                   if one.runtime.due_at is not None
+                   and one.runtime.due_at <= now
+                   and one.job_id not in going]
+            due.sort(key=lambda one: one.runtime.due_at or 0)
+            due = due[:self._runs.room()]
+            for one in due:
+                run_id = uuid.uuid4().hex
+                one.runtime = job_state.claim(one.plan, one.runtime, run_id,
+                                              now)
+                self._of_run[run_id] = one
+        for one in due:
+            self._runs.add(messages.Run(
+                run_id=one.runtime.run_id or '', fence=1,
+                project_id=_PROJECT, job_id=one.job_id, lease_seconds=0,
+                event=None, steps=(), job=one.document, trust_id=None),
+                lease_until=float('inf'))
+        return False
+
+    def _repair(self, now: int) -> None:
+        """Arm jobs anew after the clock of this host was put back."""
+        wall, steady = self._shown
+        self._shown = self._clock.wall(), self._clock.monotonic()
+        back = wall + self._shown[1] - steady - self._shown[0]
+        if back > _TOLERANCE:
+            LOG.warning('The clock of this host was set back by %d seconds. '
+                        'The next firings of all jobs are computed anew.',
+                        back)
+            self._ahead = set(self._jobs)
+        for job_id in list(self._ahead):
+            one = self._jobs.get(job_id)
+            if one is None or one.runtime.run_id is None:
+                self._ahead.discard(job_id)
+            if one is not None:
+                one.runtime = clock_repair.repaired(
+                    one.plan, one.runtime, now)
+
+    def rest(self, wait: Callable[[float], object]) -> None:
+        wait(self.interval)
+
+    # There is no request that would be saved.
+    report_all = None
+
+    def report(self, run_id: str, fence: int,
+               report: messages.Report) -> messages.Event | None:
+        if report.state is not messages.RunState.RUNNING:
+            with self._lock:
+                one = self._of_run.pop(run_id)
+                one.runtime = job_state.finish(
+                    one.plan, one.runtime, str(report.state),
+                    report.reason, int(self._clock.wall()))
+        for backup in report.backups:
+            LOG.info('Run %s: backup %s', run_id,
+                     json.dumps(backup.to_document()))
+        return None
+
+    def gone_jobs(self, run_id: str, fence: int,
+                  job_ids: Collection[str]) -> frozenset[str]:
+        # Other hosts may have other files.
+        return frozenset()
+
+    def _files(self) -> Iterator[pathlib.Path]:
+        if self._place.is_dir():
+            for file in sorted(self._place.iterdir()):
+                if file.suffix.lower() == _SUFFIX:
+                    yield file
+        elif self._place.exists():
+            yield self._place
+        else:
+            LOG.error('There is no %s to read jobs from', self._place)
+
+    def _read(self, file: pathlib.Path) -> _Job:
+        """Read one file.
+
+        :raises Unusable: when it is no job, or anybody's to write
+        """
+        document = _document(file)
+        schedule = document.get('job_schedule')
+        if schedule is None:
+            schedule = {}
+        job_actions = document.get('job_actions')
+        if not isinstance(schedule, dict) or not isinstance(job_actions,
+                                                            list):
+            raise Unusable('it needs a list job_actions, and job_schedule is '
+                           'an object')
+        # The same whenever the file is read.
+        job_id = document.get('job_id') or uuid.uuid5(
+            uuid.NAMESPACE_URL, file.absolute().as_uri()).hex
+        if not isinstance(job_id, str) or not job_id.isprintable():
+            raise Unusable('job_id is not a text')
+        user, runtime = job_state.split_schedule(schedule)
+        try:
+            plan = firing_plan.Plan(user, job_id, _RULES)
+            made = job_state.create(plan, runtime, int(self._clock.wall()),
+                                    supports_claims=True)
+        except schedules.ScheduleError as error:
+            raise Unusable(str(error)) from None
+        named = [{'action_id': f'action-{number}', **action}
+                 if isinstance(action, dict) else action
+                 for number, action in enumerate(job_actions, start=1)]
+        return _Job(job_id, {**document, 'job_actions': named}, plan, made)
+
+
+def _document(file: pathlib.Path) -> dict[str, Any]:
+    try:
+        # A pipe without a writer must not hold up the others.
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, 'rb') as stream:
+            status = os.fstat(stream.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise Unusable('it is not a file')
+            if status.st_mode & 0o002:
+                raise Unusable('everybody may write to it, and it says what '
+                               'is run here')
+            if (file.parent.stat().st_mode & 0o002
+                    and status.st_uid not in (0, os.geteuid())):
+                raise Unusable('everybody may write to its folder, and it '
+                               'belongs to another user')
+            text = stream.read(_LARGEST + 1)
+    except OSError as error:
+        raise Unusable(str(error.strerror)) from None
+    if len(text) > _LARGEST:
+        raise Unusable(f'it is longer than {_LARGEST} bytes')
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Unusable(f'it is no JSON: {error}') from None
+    if not isinstance(document, dict):
+        raise Unusable('it is not an object')
+    return document

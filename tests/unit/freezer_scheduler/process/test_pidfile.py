@@ -1,0 +1,132 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The pid file: a lock that ends with its process, in a safe place."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import stat
+import subprocess
+import threading
+
+import fixtures
+import testtools
+
+from freezer_scheduler.process import pidfile
+
+
+class TestPidFile(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.path = self.folder / 'sub' / 's.pid'
+
+    def acquired(self):
+        file = pidfile.PidFile(self.path)
+        file.acquire()
+        file.write()
+        self.addCleanup(file.release)
+        return file
+
+    def test_who_runs(self):
+        self.assertIsNone(pidfile.PidFile(self.path).running())
+        file = self.acquired()
+        self.assertEqual(os.getpid(), pidfile.PidFile(self.path).running())
+        file.release()
+        self.assertIsNone(pidfile.PidFile(self.path).running())
+
+    def test_one_at_a_time(self):
+        file = self.acquired()
+        taken = self.assertRaises(pidfile.Taken,
+                                  pidfile.PidFile(self.path).acquire)
+        self.assertEqual(os.getpid(), taken.pid)
+        file.release()
+        self.acquired()
+
+    def test_only_we_may_read_it(self):
+        self.acquired()
+        self.assertEqual(0o600, stat.S_IMODE(self.path.stat().st_mode))
+        self.assertEqual(0o700,
+                         stat.S_IMODE(self.path.parent.stat().st_mode))
+
+    def test_a_stale_number_is_never_believed(self):
+        self.path.parent.mkdir()
+        self.path.write_text('1234\n')
+        self.path.chmod(0o600)
+        self.assertIsNone(pidfile.PidFile(self.path).running())
+        self.acquired()
+
+    def test_a_number_of_who_has_not_the_file_is_nobody_s(self):
+        """It was left there, and belongs to another process by now."""
+        other = subprocess.Popen(['sleep', '600'])
+        self.addCleanup(other.wait)
+        self.addCleanup(other.kill)
+        file = pidfile.PidFile(self.path)
+        file.acquire()
+        self.addCleanup(file.release)
+        self.path.write_text(f'{other.pid}\n')
+        self.assertIsNone(pidfile.PidFile(self.path).running())
+        taken = self.assertRaises(pidfile.Taken,
+                                  pidfile.PidFile(self.path).acquire)
+        self.assertIsNone(taken.pid)
+
+    def test_who_begins_leaves_no_stale_number(self):
+        self.path.parent.mkdir()
+        self.path.write_text('1234\n')
+        self.path.chmod(0o600)
+        file = pidfile.PidFile(self.path)
+        file.acquire()
+        self.addCleanup(file.release)
+        self.assertEqual('', self.path.read_text())
+
+    def test_who_asks_keeps_nobody_from_running(self):
+        done = threading.Event()
+
+        def ask():
+            while not done.is_set():
+                pidfile.PidFile(self.path).running()
+
+        askers = [threading.Thread(target=ask) for _ in range(2)]
+        for asker in askers:
+            asker.start()
+        try:
+            for _ in range(200):
+                file = pidfile.PidFile(self.path)
+                file.acquire()
+                file.release()
+        finally:
+            done.set()
+            for asker in askers:
+                asker.join()
+
+    def test_what_others_could_have_written_is_refused(self):
+        self.path.parent.mkdir()
+        self.path.write_text('1234\n')
+        self.path.chmod(0o666)
+        for verb in (pidfile.PidFile(self.path).running,
+                     pidfile.PidFile(self.path).acquire):
+            self.assertRaises(pidfile.Unsafe, verb)
+
+    def test_links_are_not_followed(self):
+        self.path.parent.mkdir()
+        target = self.folder / 'target'
+        target.write_text('precious')
+        self.path.symlink_to(target)
+        self.assertRaises(pidfile.Unsafe, pidfile.PidFile(self.path).acquire)
+        self.assertEqual('precious', target.read_text())
+
+    def test_a_folder_is_no_file(self):
+        self.path.mkdir(parents=True)
+        self.assertRaises(pidfile.Unsafe, pidfile.PidFile(self.path).acquire)
