@@ -10,29 +10,220 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Policy rules: one module for each noun, one rule for each operation."""
+"""The policy rules: one rule for each operation, and those that they refer to.
+
+Roles are Keystone's personas. ``project_id:%(project_id)s`` compares the
+project of the token with that of the URL, so each operation is enforced with
+a target that contains ``project_id``. The service role has no check of the
+project, because the service acts in every project. For the clients of its own
+project, use ``admin_or_project_service``.
+"""
 
 from __future__ import annotations
 
-import itertools
-
 from oslo_policy import policy
 
-from freezer_api.policies import actions
-from freezer_api.policies import backups
-from freezer_api.policies import base
-from freezer_api.policies import clients
-from freezer_api.policies import jobs
-from freezer_api.policies import limits
-from freezer_api.policies import maintenance
-from freezer_api.policies import runs
-from freezer_api.policies import sessions
+PROJECT_SCOPE = ['project']
+
+CONTEXT_IS_ADMIN = 'rule:context_is_admin'
+ADMIN_OR_SERVICE = 'rule:admin_or_service'
+ADMIN_OR_PROJECT_SERVICE = 'rule:admin_or_project_service'
+PROJECT_MEMBER = 'rule:project_member'
+PROJECT_READER = 'rule:project_reader'
+ADMIN_OR_OWNER = 'rule:admin_or_owner'
+ADMIN_OR_OWNER_OR_SERVICE = 'rule:admin_or_owner_or_service'
+ADMIN_OR_READER_OR_SERVICE = 'rule:admin_or_reader_or_service'
+
+# Name, rule, description.
+_PERSONAS = (
+    ('context_is_admin', 'role:admin', 'The cloud administrator.'),
+    ('admin_or_service', 'role:admin or role:service',
+     'The administrator or a service account.'),
+    ('admin_or_project_service',
+     'role:admin or (role:service and project_id:%(project_id)s)',
+     'The administrator, or a service account in its own project.'),
+    ('project_member', 'role:member and project_id:%(project_id)s',
+     'A member of the project.'),
+    ('project_reader', 'role:reader and project_id:%(project_id)s',
+     'A reader of the project.'),
+    ('admin_or_owner', f'{CONTEXT_IS_ADMIN} or {PROJECT_MEMBER}',
+     'The administrator or a member of the project.'),
+    ('admin_or_owner_or_service', f'{ADMIN_OR_SERVICE} or {PROJECT_MEMBER}',
+     'The administrator, a service account or a member of the project.'),
+    ('admin_or_reader_or_service',
+     f'{ADMIN_OR_OWNER_OR_SERVICE} or {PROJECT_READER}',
+     'The administrator, a service account, or a member or reader of the '
+     'project.'),
+)
+
+# The routes that report a run.
+_REPORTS = (('PATCH', '/clients/{client_id}/runs/{run_id}'),
+            ('POST', '/clients/{client_id}/reports'),
+            ('POST', '/clients/{client_id}/runs/{run_id}/jobs'))
+
+
+def _operation(name: str, check: str, description: str,
+               *routes: tuple[str, str]) -> policy.DocumentedRuleDefault:
+    """Return the rule of an operation.
+
+    :param routes: method and path below the project of each of its requests
+    """
+    return policy.DocumentedRuleDefault(
+        name, check, description,
+        [{'method': method, 'path': '/v2/{project_id}' + path}
+         for method, path in routes], scope_types=PROJECT_SCOPE)
+
+
+_OPERATIONS = (
+    # Clients: registered schedulers.
+    _operation(
+        'clients:create', ADMIN_OR_OWNER,
+        'Register a client of the project, or register it again.',
+        ('POST', '/clients')),
+    _operation(
+        'clients:create_central', ADMIN_OR_PROJECT_SERVICE,
+        'Register a central client, which every project can use '
+        '(``is_central`` is true), register it again, or delete it. Also '
+        'checked if the stored client is central. Checked instead of '
+        'clients:create and clients:delete.', ('POST', '/clients'),
+        ('DELETE', '/clients/{client_id}')),
+    _operation(
+        'clients:get', ADMIN_OR_READER_OR_SERVICE,
+        'Show a client.', ('GET', '/clients/{client_id}')),
+    _operation(
+        'clients:get_all', ADMIN_OR_READER_OR_SERVICE,
+        'List the clients of the project and all central ones.',
+        ('GET', '/clients')),
+    _operation(
+        'clients:delete', ADMIN_OR_OWNER,
+        'Delete a client.', ('DELETE', '/clients/{client_id}')),
+    _operation(
+        'clients:claim', ADMIN_OR_OWNER,
+        'Claim due runs of a client, and renew its leases.',
+        ('POST', '/clients/{client_id}/claims')),
+    _operation(
+        'clients:claim_central', ADMIN_OR_PROJECT_SERVICE,
+        'Claim due runs of a central client. They are runs of every project '
+        'and include their credentials. Checked instead of clients:claim.',
+        ('POST', '/clients/{client_id}/claims')),
+    # Jobs: a schedule and its actions, for one client.
+    _operation(
+        'jobs:create', ADMIN_OR_OWNER,
+        'Create a job, or replace one.', ('POST', '/jobs'),
+        ('POST', '/jobs/{job_id}')),
+    _operation(
+        'jobs:get', ADMIN_OR_READER_OR_SERVICE,
+        'Show a job.', ('GET', '/jobs/{job_id}')),
+    _operation(
+        'jobs:get_all', ADMIN_OR_READER_OR_SERVICE,
+        'List the jobs of the project.', ('GET', '/jobs')),
+    _operation(
+        'jobs:get_all_projects', ADMIN_OR_SERVICE,
+        'List or show the jobs of every project (``all_projects=True``).',
+        ('GET', '/jobs'), ('GET', '/jobs/{job_id}')),
+    _operation(
+        'jobs:update', ADMIN_OR_OWNER,
+        'Update a job.', ('PATCH', '/jobs/{job_id}')),
+    _operation(
+        'jobs:delete', ADMIN_OR_OWNER,
+        'Delete a job.', ('DELETE', '/jobs/{job_id}')),
+    _operation(
+        'jobs:event:create', ADMIN_OR_OWNER,
+        'Start, stop or abort a job.', ('POST', '/jobs/{job_id}/event')),
+    # Runs: the firings of a job.
+    _operation(
+        'runs:get_all', ADMIN_OR_READER_OR_SERVICE,
+        'List the runs of a job.', ('GET', '/jobs/{job_id}/runs')),
+    _operation(
+        'runs:update', ADMIN_OR_OWNER,
+        'Report a claimed run.', *_REPORTS),
+    _operation(
+        'runs:update_central', ADMIN_OR_PROJECT_SERVICE,
+        'Report a run that a central client claimed. Checked instead of '
+        'runs:update.', *_REPORTS),
+    # Actions: the steps of a job.
+    _operation(
+        'actions:create', ADMIN_OR_OWNER,
+        'Create an action.', ('POST', '/actions')),
+    _operation(
+        'actions:get', ADMIN_OR_READER_OR_SERVICE,
+        'Show an action.', ('GET', '/actions/{action_id}')),
+    _operation(
+        'actions:get_all', ADMIN_OR_READER_OR_SERVICE,
+        'List the actions of the project.', ('GET', '/actions')),
+    _operation(
+        'actions:update', ADMIN_OR_OWNER,
+        'Update an action.', ('PATCH', '/actions/{action_id}')),
+    _operation(
+        'actions:replace', ADMIN_OR_OWNER,
+        'Replace an action, or create it with this ID.',
+        ('POST', '/actions/{action_id}')),
+    _operation(
+        'actions:delete', ADMIN_OR_OWNER,
+        'Delete an action.', ('DELETE', '/actions/{action_id}')),
+    # Sessions: jobs of several clients that run together.
+    _operation(
+        'sessions:create', ADMIN_OR_OWNER,
+        'Create a session.', ('POST', '/sessions')),
+    _operation(
+        'sessions:get', ADMIN_OR_READER_OR_SERVICE,
+        'Show a session.', ('GET', '/sessions/{session_id}')),
+    _operation(
+        'sessions:get_all', ADMIN_OR_READER_OR_SERVICE,
+        'List the sessions of the project.', ('GET', '/sessions')),
+    _operation(
+        'sessions:update', ADMIN_OR_OWNER,
+        'Update a session.', ('PATCH', '/sessions/{session_id}')),
+    _operation(
+        'sessions:replace', ADMIN_OR_OWNER,
+        'Replace a session, or create it with this ID.',
+        ('POST', '/sessions/{session_id}')),
+    _operation(
+        'sessions:delete', ADMIN_OR_OWNER,
+        'Delete a session.', ('DELETE', '/sessions/{session_id}')),
+    _operation(
+        'sessions:action:create', ADMIN_OR_OWNER,
+        "Start a run of a session, or end a job's part in it.",
+        ('POST', '/sessions/{session_id}/action')),
+    _operation(
+        'sessions:job:add', ADMIN_OR_OWNER,
+        'Add a job to a session.',
+        ('PUT', '/sessions/{session_id}/jobs/{job_id}')),
+    _operation(
+        'sessions:job:remove', ADMIN_OR_OWNER,
+        'Remove a job from a session.',
+        ('DELETE', '/sessions/{session_id}/jobs/{job_id}')),
+    # Backups: the records of backups.
+    _operation(
+        'backups:create', ADMIN_OR_OWNER_OR_SERVICE,
+        'Create a backup record.', ('POST', '/backups')),
+    _operation(
+        'backups:get', ADMIN_OR_READER_OR_SERVICE,
+        'Show a backup record.', ('GET', '/backups/{backup_id}')),
+    _operation(
+        'backups:get_all', ADMIN_OR_READER_OR_SERVICE,
+        'List the backup records of the project.', ('GET', '/backups')),
+    _operation(
+        'backups:update', ADMIN_OR_OWNER_OR_SERVICE,
+        'Update a backup record.', ('PATCH', '/backups/{backup_id}')),
+    _operation(
+        'backups:delete', ADMIN_OR_OWNER_OR_SERVICE,
+        'Delete a backup record; the backup itself stays.',
+        ('DELETE', '/backups/{backup_id}')),
+    # Limits: the quotas of a project.
+    _operation(
+        'limits:get', ADMIN_OR_READER_OR_SERVICE,
+        'Show the limits of a project and its usage.', ('GET', '/limits')),
+    # Maintenance: background work of the service.
+    _operation(
+        'maintenance:run', ADMIN_OR_SERVICE,
+        'Retry the deletion of trusts that no job needs.',
+        ('POST', '/maintenance')),
+)
 
 
 def list_rules() -> list[policy.RuleDefault]:
     """Return all rules with their defaults, for oslo.policy.policies."""
-    return list(itertools.chain(
-        base.list_rules(), clients.list_rules(), jobs.list_rules(),
-        runs.list_rules(), actions.list_rules(), sessions.list_rules(),
-        backups.list_rules(), limits.list_rules(),
-        maintenance.list_rules()))
+    return [*(policy.RuleDefault(name, check, description,
+                                 scope_types=PROJECT_SCOPE)
+              for name, check, description in _PERSONAS), *_OPERATIONS]
