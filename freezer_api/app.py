@@ -65,7 +65,6 @@ from freezer_api import schema_gate
 from freezer_api.services import dependencies
 from freezer_api.services import quotas
 from freezer_api.services import trusts as trust_service
-from freezer_config import packages
 
 LOG = log.getLogger(__name__)
 
@@ -166,28 +165,11 @@ def check(conf: cfg.ConfigOpts, schema: bool = True) -> None:
     :raises freezer_api.keystone.preflight.Refused: naming the options that
         cannot work
     """
-    problems = _problems(conf, schema)
+    problems = preflight.before_start(conf, schema)
     for problem in problems:
         LOG.critical('Cannot start: %s', problem)
     if problems:
         raise preflight.Refused(problems)
-
-
-def _problems(conf: cfg.ConfigOpts, schema: bool) -> list[str]:
-    if problems := packages.conflicts() or preflight.of_options(conf):
-        return problems
-    # Said once, and not by each worker.
-    for warning in preflight.warnings(conf) if schema else ():
-        LOG.warning('%s', warning)
-    if problems := preflight.of_policies(conf):
-        return problems
-    if schema and (problems := preflight.of_schema(conf)):
-        return problems
-    try:
-        preflight.Preflight(conf).start()
-    except preflight.Refused as error:
-        return error.problems
-    return []
 
 
 def start(conf: cfg.ConfigOpts, schema: bool = True) -> Wsgi:

@@ -151,9 +151,7 @@ def _database_problem(conf: cfg.ConfigOpts | None,
     line = describe(inner or error)
     if isinstance(inner, sa.exc.DBAPIError) and schema_version.is_refusal(
             inner):
-        return (f'[database] connection: the database refuses it: {line}. '
-                'Correct user, password and name of the database, or grant '
-                'the user its rights')
+        return str(schema_version.LoginRefused(line))
     if isinstance(error, db_exception.DBConnectionError):
         return f'[database] connection: the database cannot be used: {line}'
     try:

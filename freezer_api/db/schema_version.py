@@ -63,7 +63,16 @@ class NotAsked(Exception):
 
 
 class LoginRefused(Exception):
-    """The database refuses the login, or the schema's name."""
+    """The database refuses the login, or the schema's name.
+
+    :param text: the database's own words, on one line
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f'[database] connection: the database refuses it: {text}. Correct '
+            'user, password and name of the database, or grant the user its '
+            'rights')
 
 
 @functools.cache

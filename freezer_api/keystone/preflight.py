@@ -37,6 +37,7 @@ from freezer_api.keystone import crypt
 from freezer_api.keystone import service_account
 from freezer_api import option_requirements
 from freezer_api.policies import enforcer as policy_enforcer
+from freezer_config import packages
 
 LOG = log.getLogger(__name__)
 
@@ -92,15 +93,13 @@ def of_options(conf: cfg.ConfigOpts) -> list[str]:
     return problems
 
 
-def of_policies(conf: cfg.ConfigOpts) -> list[str]:
-    """Return a line for each unusable policy rule, and log risky rules."""
+def policy_findings(conf: cfg.ConfigOpts) -> tuple[list[str], list[str]]:
+    """Return a line for each unusable policy rule, and for each risky one."""
     try:
         enforcer = policy_enforcer.Enforcer(conf)
     except policy_enforcer.UNREADABLE as error:
-        return [policy_enforcer.unreadable(error)]
-    for warning in enforcer.warnings:
-        LOG.warning('%s', warning)
-    return enforcer.problems
+        return [policy_enforcer.unreadable(error)], []
+    return enforcer.problems, enforcer.warnings
 
 
 def warnings(conf: cfg.ConfigOpts) -> list[str]:
@@ -114,22 +113,15 @@ def warnings(conf: cfg.ConfigOpts) -> list[str]:
     return found
 
 
-def of_schema(conf: cfg.ConfigOpts) -> list[str]:
+def _of_schema(conf: cfg.ConfigOpts) -> list[str]:
     """Return the problems of the database, and log those that can wait."""
-    option = '[database] connection'
     try:
         found = schema_version.read(conf.database.connection)
     except schema_version.LoginRefused as error:
-        return [f'{option}: the database refuses it: {error}. Correct user, '
-                'password and name of the database, or grant the user its '
-                'rights']
+        return [str(error)]
     except schema_version.NotAsked as error:
-        silent = str(error)
-    else:
-        silent = ''
-    if silent:
-        LOG.warning('%s: the database does not answer now: %s. Requests are '
-                    'answered with 503 until it does.', option, silent)
+        LOG.warning('[database] connection: the database does not answer now: '
+                    '%s. Requests are answered with 503 until it does.', error)
         return []
     if found.text and conf.api.wait_for_schema:
         LOG.warning('Requests are answered with 503, as [api] '
@@ -172,11 +164,6 @@ class KeystoneTest:
         self._account = service_account.ServiceAccount(
             conf, self._section, timeout)
         self.untold: tuple[str, ...] = ()
-
-    @property
-    def after_login(self) -> tuple[Callable[[], Finding | None], ...]:
-        return (self.service_role, self.trustee, self.catalogue,
-                self.delegated_roles)
 
     def login(self) -> Finding | None:
         try:
@@ -273,37 +260,55 @@ class Preflight:
 
         :raises Refused: if an option causes a problem
         """
-        if self._done:
-            return
-        try:
-            found = self._test()
-        except Unavailable as error:
-            LOG.warning('%s. The check of Keystone is repeated later.', error)
-            return
-        refused = [finding.text for finding in found if finding.option]
-        if refused:
+        found = self._test()
+        if refused := [finding.text for finding in found if finding.option]:
             raise Refused(refused)
         for finding in found:
             LOG.warning('%s', finding.text)
 
     def again(self) -> None:
         """Check Keystone unless a check has already been completed."""
-        if self._done:
-            return
-        found = []
-        try:
-            found = self._test()
-        except Unavailable as error:
-            LOG.warning('%s', error)
-        for finding in found:
+        for finding in self._test():
             LOG.error('%s', finding.text)
 
     def _test(self) -> list[Finding]:
+        if self._done:
+            return []
         test = KeystoneTest(self._conf)
-        # Without these two no other check is possible.
-        first = test.login() or test.region()
-        found = [first] if first else [
-            finding for question in test.after_login
-            if (finding := question()) is not None]
+        try:
+            # Without these two no other check is possible.
+            first = test.login() or test.region()
+            found = [first] if first else [
+                finding for question in (
+                    test.service_role, test.trustee, test.catalogue,
+                    test.delegated_roles)
+                if (finding := question()) is not None]
+        except Unavailable as error:
+            LOG.warning('%s. The check of Keystone is repeated later.', error)
+            return []
         self._done = True
         return found
+
+
+def before_start(conf: cfg.ConfigOpts, schema: bool) -> list[str]:
+    """Return what prevents the start of the API, and log what does not.
+
+    :param schema: whether the database must have the schema of this release
+    """
+    if problems := packages.conflicts() or of_options(conf):
+        return problems
+    # Log them once, and not in each worker.
+    for warning in warnings(conf) if schema else ():
+        LOG.warning('%s', warning)
+    problems, risks = policy_findings(conf)
+    for risk in risks:
+        LOG.warning('%s', risk)
+    if not problems and schema:
+        problems = _of_schema(conf)
+    if problems:
+        return problems
+    try:
+        Preflight(conf).start()
+    except Refused as error:
+        return error.problems
+    return []
