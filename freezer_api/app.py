@@ -45,7 +45,6 @@ from freezer_api.api.v2 import jobs
 from freezer_api.api.v2 import limits
 from freezer_api.api.v2 import maintenance
 from freezer_api.api.v2 import reports
-from freezer_api.api.v2 import run_jobs
 from freezer_api.api.v2 import runs
 from freezer_api.api.v2 import session_jobs
 from freezer_api.api.v2 import sessions
@@ -73,12 +72,12 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 # Seconds. Validating a token takes a fraction of one.
 _KEYSTONE_TIMEOUT = 10
 
-_ROUTES: tuple[tuple[str, type[base.Resource]], ...] = (
+ROUTES: tuple[tuple[str, type[base.Resource[Any]]], ...] = (
     ('/clients', clients.Clients),
     ('/clients/{client_id}', clients.Client),
     ('/clients/{client_id}/claims', claims.Claims),
     ('/clients/{client_id}/runs/{run_id}', reports.Run),
-    ('/clients/{client_id}/runs/{run_id}/jobs', run_jobs.RunJobs),
+    ('/clients/{client_id}/runs/{run_id}/jobs', runs.RunJobs),
     ('/clients/{client_id}/reports', reports.Reports),
     ('/jobs', jobs.Jobs),
     ('/jobs/{job_id}', jobs.Job),
@@ -102,7 +101,7 @@ def openapi() -> dict[str, Any]:
     # More than a MiB, of use to hardly any process.
     from freezer_api.api.openapi import document
     return document.build(
-        [path for path, _ in _ROUTES], policies.list_rules())
+        [path for path, _ in ROUTES], policies.list_rules())
 
 
 def make_services(
@@ -148,8 +147,8 @@ def make_resources(made: dependencies.Services) -> falcon.App[Any, Any]:
     app.add_route('/', versions.Versions())
     app.add_route('/v2', versions.Home())
     app.add_route(versions.OPENAPI, versions.OpenApi(openapi))
-    last, _ = _ROUTES[-1]
-    for path, resource in _ROUTES:
+    last, _ = ROUTES[-1]
+    for path, resource in ROUTES:
         # Compiled at once: the processes of a server then share that.
         app.add_route(f'/v2/{{project_id}}{path}', resource(made),
                       compile=path == last)

@@ -10,9 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What all resources have: the services and the caller."""
+"""What all resources share: the services, the caller and its permissions."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic
+from typing import TypeVar
 
 import falcon
 
@@ -21,22 +25,41 @@ from freezer_api.services import callers
 from freezer_api.services import dependencies
 from freezer_api.services import schedulers
 
+Service = TypeVar('Service')
 
-class Resource:
-    """A falcon resource that has the services at hand."""
+
+class Resource(Generic[Service]):
+    """A falcon resource with its service.
+
+    Below the line of what they do, the docstrings of its methods list the
+    status of success and those of the errors that not every request has; see
+    ``_EVERY`` in :mod:`freezer_api.api.openapi.document`.
+
+    :cvar service: the class of the service
+    """
+
+    service: Callable[[dependencies.Services], Service]
 
     def __init__(self, services: dependencies.Services) -> None:
         self._services = services
         self._conf = services.conf
+        self._service = self.service(services)
 
     @staticmethod
-    def _caller(req: falcon.Request) -> callers.Caller:
+    def _allow(req: falcon.Request, rule: str,
+               project_id: str) -> callers.Caller:
+        """Return the caller, if policy allows a rule on the project.
+
+        :raises freezer_api.errors.ApiError: see
+            :meth:`freezer_api.services.callers.Caller.must`
+        """
         caller: callers.Caller = req.context.caller
+        caller.must(rule, project_id)
         return caller
 
 
-class SchedulerResource(Resource):
-    """A resource that only the schedulers of a client may use."""
+class SchedulerResource(Resource[Service]):
+    """A resource that only the schedulers of a client can use."""
 
     def __init__(self, services: dependencies.Services) -> None:
         super().__init__(services)
@@ -50,4 +73,4 @@ class SchedulerResource(Resource):
             :meth:`freezer_api.services.schedulers.Schedulers.client`
         """
         return self._schedulers.client(
-            self._caller(req), project_id, client_id, rule)
+            req.context.caller, project_id, client_id, rule)

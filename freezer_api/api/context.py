@@ -30,11 +30,11 @@ from freezer_api.keystone import trusts
 from freezer_api.policies import enforcer as policy_enforcer
 from freezer_api.services import callers
 
-# What anybody may read.
+# Paths that need no token.
 OPEN = ('/', versions.OPENAPI)
 
 _REQUEST_ID = 'HTTP_X_OPENSTACK_REQUEST_ID'
-# An id from outside ends up in logs.
+# IDs of requests are logged.
 _CLEAN_ID = re.compile(r'[A-Za-z0-9._-]{1,80}')
 
 
@@ -46,7 +46,7 @@ def _request_id(environ: dict[str, Any]) -> str:
 
 
 class ContextMiddleware:
-    """Puts a Caller into each request and the request id into its answer.
+    """Adds the caller to each request, and its ID to the answer.
 
     :param primary_methods: see :mod:`freezer_api.domain.token_kinds`
     :param clock: returns now, in epoch seconds
@@ -70,20 +70,20 @@ class ContextMiddleware:
             raise errors.ApiError(
                 'unauthorized',
                 'The request you have made requires authentication.')
-        made = context.RequestContext.from_environ(
+        caller = context.RequestContext.from_environ(
             req.env, request_id=request_id, overwrite=True)
         token = req.env.get('keystone.token_info', {}).get('token', {})
         delegated = token_kinds.delegated_how(
             token, self._primary_methods, self._clock())
         req.context.caller = callers.Caller(
-            made, self._enforcer, trusts.Caller(
-                user_id=made.user_id or '', project_id=made.project_id,
-                roles=tuple(made.roles),
+            caller, self._enforcer, trusts.Caller(
+                user_id=caller.user_id or '', project_id=caller.project_id,
+                roles=tuple(caller.roles),
                 auth=req.env.get('keystone.token_auth'), delegated=delegated))
 
 
 class AcceptMiddleware:
-    """Refuses a request that will not have JSON."""
+    """Refuses a request that does not accept JSON."""
 
     def process_request(self, req: falcon.Request,
                         resp: falcon.Response) -> None:

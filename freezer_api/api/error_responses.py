@@ -10,17 +10,19 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Renders every error as an HTTP answer of one JSON shape."""
+"""Renders each error as an HTTP answer, in one JSON format."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import functools
 import json
 from typing import Any
 
 import falcon
+from falcon import uri
 from oslo_log import log
 
-from freezer_api.api import request_text
 from freezer_api.db import deadlines
 from freezer_api.db import driver_errors
 from freezer_api.domain import quota
@@ -32,31 +34,48 @@ from freezer_api import schemas
 
 LOG = log.getLogger(__name__)
 
-# What is said of errors that falcon makes, and describes by a title alone.
+# Descriptions of errors that falcon raises with only a title.
 _DESCRIPTIONS = {
     404: 'There is no such path. GET /v2/openapi.json lists all of them.',
     405: 'The path does not know this method. The header Allow names those '
          'that it knows.'}
 
+_Answer = Callable[[Exception], errors.ApiError]
+
+# The answer to an exception.
+_ANSWERS: tuple[tuple[type[Exception], _Answer], ...] = (
+    (Exception, lambda error: errors.ApiError(
+        'internal_error', 'An unexpected error occurred on the server.')),
+    (schemas.InvalidDocument, lambda error: errors.ApiError(
+        'invalid_document', str(error))),
+    (search.UnknownMarker, lambda error: errors.invalid_parameter(
+        'marker', 'The list has no item with this id.')),
+    (quota.Exceeded, lambda error: errors.ApiError(
+        'quota_exceeded', str(error))),
+    (unified_limits.Unavailable, lambda error: errors.ApiError(
+        'limits_unavailable',
+        'The identity service cannot be asked for the limits of the project '
+        'right now. Nothing was changed; try again later.')),
+    (trusts.KeystoneUnavailable, lambda error: errors.ApiError(
+        'keystone_unavailable',
+        'The identity service cannot be asked for a trust right now. '
+        'Nothing was changed; try again later.')),
+)
+
 
 def install(app: falcon.App[Any, Any]) -> None:
-    """Give an application these answers."""
+    """Set the error handlers of an application."""
     app.set_error_serializer(_serialize)
-    # Falcon asks the handler of the closest class, its own for HTTPError.
-    app.add_error_handler(Exception, _on_anything)
+    # Falcon calls the handler of the closest class, its own for HTTPError.
+    for kind, make in _ANSWERS:
+        app.add_error_handler(kind, functools.partial(_on_error, make))
     app.add_error_handler(errors.ApiError, _on_api_error)
     app.add_error_handler(driver_errors.ERRORS, _on_database)
-    app.add_error_handler(schemas.InvalidDocument, _on_invalid_document)
-    app.add_error_handler(search.UnknownMarker, _on_unknown_marker)
-    app.add_error_handler(quota.Exceeded, _on_exceeded)
-    app.add_error_handler(
-        unified_limits.Unavailable, _on_limits_unavailable)
-    app.add_error_handler(trusts.KeystoneUnavailable, _on_keystone_unavailable)
 
 
 def _serialize(req: falcon.Request, resp: falcon.Response,
                error: falcon.HTTPError) -> None:
-    """Write an error that falcon makes, with falcon's title."""
+    """Write an error of falcon, with falcon's title."""
     status = error.status_code
     _write(resp, None if status == 406 else {
         'title': error.title,
@@ -66,7 +85,7 @@ def _serialize(req: falcon.Request, resp: falcon.Response,
 
 
 def _write(resp: falcon.Response, document: dict[str, Any] | None) -> None:
-    """Answer with JSON, whatever the request would rather have."""
+    """Answer with JSON, independent of the media types that are accepted."""
     resp.content_type = falcon.MEDIA_JSON
     resp.append_header('Vary', 'Accept')
     if document is not None:
@@ -85,53 +104,26 @@ def _on_api_error(req: falcon.Request, resp: falcon.Response,
     _answer(resp, error)
 
 
-def _on_invalid_document(req: falcon.Request, resp: falcon.Response,
-                         error: schemas.InvalidDocument,
-                         params: object) -> None:
-    _answer(resp, errors.ApiError('invalid_document', str(error)))
-
-
-def _on_unknown_marker(req: falcon.Request, resp: falcon.Response,
-                       error: search.UnknownMarker, params: object) -> None:
-    _answer(resp, errors.invalid_parameter(
-        'marker', 'The list has no item with this id.'))
-
-
-def _on_exceeded(req: falcon.Request, resp: falcon.Response,
-                 error: quota.Exceeded, params: object) -> None:
-    _answer(resp, errors.ApiError('quota_exceeded', str(error)))
-
-
-def _on_keystone_unavailable(req: falcon.Request, resp: falcon.Response,
-                             error: trusts.KeystoneUnavailable,
-                             params: object) -> None:
-    LOG.error('%s: %s', error, type(error.__cause__).__name__)
-    _answer(resp, errors.ApiError(
-        'keystone_unavailable',
-        'The identity service cannot be asked for a trust right now. '
-        'Nothing was changed; try again later.'))
-
-
-def _on_limits_unavailable(
-        req: falcon.Request, resp: falcon.Response,
-        error: unified_limits.Unavailable, params: object) -> None:
-    _answer(resp, errors.ApiError(
-        'limits_unavailable',
-        'The identity service cannot be asked for the limits of the project '
-        'right now. Nothing was changed; try again later.'))
+def _on_error(make: _Answer, req: falcon.Request, resp: falcon.Response,
+              error: Exception, params: object) -> None:
+    made = make(error)
+    if made.code == 'internal_error':
+        LOG.exception('An unexpected error')
+    elif made.code == 'keystone_unavailable':
+        LOG.error('%s: %s', error, type(error.__cause__).__name__)
+    _answer(resp, made)
 
 
 def _on_database(req: falcon.Request, resp: falcon.Response,
                  error: Exception, params: object) -> None:
     problem = driver_errors.problem(error)
-    if (problem is driver_errors.Problem.CHARACTER
-            and not request_text.is_ascii(req)):
-        # Nothing else that a database cannot store is the caller's fault:
-        # everything about a request but the character sets of the deployment
-        # is checked before.
+    if problem is driver_errors.Problem.CHARACTER and not _is_ascii(req):
+        # No other value that a database cannot store is an error of the
+        # caller: everything in a request except the character sets of the
+        # deployment is checked before.
         _answer(resp, errors.ApiError(
-            'invalid_value', 'The request holds a character that the database '
-            'has no form for.'))
+            'invalid_value', 'The request has a character that the database '
+            'cannot store.'))
         return
     if problem is driver_errors.Problem.DEADLINE:
         LOG.warning('%s %s ended at a deadline. %s', req.method, req.path,
@@ -143,19 +135,21 @@ def _on_database(req: falcon.Request, resp: falcon.Response,
             retry_after=1))
         return
     LOG.exception('A database operation failed')
-    if problem is driver_errors.Problem.UNAVAILABLE:
-        failed = errors.ApiError('database_unavailable',
-                                 'The database cannot be reached.')
-    elif problem is driver_errors.Problem.BUSY:
-        failed = errors.ApiError(
-            'database_busy', 'Others change the same rows at this moment.')
-    else:
-        failed = errors.ApiError('storage_error', 'Database operation failed.')
-    _answer(resp, failed)
+    _answer(resp, {
+        driver_errors.Problem.UNAVAILABLE: errors.ApiError(
+            'database_unavailable', 'The database cannot be reached.'),
+        driver_errors.Problem.BUSY: errors.ApiError(
+            'database_busy', 'Others change the same rows at this moment.'),
+    }.get(problem, errors.ApiError(
+        'storage_error', 'Database operation failed.')))
 
 
-def _on_anything(req: falcon.Request, resp: falcon.Response,
-                 error: Exception, params: object) -> None:
-    LOG.exception('An unexpected error')
-    _answer(resp, errors.ApiError(
-        'internal_error', 'An unexpected error occurred on the server.'))
+def _is_ascii(req: falcon.Request) -> bool:
+    """Return whether the path, the query and the body of a request are ASCII.
+
+    An escaped character of JSON counts as the character.
+    """
+    body: bytes = getattr(req.context, 'body', b'')
+    return (req.path.isascii()
+            and uri.decode(req.query_string or '').isascii()
+            and body.isascii() and b'\\u' not in body)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a request says: its JSON body and its paging."""
+"""The content of a request: its JSON body and its parameters."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from typing import Any
 import falcon
 from oslo_config import cfg
 
-from freezer_api.api import request_text
 from freezer_api.domain import search
 from freezer_api import errors
 from freezer_api import schemas
 
 
 class BodyLimit:
-    """Refuses bodies that are too large, or of unknown length."""
+    """Refuses bodies that are too large, or of unknown length.
+
+    :param most: bytes
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -36,8 +38,7 @@ class BodyLimit:
                         resp: falcon.Response) -> None:
         length = req.content_length
         if length is None and req.get_header('Transfer-Encoding'):
-            # To take it for an empty one would be to do something else than
-            # was asked.
+            # An empty body would mean another operation.
             raise errors.ApiError(
                 'length_required', 'Send the body with a Content-Length.')
         if length is not None and length > self._most:
@@ -47,7 +48,7 @@ class BodyLimit:
 
 
 class Ids:
-    """Refuses ids in the path that no document can have."""
+    """Refuses IDs in the path that no document can have."""
 
     def process_resource(self, req: falcon.Request, resp: falcon.Response,
                          resource: object, params: dict[str, str]) -> None:
@@ -56,23 +57,25 @@ class Ids:
 
 
 def _check_storable(name: str, value: str) -> None:
-    # Engines differ in what they make of it.
+    # Database engines treat such characters differently.
     if not schemas.storable(value):
         raise errors.invalid_parameter(
             name, 'It has a character that cannot be stored.')
 
 
 def body(req: falcon.Request) -> Any:
-    """Return the JSON body, ``{}`` where there is none.
+    """Return the JSON body, ``{}`` if there is none.
 
-    :raises freezer_api.errors.ApiError: 400 on what is not JSON
+    The text stays in the context of the request, because it can be read only
+    once.
+
+    :raises freezer_api.errors.ApiError: 400 if it is not JSON
     """
     if not req.content_length:
         return {}
-    raw = req.bounded_stream.read()
-    request_text.keep(req, raw)
+    req.context.body = req.bounded_stream.read()
     try:
-        return json.loads(raw, parse_constant=_no_constant)
+        return json.loads(req.context.body, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise errors.ApiError(
             'malformed_json', 'The request body is not valid JSON.') from None
@@ -82,45 +85,47 @@ def _no_constant(text: str) -> None:
     raise ValueError(text)
 
 
-def wanted(req: falcon.Request, conf: cfg.ConfigOpts,
-           newest_first: bool = True) -> search.ListParams:
-    """Return what a list request asks for, in its query and its body.
+def list_params(req: falcon.Request, conf: cfg.ConfigOpts,
+                newest_first: bool = True) -> search.ListParams:
+    """Return the page and the search of a list request.
 
-    A limit of 0 means the default, and one over the configured maximum that
-    maximum.
+    A limit of 0 means the default, and one above the configured maximum means
+    that maximum.
 
-    :param newest_first: the order, unless the request asks for another
-    :raises freezer_api.errors.ApiError: 400 on a limit or offset that is
-        no integer of 0 or more, and on an unusable order, marker or search
+    :param newest_first: the default order
+    :raises freezer_api.errors.ApiError: 400 for a limit or offset that is not
+        an integer of at least 0, and for an invalid order, marker or search
     """
     limit = _integer(req, 'limit') or conf.api.default_limit
     marker = req.get_param('marker')
     _check_storable('marker', marker or '')
     try:
-        asked = search.parse(body(req))
+        conditions = search.parse(body(req))
     except search.SearchError as error:
         raise errors.ApiError('invalid_search', str(error)) from None
     return search.ListParams(search.Page(
         min(limit, conf.api.max_limit), _integer(req, 'offset'), marker,
-        _newest_first(req, newest_first)), asked)
+        _newest_first(req, newest_first)), conditions)
 
 
 def _newest_first(req: falcon.Request, default: bool) -> bool:
-    values = req.get_param_as_list('sort_dir')
-    if not values:
-        return default
-    if values[-1] not in ('asc', 'desc'):
+    value = last(req, 'sort_dir')
+    if value not in ('asc', 'desc', None):
         raise errors.invalid_parameter(
             'sort_dir', 'The value must be "asc" or "desc".')
-    return bool(values[-1] == 'desc')
+    return default if value is None else value == 'desc'
+
+
+def last(req: falcon.Request, name: str) -> str | None:
+    """Return the last value of a parameter, None if it is absent."""
+    values = req.get_param_as_list(name)
+    return values[-1] if values else None
 
 
 def _integer(req: falcon.Request, name: str) -> int:
-    values = req.get_param_as_list(name)
-    if not values:
-        return 0
+    text = last(req, name)
     try:
-        value = int(values[-1])
+        value = 0 if text is None else int(text)
     except ValueError:
         raise errors.invalid_parameter(
             name, 'The value must be an integer.') from None
@@ -131,14 +136,11 @@ def _integer(req: falcon.Request, name: str) -> int:
 
 
 def flag(req: falcon.Request, name: str) -> bool:
-    """Return a boolean parameter, False where it is absent.
+    """Return a boolean parameter, False if it is absent.
 
-    :raises freezer_api.errors.ApiError: 400 on any other text
+    :raises freezer_api.errors.ApiError: 400 for any other text
     """
-    values = req.get_param_as_list(name)
-    if not values:
-        return False
-    value = values[-1].lower()
+    value = (last(req, name) or 'false').lower()
     if value not in ('true', 'false'):
         raise errors.invalid_parameter(
             name, 'The value of the parameter must be "true" or "false".')

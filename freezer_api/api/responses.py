@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is answered: JSON, in ASCII.
+"""Documents as answers: JSON in ASCII.
 
-Rows of former releases hold half surrogate pairs, which no other encoding
-can.
+Rows of earlier releases contain half surrogate pairs, which no other encoding
+can represent.
 """
 
 from __future__ import annotations
@@ -30,31 +30,32 @@ from urllib import parse
 import falcon
 from falcon import media
 
+from freezer_api.api import params
 
-#: Most bytes of a page of a list that has more than one item.
+#: Maximum bytes of a page of a list with more than one item.
 MOST = 8 * 1024 * 1024
 
-# For the link to the next page; servers take no longer lines.
+# Bytes for the link to the next page; servers refuse longer lines.
 _ROOM_TO_END = 64 * 1024
 
 
 def install(app: falcon.App[Any, Any]) -> None:
-    """Have documents written as lists are."""
+    """Make an application write documents in the same way as lists."""
     app.resp_options.media_handlers[falcon.MEDIA_JSON] = media.JSONHandler(
         dumps=json.dumps)
 
 
 def show_list(req: falcon.Request, resp: falcon.Response, name: str,
               documents: Generator[dict[str, Any]], *marker: str) -> None:
-    """Answer with a list, of which one document at a time is made.
+    """Answer with a list, and make one document at a time.
 
-    A list of a thousand takes several times as much memory as its text.
-    A page of more than :data:`MOST` bytes ends early, and links to the next.
-    A single document is never too large for a page.
+    The documents of a long list take several times as much memory as its text.
+    A page of more than :data:`MOST` bytes ends early, with a link to the next
+    one. A single document is never too large for a page.
 
-    :param documents: is closed, with the transaction that it reads in
-    :param marker: where a document has the id that a page can begin after;
-        without it the next page is asked for with an offset
+    :param documents: is closed, which ends its transaction
+    :param marker: the path to the ID in a document after which a page can
+        begin; without it, the link has an offset
     """
     resp.content_type = falcon.MEDIA_JSON
     with contextlib.closing(documents):
@@ -68,14 +69,14 @@ def _page(req: falcon.Request, name: str, documents: Iterable[dict[str, Any]],
     last: Any = None
     count = 0
     for document in documents:
-        one = json.dumps(document).encode()
-        if count and text.tell() + len(one) > MOST - _ROOM_TO_END:
+        encoded = json.dumps(document).encode()
+        if count and text.tell() + len(encoded) > MOST - _ROOM_TO_END:
             text.write(b'], "%s_links": %s}' % (name.encode(), json.dumps(
                 [_next(req, count, last, marker)]).encode()))
             break
         if count:
             text.write(b', ')
-        text.write(one)
+        text.write(encoded)
         last = document
         count += 1
     else:
@@ -85,19 +86,14 @@ def _page(req: falcon.Request, name: str, documents: Iterable[dict[str, Any]],
 
 def _next(req: falcon.Request, count: int, last: Any,
           marker: Sequence[str]) -> dict[str, str]:
-    """Return the link to what follows the last item of a page."""
+    """Return the link to the page after the last item of a page."""
     query = {name: value for name in ('limit', 'all_projects', 'sort_dir')
-             if (value := _parameter(req, name)) is not None}
+             if (value := params.last(req, name)) is not None}
     if marker:
         for key in marker:
             last = last[key]
         query['marker'] = last
     else:
-        query['offset'] = str(int(_parameter(req, 'offset') or 0) + count)
+        query['offset'] = str(int(params.last(req, 'offset') or 0) + count)
     return {'rel': 'next',
             'href': f'{req.root_path}{req.path}?{parse.urlencode(query)}'}
-
-
-def _parameter(req: falcon.Request, name: str) -> str | None:
-    values = req.get_param_as_list(name)
-    return values[-1] if values else None

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The version list, and the documents that tell of version 2."""
+"""The version list, and the documents that describe version 2."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPENAPI = '/v2/openapi.json'
 
 
 class Versions:
-    """``GET /``, for anybody."""
+    """``GET /``, without a token."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.status = falcon.HTTP_300
@@ -58,11 +58,11 @@ _HOME = {'resources': {
     'rel/runs': _resource(
         '/v2/{project_id}/jobs/{job_id}/runs{?offset,limit}',
         ['project_id', 'job_id', 'offset', 'limit'], ['GET']),
-    # By this a scheduler knows that the API hands out runs.
+    # A scheduler claims runs if this is present.
     'rel/claims': _resource(
         '/v2/{project_id}/clients/{client_id}/claims',
         ['project_id', 'client_id'], ['POST']),
-    # And by this, that it takes the reports of many runs at once.
+    # A scheduler reports many runs at once if this is present.
     'rel/reports': _resource(
         '/v2/{project_id}/clients/{client_id}/reports',
         ['project_id', 'client_id'], ['POST']),
@@ -73,7 +73,7 @@ _HOME = {'resources': {
 
 
 class Home:
-    """``GET /v2``, for whoever has a token."""
+    """``GET /v2``, with any token."""
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         resp.content_type = 'application/json-home'
@@ -81,7 +81,7 @@ class Home:
 
 
 class OpenApi:
-    """``GET /v2/openapi.json``, for anybody.
+    """``GET /v2/openapi.json``, without a token.
 
     :param make: makes the document, as
         :mod:`freezer_api.api.openapi.document` does

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Backups: the records of what was backed up."""
+"""Backups: the records of backups."""
 
 from __future__ import annotations
 
@@ -22,65 +22,80 @@ from freezer_api.api import responses
 from freezer_api import errors
 from freezer_api.schemas import backups as schema
 from freezer_api.services import backups
-from freezer_api.services import dependencies
+
+# Stock schedulers send the metadata beside these keys.
+_NO_METADATA = {'status', 'user_id', 'backup_id', 'project_id',
+                'backup_metadata'}
 
 
-class _Resource(base.Resource):
-
-    def __init__(self, services: dependencies.Services) -> None:
-        super().__init__(services)
-        self._backups = backups.BackupService(services)
-
-
-class Backups(_Resource):
+class Backups(base.Resource[backups.BackupService]):
     """``/v2/{project_id}/backups``"""
+
+    service = backups.BackupService
 
     def on_get(self, req: falcon.Request, resp: falcon.Response,
                project_id: str) -> None:
-        self._caller(req).must('backups:get_all', project_id)
-        wanted = params.wanted(req, self._conf)
-        responses.show_list(req, resp, 'backups', self._backups.list(
-            project_id, wanted), 'backup_id')
+        """List backups.
+
+        Statuses: 200.
+        """
+        self._allow(req, 'backups:get_all', project_id)
+        responses.show_list(req, resp, 'backups', self._service.list(
+            project_id, params.list_params(req, self._conf)), 'backup_id')
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
-        caller = self._caller(req)
-        caller.must('backups:create', project_id)
+        """Create the record of a backup.
+
+        Statuses: 201.
+        """
+        caller = self._allow(req, 'backups:create', project_id)
         sent = params.body(req)
         schema.validate_create(sent)
-        metadata = {key: value for key, value in sent.items()
-                    if key != 'status'}
-        resp.media = {'backup_id': self._backups.create(
-            project_id, caller.user_id, metadata,
-            sent.get('status', 'available'))}
+        status = sent.pop('status', 'available')
+        resp.media = {'backup_id': self._service.create(
+            project_id, caller.user_id, sent, status)}
         resp.status = falcon.HTTP_201
 
 
-class Backup(_Resource):
+class Backup(base.Resource[backups.BackupService]):
     """``/v2/{project_id}/backups/{backup_id}``"""
+
+    service = backups.BackupService
 
     def on_get(self, req: falcon.Request, resp: falcon.Response,
                project_id: str, backup_id: str) -> None:
-        self._caller(req).must('backups:get', project_id)
-        resp.media = self._backups.get(project_id, backup_id)
+        """Show a backup.
+
+        Statuses: 200, 404.
+        """
+        self._allow(req, 'backups:get', project_id)
+        resp.media = self._service.get(project_id, backup_id)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response,
                  project_id: str, backup_id: str) -> None:
-        self._caller(req).must('backups:update', project_id)
+        """Update the status and the metadata of a backup.
+
+        Statuses: 200, 404.
+        """
+        self._allow(req, 'backups:update', project_id)
         sent = params.body(req)
         if sent == {}:
             raise errors.ApiError('bad_request', 'Missing request body')
         schema.validate_update(sent)
-        # Stock schedulers send the metadata flat, beside the status.
-        nested = sent.get('backup_metadata')
-        metadata = {key: value for key, value in sent.items() if key not in (
-            'status', 'user_id', 'backup_id', 'project_id',
-            'backup_metadata')} | (nested or {})
-        resp.media = self._backups.update(
-            project_id, backup_id, metadata, sent.get('status'))
+        metadata = {key: value for key, value in sent.items()
+                    if key not in _NO_METADATA}
+        resp.media = self._service.update(
+            project_id, backup_id,
+            metadata | (sent.get('backup_metadata') or {}),
+            sent.get('status'))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response,
                   project_id: str, backup_id: str) -> None:
-        self._caller(req).must('backups:delete', project_id)
-        self._backups.delete(project_id, backup_id)
+        """Delete the record of a backup; the backup itself stays.
+
+        Statuses: 204, 404.
+        """
+        self._allow(req, 'backups:delete', project_id)
+        self._service.delete(project_id, backup_id)
         resp.status = falcon.HTTP_204

@@ -20,21 +20,21 @@ from freezer_api.api import base
 from freezer_api.api import params
 from freezer_api.domain import events
 from freezer_api import errors
-from freezer_api.services import dependencies
 from freezer_api.services import job_events
 
 
-class JobEvent(base.Resource):
+class JobEvent(base.Resource[job_events.JobEventService]):
     """``/v2/{project_id}/jobs/{job_id}/event``"""
 
-    def __init__(self, services: dependencies.Services) -> None:
-        super().__init__(services)
-        self._events = job_events.JobEventService(services)
+    service = job_events.JobEventService
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str, job_id: str) -> None:
-        caller = self._caller(req)
-        caller.must('jobs:event:create', project_id)
+        """Start, stop or abort a job.
+
+        Statuses: 202, 404, 422.
+        """
+        caller = self._allow(req, 'jobs:event:create', project_id)
         sent = params.body(req)
         if not isinstance(sent, dict) or not sent:
             raise errors.ApiError('bad_request', 'Bad event request format')
@@ -42,5 +42,5 @@ class JobEvent(base.Resource):
         if event not in events.EVENTS:
             raise errors.ApiError('bad_request', 'Bad Action Method')
         resp.status = falcon.HTTP_202
-        resp.media = {'result': self._events.apply(
+        resp.media = {'result': self._service.apply(
             caller.trust_caller, project_id, job_id, event)}

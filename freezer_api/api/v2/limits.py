@@ -10,22 +10,32 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Limits: what a project may have, and has."""
+"""Limits: the quota and the usage of a project."""
 
 from __future__ import annotations
 
 import falcon
 
 from freezer_api.api import base
+from freezer_api.services import dependencies
+from freezer_api.services import quotas
 
 
-class Limits(base.Resource):
+class Limits(base.Resource[quotas.Quotas]):
     """``/v2/{project_id}/limits``"""
+
+    @staticmethod
+    def service(services: dependencies.Services) -> quotas.Quotas:
+        return services.quotas
 
     def on_get(self, req: falcon.Request, resp: falcon.Response,
                project_id: str) -> None:
-        self._caller(req).must('limits:get', project_id)
-        limits = self._services.quotas.with_usage(project_id)
+        """Show the limits and the usage of a project.
+
+        Statuses: 200.
+        """
+        self._allow(req, 'limits:get', project_id)
+        limits = self._service.with_usage(project_id)
         resp.media = {'limits': {
             resource.value: {'limit': max(limit, -1), 'usage': usage}
             for resource, (limit, usage) in limits.items()}}

@@ -10,28 +10,29 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Maintenance: work that central schedulers ask for once a minute."""
+"""Maintenance: work that central schedulers request once a minute."""
 
 from __future__ import annotations
 
 import falcon
 
 from freezer_api.api import base
-from freezer_api.services import dependencies
 from freezer_api.services import maintenance
 
 
-class Maintenance(base.Resource):
+class Maintenance(base.Resource[maintenance.MaintenanceService]):
     """``/v2/{project_id}/maintenance``"""
 
-    def __init__(self, services: dependencies.Services) -> None:
-        super().__init__(services)
-        self._maintenance = maintenance.MaintenanceService(services)
+    service = maintenance.MaintenanceService
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
-        self._caller(req).must('maintenance:run', project_id)
-        done = self._maintenance.run()
+        """Run a pass of maintenance.
+
+        Statuses: 200.
+        """
+        self._allow(req, 'maintenance:run', project_id)
+        done = self._service.run()
         resp.media = {
             'trusts_deleted': done.trusts_deleted,
             'trusts_pending': done.trusts.pending,

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Reports: what schedulers say of the runs that they hold."""
+"""Reports of schedulers about their claimed runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ from freezer_api.db import reports as db_reports
 from freezer_api.domain import run_state
 from freezer_api.domain import trust_errors
 from freezer_api.schemas import claims as schema
-from freezer_api.services import dependencies
 from freezer_api.services import reports
 
 
@@ -40,38 +39,43 @@ def _report(run_id: str, sent: Mapping[str, Any]) -> db_reports.Report:
         backups=sent.get('backups', ()))
 
 
-class _Resource(base.SchedulerResource):
-
-    def __init__(self, services: dependencies.Services) -> None:
-        super().__init__(services)
-        self._reports = reports.ReportService(services)
-
-
-class Run(_Resource):
+class Run(base.SchedulerResource[reports.ReportService]):
     """``/v2/{project_id}/clients/{client_id}/runs/{run_id}``"""
+
+    service = reports.ReportService
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response,
                  project_id: str, client_id: str, run_id: str) -> None:
+        """Report the state of one run.
+
+        Statuses: 200, 404, 409.
+        """
         sent = params.body(req)
         client = self._client(req, project_id, client_id, 'runs:update')
         schema.validate_report(sent)
-        event = self._reports.take_one(
+        event = self._service.take_one(
             client, sent['scheduler_id'], _report(run_id, sent))
         resp.media = {'run_id': run_id, 'event': event}
 
 
-class Reports(_Resource):
+class Reports(base.SchedulerResource[reports.ReportService]):
     """``/v2/{project_id}/clients/{client_id}/reports``"""
+
+    service = reports.ReportService
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str, client_id: str) -> None:
+        """Report the states of several runs.
+
+        Statuses: 200, 404.
+        """
         sent = params.body(req)
         client = self._client(req, project_id, client_id, 'runs:update')
         schema.validate_reports(sent)
-        said = [_report(one['run_id'], one) for one in sent['reports']]
-        taken = self._reports.take(client, sent['scheduler_id'], said)
+        sent_reports = [_report(one['run_id'], one) for one in sent['reports']]
+        taken = self._service.take(client, sent['scheduler_id'], sent_reports)
         resp.media = {
             'reports': [{'run_id': run_id, 'event': event}
                         for run_id, event in taken.events.items()],
-            'lost': [one.run_id for one in said
-                     if one.run_id not in taken.events]}
+            'lost': [report.run_id for report in sent_reports
+                     if report.run_id not in taken.events]}

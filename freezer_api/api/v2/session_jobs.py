@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The jobs of a session, and what they report to it."""
+"""The jobs of a session, and their reports to it."""
 
 from __future__ import annotations
 
@@ -20,42 +20,49 @@ from freezer_api.api import base
 from freezer_api.api import params
 from freezer_api import errors
 from freezer_api.schemas import sessions as schema
-from freezer_api.services import dependencies
 from freezer_api.services import jobs
 from freezer_api.services import session_jobs
 
 
-class _Resource(base.Resource):
-
-    def __init__(self, services: dependencies.Services) -> None:
-        super().__init__(services)
-        self._session_jobs = session_jobs.SessionJobService(services)
-
-
-class SessionJob(_Resource):
+class SessionJob(base.Resource[session_jobs.SessionJobService]):
     """``/v2/{project_id}/sessions/{session_id}/jobs/{job_id}``"""
+
+    service = session_jobs.SessionJobService
 
     def on_put(self, req: falcon.Request, resp: falcon.Response,
                project_id: str, session_id: str, job_id: str) -> None:
-        caller = self._caller(req)
-        caller.must('sessions:job:add', project_id)
+        """Add a job to a session.
+
+        Statuses: 204, 404, 409, 422.
+        """
+        caller = self._allow(req, 'sessions:job:add', project_id)
         jobs.JobChange(self._services, caller, project_id).join(
             session_id, job_id)
         resp.status = falcon.HTTP_204
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response,
                   project_id: str, session_id: str, job_id: str) -> None:
-        self._caller(req).must('sessions:job:remove', project_id)
-        self._session_jobs.remove(project_id, session_id, job_id)
+        """Remove a job from a session, and stop it.
+
+        Statuses: 204, 404.
+        """
+        self._allow(req, 'sessions:job:remove', project_id)
+        self._service.remove(project_id, session_id, job_id)
         resp.status = falcon.HTTP_204
 
 
-class SessionAction(_Resource):
+class SessionAction(base.Resource[session_jobs.SessionJobService]):
     """``/v2/{project_id}/sessions/{session_id}/action``"""
+
+    service = session_jobs.SessionJobService
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str, session_id: str) -> None:
-        self._caller(req).must('sessions:action:create', project_id)
+        """Report that a job of the session starts or has ended.
+
+        Statuses: 202, 404, 405.
+        """
+        self._allow(req, 'sessions:action:create', project_id)
         sent = params.body(req)
         if not isinstance(sent, dict) or not sent:
             raise errors.ApiError('bad_request', 'Bad action request format')
@@ -63,7 +70,7 @@ class SessionAction(_Resource):
         if action not in schema.ACTIONS:
             raise errors.ApiError('method_not_allowed', 'Bad Action Method')
         schema.validate_action(action, sent[action])
-        outcome = self._session_jobs.report(
+        outcome = self._service.report(
             project_id, session_id, action, sent[action])
         resp.status = falcon.HTTP_202
         resp.media = {'result': outcome.result,

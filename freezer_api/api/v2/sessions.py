@@ -20,67 +20,84 @@ from freezer_api.api import base
 from freezer_api.api import params
 from freezer_api.api import responses
 from freezer_api.schemas import sessions as schema
-from freezer_api.services import dependencies
 from freezer_api.services import sessions
 
 
-class _Resource(base.Resource):
-
-    def __init__(self, services: dependencies.Services) -> None:
-        super().__init__(services)
-        self._sessions = sessions.SessionService(services)
-
-
-class Sessions(_Resource):
+class Sessions(base.Resource[sessions.SessionService]):
     """``/v2/{project_id}/sessions``"""
+
+    service = sessions.SessionService
 
     def on_get(self, req: falcon.Request, resp: falcon.Response,
                project_id: str) -> None:
-        self._caller(req).must('sessions:get_all', project_id)
-        wanted = params.wanted(req, self._conf)
-        responses.show_list(req, resp, 'sessions', self._sessions.list(
-            project_id, wanted), 'session_id')
+        """List sessions.
+
+        Statuses: 200.
+        """
+        self._allow(req, 'sessions:get_all', project_id)
+        responses.show_list(req, resp, 'sessions', self._service.list(
+            project_id, params.list_params(req, self._conf)), 'session_id')
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str) -> None:
-        caller = self._caller(req)
-        caller.must('sessions:create', project_id)
+        """Create a session.
+
+        Statuses: 201.
+        """
+        caller = self._allow(req, 'sessions:create', project_id)
         sent = params.body(req)
         schema.validate_create(sent)
-        resp.media = {'session_id': self._sessions.create(
+        resp.media = {'session_id': self._service.create(
             project_id, caller.user_id, sent)}
         resp.status = falcon.HTTP_201
 
 
-class Session(_Resource):
+class Session(base.Resource[sessions.SessionService]):
     """``/v2/{project_id}/sessions/{session_id}``"""
+
+    service = sessions.SessionService
 
     def on_get(self, req: falcon.Request, resp: falcon.Response,
                project_id: str, session_id: str) -> None:
-        self._caller(req).must('sessions:get', project_id)
-        resp.media = self._sessions.get(project_id, session_id)
+        """Show a session.
+
+        Statuses: 200, 404.
+        """
+        self._allow(req, 'sessions:get', project_id)
+        resp.media = self._service.get(project_id, session_id)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response,
                  project_id: str, session_id: str) -> None:
-        self._caller(req).must('sessions:update', project_id)
+        """Update a session.
+
+        Statuses: 200, 404.
+        """
+        self._allow(req, 'sessions:update', project_id)
         sent = params.body(req)
         schema.validate_update(sent)
-        self._sessions.update(project_id, session_id, sent)
+        self._service.update(project_id, session_id, sent)
         resp.media = {'session_id': session_id, 'version': 0}
 
     def on_post(self, req: falcon.Request, resp: falcon.Response,
                 project_id: str, session_id: str) -> None:
-        caller = self._caller(req)
-        caller.must('sessions:replace', project_id)
+        """Replace a session, or create one with this ID.
+
+        Statuses: 201, 409.
+        """
+        caller = self._allow(req, 'sessions:replace', project_id)
         sent = params.body(req)
         schema.validate_create(sent)
         schema.validate_id(session_id)
-        self._sessions.replace(project_id, caller.user_id, session_id, sent)
+        self._service.replace(project_id, caller.user_id, session_id, sent)
         resp.status = falcon.HTTP_201
         resp.media = {'session_id': session_id, 'version': session_id}
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response,
                   project_id: str, session_id: str) -> None:
-        self._caller(req).must('sessions:delete', project_id)
-        self._sessions.delete(project_id, session_id)
+        """Delete a session; its jobs stay.
+
+        Statuses: 204.
+        """
+        self._allow(req, 'sessions:delete', project_id)
+        self._service.delete(project_id, session_id)
         resp.status = falcon.HTTP_204
