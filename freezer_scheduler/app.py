@@ -26,7 +26,7 @@ from freezer_scheduler.engines.agent import files as agent_files
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import containers as cinder_containers
 from freezer_scheduler.engines.cinder import engine as cinder
-from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import operation
 from freezer_scheduler.engines import registry
 from freezer_scheduler.freezer import client as freezer_client
 from freezer_scheduler.keystone import logins as scheduler_logins
@@ -100,7 +100,7 @@ class Assembly:
                  agents: agent_engine.AgentEngine) -> run_executor.Executor:
         """Return what makes the moves of runs."""
         auth = self._first.auth
-        native = cinder.CinderEngine(cinder_step.Dependencies(
+        native = cinder.CinderEngine(operation.Dependencies(
             clients=lambda trust_id: cinder_client.CinderClient(
                 self._identity, trust_id, auth.endpoint_type,
                 auth.region_name),
@@ -130,9 +130,9 @@ class Assembly:
             at_once=settings.concurrent_jobs,
             timeout=settings.backup_timeout, grace=settings.agent_grace)
 
-    def _cinder_limits(self) -> cinder_step.Limits:
+    def _cinder_limits(self) -> operation.Limits:
         settings = self._settings()
-        return cinder_step.Limits(
+        return operation.Limits(
             backup_timeout=settings.backup_timeout,
             busy_timeout=settings.busy_timeout,
             poll_interval=settings.poll_interval,

@@ -10,29 +10,25 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One cinder-native backup: what its steps share.
+"""One cinder-native backup: what its operations share.
 
-The way is: begin, store ``submitting``, one POST, store ``submitted``, poll
-until Cinder says how it ended. The first half is in :mod:`.submit`, the second
-in :mod:`.poll`; how each may end is here. What ended in error is deleted in
-:mod:`.failed`.
+A backup begins, stores ``submitting``, sends one POST, stores ``submitted``,
+and polls Cinder until the backup has ended. The first half is in
+:mod:`.submit`, the second in :mod:`.poll`; the ways to end are here.
+:mod:`.failed_backups` deletes what ended in error.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 import dataclasses
 import enum
 import re
-import typing
-
-from oslo_log import log as logging
 
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines.cinder import client as cinder_client
-from freezer_scheduler.engines.cinder import volume_step
+from freezer_scheduler.engines.cinder import operation
+from freezer_scheduler.engines.cinder import views
 from freezer_scheduler.freezer import messages
-
-LOG = logging.getLogger(__name__)
 
 _State = messages.StepState
 
@@ -40,7 +36,7 @@ _State = messages.StepState
 MARKS = ('created_by', 'freezer_run_id', 'freezer_action_id',
          'freezer_backup_id')
 
-# While it is restored from it is as good as available.
+# A backup in restoration is as good as an available one.
 USABLE = frozenset(('available', 'restoring'))
 PROMISING = USABLE | {'creating'}
 
@@ -50,14 +46,23 @@ CONTAINER_MARK = 'freezer_container'
 _RECORD = re.compile('[0-9a-f]{32}')
 
 
-def record_of(backup: cinder_client.CinderBackup) -> str | None:
+def record_of(backup: views.Backup) -> str | None:
     """Return the id of a backup's record.
 
-    Its metadata can be written by users, so it may hold anything.
+    Users can write the metadata of a backup, so it may hold anything.
     """
     record = backup.metadata.get('freezer_backup_id')
     return (record if isinstance(record, str) and _RECORD.fullmatch(record)
             else None)
+
+
+def failed_of_job(backups: Iterable[views.Backup],
+                  job_id: str) -> tuple[views.Backup, ...]:
+    """Return the backups that a job made and that surely failed."""
+    return tuple(
+        backup for backup in backups if backup.status == 'error'
+        and backup.metadata.get('created_by') == 'freezer'
+        and backup.metadata.get('freezer_job_id') == job_id)
 
 
 class Blocked(enum.Enum):
@@ -70,17 +75,17 @@ class Blocked(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class EngineState(volume_step.EngineState):
+class EngineState(operation.EngineState):
     """What this process knows beyond the stored step.
 
     :ivar blocked: what the step waits for, if it is pending
     :ivar asked: whether this process asked for the backup
-    :ivar deleting: whether Cinder took on the deletion of the backup
+    :ivar deleting: whether Cinder accepted the deletion of the backup
     :ivar nothing_since: when a listing first showed no backup of ours
     :ivar full: whether a full backup is asked for
     :ivar failed: ids of failed backups to be deleted before the request
     :ivar made_room: whether old backups were removed for this one
-    :ivar stay: why one of those could not be deleted
+    :ivar stay: why one of the failed backups could not be deleted
     """
 
     blocked: Blocked | None = None
@@ -93,7 +98,7 @@ class EngineState(volume_step.EngineState):
     made_room: bool = False
 
 
-class BackupStep(volume_step.VolumeStep):
+class BackupOperation(operation.Operation):
     """One call about a backup."""
 
     _known = EngineState
@@ -101,7 +106,7 @@ class BackupStep(volume_step.VolumeStep):
 
     @property
     def _in_doubt(self) -> bool:
-        """Whether nobody knows if Cinder makes a backup."""
+        """Whether it is unknown if Cinder makes a backup."""
         return (self._step.state is _State.SUBMITTING
                 and not self._engine_state.ready)
 
@@ -123,7 +128,7 @@ class BackupStep(volume_step.VolumeStep):
                                  fail_reason=reason))
 
     def _give_up(self, reason: str, retry: bool) -> base.Progress:
-        """End without knowing, perhaps, what Cinder did or will do.
+        """End, perhaps without knowing what Cinder did or will do.
 
         Then there is no other try: it could make a second backup.
         """
@@ -140,50 +145,31 @@ class BackupStep(volume_step.VolumeStep):
     # -- marks and records --
 
     def _marks(self) -> dict[str, str]:
-        """Return what is written on a backup in Cinder to find it by."""
-        step = self._step
-        return {
-            'created_by': 'freezer', 'freezer_run_id': self._context.run_id,
-            'freezer_job_id': self._context.job_id, 'freezer_action_id':
-                step.action_id,
-            'freezer_step': f'{step.position}.{step.tries}',
-            'freezer_backup_id': step.backup_id or ''
-        }
+        return {**super()._marks(),
+                'freezer_backup_id': self._step.backup_id or ''}
 
-    def _of_this_try(self, backup: cinder_client.CinderBackup) -> bool:
-        return all(backup.metadata.get(key) == value
-                   for key, value in self._marks().items())
+    def _made(self) -> list[views.Backup]:
+        """List what Cinder has made for this action, newest first."""
+        return [backup for backup in self._client.backups(self._volume_id)
+                if self._has_marks(backup, *MARKS)]
 
-    def _made(self) -> list[cinder_client.CinderBackup]:
-        """Ask Cinder what it has made for this action, newest first."""
-        return [backup for backup
-                in self._client.backups(self._step.volume_id or '')
-                if self._of_this_step(backup)]
+    def _oldest_promising(self, made: list[views.Backup],
+                          ) -> views.Backup | None:
+        """Return the backup to go on with, of those made for this action.
 
-    def _of_this_step(self, backup: cinder_client.CinderBackup) -> bool:
-        marks = self._marks()
-        return all(marks[key] and backup.metadata.get(key) == marks[key]
-                   for key in MARKS)
-
-    def _oldest_promising(self, made: list[cinder_client.CinderBackup],
-                          ) -> cinder_client.CinderBackup | None:
-        """Return the one to go on with, of those made for this action.
-
-        What another try made may come late, but not in error.
+        A backup of another try may come late, but not in error.
         """
         return next((backup for backup in reversed(made)
-                     if self._of_this_try(backup)
+                     if self._has_marks(backup)
                      or backup.status in PROMISING), None)
 
-    def _of_this_run(self, backup: cinder_client.CinderBackup) -> bool:
-        """Whether it is ours to delete."""
-        marks = self._marks()
-        return all(backup.metadata.get(key) == marks[key]
-                   for key in ('freezer_run_id', 'freezer_action_id'))
+    def _of_this_run(self, backup: views.Backup) -> bool:
+        """Return whether it is ours to delete."""
+        return self._has_marks(backup, 'freezer_run_id', 'freezer_action_id')
 
     def _record(self, status: str,
-                **metadata: typing.Any) -> tuple[messages.Backup, ...]:
-        """Return what is to be told of the record; nothing without one."""
+                **metadata: object) -> tuple[messages.Backup, ...]:
+        """Return what the API is told of the record; nothing without one."""
         backup_id = self._step.backup_id
         if backup_id is None:
             return ()

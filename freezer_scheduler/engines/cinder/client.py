@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Cinder's API as far as backups need it, by the authority of a trust.
+"""Cinder's API as far as backups need it, with the authority of a trust.
 
-The one thing that matters here is to tell apart what certainly did not
-happen, what certainly was refused, and what nobody knows.
+The client tells apart three results of a request without success: it
+certainly did not reach Cinder, Cinder certainly refused it, or the outcome is
+unknown.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
-from typing import Any
 from typing import TypeVar
 
 from keystoneauth1 import exceptions as ks_exceptions
@@ -32,7 +32,6 @@ import urllib3
 
 from freezer_http import adapter
 from freezer_http import responses
-from freezer_scheduler.engines.cinder import request_bodies
 from freezer_scheduler.engines.cinder import views
 from freezer_scheduler.freezer import messages
 from freezer_scheduler.keystone import sessions as keystone_sessions
@@ -49,12 +48,6 @@ _TEXT = 300
 
 Shown = TypeVar('Shown')
 
-# Other modules know these by the client.
-CinderBackup = views.CinderBackup
-CinderVolume = views.CinderVolume
-NewBackup = request_bodies.NewBackup
-NewVolume = request_bodies.NewVolume
-
 
 class CinderError(Exception):
     """A request to Cinder gave no result; the text is for users."""
@@ -69,11 +62,11 @@ class NoEndpoint(NotSent):
 
 
 class Unknown(CinderError):
-    """Nobody knows whether Cinder did what it was asked."""
+    """It is unknown whether Cinder did what it was asked."""
 
 
 class Refused(CinderError):
-    """Cinder understood and said no."""
+    """Cinder understood the request and refused it."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(f'Cinder: {text} ({status})')
@@ -88,7 +81,7 @@ class CinderClient:
     """Cinder as one trust sees it.
 
     Every method raises NotSent, Unknown, Refused or TrustRefused when it has
-    no result. Nothing is ever sent twice.
+    no result. No request that creates something is sent twice.
     """
 
     def __init__(self, identity: keystone_sessions.Identity, trust_id: str,
@@ -101,44 +94,59 @@ class CinderClient:
     def login(self) -> None:
         """Make sure that the next request is sent at once.
 
-        What it starts may work for hours with our token, which is new then.
+        Cinder may use the token of that request for hours, so a part of its
+        life must remain.
         """
         self._endpoint(submits=True)
 
-    def create(self, new: NewBackup) -> str:
-        """Ask for a backup and return its id."""
-        return self._create('backup', new.body())
+    def create_backup(self, volume_id: str, name: str, container: str,
+                      availability_zone: str | None, incremental: bool,
+                      metadata: Mapping[str, str]) -> str:
+        """Ask for a backup and return its id.
 
-    def create_volume(self, new: NewVolume) -> str:
-        """Ask for an empty volume and return its id."""
-        return self._create('volume', new.body())
+        :param container: empty for Cinder's own choice
+        """
+        return self._create('backup', name, metadata, {
+            'volume_id': volume_id, 'incremental': incremental,
+            'description': f'Backup created by Freezer for volume {volume_id}',
+            # Without force Cinder refuses a volume that is in use.
+            'force': True,
+            **({'container': container} if container else {}),
+            **({'availability_zone': availability_zone}
+               if availability_zone else {})})
 
-    def _create(self, noun: str, body: Mapping[str, Any]) -> str:
-        answer = self._request('POST', f'/{noun}s', {noun: body},
-                               again=False)
+    def create_volume(self, name: str, size: int, volume_type: str | None,
+                      metadata: Mapping[str, str]) -> str:
+        """Ask for an empty volume and return its id.
+
+        :param size: in GiB
+        """
+        return self._create('volume', name, metadata, {
+            'size': size,
+            **({'volume_type': volume_type} if volume_type else {})})
+
+    def _create(self, noun: str, name: str, metadata: Mapping[str, str],
+                body: Mapping[str, object]) -> str:
+        answer = self._request('POST', f'/{noun}s', {noun: {
+            'name': name, 'metadata': dict(metadata), **body}}, again=False)
         with _reading():
             made = views.part(answer, noun)
-            if made.get('name') != body['name']:
+            if made.get('name') != name:
                 raise views.Malformed(f'it is another {noun}')
             return views.id_of(made)
 
-    def backup(self, backup_id: str) -> CinderBackup:
+    def backup(self, backup_id: str) -> views.Backup:
         answer = self._get(f'/backups/{backup_id}')
         with _reading():
             return views.own_backup(
                 views.part(answer, 'backup', backup_id))
 
-    def backup_if_there(self, backup_id: str) -> CinderBackup | None:
-        """Return a backup; None where Cinder says that there is none."""
-        try:
-            return self.backup(backup_id)
-        except Refused as error:
-            if error.status != 404:
-                raise
-            return None
+    def backup_if_there(self, backup_id: str) -> views.Backup | None:
+        """Return a backup; None if Cinder says that it does not exist."""
+        return _if_there(lambda: self.backup(backup_id))
 
     def backups(self, volume_id: str,
-                status: str | None = None) -> Iterator[CinderBackup]:
+                status: str | None = None) -> Iterator[views.Backup]:
         """Yield the backups of a volume, newest first."""
         query: dict[str, str | int] = {
             'volume_id': volume_id, 'limit': _PAGE,
@@ -154,10 +162,10 @@ class CinderClient:
         with _reading():
             return views.count(answer)
 
-    def project_backups(self, offset: int) -> Iterator[CinderBackup]:
+    def project_backups(self, offset: int) -> Iterator[views.Backup]:
         """Yield the backups of the trust's project, oldest first.
 
-        :param offset: how many of them to leave out
+        :param offset: number of backups to leave out
         """
         return self._list('backups', {
             'limit': _PAGE, 'sort': 'created_at:asc', 'offset': offset},
@@ -184,19 +192,23 @@ class CinderClient:
     def volume_status(self, volume_id: str) -> str:
         return self.volume(volume_id).status
 
-    def volume(self, volume_id: str) -> CinderVolume:
+    def volume(self, volume_id: str) -> views.Volume:
         answer = self._get(f'/volumes/{volume_id}')
         with _reading():
             return views.volume(views.part(answer, 'volume', volume_id))
+
+    def volume_if_there(self, volume_id: str) -> views.Volume | None:
+        """Return a volume; None if Cinder says that it does not exist."""
+        return _if_there(lambda: self.volume(volume_id))
 
     def delete_volume(self, volume_id: str) -> None:
         self._delete(f'/volumes/{volume_id}')
 
     def volumes(self, metadata: Mapping[str, str] | None = None,
-                ) -> Iterator[CinderVolume]:
+                ) -> Iterator[views.Volume]:
         """Yield the volumes of the trust's project, oldest first.
 
-        :param metadata: only those that have this
+        :param metadata: limits the list to volumes with this metadata
         """
         query: dict[str, str | int] = {
             'limit': _VOLUMES_PAGE, 'sort': 'created_at:asc'}
@@ -205,8 +217,9 @@ class CinderClient:
         return self._list('volumes', query, views.volume)
 
     def _list(self, nouns: str, query: dict[str, str | int],
-              read: Callable[[Mapping[str, Any]], Shown]) -> Iterator[Shown]:
-        """Yield what all pages of a list hold."""
+              read: Callable[[Mapping[str, object]], Shown],
+              ) -> Iterator[Shown]:
+        """Yield the entries of all pages of a list."""
         for _number in range(_MOST_PAGES):
             answer = self._get(f'/{nouns}/detail', query)
             with _reading():
@@ -224,16 +237,16 @@ class CinderClient:
         raise Unknown('Cinder shows a list without an end')
 
     def _delete(self, path: str) -> None:
-        # Cinder answers 202 without content. Of a page with 200 it need not
-        # know.
+        # Cinder answers 202 without content. A page with 200 may come from
+        # a proxy.
         if self._request('DELETE', path, expected=(202, 204)) is not None:
             raise Unknown('Cinder gave an unusable answer')
 
     def _get(self, path: str,
-             query: Mapping[str, str | int] | None = None) -> Any:
+             query: Mapping[str, str | int] | None = None) -> object:
         """Return what Cinder shows.
 
-        :raises Refused: only where the one thing asked for is not there
+        :raises Refused: only if the one thing asked for does not exist
         """
         try:
             return self._request('GET', path, query=query)
@@ -245,12 +258,12 @@ class CinderClient:
     def _request(self, method: str, path: str, body: object = None,
                  query: Mapping[str, str | int] | None = None,
                  again: bool = True,
-                 expected: Collection[int] = (200, 201, 202)) -> Any:
+                 expected: Collection[int] = (200, 201, 202)) -> object:
         """Send one request and return the answer's JSON, if it has any.
 
-        :param again: whether to log in anew and send it again when the token
-            has ended before its time; what creates something must go out
-            now or not at all
+        :param again: whether to log in and send the request again if the
+            token is refused before its end; a request that creates something
+            is sent now or not at all
         """
         session = self._identity.trust(self._trust_id)
         url = self._endpoint() + path
@@ -262,7 +275,7 @@ class CinderClient:
                 microversion_service_type='volume', allow_reauth=again,
                 log=False)
         except ks_exceptions.ClientException as error:
-            # An answer can only be Keystone's: a login that was due, or
+            # Such an answer is always Keystone's, to a login that was due or
             # that Cinder's 401 made due. Cinder did nothing.
             if isinstance(error, ks_exceptions.HttpError | tokens.LoginFailed):
                 raise self._login_failed(error) from None
@@ -274,10 +287,10 @@ class CinderClient:
         raise self._judge(answer, again)
 
     def _judge(self, answer: requests.Response, again: bool) -> CinderError:
-        """Return what an answer means that is no success.
+        """Return the error that an answer without success means.
 
-        Only what Cinder itself says is certain. A proxy before it answers with
-        the same statuses, whatever became of the request.
+        Only Cinder's own answers are certain. A proxy in front of Cinder
+        answers with the same statuses, whatever happened to the request.
         """
         status, said = answer.status_code, responses.fault(answer)
         if status == 401 and responses.token_refused(answer):
@@ -286,7 +299,7 @@ class CinderClient:
             return NotSent('Cinder does not accept the token any more')
         if said is None:
             if status == 503:
-                # The trustor may have lost the role: another login shows it.
+                # The trustor may have lost the role; another login shows it.
                 self._identity.forget(self._trust_id)
             return Unknown(f'Cinder answered {status} without a reason')
         if status == 403:
@@ -301,7 +314,7 @@ class CinderClient:
         return Unknown(f'Cinder answered {status}')
 
     def _endpoint(self, submits: bool = False) -> str:
-        """Log in where that is due, and return Cinder's URL."""
+        """Log in if that is due, and return Cinder's URL."""
         session = self._identity.trust(self._trust_id)
         try:
             self._identity.usable(self._trust_id, submits)
@@ -339,13 +352,22 @@ class CinderClient:
                             'job: its policy may demand another role')
 
 
+def _if_there(show: Callable[[], Shown]) -> Shown | None:
+    """Return what Cinder shows; None if it does not exist."""
+    try:
+        return show()
+    except Refused:
+        # A 404: see CinderClient._get.
+        return None
+
+
 def _cause(error: ks_exceptions.ClientException) -> BaseException | None:
-    """Return what the HTTP library raised, which keystoneauth hides."""
+    """Return the error of the HTTP library, which keystoneauth hides."""
     return error.__context__
 
 
 def _lost(error: ks_exceptions.ClientException) -> CinderError:
-    """Judge a request without an answer by whether it was connected."""
+    """Return the error of a request that had no answer."""
     cause = _cause(error)
     if isinstance(cause, requests.exceptions.ConnectTimeout):
         return NotSent('Cinder cannot be reached (timed out)')
@@ -359,8 +381,8 @@ def _lost(error: ks_exceptions.ClientException) -> CinderError:
     return Unknown('Cinder gave no answer')
 
 
-def _content(answer: requests.Response) -> Any:
-    """Return the JSON of a success, None where it has no content."""
+def _content(answer: requests.Response) -> object:
+    """Return the JSON of a success; None if it has no content."""
     if not answer.content:
         return None
     try:
@@ -371,7 +393,7 @@ def _content(answer: requests.Response) -> Any:
 
 @contextlib.contextmanager
 def _reading() -> Iterator[None]:
-    """Have an answer that cannot be read say nothing of what was done."""
+    """Raise Unknown for an answer that cannot be read."""
     try:
         yield
     except views.Malformed as error:

@@ -10,11 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""In which container Cinder is asked to store a backup.
+"""The container in which Cinder is asked to store a backup.
 
-A driver of Cinder gives the name a meaning of its own: a container, a bucket,
-a directory or a pool. So none is asked for unless a user or an operator says
-so.
+Each driver of Cinder gives the name another meaning: a container, a bucket, a
+directory or a pool. So none is asked for unless a user or an operator says so.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ _OPTION = '[cinder] accepted_containers'
 class Containers:
     """What the operator says about containers.
 
-    :ivar default: template of the one to be asked for where an action names
+    :ivar default: template of the container to ask for if an action names
         none; empty for none
     :ivar accepted: names that an action may use, with ``*`` at the end for
-        any text; None for all
+        any text; None for all names
     """
 
     default: str = ''
@@ -43,7 +42,7 @@ class Containers:
     def chosen(self, action: cinder_action.CinderAction) -> str:
         """Return the container to ask Cinder for; empty for none.
 
-        :raises Unusable: where the operator does not accept it
+        :raises Unusable: if the operator does not accept it
         """
         if not action.container:
             return cinder_templates.filled(
@@ -56,11 +55,8 @@ class Containers:
             raise cinder_action.Unusable(
                 f'container: the operator of this cloud does not accept '
                 f'{action.container!r} ({_OPTION}), as Cinder might not '
-                f'restore from it; name {self._others()}')
+                f'restore from it; name {", ".join((*self.accepted, "none"))}')
         return action.container
-
-    def _others(self) -> str:
-        return ', '.join((*(self.accepted or ()), 'none'))
 
 
 def _is_like(name: str, pattern: str) -> bool:

@@ -14,8 +14,8 @@
 
 Their backups stay in Cinder, and no selection of volumes finds them any more.
 They are found by the mark of the job, in Cinder's list of the project's
-backups. A search looks at a part of a long list only, and a search of another
-run at another part, so that its cost is bounded.
+backups. To bound the cost, a search reads only a part of a long list, and the
+search of another run reads another part.
 """
 
 from __future__ import annotations
@@ -34,45 +34,31 @@ from freezer_api.domain import cinder_action
 from freezer_api.domain import retention
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import client as cinder_client
+from freezer_scheduler.engines.cinder import views
 
 LOG = logging.getLogger(__name__)
 
-# Backups that one search looks at, for an action of several volumes and of
-# one. A project may have thousands of the latter.
+# Backups that one search reads, for an action of several volumes and of one
+# volume. A project may have thousands of actions of one volume.
 FOR_SEVERAL = 2000
 FOR_ONE = 200
 
-# Volumes that it asks Cinder for.
+# Volumes about which one search asks Cinder.
 _MOST_ASKED = 50
 
 # Volumes that one action prunes.
 MOST_FOUND = 20
 
-_Backups = Mapping[str, list[cinder_client.CinderBackup]]
-
-
-def is_deleted(client: cinder_client.CinderClient, volume_id: str) -> bool:
-    """Return whether a project has no such volume.
-
-    :raises freezer_scheduler.engines.cinder.client.CinderError: when Cinder
-        does not say
-    """
-    try:
-        client.volume(volume_id)
-    except cinder_client.Refused as error:
-        if error.status != 404:
-            raise
-        return True
-    return False
+_Backups = Mapping[str, list[views.Backup]]
 
 
 class Search:
     """A search for deleted volumes of which old backups are to be removed.
 
     :param removal: what the action says of old backups
-    :param due: from when their age counts back
+    :param due: the time from which their age counts back
     :param gone_jobs: returns those of some marks whose jobs are gone
-    :param looked_at: how many backups of the project it may look at
+    :param looked_at: maximum number of the project's backups to read
     """
 
     def __init__(self, client: cinder_client.CinderClient,
@@ -89,9 +75,9 @@ class Search:
 
     def find(self, existing: Collection[str],
              most: int = MOST_FOUND) -> tuple[str, ...]:
-        """Return ids of such volumes; none where Cinder does not say.
+        """Return ids of such volumes; none if Cinder does not say.
 
-        :param existing: volumes that are not looked for
+        :param existing: volumes to ignore
         """
         rule = self._removal.rule(self._due)
         if most < 1 or (rule is None
@@ -101,8 +87,7 @@ class Search:
             return tuple(itertools.islice(
                 self._found(rule, existing), min(most, MOST_FOUND)))
         except cinder_client.CinderError as error:
-            LOG.warning('Run %s: volumes that are deleted are not looked '
-                        'for: %s', self._context.run_id, error)
+            LOG.warning('Does not look for deleted volumes: %s', error)
             return ()
 
     def _found(self, rule: retention.Rule | None,
@@ -120,16 +105,16 @@ class Search:
             asked += 1
             if asked > _MOST_ASKED:
                 return
-            if is_deleted(self._client, volume_id):
+            if self._client.volume_if_there(volume_id) is None:
                 yield volume_id
 
     def _candidates(self, existing: Collection[str]) -> _Backups:
         """Return backups by volume, of volumes that the job backed up.
 
-        They are in another order for each run, so that none is passed over
-        for ever.
+        Each run has another order of the volumes, so that none is left out
+        forever.
         """
-        by_volume: dict[str, list[cinder_client.CinderBackup]] = {}
+        by_volume: dict[str, list[views.Backup]] = {}
         ours = set()
         for backup in itertools.islice(self._client.project_backups(
                 self._offset()), self._looked_at):
@@ -143,12 +128,12 @@ class Search:
                 for volume_id in sorted(ours, key=self._chance)}
 
     def _offset(self) -> int:
-        """Return where in the list to begin: with one of its parts."""
+        """Return the beginning of the part of the list to read."""
         parts = -(-self._client.count_backups() // self._looked_at)
         return self._chance('') % max(1, parts) * self._looked_at
 
     def _chance(self, text: str) -> int:
-        """Return a number that is the same for a run, and no other one's."""
+        """Return a number that depends on the run and a text alone."""
         digest = hashlib.sha256(f'{self._context.run_id}{text}'.encode())
         return int.from_bytes(digest.digest()[:8])
 

@@ -10,36 +10,76 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The cinder-native engine: Cinder does the work, this follows it."""
+"""The cinder-native engine: Cinder does the work, the engine polls it.
+
+To add an action, write a module with an :class:`.operation.Operation`, and
+register it in :data:`ACTIONS`. To offer it to users, add it to
+:data:`freezer_api.domain.capabilities.NATIVE_ACTIONS`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 
 from freezer_api.domain import capabilities
 from freezer_api.domain import cinder_selection
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines.cinder import actions
 from freezer_scheduler.engines.cinder import backup as cinder_backup
+from freezer_scheduler.engines.cinder import duplicates as cinder_duplicates
+from freezer_scheduler.engines.cinder import failed_backups
 from freezer_scheduler.engines.cinder import increment as cinder_increment
-from freezer_scheduler.engines.cinder import orphan_cleanup
-from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import operation
+from freezer_scheduler.engines.cinder import poll as cinder_poll
+from freezer_scheduler.engines.cinder import prune as cinder_prune
+from freezer_scheduler.engines.cinder import restore as cinder_restore
+from freezer_scheduler.engines.cinder import submit as cinder_submit
 from freezer_scheduler.engines.cinder import volumes as cinder_volumes
 from freezer_scheduler.freezer import messages
 
 _State = messages.StepState
 
+# Creates the operation of one call; the last argument says whether the run is
+# aborted.
+Action = Callable[[operation.Dependencies, base.ActionContext, bool],
+                  operation.Operation]
+
+_OF_BACKUP: Mapping[_State, Action] = {
+    _State.PENDING: cinder_submit.Submit,
+    _State.SUBMITTING: cinder_submit.Submit,
+    _State.SUBMITTED: cinder_poll.Poll,
+    _State.CLEARING: failed_backups.Clear,
+    _State.MAKING_ROOM: cinder_prune.MakeRoom,
+    _State.PRUNING: cinder_prune.Prune,
+}
+
+
+def _backup(dependencies: operation.Dependencies, context: base.ActionContext,
+            aborting: bool) -> operation.Operation:
+    return _OF_BACKUP[context.step.state](dependencies, context, aborting)
+
+
+def _restore(dependencies: operation.Dependencies, context: base.ActionContext,
+             aborting: bool) -> operation.Operation:
+    # The stored step decides, because the action may have been edited.
+    into = (cinder_restore.RestoreIntoNewVolume if context.step.new_volume
+            else cinder_restore.Restore)
+    return into(dependencies, context, aborting)
+
+
+ACTIONS: Mapping[str, Action] = {
+    'backup': _backup, 'restore': _restore, 'admin': cinder_prune.Prune}
+
 
 class CinderEngine:
-    """Backups and restores of volumes, and their removal, through Cinder.
+    """Backs up and restores volumes, and removes backups, through Cinder.
 
-    :param carried_out: what goes on with a step, by its action
+    :param carried_out: creates the operation of a step, by its action
     """
 
-    def __init__(self, dependencies: cinder_step.Dependencies,
-                 carried_out: Mapping[str, actions.Action] = actions.ACTIONS,
-                 ) -> None:
+    def __init__(self, dependencies: operation.Dependencies,
+                 carried_out: Mapping[str, Action] = ACTIONS) -> None:
         self._dependencies = dependencies
         self._actions = carried_out
         self.offers = dataclasses.replace(
@@ -55,17 +95,17 @@ class CinderEngine:
         return self._go_on(context, aborting=True)
 
     def clean_up(self, context: base.ActionContext) -> base.Progress | None:
-        engine_state = context.engine_state
-        if isinstance(engine_state, cinder_volumes.EngineState):
-            return cinder_volumes.Volumes(self._dependencies, context,
-                                          self._one).clean_up(self.clean_up)
-        if not isinstance(engine_state, cinder_backup.EngineState):
-            return None
-        return orphan_cleanup.OrphanCleanup(
-            self._dependencies, context, aborting=False).look()
+        match context.engine_state:
+            case cinder_volumes.EngineState():
+                return self._volumes(context, aborting=False).clean_up(
+                    self.clean_up)
+            case cinder_backup.EngineState():
+                return cinder_duplicates.OrphanCleanup(
+                    self._dependencies, context, aborting=False).look()
+        return None
 
     def left(self, context: base.ActionContext) -> base.Progress | None:
-        # Cinder goes on, and whoever is handed the run looks after it.
+        # Cinder goes on, and the next holder of the run polls it.
         return None
 
     def _go_on(self, context: base.ActionContext,
@@ -74,23 +114,26 @@ class CinderEngine:
                 context.step.state is _State.PENDING
                 and context.freezer_action.get(cinder_selection.KEY)
                 is not None):
-            return cinder_volumes.Volumes(self._dependencies, context,
-                                          self._one).go_on(aborting)
+            return self._volumes(context, aborting).go_on()
         return self._one(context, aborting)
+
+    def _volumes(self, context: base.ActionContext,
+                 aborting: bool) -> cinder_volumes.Volumes:
+        return cinder_volumes.Volumes(self._dependencies, context, aborting,
+                                      self._one)
 
     def _one(self, context: base.ActionContext,
              aborting: bool) -> base.Progress:
-        """Go on with a single volume."""
+        """Go on with a single volume.
+
+        The reason of a success says why the backup is a full one, if the
+        action asks for increments.
+        """
         action = self._actions[context.step.action]
-        return _told(action(self._dependencies, context, aborting).go_on())
-
-
-def _told(progress: base.Progress) -> base.Progress:
-    """Say of a success why it is a full backup, where that was not asked."""
-    step = progress.step
-    why = cinder_increment.words(step.full_because)
-    if step.state is not _State.SUCCESS or why is None:
-        return progress
-    reason = why if step.reason is None else f'{why}; {step.reason}'
-    return dataclasses.replace(progress, step=dataclasses.replace(
-        step, reason=reason))
+        progress = action(self._dependencies, context, aborting).go_on()
+        step = progress.step
+        why = cinder_increment.words(step.full_because)
+        if step.state is not _State.SUCCESS or why is None:
+            return progress
+        return dataclasses.replace(progress, step=dataclasses.replace(
+            step, reason='; '.join(filter(None, (why, step.reason)))))

@@ -13,27 +13,36 @@
 """Whether the next backup of a volume may be an increment, and why not.
 
 Cinder builds an increment on the available backup with the newest data of the
-volume, whoever made it and wherever it is stored. An increment upon one that
-lies in another place, or is of a smaller volume, fails after Cinder accepted
-it, or cannot be restored where its base is lost.
+volume: its base, whoever made it and wherever it is stored. An increment on a
+base in another place, or of a smaller volume, fails after Cinder accepted it,
+or cannot be restored when its base is lost.
+
+A failed increment is deleted, so its base records the failure in its
+description. It cannot do so in its metadata: Cinder replaces all metadata at
+once, and a hold that a user sets at the same moment would be lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Sequence
+import datetime
 import enum
 
 from freezer_scheduler.engines.cinder import backup as cinder_backup
-from freezer_scheduler.engines.cinder import client as cinder_client
-from freezer_scheduler.engines.cinder import failed_backups as cinder_failed
-from freezer_scheduler.engines.cinder import increment_base
 from freezer_scheduler.engines.cinder import swift_errors
+from freezer_scheduler.engines.cinder import views
 from freezer_scheduler.freezer import messages
 
-# Characters of Cinder's own words.
+# Maximum length of Cinder's own words in a stored reason.
 _CAUSE = 200
 _BEFORE_CAUSE = ': '
+
+_FAILED = 'an incremental backup on this one failed'
+# Cinder stores no longer description.
+_LONGEST_DESCRIPTION = 255
+
+_NEVER = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 
 class FullReason(enum.StrEnum):
@@ -67,14 +76,13 @@ _WORDS = {
 def words(because: str | None) -> str | None:
     """Return a stored reason in words for users; None without one.
 
-    One that a newer scheduler stored is told as it is.
+    The reason of a newer scheduler is returned as it is stored.
     """
     if because is None:
         return None
-    stored, colon, cause = because.partition(_BEFORE_CAUSE)
-    known = next((word for reason, word in _WORDS.items()
-                  if reason == stored), stored)
-    return f'full backup, because {known}{colon}{cause}'
+    reason, colon, cause = because.partition(_BEFORE_CAUSE)
+    known = {str(key): word for key, word in _WORDS.items()}
+    return f'full backup, because {known.get(reason, reason)}{colon}{cause}'
 
 
 def stored(reason: FullReason, cause: str | None) -> str:
@@ -88,16 +96,55 @@ def stored(reason: FullReason, cause: str | None) -> str:
             f'{messages.shortened(cause, _CAUSE)}')
 
 
-def full_is_due(newest_first: Iterable[cinder_client.CinderBackup],
+def base_of(backups: Iterable[views.Backup]) -> views.Backup | None:
+    """Return the backup on which Cinder builds an increment of a volume.
+
+    :param backups: of the volume
+    """
+    return max((backup for backup in backups
+                if backup.status == 'available'),
+               key=lambda backup: backup.data_at or made_at(backup),
+               default=None)
+
+
+def made_at(backup: views.Backup) -> datetime.datetime:
+    """Return when Cinder was asked for a backup."""
+    return backup.created_at or _NEVER
+
+
+def failure(base: views.Backup) -> str | None:
+    """Return why an increment on a backup failed.
+
+    :returns: Cinder's words, empty if they are not known; None if the backup
+        records no failure
+    """
+    _before, mark, cause = base.description.partition(_FAILED)
+    return cause.removeprefix(_BEFORE_CAUSE) if mark else None
+
+
+def with_failure(base: views.Backup, cause: str | None) -> str | None:
+    """Return a backup's description after an increment on it failed.
+
+    :param cause: Cinder's words, which are cut to the room for them
+    :returns: None if there is no room for the failure
+    """
+    text = '; '.join(filter(None, (base.description, _FAILED)))
+    room = _LONGEST_DESCRIPTION - len(text) - len(_BEFORE_CAUSE)
+    if cause and room > 0:
+        cause = (messages.shortened(cause, max(room, 3)) or '')[:room]
+        return f'{text}{_BEFORE_CAUSE}{cause}'
+    return text if len(text) <= _LONGEST_DESCRIPTION else None
+
+
+def full_is_due(newest_first: Iterable[views.Backup],
                 every: int | None) -> bool:
     """Return whether the next backup of a volume is to be a full one.
 
-    Each backup counts, whoever made it. Where the newest full one is of no
-    use, there is to be another.
+    Each backup counts, whoever made it. If the newest full backup is of no
+    use, another full one is due.
 
-    :param newest_first: all backups of the volume, in whatever state
-    :param every: of how many backups one is full; None for no more than
-        the first
+    :param newest_first: all backups of the volume, in any state
+    :param every: one of so many backups is full; None for only the first
     """
     base = False
     increments = 0
@@ -112,30 +159,28 @@ def full_is_due(newest_first: Iterable[cinder_client.CinderBackup],
     return True
 
 
-def obstacle(backups: Sequence[cinder_client.CinderBackup],
-             volume: cinder_client.CinderVolume | None, job_id: str,
+def obstacle(backups: Sequence[views.Backup],
+             volume: views.Volume | None, job_id: str,
              container: str, zone: str | None) -> str | None:
-    """Return what forbids an increment, as it is stored.
+    """Return the reason against an increment, as it is stored.
 
     A failed increment on the same base forbids another one until a full backup
     succeeds, unless a full backup would fail for the same reason.
 
     :param backups: all backups of the volume
-    :param volume: as Cinder shows it; None where it does not
+    :param volume: as Cinder shows it; None if Cinder does not show it
     :param job_id: of the job that asks
-    :param container: that the action names; empty where it names none
-    :param zone: that the action names; None where it names none: then Cinder
-        takes the zone of the volume
-    :returns: None where nothing does
+    :param container: as the action names it; empty without one
+    :param zone: as the action names it; without one Cinder takes the zone of
+        the volume
+    :returns: None if an increment is possible
     """
-    base = increment_base.of(backups)
+    base = base_of(backups)
     if base is None:
         return None
-    cause = increment_base.failure(base)
-    for failed in cinder_failed.of_job(backups, job_id):
-        if (failed.is_incremental
-                and (increment_base.made_at(failed)
-                     >= increment_base.made_at(base))
+    cause = failure(base)
+    for failed in cinder_backup.failed_of_job(backups, job_id):
+        if (failed.is_incremental and made_at(failed) >= made_at(base)
                 and swift_errors.full_may_help(failed.fail_reason)):
             cause = cause or failed.fail_reason or ''
     if cause is not None:
@@ -143,11 +188,10 @@ def obstacle(backups: Sequence[cinder_client.CinderBackup],
     return _place(base, backups, volume, container, zone)
 
 
-def _place(base: cinder_client.CinderBackup,
-           backups: Sequence[cinder_client.CinderBackup],
-           volume: cinder_client.CinderVolume | None,
-           container: str, zone: str | None) -> FullReason | None:
-    """Return why the action could not have made a base."""
+def _place(base: views.Backup, backups: Sequence[views.Backup],
+           volume: views.Volume | None, container: str,
+           zone: str | None) -> FullReason | None:
+    """Return why the action could not have made this base."""
     if base.is_snapshot_in_ceph:
         return FullReason.SNAPSHOT
     if volume is not None and (volume.size or 0) > (base.size or 0) > 0:
@@ -160,13 +204,13 @@ def _place(base: cinder_client.CinderBackup,
     return None
 
 
-def _in_container(base: cinder_client.CinderBackup, asked: str,
-                  backups: Iterable[cinder_client.CinderBackup]) -> bool:
-    """Return whether a backup lies where the action has Cinder store one.
+def _in_container(base: views.Backup, asked: str,
+                  backups: Iterable[views.Backup]) -> bool:
+    """Return whether a backup is in the container that the action asks for.
 
-    Which container Cinder takes where none is asked for, only backups show
-    that were made so: those with our mark, and those of drivers that make a
-    container for each backup, named after it. For any other it is not known.
+    Which container Cinder takes by itself, only two kinds of backups show:
+    those with our mark of no container, and those of drivers that make a
+    container for each backup, named after it. For others it is not known.
     """
     if asked:
         return base.container in (None, asked)
@@ -178,8 +222,8 @@ def _in_container(base: cinder_client.CinderBackup, asked: str,
             if _mark(backup) == '')
 
 
-def _mark(backup: cinder_client.CinderBackup) -> str | None:
-    """Return which container Freezer asked for; None for others' backups."""
+def _mark(backup: views.Backup) -> str | None:
+    """Return the container that Freezer asked for; None if another asked."""
     if backup.metadata.get('created_by') != 'freezer':
         return None
     return backup.metadata.get(cinder_backup.CONTAINER_MARK)

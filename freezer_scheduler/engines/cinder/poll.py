@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Following a backup that Cinder makes, to its end or to its removal."""
+"""Polling a backup that Cinder makes, to its end or to its removal."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import backup as cinder_backup
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import duplicates as cinder_duplicates
-from freezer_scheduler.engines.cinder import failed_backups as cinder_failed
+from freezer_scheduler.engines.cinder import failed_backups
 from freezer_scheduler.engines.cinder import increment as cinder_increment
-from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import operation
 from freezer_scheduler.engines.cinder import swift_errors
+from freezer_scheduler.engines.cinder import views
 from freezer_scheduler.freezer import messages
 
 LOG = logging.getLogger(__name__)
@@ -34,7 +35,7 @@ LOG = logging.getLogger(__name__)
 _State = messages.StepState
 
 
-class Poll(cinder_backup.BackupStep):
+class Poll(cinder_backup.BackupOperation):
     """From a submitted step to an ended one."""
 
     def _next(self) -> base.Progress:
@@ -50,13 +51,12 @@ class Poll(cinder_backup.BackupStep):
         return self._judge(backup)
 
     def _missing(self, cinder_id: str) -> base.Progress:
-        """Go on after Cinder did not know the backup that it makes.
+        """Handle Cinder's 404 for the backup that it makes.
 
-        The list is asked as well: one of several Cinders may be behind.
+        The list is read as well: one of several Cinders may be behind.
         """
-        there = self._made()
-        if any(backup.id == cinder_id for backup in there) and (
-                not self._too_long(self._engine_state.wait)):
+        if not self._too_long and any(
+                backup.id == cinder_id for backup in self._made()):
             return self._again()
         if self._aborting:
             return self._leave('its backup is deleted')
@@ -64,7 +64,7 @@ class Poll(cinder_backup.BackupStep):
             f'Cinder\'s backup {cinder_id} was deleted before it was '
             f'finished')
 
-    def _judge(self, backup: cinder_client.CinderBackup) -> base.Progress:
+    def _judge(self, backup: views.Backup) -> base.Progress:
         if backup.status in cinder_backup.USABLE:
             return self._alone(backup)
         if backup.status == 'error':
@@ -72,20 +72,19 @@ class Poll(cinder_backup.BackupStep):
         if backup.status in ('deleting', 'error_deleting'):
             return self._another() or self._fail(
                 f'Cinder\'s backup {backup.id} is being deleted by somebody')
-        if self._too_long(self._engine_state.wait):
+        if self._too_long:
             return self._fail(
                 f'Cinder\'s backup {backup.id} is still {backup.status} '
                 f'after {self._limits.backup_timeout:.0f} seconds')
         return self._again()
 
-    def _failed(self, backup: cinder_client.CinderBackup) -> base.Progress:
-        """Store why it failed, and have it deleted after that."""
+    def _failed(self, backup: views.Backup) -> base.Progress:
+        """Store why it failed, to have it deleted after that."""
         said = backup.fail_reason or 'no reason given'
+        LOG.info('Cinder\'s backup %s ended in error: %s', backup.id, said)
         refused = swift_errors.read(said)
-        if refused is not None and refused.meaning is not None:
-            LOG.info('Run %s: Cinder\'s backup %s ended in error: %s',
-                     self._context.run_id, backup.id, said)
-            said = refused.meaning
+        if refused is not None:
+            said = refused.meaning or said
         reason = f'Cinder\'s backup {backup.id} ended in error: {said}'
         if backup.is_incremental and swift_errors.full_may_help(
                 backup.fail_reason):
@@ -100,26 +99,25 @@ class Poll(cinder_backup.BackupStep):
                                          reason=reason)
         return base.Progress(
             self._step, engine_state=dataclasses.replace(
-                self._engine_state, wait=cinder_step.Wait(self._now())),
+                self._engine_state, wait=operation.Wait(self._now())),
             backups=self._record('error', fail_reason=reason))
 
-    def _alone(self, backup: cinder_client.CinderBackup) -> base.Progress:
+    def _alone(self, backup: views.Backup) -> base.Progress:
         """End with one backup, however many were made for this action."""
         found = cinder_duplicates.choose(self._made())
         if found is None:
             return self._done(backup)
-        self._step = dataclasses.replace(
-            self._step, cinder_backup_id=found.kept.id)
+        self._step = dataclasses.replace(self._step,
+                                         cinder_backup_id=found.kept.id)
         waits = found.passing or not self._may_write()
         waits |= bool(cinder_duplicates.delete(
-            found, self._client, self._context.run_id,
-            lambda _: self._may_write()))
-        if waits and not self._too_long(self._engine_state.wait):
+            found, self._client, lambda _: self._may_write()))
+        if waits and not self._too_long:
             return self._again()
         return self._done(found.kept)
 
     def _another(self) -> base.Progress | None:
-        """Go on with another backup of this action, if there is one."""
+        """Go on with another backup of this action, if one exists."""
         other = self._oldest_promising([
             backup for backup in self._made()
             if backup.id != self._step.cinder_backup_id
@@ -130,25 +128,21 @@ class Poll(cinder_backup.BackupStep):
                                          cinder_backup_id=other.id)
         return self._again()
 
-    def _done(self, backup: cinder_client.CinderBackup) -> base.Progress:
-        step = self._ended(_State.SUCCESS, None)
-        if self._removal_wanted():
-            # From here on the backup is good, whatever becomes of old ones.
-            step = dataclasses.replace(self._step, state=_State.PRUNING,
-                                       reason=None)
-        return base.Progress(step, backups=self._finished(backup))
-
-    def _removal_wanted(self) -> bool:
+    def _done(self, backup: views.Backup) -> base.Progress:
         try:
-            removal = self._action().removal
+            prunes = self._action().removal.is_wanted
         except cinder_action.Unusable:
             # It could be read when the backup was made.
-            LOG.warning('Run %s: action %s was changed meanwhile',
-                        self._context.run_id, self._step.action_id)
-            return False
-        return removal.is_wanted
+            LOG.warning('Action %s was changed meanwhile',
+                        self._step.action_id)
+            prunes = False
+        # From here on the backup is good, whatever happens to old ones.
+        step = dataclasses.replace(
+            self._step, state=_State.PRUNING, reason=None,
+        ) if prunes else self._ended(_State.SUCCESS, None)
+        return base.Progress(step, backups=self._finished(backup))
 
-    def _finished(self, backup: cinder_client.CinderBackup,
+    def _finished(self, backup: views.Backup,
                   ) -> tuple[messages.Backup, ...]:
         now = self._epoch()
         return self._record(
@@ -161,17 +155,15 @@ class Poll(cinder_backup.BackupStep):
             cindernative_backup_az=backup.availability_zone or '',
             fail_reason='')
 
-    def _abort(self, backup: cinder_client.CinderBackup) -> base.Progress:
-        """Delete the backup as soon as Cinder lets us."""
-        if backup.status == 'deleting':
-            if self._too_long(self._engine_state.wait):
-                return self._stays(backup)
+    def _abort(self, backup: views.Backup) -> base.Progress:
+        """Delete the backup as soon as Cinder accepts that."""
+        if backup.status == 'deleting' and not self._too_long:
             return self._again(deleting=True)
-        if self._engine_state.deleting:
-            # Cinder took the deletion on, and gave it up.
+        if backup.status == 'deleting' or self._engine_state.deleting:
+            # Cinder accepted the deletion, and does not end it or gave up.
             return self._stays(backup)
         if backup.status == 'available':
-            # It is good, and to throw a finished one away was not asked for.
+            # It is good, and an abort does not delete a finished backup.
             return base.Progress(
                 self._ended(_State.ABORTED,
                             f'aborted: Cinder finished backup {backup.id} '
@@ -180,7 +172,7 @@ class Poll(cinder_backup.BackupStep):
         if not self._may_write():
             return self._again()
         if backup.status == 'error':
-            why = cinder_failed.released(
+            why = failed_backups.released(
                 self._client, backup, self._client.backups(backup.volume_id))
             if why is not None:
                 return self._stays(backup, f': {why}')
@@ -188,13 +180,12 @@ class Poll(cinder_backup.BackupStep):
             self._client.delete(backup.id)
         except cinder_client.Refused as error:
             if (backup.status != 'creating'
-                    or self._too_long(self._engine_state.wait)):
+                    or self._too_long):
                 return self._stays(backup, f': {error}')
             return self._again()
-        return self._again(deleting=True,
-                           wait=cinder_step.Wait(self._now()))
+        return self._again(deleting=True, wait=operation.Wait(self._now()))
 
-    def _stays(self, backup: cinder_client.CinderBackup,
+    def _stays(self, backup: views.Backup,
                why: str = '') -> base.Progress:
         return self._leave(f'Cinder\'s backup {backup.id} stays '
                            f'{backup.status}{why}', left=True)

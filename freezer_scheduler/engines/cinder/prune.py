@@ -12,9 +12,10 @@
 
 """Removing old backups of a volume, one after the other.
 
-Which one is next is decided anew before each, from what Cinder lists then. It
-is stored before Cinder is asked to delete it, so that the record goes with it
-whoever goes on. To ask for a deletion twice does no harm.
+Before each deletion, the next backup is chosen anew, from what Cinder lists
+then. The choice is stored before Cinder is asked to delete the backup, so that
+its record goes with it after a crash too. A second request for the deletion
+does no harm.
 
 A backup that Cinder does not delete stays, and what it depends on; the others
 go on. The next run tries it again.
@@ -22,6 +23,7 @@ go on. The next run tries it again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import dataclasses
 import typing
 
@@ -34,10 +36,10 @@ from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import backup as cinder_backup
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import deleted_volumes
-from freezer_scheduler.engines.cinder import failed_backups as cinder_failed
-from freezer_scheduler.engines.cinder import prune_memory
-from freezer_scheduler.engines.cinder import step as cinder_step
-from freezer_scheduler.engines.cinder import volume_step
+from freezer_scheduler.engines.cinder import failed_backups
+from freezer_scheduler.engines.cinder import increment as cinder_increment
+from freezer_scheduler.engines.cinder import operation
+from freezer_scheduler.engines.cinder import views
 from freezer_scheduler.freezer import messages
 
 LOG = logging.getLogger(__name__)
@@ -45,25 +47,56 @@ LOG = logging.getLogger(__name__)
 # How often Cinder is asked to delete a backup whose status does not change.
 _MOST_REQUESTS = 3
 
+# Backups whose reason to stay is told.
+_TOLD = 3
+
 _State = messages.StepState
-_Memory = prune_memory.EngineState
 
 
-class Prune(volume_step.VolumeStep):
-    """One call about the old backups of a volume.
+@dataclasses.dataclass(frozen=True)
+class EngineState(operation.EngineState):
+    """Where the deletion of one backup stands, and what is known.
 
-    They are removed by an action of their own, or after a backup, which then
-    is good already: whatever becomes of old ones, it has succeeded.
+    After a reclaim, the new holder finds out all of it again.
+
+    :ivar sent: whether Cinder accepted the deletion
+    :ivar asked: number of requests for it with an unknown outcome
+    :ivar trouble: the last of these outcomes
+    :ivar gone_at: when the last backup was found gone
+    :ivar refused: why Cinder does not delete a backup, by its id
+    :ivar marks: the jobs, by the marks of their backups, that the API was
+        asked about
+    :ivar gone_marks: those of them that are gone
+    :ivar kept: chains of the action's volume that the rule names and that stay
+    :ivar volumes: deleted volumes, of which the first is the current one; None
+        until the action's own volume is done
     """
 
-    _known = _Memory
-    _engine_state: _Memory
+    sent: bool = False
+    asked: int = 0
+    trouble: str = ''
+    gone_at: float | None = None
+    refused: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    marks: frozenset[str] = frozenset()
+    gone_marks: frozenset[str] = frozenset()
+    kept: tuple[retention.Kept, ...] = ()
+    volumes: tuple[str, ...] | None = None
+
+
+class Prune(operation.Operation):
+    """One call about the old backups of a volume.
+
+    They are removed by an action of their own, or after a backup. That backup
+    is good already: it has succeeded, whatever happens to the old ones.
+    """
+
+    _known = EngineState
+    _engine_state: EngineState
 
     def _over(self) -> bool:
-        wait = self._engine_state.wait
         if self._engine_state.sent:
-            return self._too_long(wait)
-        return self._waited(wait) > self._limits.busy_timeout
+            return self._too_long
+        return self._waited > self._limits.busy_timeout
 
     def _next(self) -> base.Progress:
         if self._aborting and (self._step.removing is None
@@ -78,7 +111,8 @@ class Prune(volume_step.VolumeStep):
         return self._look()
 
     def _begin(self) -> base.Progress:
-        """Begin what only removes; an earlier try may have been a backup."""
+        """Begin an action that only removes; an earlier try may be a backup.
+        """
         return base.Progress(dataclasses.replace(
             self._step, state=_State.PRUNING, reason=None,
             backup_id=None, cinder_backup_id=None,
@@ -92,44 +126,43 @@ class Prune(volume_step.VolumeStep):
                 and not self._step.volume_deleted)
 
     @property
-    def _volume_id(self) -> str:
-        """The volume whose backups are looked at now."""
-        return self._engine_state.known.volume or self._step.volume_id or ''
+    def _deleted_volume(self) -> str | None:
+        """The deleted volume whose backups are removed now."""
+        return next(iter(self._engine_state.volumes or ()), None)
 
-    # -- which one --
+    @property
+    def _volume_id(self) -> str:
+        return self._deleted_volume or self._step.volume_id or ''
+
+    # -- the choice --
 
     def _choose(self) -> base.Progress:
-        """Choose the next backup, and store what is meant to be done."""
-        removal = self._action().removal
-        known, volume_id = self._engine_state.known, self._volume_id
-        backups = list(self._client.backups(volume_id))
-        marks = frozenset[str]()
-        if not removal.whole_volume:
-            marks = retention.other_marks(backups, self._context.job_id)
-            known = known.asked(marks, self._gone_jobs)
+        """Choose the next backup, and store the intent to delete it."""
+        removal, due = self._action().removal, self._due()
+        backups = list(self._client.backups(self._volume_id))
         scope = retention.Scope(
-            known.living(marks), known.refused.keys(),
-            None if known.volume else self._step.cinder_backup_id)
-        rule = removal.rule(self._due())
-        if self._is_deleted(volume_id, removal):
+            frozenset() if removal.whole_volume else self._living(backups),
+            self._engine_state.refused.keys(),
+            None if self._deleted_volume else self._step.cinder_backup_id)
+        rule = removal.rule(due)
+        if self._is_deleted(removal):
             rule = retention.of_deleted(
-                rule, backups, removal.keep_deleted_days, self._due(), scope,
+                rule, backups, removal.keep_deleted_days, due, scope,
                 removal.freezer_only)
-        self._engine_state = dataclasses.replace(self._engine_state,
-                                                 known=known)
-        plan = retention.Plan[cinder_client.CinderBackup]()
+        plan = retention.Plan[views.Backup]()
         if rule is not None:
             plan = self._plan(backups, rule, scope)
         if plan.deletions:
             old = plan.deletions[0]
+            record = cinder_backup.record_of(old)
             self._step = dataclasses.replace(
-                self._step, removing=old.id,
-                removing_record=self._record_of(old))
-            stays = (cinder_failed.released(self._client, old, backups)
+                self._step, removing=old.id, removing_record=(
+                    None if record == self._step.backup_id else record))
+            stays = (failed_backups.released(self._client, old, backups)
                      if old.status == 'error' else None)
             if stays is not None:
                 return self._skip(stays)
-            return self._go(self._step, ready=True)
+            return self._go(ready=True)
         gone_at = self._engine_state.gone_at
         if (gone_at is not None and any(one.unclear for one in plan.kept)
                 and self._now() - gone_at < self._limits.settle):
@@ -138,86 +171,94 @@ class Prune(volume_step.VolumeStep):
             return self._again()
         return self._another_volume(plan.kept)
 
-    def _plan(self, backups: list[cinder_client.CinderBackup],
-              rule: retention.Rule, scope: retention.Scope,
-              ) -> retention.Plan[cinder_client.CinderBackup]:
+    def _living(self, backups: list[views.Backup]) -> frozenset[str]:
+        """Return the marks of other jobs that may exist.
+
+        The API is asked about each mark once.
+        """
+        marks = retention.other_marks(backups, self._context.job_id)
+        new = marks - self._engine_state.marks
+        if new:
+            self._engine_state = dataclasses.replace(
+                self._engine_state, marks=self._engine_state.marks | new,
+                gone_marks=self._engine_state.gone_marks
+                | self._gone_jobs(new))
+        return marks - self._engine_state.gone_marks
+
+    def _plan(self, backups: list[views.Backup], rule: retention.Rule,
+              scope: retention.Scope) -> retention.Plan[views.Backup]:
         return retention.plan(backups, rule, scope)
 
-    def _gone_jobs(self, marks: frozenset[str]) -> frozenset[str]:
-        return self._dependencies.gone_jobs(self._context.run_id,
-                                            self._context.fence, marks)
-
-    def _is_deleted(self, volume_id: str,
-                    removal: cinder_action.Removal) -> bool:
-        """Return whether a volume is deleted, where that matters."""
+    def _is_deleted(self, removal: cinder_action.Removal) -> bool:
+        """Return whether the volume is deleted, if that matters."""
         made = (self._step.cinder_backup_id is not None
-                and not self._engine_state.known.volume)
+                and self._deleted_volume is None)
         return (removal.keep_deleted_days is not None and not made
-                and deleted_volumes.is_deleted(self._client, volume_id))
+                and self._client.volume_if_there(self._volume_id) is None)
 
     def _another_volume(self, kept: tuple[retention.Kept, ...],
                         ) -> base.Progress:
-        """Go on with volumes that the job once backed up, or end."""
-        known = self._engine_state.known.after_volume(kept)
+        """Go on with deleted volumes that the job once backed up, or end."""
         for _backup in (one for chain in kept for one in chain.failed):
             self._dependencies.old_backup(False)
-        if known.volumes is None:
-            found: tuple[str, ...] = ()
-            if self._context.alone:
-                found = deleted_volumes.Search(
-                    self._client, self._context, self._action().removal,
-                    self._due(), self._gone_jobs,
-                    deleted_volumes.FOR_ONE).find(
-                        (self._step.volume_id or '',))
-            known = dataclasses.replace(known, volumes=found)
-        else:
-            known = dataclasses.replace(known, volumes=known.volumes[1:])
-        self._engine_state = dataclasses.replace(self._engine_state,
-                                                 known=known)
-        if known.volumes:
-            return self._go(self._step)
-        return self._end(_State.SUCCESS, known.told())
+        volumes = (self._engine_state.volumes or ())[1:]
+        if self._engine_state.volumes is None and self._context.alone:
+            volumes = deleted_volumes.Search(
+                self._client, self._context, self._action().removal,
+                self._due(), self._gone_jobs, deleted_volumes.FOR_ONE).find(
+                    (self._volume_id,))
+        # Of a deleted volume only failures are told.
+        self._engine_state = dataclasses.replace(
+            self._engine_state, volumes=volumes,
+            kept=self._engine_state.kept + tuple(
+                one for one in kept if one.failed or not self._deleted_volume))
+        return self._go() if volumes else self._end(_State.SUCCESS,
+                                                    self._stay())
 
-    def _record_of(self, old: cinder_client.CinderBackup) -> str | None:
-        """Return the record that goes with a backup, but for our own."""
-        record = cinder_backup.record_of(old)
-        return None if record == self._step.backup_id else record
+    def _stay(self) -> str | None:
+        """Return why backups stay that the rule names."""
+        refused, kept = self._engine_state.refused, self._engine_state.kept
+        words = [f'backup {backup_id} stays: {why}'
+                 for backup_id, why in list(refused.items())[:_TOLD]]
+        if len(refused) > _TOLD:
+            words.append(f'{len(refused) - _TOLD} more stay')
+        if kept:
+            first = min(kept, key=lambda one: not one.failed)
+            what = ('all stay' if first.first is None
+                    else f'the chain of backup {first.first} stays')
+            more = f', and {len(kept) - 1} more' if len(kept) > 1 else ''
+            words.append(f'{what}{more}: {first.reason}')
+        return '; '.join(words) or None
 
     # -- its deletion --
 
     def _delete(self) -> base.Progress:
-        """Ask Cinder for the deletion. It is stored by now."""
+        """Ask Cinder for the deletion. The intent is stored by now."""
         old = self._step.removing or ''
         self._client.login()
         if not self._may_write():
             return self._again()
-        LOG.info('Run %s: deletes old backup %s of volume %s (project %s, '
-                 'job %s)', self._context.run_id, old, self._volume_id,
-                 self._context.project_id, self._context.job_id)
+        LOG.info('Deletes old backup %s of volume %s', old, self._volume_id)
         try:
             self._client.delete(old)
-        except cinder_client.Refused as error:
-            refused = error
         except cinder_client.Unknown as error:
-            return self._go(self._step, asked=self._engine_state.asked + 1,
+            return self._go(asked=self._engine_state.asked + 1,
                             trouble=str(error))
-        else:
-            return self._go(self._step, sent=True)
-        status = self._status(old)
-        if status is None:
-            return self._gone()
-        if status == 'deleting':
-            return self._go(self._step, sent=True)
-        return self._skip(str(refused))
+        except cinder_client.Refused as error:
+            status = self._status(old)
+            if status is None:
+                return self._gone()
+            if status != 'deleting':
+                return self._skip(str(error))
+        return self._go(sent=True)
 
     def _look(self) -> base.Progress:
-        """See what became of a deletion."""
-        old = self._step.removing or ''
-        status = self._status(old)
+        """Check the result of a deletion."""
+        status = self._status(self._step.removing or '')
         if status is None:
             return self._gone()
         if status == 'deleting':
-            if not self._too_long(self._engine_state.wait):
+            if not self._too_long:
                 return self._again()
             return self._skip(
                 f'it is still being deleted after '
@@ -226,15 +267,13 @@ class Prune(volume_step.VolumeStep):
             return self._skip(f'Cinder did not delete it, and it is {status} '
                               'now')
         if not self._engine_state.asked:
-            # Taken over: it may not have been asked for.
-            return self._go(dataclasses.replace(
-                self._step, removing=None, removing_record=None))
-        if self._waited(self._engine_state.wait) < self._limits.settle:
-            # What was sent may still arrive.
+            # After a reclaim: perhaps nothing was asked for.
+            return self._go(another=True)
+        if self._waited < self._limits.settle:
+            # A request may still arrive.
             return self._again()
         if self._engine_state.asked < _MOST_REQUESTS:
-            return self._go(self._step, ready=True,
-                            asked=self._engine_state.asked)
+            return self._go(ready=True, asked=self._engine_state.asked)
         return self._skip(self._engine_state.trouble)
 
     def _status(self, backup_id: str) -> str | None:
@@ -247,42 +286,47 @@ class Prune(volume_step.VolumeStep):
         return backup.status
 
     def _gone(self) -> base.Progress:
-        step = self._step
         records: tuple[messages.Backup, ...] = ()
-        if step.removing_record is not None:
-            # With Cinder's id the API sees whether the record is of this
+        if self._step.removing_record is not None:
+            # By Cinder's id the API sees whether the record is of this
             # backup, or of another try's.
             records = (messages.Backup(
-                step.removing_record, 'deleted',
-                {'cinder_backup_id': step.removing}),)
+                self._step.removing_record, 'deleted',
+                {'cinder_backup_id': self._step.removing}),)
         self._dependencies.old_backup(True)
-        progress = self._go(dataclasses.replace(
-            step, removing=None, removing_record=None,
-            removed=step.removed + 1), gone_at=self._now())
-        return dataclasses.replace(progress, backups=records)
+        self._step = dataclasses.replace(self._step,
+                                         removed=self._step.removed + 1)
+        return dataclasses.replace(
+            self._go(another=True, gone_at=self._now()), backups=records)
 
     def _skip(self, why: str) -> base.Progress:
         """Go on without a backup that Cinder does not delete."""
         old = self._step.removing or ''
-        LOG.warning('Run %s: old backup %s of volume %s stays, and what it '
-                    'depends on: %s', self._context.run_id, old,
-                    self._volume_id, why)
+        LOG.warning('Old backup %s of volume %s stays, and what it depends '
+                    'on: %s', old, self._volume_id, why)
         self._dependencies.old_backup(False)
-        self._engine_state = dataclasses.replace(
-            self._engine_state, known=self._engine_state.known.without(
-                old, why))
-        return self._go(dataclasses.replace(
-            self._step, removing=None, removing_record=None))
+        return self._go(another=True, refused={
+            **self._engine_state.refused, old: why})
 
     # -- going on and ends --
 
-    def _go(self, step: messages.Step, **stage: typing.Any) -> base.Progress:
-        """Come to the next stage, see :class:`.prune_memory.EngineState`."""
-        wait = cinder_step.Wait(self._now())
+    def _go(self, another: bool = False, **stage: typing.Any) -> base.Progress:
+        """Come to the next stage.
+
+        :param another: whether to choose another backup then
+        :param stage: of the engine state; the rest of it is about a deletion
+            and begins anew, or is known for longer
+        """
+        if another:
+            self._step = dataclasses.replace(
+                self._step, removing=None, removing_record=None)
+        wait = operation.Wait(self._now())
+        stage = {'wait': wait, 'unavailable': False, 'ready': False,
+                 'sent': False, 'asked': 0, 'trouble': '', 'gone_at': None,
+                 **stage}
         return base.Progress(
-            step,
-            after=wait.after if stage.get('sent') else 0, engine_state=_Memory(
-                wait, known=self._engine_state.known, **stage))
+            self._step, after=wait.after if stage['sent'] else 0,
+            engine_state=dataclasses.replace(self._engine_state, **stage))
 
     def _give_up(self, reason: str, retry: bool) -> base.Progress:
         if self._made or self._step.volume_deleted:
@@ -291,9 +335,9 @@ class Prune(volume_step.VolumeStep):
 
     def _end(self, state: _State, why: str | None,
              retry: bool = False) -> base.Progress:
-        """End, and say what was done and what not.
+        """End, and say what was done and what was not.
 
-        An action that only removes says so even where there was nothing.
+        An action that only removes says so even if there was nothing.
         """
         removed, made = self._step.removed, self._made
         words = []
@@ -314,3 +358,45 @@ class Prune(volume_step.VolumeStep):
             self._ended(state, '; '.join(words) or None), removing=None,
             removing_record=None, removed=0)
         return base.Progress(step, retry=retry and not made)
+
+
+class MakeRoom(Prune):
+    """One call about old backups in the way of a new one, in a full quota.
+
+    Its removals would come after the new backup too, so the rule holds as soon
+    as that backup is good. The newest good chain is never removed.
+    """
+
+    def _plan(self, backups: list[views.Backup], rule: retention.Rule,
+              scope: retention.Scope) -> retention.Plan[views.Backup]:
+        action = self._action()
+        full = (not action.incremental
+                or self._step.full_because is not None
+                or cinder_increment.full_is_due(backups, action.full_every))
+        return retention.make_room(backups, rule, full, scope)
+
+    def _is_deleted(self, removal: cinder_action.Removal) -> bool:
+        return False
+
+    def _another_volume(self, kept: tuple[retention.Kept, ...],
+                        ) -> base.Progress:
+        return self._end(_State.SUCCESS, None)
+
+    def _end(self, state: _State, why: str | None,
+             retry: bool = False) -> base.Progress:
+        """Go on with the backup, however much room there is now."""
+        self._step = dataclasses.replace(self._step, removing=None,
+                                         removing_record=None)
+        if state is not _State.ABORTED:
+            return base.Progress(
+                dataclasses.replace(self._step, state=_State.PENDING,
+                                    reason=why),
+                engine_state=cinder_backup.EngineState(
+                    operation.Wait(self._now()), made_room=True))
+        reason = 'nothing was submitted'
+        if self._step.removed:
+            reason += f'; old backups removed: {self._step.removed}'
+        return base.Progress(
+            self._ended(state, f'aborted: {reason}'),
+            backups=(messages.Backup(self._step.backup_id or '', 'deleted',
+                                     {'fail_reason': reason}),))

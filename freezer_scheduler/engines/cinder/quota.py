@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a user reads when the project's quota has no room for a backup."""
+"""The text for users when the project's quota has no room for a backup."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 
 from freezer_api.domain import cinder_action
-from freezer_scheduler.engines.cinder import client as cinder_client
+from freezer_scheduler.engines.cinder import views
 
 
-def is_getting_room(
-        backups: Iterable[cinder_client.CinderBackup]) -> bool:
-    """Return whether a backup of Freezer's counts that is being deleted."""
+def is_getting_room(backups: Iterable[views.Backup]) -> bool:
+    """Return whether Cinder deletes a backup of Freezer's."""
     return any(backup.status == 'deleting'
                and backup.metadata.get('created_by') == 'freezer'
                for backup in backups)
 
 
-def reason(refusal: str, backups: Sequence[cinder_client.CinderBackup],
+def reason(refusal: str, backups: Sequence[views.Backup],
            job_id: str, removal: cinder_action.Removal,
            stay: str | None) -> str:
     """Return what is in the way of a backup, and what to do.

@@ -10,13 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One cinder-native restore, into the volume itself or into a new one.
+"""One cinder-native restore, into the volume itself or into a new volume.
 
-A restore leaves no mark of its run in Cinder. So where nobody knows whether
-one into the volume itself was begun, it is looked for as long as it could
-still arrive, and then the action fails and says so: to begin another one is
-the user's decision. A new volume does bear marks, and nobody else uses it; to
-restore into it again does no harm.
+A restore leaves no mark of its run in Cinder. If the outcome of a request for
+a restore into the volume itself is unknown, the volume is watched for as long
+as the request could still arrive. Then the action fails and says so: only the
+user may decide to begin another restore.
+
+A new volume is made first, empty and with the marks of its run, so that it can
+be found if it is unknown whether Cinder made it. Nobody else uses it, so a
+second restore into it does no harm. Cinder could make and fill a volume with
+one request, but replaces the marks when it fills the volume.
 """
 
 from __future__ import annotations
@@ -28,8 +32,8 @@ from oslo_log import log as logging
 from freezer_api.domain import cinder_action
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import client as cinder_client
-from freezer_scheduler.engines.cinder import step as cinder_step
-from freezer_scheduler.engines.cinder import volume_step
+from freezer_scheduler.engines.cinder import operation
+from freezer_scheduler.engines.cinder import views
 from freezer_scheduler.freezer import messages
 
 LOG = logging.getLogger(__name__)
@@ -40,17 +44,17 @@ _BUSY_BACKUP = frozenset(('creating', 'restoring'))
 
 
 @dataclasses.dataclass(frozen=True)
-class EngineState(volume_step.EngineState):
+class EngineState(operation.EngineState):
     """What this process knows beyond the stored step.
 
-    :ivar idle_since: when a request whose outcome is not known was first
-        seen to have done nothing
+    :ivar idle_since: when a request with an unknown outcome was first seen to
+        have done nothing
     """
 
     idle_since: float | None = None
 
 
-class CinderRestoreStep(volume_step.VolumeStep):
+class Restore(operation.Operation):
     """One call about a restore into the volume itself."""
 
     _known = EngineState
@@ -64,7 +68,7 @@ class CinderRestoreStep(volume_step.VolumeStep):
         if state is _State.PENDING:
             return self._begin()
         if state is _State.SUBMITTED:
-            return self._follow()
+            return self._poll()
         if self._engine_state.ready:
             return self._ask()
         return self._resolve()
@@ -75,7 +79,7 @@ class CinderRestoreStep(volume_step.VolumeStep):
     # -- the beginning --
 
     def _begin(self) -> base.Progress:
-        """Choose the backup, look at the volume, store the intent."""
+        """Choose the backup, check the volume, store the intent."""
         action = self._action()
         backup = self._choose(action)
         if backup.status in _BUSY_BACKUP:
@@ -83,10 +87,14 @@ class CinderRestoreStep(volume_step.VolumeStep):
         if backup.status != 'available':
             raise cinder_action.Unusable(
                 f'cindernative_backup_id: the backup is {backup.status}')
-        volume_id = self._target(action, backup)
-        if volume_id is not None:
+        volume_id = None
+        if action.new_volume:
+            # An unusable name fails before anything is made.
+            action.name_of_new_volume(backup.volume_id, backup.id)
+        else:
+            volume_id = action.volume_id or backup.volume_id
             status = self._client.volume_status(volume_id)
-            if status in cinder_step.BUSY:
+            if status in operation.BUSY:
                 return self._busy(f'the volume is {status}')
             if status != 'available':
                 return self._end(
@@ -94,18 +102,13 @@ class CinderRestoreStep(volume_step.VolumeStep):
                     'available (detached) to be restored into')
         self._step = dataclasses.replace(
             self._step, state=_State.SUBMITTING, reason=None,
-            volume_id=volume_id, new_volume=volume_id is None, posts=1,
+            volume_id=volume_id, new_volume=action.new_volume, posts=1,
             backup_id=None, cinder_backup_id=backup.id,
             started_at=self._step.started_at or self._epoch())
         return base.Progress(self._step, engine_state=EngineState(
-            cinder_step.Wait(self._now()), ready=True))
+            operation.Wait(self._now()), ready=True))
 
-    def _target(self, action: cinder_action.CinderAction,
-                backup: cinder_client.CinderBackup) -> str | None:
-        return action.volume_id or backup.volume_id
-
-    def _choose(self, action: cinder_action.CinderAction,
-                ) -> cinder_client.CinderBackup:
+    def _choose(self, action: cinder_action.CinderAction) -> views.Backup:
         if action.backup_id is not None:
             return self._client.backup(action.backup_id)
         for backup in self._client.backups(action.volume_id or '',
@@ -123,7 +126,7 @@ class CinderRestoreStep(volume_step.VolumeStep):
 
     def _busy(self, what: str) -> base.Progress:
         """Wait until Cinder is done with what it works on."""
-        waited = self._waited(self._engine_state.wait)
+        waited = self._waited
         if waited > self._limits.busy_timeout:
             return self._end(_State.FAIL, f'{what} for {waited:.0f} seconds',
                              retry=True)
@@ -138,44 +141,38 @@ class CinderRestoreStep(volume_step.VolumeStep):
         self._client.login()
         if not self._may_write():
             return self._again()
-        step = self._step
-        refused = None
         try:
-            self._client.restore(step.cinder_backup_id or '',
-                                 step.volume_id or '')
+            self._client.restore(self._step.cinder_backup_id or '',
+                                 self._volume_id)
         except cinder_client.Unknown:
             return self._resolve_soon()
         except cinder_client.Refused as error:
-            refused = error
-        return self._submitted() if refused is None else self._refused(
-            refused)
+            if error.status == 400:
+                status = self._client.volume_status(self._volume_id)
+                if status in operation.BUSY:
+                    return self._busy(f'the volume is {status}')
+            return self._refused(error)
+        return self._submitted()
 
     def _resolve_soon(self) -> base.Progress:
         return self._again(ready=False, idle_since=None,
-                           wait=cinder_step.Wait(self._now(), after=1))
+                           wait=operation.Wait(self._now(), after=1))
 
     def _refused(self, error: cinder_client.Refused) -> base.Progress:
-        """Cinder said no. That is certain, so that asking again is safe."""
-        if error.status == 400:
-            status = self._client.volume_status(self._step.volume_id or '')
-            if status in cinder_step.BUSY:
-                return self._busy(f'the volume is {status}')
+        """Fail. A refusal is certain, so asking again is safe."""
         return self._end(_State.FAIL, str(error),
                          retry=error.status not in (404, 406))
 
     def _submitted(self) -> base.Progress:
-        step = self._step
-        LOG.info(
-            'Run %s: Cinder restores backup %s into volume %s (project '
-            '%s, job %s)', self._context.run_id, step.cinder_backup_id,
-            step.volume_id, self._context.project_id, self._context.job_id)
+        LOG.info('Cinder restores backup %s into volume %s',
+                 self._step.cinder_backup_id, self._volume_id)
         return base.Progress(
-            dataclasses.replace(step, state=_State.SUBMITTED), after=1,
-            engine_state=EngineState(cinder_step.Wait(self._now())))
+            dataclasses.replace(self._step, state=_State.SUBMITTED), after=1,
+            engine_state=EngineState(operation.Wait(self._now())))
 
     def _resolve(self) -> base.Progress:
         """Find out whether Cinder began to restore."""
-        status = self._client.volume_status(self._step.volume_id or '')
+        status = self._client.volume_status(self._volume_id)
         if status == _RESTORING:
             return self._submitted()
         if not self._settled():
@@ -185,7 +182,7 @@ class CinderRestoreStep(volume_step.VolumeStep):
             f'restored is not known; the volume is {status}')
 
     def _settled(self) -> bool:
-        """Whether a request that did nothing so far will never do it."""
+        """Return whether a request that did nothing so far can do no more."""
         now = self._now()
         if self._engine_state.idle_since is None:
             self._engine_state = dataclasses.replace(self._engine_state,
@@ -195,38 +192,29 @@ class CinderRestoreStep(volume_step.VolumeStep):
 
     # -- the restore --
 
-    def _follow(self) -> base.Progress:
-        step = self._step
-        status = self._client.volume_status(step.volume_id or '')
+    def _poll(self) -> base.Progress:
+        cinder_id = self._step.cinder_backup_id or ''
+        status = self._client.volume_status(self._volume_id)
         if status == _RESTORING:
-            if self._too_long(self._engine_state.wait):
+            if self._too_long:
                 return self._end(
                     _State.FAIL, 'the volume is still being restored after '
                     f'{self._limits.backup_timeout:.0f} seconds')
             return self._again()
         if status.startswith('error'):
-            waited = self._waited(self._engine_state.wait)
+            # Cinder gives no reason. Its Ceph driver restores from one pool
+            # only.
+            backup = self._client.backup_if_there(cinder_id)
+            where = (f' (in container {backup.container})'
+                     if backup is not None and backup.container else '')
             return self._end(
-                _State.FAIL, f'restoring backup {step.cinder_backup_id}'
-                f'{self._where()} left the volume in status {status} after '
-                f'{waited:.0f} seconds; Cinder tells the reason only in the '
-                f'log of cinder-backup: ask the operator')
-        backup = self._client.backup(step.cinder_backup_id or '')
-        if backup.status == 'restoring':
+                _State.FAIL, f'restoring backup {cinder_id}{where} left the '
+                f'volume in status {status} after {self._waited:.0f} seconds; '
+                'Cinder tells the reason only in the log of cinder-backup: '
+                'ask the operator')
+        if self._client.backup(cinder_id).status == 'restoring':
             return self._again()
         return self._done(status)
-
-    def _where(self) -> str:
-        """Return where the backup is that could not be restored.
-
-        Cinder gives no reason. Its Ceph driver restores from one pool only.
-        """
-        try:
-            backup = self._client.backup(self._step.cinder_backup_id or '')
-        except cinder_client.Refused:
-            return ''
-        return f' (in container {backup.container})' if (
-            backup.container) else ''
 
     def _done(self, status: str) -> base.Progress:
         if self._aborting:
@@ -236,7 +224,7 @@ class CinderRestoreStep(volume_step.VolumeStep):
         return self._end(_State.SUCCESS, None)
 
     def _give_up(self, reason: str, retry: bool) -> base.Progress:
-        """Fail for good: whoever tries again restores a second time."""
+        """Fail without another try, which would restore a second time."""
         if self._step.state is _State.SUBMITTED:
             reason += '; how the restore ended is not known'
         return self._end(_State.FAIL, reason)
@@ -244,3 +232,144 @@ class CinderRestoreStep(volume_step.VolumeStep):
     def _end(self, state: _State, reason: str | None,
              retry: bool = False) -> base.Progress:
         return base.Progress(self._ended(state, reason), retry=retry)
+
+
+class RestoreIntoNewVolume(Restore):
+    """One call about a restore into a new volume."""
+
+    def _next(self) -> base.Progress:
+        if (self._step.state is not _State.SUBMITTING
+                or self._step.volume_id is not None):
+            return super()._next()
+        if not self._engine_state.ready:
+            return self._find()
+        return self._leave() if self._aborting else self._create()
+
+    # -- the volume --
+
+    def _create(self) -> base.Progress:
+        """Ask for the volume. The intent is stored by now."""
+        backup = self._client.backup(self._step.cinder_backup_id or '')
+        name = self._action().name_of_new_volume(backup.volume_id, backup.id)
+        # An encrypted backup can only be restored into a volume of its type.
+        source = self._client.volume_if_there(backup.volume_id)
+        self._client.login()
+        if not self._may_write():
+            return self._again()
+        try:
+            return self._made(self._client.create_volume(
+                name, backup.size or 1,
+                None if source is None else source.volume_type,
+                self._marks()))
+        except cinder_client.Unknown:
+            return self._resolve_soon()
+        except cinder_client.Refused as error:
+            return self._refused(error)
+
+    def _made(self, volume_id: str) -> base.Progress:
+        LOG.info('Cinder makes volume %s to restore backup %s into',
+                 volume_id, self._step.cinder_backup_id)
+        self._step = dataclasses.replace(self._step, volume_id=volume_id,
+                                         posts=1)
+        return self._again(ready=True, idle_since=None,
+                           wait=operation.Wait(self._now()))
+
+    def _find(self) -> base.Progress:
+        """Find out whether Cinder made the volume."""
+        made = self._ours()
+        if made:
+            return self._made(made[0].id)
+        if not self._settled():
+            return self._again()
+        if self._aborting:
+            return self._leave()
+        return self._once_more('made no volume')
+
+    def _once_more(self, failed: str) -> base.Progress:
+        """Store the intent of one more request, unless there were enough.
+
+        :param failed: what Cinder has not done
+        """
+        posts = self._step.posts
+        if posts >= operation.MOST_POSTS:
+            return self._end(
+                _State.FAIL, f'Cinder was asked {posts} times and {failed}',
+                retry=True)
+        self._step = dataclasses.replace(self._step, posts=posts + 1)
+        return self._again(ready=True, idle_since=None)
+
+    def _ours(self) -> list[views.Volume]:
+        """Return the volumes of this try, without those restored into."""
+        return [volume for volume in self._client.volumes(
+            {'freezer_run_id': self._context.run_id})
+            if self._has_marks(volume)]
+
+    # -- the restore --
+
+    def _ask(self) -> base.Progress:
+        status = self._client.volume_status(self._volume_id)
+        if status.startswith('error'):
+            return self._end(_State.FAIL, 'Cinder could not make the new '
+                             'volume', retry=True)
+        if status == 'available':
+            return super()._ask()
+        if self._too_long:
+            return self._end(_State.FAIL, f'the new volume stayed {status}')
+        return self._again()
+
+    def _resolve(self) -> base.Progress:
+        volume = self._client.volume(self._volume_id)
+        if (volume.status == _RESTORING or volume.metadata.get(
+                'src_backup_id') == self._step.cinder_backup_id):
+            return self._submitted()
+        if volume.status.startswith('error') or self._settled():
+            # The volume is ours alone, and no request can arrive any more.
+            return self._once_more('did not begin to restore')
+        return self._again()
+
+    def _over(self) -> bool:
+        # Until the volume is there, Cinder makes it.
+        return self._too_long if self._step.volume_id else super()._over()
+
+    def _done(self, status: str) -> base.Progress:
+        volume_id = self._volume_id
+        for late in self._ours():
+            if late.id != volume_id:
+                LOG.warning('Volume %s is deleted: it is a duplicate of %s',
+                            late.id, volume_id)
+                self._discard(late.id)
+        state, reason = _State.SUCCESS, f'restored into new volume {volume_id}'
+        if self._aborting:
+            state, reason = _State.ABORTED, (
+                'aborted: Cinder does not stop a restore; it ended, and the '
+                f'new volume {volume_id} holds the backup')
+        return super()._end(state, reason)
+
+    def _end(self, state: _State, reason: str | None,
+             retry: bool = False) -> base.Progress:
+        """End, and leave no useless volume behind."""
+        volume_id = self._step.volume_id
+        if volume_id is not None and state is not _State.SUCCESS:
+            deleted = self._discard(volume_id)
+            reason = (f'{reason}; the new volume {volume_id} '
+                      f'{"is deleted" if deleted else "stays"}')
+            retry = retry and deleted
+        return super()._end(state, reason, retry)
+
+    def _discard(self, volume_id: str) -> bool:
+        """Delete a volume of ours that nothing was restored into.
+
+        :returns: whether Cinder deletes it, or it is gone
+        """
+        if not self._may_write():
+            return False
+        try:
+            volume = self._client.volume_if_there(volume_id)
+            if volume is not None:
+                if not self._has_marks(volume):
+                    return False
+                self._client.delete_volume(volume_id)
+        except cinder_client.CinderError as error:
+            LOG.warning('Volume %s stays: %s', volume_id, error)
+            return False
+        return True

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What it means that Swift refused something to Cinder's backup driver.
+"""What a refusal of Swift to Cinder's backup driver means.
 
-Cinder hands on python-swiftclient's words, of which its database keeps 255
+Cinder passes on python-swiftclient's words, of which its database keeps 255
 characters. A long name can cut off the status: for instance ``Object PUT
 failed: https://swift/v1/AUTH_1/volumebackups/volume_2/3-00004 401
 Unauthorized  [first 60 chars of resp``.
@@ -27,13 +27,13 @@ _FAILED = re.compile(
     r'\b(Account|Container|Object) (GET|HEAD|PUT|POST|DELETE) failed: \S+'
     r'(?: (\d{3})\b)?')
 
-# What the token is worth, not what is asked for.
+# These are about the token, not about what is asked for.
 _AUTHORITY = frozenset((401, 403))
 
 _LONGER = ('longer backups need service tokens from Cinder '
            '(backup_swift_service_auth) or a longer [token] expiration in '
            'Keystone: ask the operator')
-# The first words have to do where there is little room.
+# Where there is little room, only the first words are shown.
 _MEANING = {
     401: f'Swift refused the token of the request (401), which has ended or '
          f'was revoked; {_LONGER}',
@@ -50,8 +50,8 @@ _MEANING = {
 class SwiftError:
     """A request of Cinder's driver that Swift refused.
 
-    :ivar reads: whether it was for what Swift has already
-    :ivar status: of Swift's answer; None where Cinder cut it off
+    :ivar reads: whether it reads an object that Swift has already
+    :ivar status: of Swift's answer; None if Cinder cut it off
     """
 
     reads: bool
@@ -59,20 +59,20 @@ class SwiftError:
 
     @property
     def meaning(self) -> str | None:
-        """What it means and what to do; None where the words say it all."""
+        """What it means and what to do; None if Cinder's words suffice."""
         return _MEANING.get(self.status)
 
     @property
     def full_may_help(self) -> bool:
-        """Whether a full backup may succeed where an increment failed so.
+        """Whether a full backup may succeed after an increment failed so.
 
-        All that it does not need is objects of the backups before.
+        The only difference is that it needs no objects of earlier backups.
         """
         return self.reads and self.status not in _AUTHORITY
 
 
 def read(fail_reason: str | None) -> SwiftError | None:
-    """Return what Swift refused, None where a reason is not of Swift."""
+    """Return what Swift refused; None if the reason is not Swift's."""
     found = _FAILED.search(fail_reason or '')
     if found is None:
         return None
@@ -82,9 +82,9 @@ def read(fail_reason: str | None) -> SwiftError | None:
 
 
 def full_may_help(fail_reason: str | None) -> bool:
-    """Whether a full backup may succeed where an increment failed.
+    """Return whether a full backup may succeed after an increment failed.
 
-    :param fail_reason: what Cinder says of the increment
+    :param fail_reason: Cinder's words about the increment
     """
     error = read(fail_reason)
     return error is None or error.full_may_help

@@ -12,17 +12,17 @@
 
 """Backups and volumes as Cinder shows them.
 
-A document of which a part has a wrong type is none of Cinder's: it must not
-be taken for news of a backup.
+A document with a value of a wrong type does not come from Cinder: it must not
+count as news of a backup.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import datetime
 import re
-from typing import Any
 
 from freezer_scheduler.freezer import messages
 
@@ -36,8 +36,13 @@ class Malformed(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class CinderBackup:
-    """A backup as Cinder shows it; ``data_at`` is when its data was so."""
+class Backup:
+    """A backup as Cinder shows it.
+
+    :ivar size: in GiB
+    :ivar data_at: the time of its data: for a backup of a snapshot, that of
+        the snapshot
+    """
 
     id: str
     status: str
@@ -68,7 +73,7 @@ class CinderBackup:
 
 
 @dataclasses.dataclass(frozen=True)
-class CinderVolume:
+class Volume:
     """A volume as Cinder shows it; its size is in GiB."""
 
     id: str
@@ -80,14 +85,14 @@ class CinderVolume:
     availability_zone: str | None = None
 
 
-def part(answer: Any, noun: str, wanted_id: str | None = None,
-         ) -> Mapping[str, Any]:
+def part(answer: object, noun: str, wanted_id: str | None = None,
+         ) -> Mapping[str, object]:
     """Return the object that an answer is about.
 
     :param wanted_id: the id that was asked for
-    :raises Malformed: where it is not there, or is another one
+    :raises Malformed: if the object is missing or has another id
     """
-    found = answer.get(noun) if isinstance(answer, dict) else None
+    found = _document(answer).get(noun)
     if not isinstance(found, dict):
         raise Malformed(f'there is no {noun}')
     if wanted_id is not None and not same(id_of(found), wanted_id):
@@ -100,10 +105,10 @@ def same(one: str, other: str) -> bool:
     return one.replace('-', '').lower() == other.replace('-', '').lower()
 
 
-def id_of(document: Mapping[str, Any], key: str = 'id') -> str:
+def id_of(document: Mapping[str, object], key: str = 'id') -> str:
     """Return an id, which may become a part of a URL.
 
-    :raises Malformed: where there is none
+    :raises Malformed: if there is none
     """
     found = document.get(key)
     if not isinstance(found, str) or not _ID.fullmatch(found):
@@ -111,47 +116,54 @@ def id_of(document: Mapping[str, Any], key: str = 'id') -> str:
     return found
 
 
-def page(answer: Any, nouns: str) -> tuple[list[Mapping[str, Any]], bool]:
+def page(answer: object,
+         nouns: str) -> tuple[list[Mapping[str, object]], bool]:
     """Return one page of a list, and whether there are more.
 
-    :raises Malformed: where there is none
+    :raises Malformed: if there is no list
     """
-    found = answer.get(nouns) if isinstance(answer, dict) else None
+    document = _document(answer)
+    found = document.get(nouns)
     if not isinstance(found, list) or not all(
             isinstance(entry, dict) for entry in found):
         raise Malformed(f'there is no list of {nouns}')
-    return found, bool(answer.get(f'{nouns}_links'))
+    return found, bool(document.get(f'{nouns}_links'))
 
 
-def count(answer: Any) -> int:
-    """Return of how many a page is a part.
+def count(answer: object) -> int:
+    """Return the length of the whole list that a page is from.
 
-    :raises Malformed: where it does not say
+    :raises Malformed: if the page does not say
     """
-    found = answer.get('count') if isinstance(answer, dict) else None
+    found = _document(answer).get('count')
     if isinstance(found, bool) or not isinstance(found, int) or found < 0:
         raise Malformed('there is no count')
     return found
 
 
-def own_backup(document: Mapping[str, Any]) -> CinderBackup:
+def _document(answer: object) -> Mapping[str, object]:
+    return answer if isinstance(answer, dict) else {}
+
+
+def own_backup(document: Mapping[str, object]) -> Backup:
     """Read a backup that is to be judged by its metadata.
 
-    :raises Malformed: also where there is what Cinder stores in no metadata
+    :raises Malformed: if it cannot be read, or if its metadata holds values
+        that Cinder does not store
     """
     found = backup(document)
-    if not all(value is None or isinstance(value, str)
-               for value in document['metadata'].values()):
+    values: Iterable[object] = found.metadata.values()
+    if not all(value is None or isinstance(value, str) for value in values):
         raise Malformed('metadata holds what is no text')
     return found
 
 
-def backup(document: Mapping[str, Any]) -> CinderBackup:
+def backup(document: Mapping[str, object]) -> Backup:
     """Read a backup.
 
-    :raises Malformed: where it cannot be read
+    :raises Malformed: if it cannot be read
     """
-    return CinderBackup(
+    return Backup(
         id=id_of(document),
         status=_status(document),
         volume_id=id_of(document, 'volume_id'),
@@ -171,12 +183,12 @@ def backup(document: Mapping[str, Any]) -> CinderBackup:
         description=_optional(document, 'description') or '')
 
 
-def volume(document: Mapping[str, Any]) -> CinderVolume:
+def volume(document: Mapping[str, object]) -> Volume:
     """Read a volume.
 
-    :raises Malformed: where it cannot be read
+    :raises Malformed: if it cannot be read
     """
-    return CinderVolume(
+    return Volume(
         id=id_of(document), status=_status(document),
         name=_optional(document, 'name') or '',
         metadata=_metadata(document),
@@ -185,27 +197,27 @@ def volume(document: Mapping[str, Any]) -> CinderVolume:
         availability_zone=_optional(document, 'availability_zone'))
 
 
-def _status(document: Mapping[str, Any]) -> str:
+def _status(document: Mapping[str, object]) -> str:
     status = document.get('status')
     if not isinstance(status, str) or not status:
         raise Malformed('there is no status')
     return str(messages.shortened(status, _STATUS))
 
 
-def _number(document: Mapping[str, Any], key: str) -> int | None:
+def _number(document: Mapping[str, object], key: str) -> int | None:
     number = document.get(key)
     return number if isinstance(number, int) and number > 0 else None
 
 
-def _optional(document: Mapping[str, Any], key: str) -> str | None:
+def _optional(document: Mapping[str, object], key: str) -> str | None:
     text = document.get(key)
     if text is not None and not isinstance(text, str):
         raise Malformed(f'{key} is no text')
     return text
 
 
-def _metadata(document: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the metadata; without it, no backup shows whose it is."""
+def _metadata(document: Mapping[str, object]) -> Mapping[str, str]:
+    """Return the metadata, which alone shows whose a backup is."""
     found = document.get('metadata')
     if not isinstance(found, dict):
         raise Malformed('metadata is no object')
@@ -219,5 +231,5 @@ def _date(value: object) -> datetime.datetime | None:
         date = datetime.datetime.fromisoformat(str(value))
     except ValueError:
         raise Malformed('a date is none') from None
-    # Cinder means UTC and does not say so.
+    # Cinder shows UTC without a zone.
     return date if date.tzinfo else date.replace(tzinfo=datetime.UTC)

@@ -20,6 +20,7 @@ the moves of others.
 from __future__ import annotations
 
 import collections
+from collections.abc import Mapping
 import dataclasses
 import heapq
 import itertools
@@ -30,7 +31,8 @@ import prometheus_client
 from freezer_api.domain import capabilities
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import engine as cinder_engine
-from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import operation
+from freezer_scheduler.engines.cinder import views
 from freezer_scheduler.engines import registry
 from freezer_scheduler.freezer import messages
 from freezer_scheduler.runs import executor
@@ -50,7 +52,8 @@ LATE = 5.0
 class Backup:
     """A backup in the fake of Cinder."""
 
-    new: cinder_client.NewBackup
+    volume_id: str
+    metadata: Mapping[str, str]
     asked: float
 
 
@@ -81,7 +84,7 @@ class Cinder:
         return iter([
             self._shown(number, made) for number, made
             in self._scheduler.backups.items()
-            if made.new.volume_id == volume_id])
+            if made.volume_id == volume_id])
 
     def backup(self, backup_id):
         self._asked('get')
@@ -91,18 +94,19 @@ class Cinder:
 
     def _shown(self, number, made):
         over = self._scheduler.clock.now >= made.asked + self._scheduler.makes
-        return cinder_client.CinderBackup(
+        return views.Backup(
             id=number, status='available' if over else 'creating',
-            volume_id=made.new.volume_id, fail_reason=None,
+            volume_id=made.volume_id, fail_reason=None,
             is_incremental=False, size=1, created_at=None, container=None,
-            availability_zone=None, metadata=made.new.metadata)
+            availability_zone=None, metadata=made.metadata)
 
     def volume_status(self, volume_id):
         self._asked('get')
         return 'available'
 
-    def create(self, new):
-        run_id = new.metadata['freezer_run_id']
+    def create_backup(self, volume_id, name, container, availability_zone,
+                      incremental, metadata):
+        run_id = metadata['freezer_run_id']
         self._scheduler.asked.setdefault(run_id, self._scheduler.clock.now)
         self._scheduler.posts[run_id] += 1
         self._asked('post')
@@ -111,7 +115,7 @@ class Cinder:
             raise cinder_client.Refused(500, 'a fault')
         number = f'b{next(self._scheduler.numbers)}'
         self._scheduler.backups[number] = Backup(
-            new, self._scheduler.clock.now)
+            volume_id, metadata, self._scheduler.clock.now)
         return number
 
 
@@ -203,8 +207,8 @@ class Scheduler:
         self._executor = executor.Executor(
             self._report, registry.Registry(
                 {'cindernative': cinder_engine.CinderEngine(
-                    cinder_step.Dependencies(
-                        self._client, self.clock, lambda: cinder_step.Limits(
+                    operation.Dependencies(
+                        self._client, self.clock, lambda: operation.Limits(
                             86400, 3600, 10, timeout, timeout + 5), 'here'))},
                 lambda: capabilities.CINDER_NATIVE), self.clock,
             self.table)

@@ -101,8 +101,8 @@ VERBS: Mapping[str, Verb] = {
         lambda made: list(made.backups(fakes.VOLUME)), 'GET',
         '/backups/detail', 200, {'backups': [SHOWN]}),
     'create a backup': cinder(
-        lambda made: made.create(cinder_client.NewBackup(
-            fakes.VOLUME, 'n', '', None, False, {})),
+        lambda made: made.create_backup(
+            fakes.VOLUME, 'n', '', None, False, {}),
         'POST', '/backups', 202, {'backup': {'id': BACKUP, 'name': 'n'}}),
     'delete a backup': cinder(
         lambda made: made.delete(BACKUP), 'DELETE', f'/backups/{BACKUP}',
@@ -118,9 +118,8 @@ VERBS: Mapping[str, Verb] = {
         lambda made: list(made.volumes()), 'GET', '/volumes/detail', 200,
         {'volumes': [VOLUME]}),
     'create a volume': cinder(
-        lambda made: made.create_volume(cinder_client.NewVolume(
-            'n', 1, None, {})), 'POST', '/volumes', 202,
-        {'volume': {**VOLUME, 'name': 'n'}}),
+        lambda made: made.create_volume('n', 1, None, {}),
+        'POST', '/volumes', 202, {'volume': {**VOLUME, 'name': 'n'}}),
     'delete a volume': cinder(
         lambda made: made.delete_volume(fakes.VOLUME), 'DELETE',
         f'/volumes/{fakes.VOLUME}', 202, None, content=False),

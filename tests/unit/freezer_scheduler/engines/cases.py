@@ -29,13 +29,14 @@ import testtools
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import engine as cinder
-from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import operation
+from freezer_scheduler.engines.cinder import views
 from freezer_scheduler.engines import registry
 from freezer_scheduler.freezer import messages
 from freezer_scheduler.keystone import sessions
 from tests.unit.freezer_scheduler import fakes
 
-LIMITS = cinder_step.Limits(
+LIMITS = operation.Limits(
     backup_timeout=3600, busy_timeout=600, poll_interval=10,
     request_timeout=30, lease_needed=35)
 MOST_CALLS = 200
@@ -70,7 +71,7 @@ class Case(testtools.TestCase):
     def process(self):
         """Return the engine of a new process."""
         known = sessions.Identity(fakes.settings())
-        return cinder.CinderEngine(cinder_step.Dependencies(
+        return cinder.CinderEngine(operation.Dependencies(
             clients=lambda trust_id: cinder_client.CinderClient(
                 known, trust_id, 'public', None),
             clock=self.clock, limits=lambda: LIMITS, hostname='here',
@@ -127,7 +128,7 @@ class Case(testtools.TestCase):
 
 def backup(backup_id, status='available', age=0):
     """Return a backup as the client shows it, so many seconds old."""
-    return cinder_client.CinderBackup(
+    return views.Backup(
         id=backup_id, status=status, volume_id=fakes.VOLUME,
         fail_reason=None, is_incremental=False, size=1,
         created_at=datetime.datetime.fromtimestamp(10_000 - age,

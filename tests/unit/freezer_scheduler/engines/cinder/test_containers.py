@@ -15,7 +15,7 @@ from __future__ import annotations
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import containers
 from freezer_scheduler.engines.cinder import engine as cinder
-from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import operation
 from freezer_scheduler.keystone import sessions
 from tests.unit.freezer_scheduler.engines import cases
 from tests.unit.freezer_scheduler import fakes
@@ -29,7 +29,7 @@ class TestContainers(cases.Case):
 
     def process(self):
         known = sessions.Identity(fakes.settings())
-        return cinder.CinderEngine(cinder_step.Dependencies(
+        return cinder.CinderEngine(operation.Dependencies(
             clients=lambda trust_id: cinder_client.CinderClient(
                 known, trust_id, 'public', None),
             clock=self.clock, limits=lambda: LIMITS, hostname='here',

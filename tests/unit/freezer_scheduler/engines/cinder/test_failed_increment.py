@@ -21,7 +21,6 @@ import hypothesis
 from hypothesis import strategies as st
 
 from freezer_scheduler.engines.cinder import increment
-from freezer_scheduler.engines.cinder import increment_base
 from freezer_scheduler.freezer import messages
 from freezer_scheduler.runs import retries
 from tests.unit.freezer_scheduler.engines import cases
@@ -290,13 +289,13 @@ class TestWords(cases.Case):
     def test_what_is_written_is_read(self, description, cause):
         backup = dataclasses.replace(cases.backup('b'),
                                      description=description)
-        written = increment_base.with_failure(backup, cause)
+        written = increment.with_failure(backup, cause)
         if written is None:
             self.assertGreater(len(description), 213)
             return
         self.assertLessEqual(len(written), 255)
         self.assertTrue(written.startswith(description))
-        found = increment_base.failure(dataclasses.replace(
+        found = increment.failure(dataclasses.replace(
             backup, description=written))
         assert found is not None
         if (cause or '').isprintable():

@@ -35,7 +35,8 @@ from freezer_api.domain import cinder_selection
 from freezer_api.domain import run_state
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import engine as cinder
-from freezer_scheduler.engines.cinder import step as cinder_step
+from freezer_scheduler.engines.cinder import operation
+from freezer_scheduler.engines.cinder import views
 from freezer_scheduler.engines import registry
 from freezer_scheduler.freezer import messages
 from freezer_scheduler.keystone import sessions
@@ -91,7 +92,7 @@ class World:
 
     def process(self):
         known = sessions.Identity(fakes.settings())
-        engine = cinder.CinderEngine(cinder_step.Dependencies(
+        engine = cinder.CinderEngine(operation.Dependencies(
             clients=lambda trust_id: cinder_client.CinderClient(
                 known, trust_id, 'public', None),
             clock=self.clock, limits=lambda: cases.LIMITS, hostname='here'))
@@ -281,7 +282,7 @@ class TestSelection(Case):
 
     def test_names_are_not_kept(self):
         """A user has as many as he likes, and each takes some KiB."""
-        volume = cinder_client.CinderVolume('v', 'available', 'db-1', {})
+        volume = views.Volume('v', 'available', 'db-1', {})
         kept = fnmatch._compile_pattern  # type: ignore[attr-defined]
         before = kept.cache_info().currsize
         for number in range(50):

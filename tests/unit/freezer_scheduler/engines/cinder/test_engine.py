@@ -22,11 +22,9 @@ import testtools
 
 from freezer_api.domain import capabilities
 from freezer_scheduler.engines import base
-from freezer_scheduler.engines.cinder import actions
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import engine as cinder
-from freezer_scheduler.engines.cinder import step as cinder_step
-from freezer_scheduler.engines.cinder import volume_step
+from freezer_scheduler.engines.cinder import operation
 from freezer_scheduler.engines import registry
 from freezer_scheduler.freezer import messages
 from freezer_scheduler.keystone import sessions
@@ -38,7 +36,7 @@ from tests.unit.freezer_scheduler import fakes
 State = messages.StepState
 
 
-class Verify(volume_step.VolumeStep):
+class Verify(operation.Operation):
     """Looks at the volume, in two calls. This is the new module."""
 
     def _next(self):
@@ -54,7 +52,7 @@ class Verify(volume_step.VolumeStep):
 
 
 # This is the registration.
-ACTIONS = {**actions.ACTIONS, 'verify': Verify}
+ACTIONS = {**cinder.ACTIONS, 'verify': Verify}
 
 OFFERED = dataclasses.replace(
     capabilities.CINDER_NATIVE, actions=tuple(ACTIONS))
@@ -76,7 +74,7 @@ class TestANewAction(testtools.TestCase):
                 moves=1, engine=registry.NATIVE, **action):
         """Have a new process make moves of a run; return the last report."""
         known = sessions.Identity(fakes.settings())
-        native = cinder.CinderEngine(cinder_step.Dependencies(
+        native = cinder.CinderEngine(operation.Dependencies(
             clients=lambda trust_id: cinder_client.CinderClient(
                 known, trust_id, 'public', None),
             clock=self.clock, limits=lambda: cases.LIMITS, hostname='here'),
@@ -118,7 +116,7 @@ class TestANewAction(testtools.TestCase):
     def test_a_scheduler_that_does_not_know_it_says_so(self):
         begun = self.advance()
         for engine, carried_out in (
-                (registry.NATIVE, actions.ACTIONS), ('another', ACTIONS)):
+                (registry.NATIVE, cinder.ACTIONS), ('another', ACTIONS)):
             ended = self.advance(begun.steps, carried_out, engine=engine)
             self.assertEqual('fail', ended.state)
             self.assertIn('cannot go on with action verify of engine '
@@ -139,4 +137,4 @@ class TestANewAction(testtools.TestCase):
 
     def test_the_actions_are_those_that_users_can_ask_for(self):
         self.assertEqual(set(capabilities.NATIVE_ACTIONS),
-                         set(actions.ACTIONS))
+                         set(cinder.ACTIONS))
