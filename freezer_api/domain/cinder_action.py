@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import datetime
+from typing import TypeGuard
 
 from freezer_api.domain import capabilities
 from freezer_api.domain import cinder_keys
@@ -127,7 +128,7 @@ class CinderAction:
                 'backup_id': backup_id})
 
 
-def concerns(document: object) -> bool:
+def concerns(document: object) -> TypeGuard[Mapping[str, object]]:
     """Return whether a freezer_action is a cinder-native one.
 
     It is if its mode is cindernative, or if a scheduler would let Cinder carry
@@ -153,15 +154,17 @@ def check(document: Mapping[str, object], project_id: str,
     :param now: used as the due time of a run
     :param new: also refuse an unknown mark in a template; a stored template
         can have one, and is used without substitution
-    :param compared: see :func:`freezer_api.domain.cinder_keys.check_names`
+    :param compared: the comparisons of unknown keys for the actions of the
+        same job; None for a single action
     :raises Unusable: if it cannot; the text begins with the key
     """
     if not concerns(document):
         return
+    cinder_keys.check_names(document, compared or cinder_keys.comparisons())
     selection = cinder_selection.read(document)
     one = (document if selection is None
            else cinder_selection.single(document, _SOME_ID))
-    action = read(one, project_id, now, compared)
+    action = read(one, project_id, now)
     action.name_of_new_volume(_SOME_ID, _SOME_ID)
     if new:
         check_marks(document)
@@ -210,15 +213,16 @@ def check_volumes(named: Sequence[int]) -> None:
 
 
 def read(document: Mapping[str, object], project_id: str,
-         due: datetime.datetime,
-         compared: near_keys.Comparisons | None = None) -> CinderAction:
+         due: datetime.datetime) -> CinderAction:
     """Read a freezer_action of one volume.
 
+    A run accepts keys that are similar to known ones. :func:`check` refuses
+    them when the action is written, but compares only a limited number.
+
     :param due: due time of the run, which names may contain
-    :param compared: see :func:`freezer_api.domain.cinder_keys.check_names`
     :raises Unusable: if it cannot be carried out
     """
-    cinder_keys.check_names(document, compared)
+    cinder_keys.check_names(document, None)
     action = document.get('action') or cinder_keys.BACKUP
     if not isinstance(action, str) or action not in cinder_keys.ACTIONS:
         raise Unusable('action: must be backup, restore or admin in mode '
@@ -226,8 +230,8 @@ def read(document: Mapping[str, object], project_id: str,
     if document.get('mode') != MODE:
         raise Unusable('mode: must be cindernative')
     values = cinder_keys.Values(document, action)
-    volume_id = values.text('cindernative_vol_id')
-    backup_id = values.text('cindernative_backup_id')
+    volume_id = values.get('cindernative_vol_id', str)
+    backup_id = values.get('cindernative_backup_id', str)
     if volume_id is None and backup_id is None:
         raise Unusable(
             'cindernative_vol_id: missing; write the id of the volume, or '
@@ -238,14 +242,14 @@ def read(document: Mapping[str, object], project_id: str,
     name, container = _names(values, action, project_id, volume_id or '', due)
     return CinderAction(
         action=action, volume_id=volume_id, name=name, container=container,
-        availability_zone=values.text('cindernative_backup_az'),
-        incremental=values.flag('incremental', default=False),
-        full_every=values.count('full_every'),
+        availability_zone=values.get('cindernative_backup_az', str),
+        incremental=values.flag('incremental'),
+        full_every=values.get('full_every', int),
         backup_id=backup_id,
-        restore_from=values.date('restore_from_date'),
+        restore_from=values.get('restore_from_date', datetime.datetime),
         project_id=project_id,
-        new_volume=values.flag('cindernative_new_volume', default=False),
-        new_volume_name=(values.text('cindernative_new_volume_name')
+        new_volume=values.flag('cindernative_new_volume'),
+        new_volume_name=(values.get('cindernative_new_volume_name', str)
                          or DEFAULT_NEW_VOLUME),
         removal=_removal(values, action))
 
@@ -253,14 +257,14 @@ def read(document: Mapping[str, object], project_id: str,
 def _names(values: cinder_keys.Values, action: str, project_id: str,
            volume_id: str, due: datetime.datetime) -> tuple[str, str]:
     """Return the names of backup and container, with templates resolved."""
-    container = values.text('container') or ''
+    container = values.get('container', str) or ''
     name = cinder_templates.filled(
-        'backup_name', values.text('backup_name') or DEFAULT_NAME,
+        'backup_name', values.get('backup_name', str) or DEFAULT_NAME,
         {'mode': MODE, 'backup_media': MODE, 'storage': 'swift',
          'container': container, 'project_id': project_id,
          'resource_id': volume_id, **cinder_templates.date_marks(due)})
     key = 'cindernative_backup_container'
-    template = values.text(key)
+    template = values.get(key, str)
     if template is None:
         key, template = 'container', container
     container = cinder_templates.filled(
@@ -273,15 +277,15 @@ def _names(values: cinder_keys.Values, action: str, project_id: str,
 
 
 def _removal(values: cinder_keys.Values, action: str) -> Removal:
-    before = values.date('remove_before_date')
-    since = values.date('remove_from_date')
-    older = values.days('remove_older_than')
+    before = values.get('remove_before_date', datetime.datetime)
+    since = values.get('remove_from_date', datetime.datetime)
+    older = values.get('remove_older_than', float)
     if len([value for value in (before, since, older)
             if value is not None]) > 1:
         raise Unusable('remove_before_date: set only one of it, '
                        'remove_from_date and remove_older_than')
-    rotation = values.count('fullbackup_rotation')
-    deleted = values.days('keep_deleted_days')
+    rotation = values.get('fullbackup_rotation', int)
+    deleted = values.get('keep_deleted_days', float)
     if action == cinder_keys.ADMIN and deleted is None and not (
             before or since or rotation or older is not None):
         # An empty field must not select the default, which keeps only one
@@ -292,8 +296,8 @@ def _removal(values: cinder_keys.Values, action: str) -> Removal:
     return Removal(
         fullbackup_rotation=rotation,
         remove_older_than=older, remove_before=before or since,
-        freezer_only=values.flag('cindernative_freezer_only', default=True),
-        last_too=values.flag('remove_last_chain', default=False),
+        freezer_only=values.flag('cindernative_freezer_only', True),
+        last_too=values.flag('remove_last_chain'),
         keep_deleted_days=deleted,
-        whole_volume=values.text('retention_scope') == 'volume',
-        prune_first=values.flag('prune_first', default=False))
+        whole_volume=values.get('retention_scope', str) == 'volume',
+        prune_first=values.flag('prune_first'))

@@ -19,15 +19,18 @@ their combinations.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import datetime
-import enum
 import re
+from typing import TypeVar
 
 from freezer_api.domain import agent_keys
 from freezer_api.domain import capabilities
 from freezer_api.domain import near_keys
+
+T = TypeVar('T')
 
 #: Actions that Cinder carries out.
 ACTIONS = capabilities.NATIVE_ACTIONS
@@ -59,101 +62,25 @@ class Unusable(Exception):
     """
 
 
-class Kind(enum.Enum):
-    """The type of a key's value. Null always means absence.
-
-    An empty ``TEXT`` also means absence, an empty ``TEXT_OR_EMPTY`` does not.
-    ``FLAG``, ``COUNT`` and ``DAYS`` can also be texts, because agents read
-    them from ini files. ``WHOLE`` is a count of a key that is unknown to other
-    releases, and must be a number. :mod:`freezer_api.domain.cinder_selection`
-    reads ``VOLUMES``.
-    """
-
-    TEXT = enum.auto()
-    TEXT_OR_EMPTY = enum.auto()
-    UUID = enum.auto()
-    FLAG = enum.auto()
-    COUNT = enum.auto()
-    WHOLE = enum.auto()
-    DAYS = enum.auto()
-    DATE = enum.auto()
-    VOLUMES = enum.auto()
+_Value = str | bool | int | float | datetime.datetime | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Key:
     """A key of a cinder-native action.
 
+    :ivar read: returns the value as the type of the key; null, which always
+        means absence, is not read
     :ivar actions: the values of ``action`` for which the key is read
     :ivar help: description for users
     :ivar choices: the allowed texts, empty for any text
     """
 
     name: str
-    kind: Kind
+    read: Callable[[object], _Value]
     actions: tuple[str, ...]
     help: str
     choices: tuple[str, ...] = ()
-
-
-_ALL = ACTIONS
-_REMOVAL = (BACKUP, ADMIN)
-
-KEYS: tuple[Key, ...] = (
-    Key('action', Kind.TEXT, _ALL, 'backup, restore or admin'),
-    Key('mode', Kind.TEXT, _ALL, 'cindernative'),
-    Key('cindernative_vol_id', Kind.UUID, _ALL, 'id of the volume'),
-    Key('cindernative_volumes', Kind.VOLUMES, _ALL,
-        'several volumes, by id, name or metadata'),
-    Key('cindernative_backup_id', Kind.UUID, (RESTORE,),
-        'the Cinder backup to restore'),
-    Key('backup_name', Kind.TEXT, _ALL,
-        'name of the Cinder backup, a template'),
-    Key('container', Kind.TEXT, _ALL,
-        'container in which Cinder stores the backup'),
-    Key('cindernative_backup_container', Kind.TEXT_OR_EMPTY, _ALL,
-        'the same as container, a template'),
-    Key('cindernative_backup_az', Kind.TEXT, (BACKUP,),
-        'availability zone of the Cinder backup'),
-    Key('incremental', Kind.FLAG, (BACKUP,), 'create an incremental backup'),
-    Key('full_every', Kind.WHOLE, (BACKUP,),
-        'one of this many backups is a full one'),
-    Key('fullbackup_rotation', Kind.COUNT, _REMOVAL,
-        'number of full backups to keep'),
-    Key('remove_older_than', Kind.DAYS, _REMOVAL,
-        'age in days after which backups are removed'),
-    Key('remove_before_date', Kind.DATE, _REMOVAL,
-        'remove backups from before this time'),
-    Key('remove_from_date', Kind.DATE, _REMOVAL,
-        'old name of remove_before_date'),
-    Key('keep_deleted_days', Kind.DAYS, _REMOVAL,
-        'days for which backups of a deleted volume stay'),
-    Key('retention_scope', Kind.TEXT, _REMOVAL,
-        'job or volume: apply the rules to the backups of',
-        ('job', 'volume')),
-    Key('prune_first', Kind.FLAG, (BACKUP,),
-        'remove old backups before the new one if a quota is exhausted'),
-    Key('remove_last_chain', Kind.FLAG, _REMOVAL,
-        'allow the removal of the newest good chain'),
-    Key('cindernative_freezer_only', Kind.FLAG, _REMOVAL,
-        'remove only backups of Freezer'),
-    Key('restore_from_date', Kind.DATE, (RESTORE,),
-        'restore the newest backup that is not after this time'),
-    Key('cindernative_new_volume', Kind.FLAG, (RESTORE,),
-        'restore into a new volume'),
-    Key('cindernative_new_volume_name', Kind.TEXT, (RESTORE,),
-        'name of the new volume, a template'),
-)
-
-NAMES = frozenset(key.name for key in KEYS)
-
-
-_NAMES = near_keys.Names(NAMES, _NEAR)
-
-
-def comparisons() -> near_keys.Comparisons:
-    """Return the comparisons for the actions of one job, or one request."""
-    return near_keys.Comparisons(_NAMES)
 
 
 def plain_id(text: str) -> str:
@@ -163,121 +90,11 @@ def plain_id(text: str) -> str:
                      digits[20:]))
 
 
-def check_names(document: Mapping[str, object],
-                compared: near_keys.Comparisons | None = None) -> None:
-    """Refuse a key that is probably a misspelling.
-
-    Keys of an agent or another client pass. Other unknown keys are ignored,
-    as in other releases, unless a key is similar to one of cinder-native
-    actions or begins like them. Only the first ones are compared.
-
-    :param compared: the comparisons of the actions of the same job; None for
-        a single action
-    :raises Unusable: if a key is refused; the text suggests a similar key
-    """
-    compared = compared or comparisons()
-    for name, value in document.items():
-        if value is None or name in NAMES or name in agent_keys.KNOWN:
-            continue
-        plain = str(name).strip().lower().replace('-', '_')
-        meant = compared.meant(plain)
-        if meant:
-            raise Unusable(f'{_shown(name)}: unknown; did you mean {meant}?')
-        if plain.startswith(_PREFIX):
-            raise Unusable(f'{_shown(name)}: unknown')
-
-
-def check_inner_names(where: str, document: Mapping[str, object],
-                      known: tuple[str, ...]) -> None:
-    """Refuse unknown keys of an object.
-
-    :param where: the key whose value is the object
-    :param known: the allowed keys
-    :raises Unusable: for the first unknown key; the text suggests a similar
-        key, or lists all
-    """
-    for name in document:
-        if name in known:
-            continue
-        meant = near_keys.Names(known, _INNER_NEAR).nearest(
-            str(name).lower())
-        hint = (f'did you mean {meant}?' if meant
-                else f'it may have {", ".join(known)}')
-        raise Unusable(f'{where}.{_shown(name)}: unknown; {hint}')
-
-
-class Values:
-    """The values of a document's keys, converted to the types of the keys.
-
-    :param document: a freezer_action, with any content
-    :param action: the value of ``action``, which determines the keys to read
-    :raises Unusable: if a value does not have the type of its key
-    """
-
-    def __init__(self, document: Mapping[str, object], action: str) -> None:
-        self._document = document
-        self._values = {key.name: _read(key, document.get(key.name))
-                        for key in KEYS if action in key.actions}
-
-    def not_empty(self, *names: str) -> None:
-        """Refuse empty texts, which otherwise mean absence.
-
-        :raises Unusable: for the first one
-        """
-        for name in names:
-            if self._document.get(name) == '':
-                raise Unusable(f'{name}: is empty')
-
-    def text(self, name: str) -> str | None:
-        """Return a text, or an ID in the format of Cinder."""
-        value = self._values.get(name)
-        return value if isinstance(value, str) else None
-
-    def flag(self, name: str, default: bool) -> bool:
-        """Return a flag, or the default if it is absent."""
-        value = self._values.get(name)
-        return value if isinstance(value, bool) else default
-
-    def count(self, name: str) -> int | None:
-        """Return a whole number of at least 1."""
-        value = self._values.get(name)
-        return value if isinstance(value, int) else None
-
-    def days(self, name: str) -> float | None:
-        """Return a number of days of at least 0."""
-        value = self._values.get(name)
-        return value if isinstance(value, float) else None
-
-    def date(self, name: str) -> datetime.datetime | None:
-        """Return a time, in UTC unless it has a zone."""
-        value = self._values.get(name)
-        return value if isinstance(value, datetime.datetime) else None
-
-
-_Value = str | bool | int | float | datetime.datetime | None
-
-
-def _read(key: Key, value: object) -> _Value:
-    if value is None or key.kind is Kind.VOLUMES:
-        return None
-    try:
-        found = _READERS[key.kind](value)
-    except _Wrong as error:
-        raise Unusable(f'{key.name}: {error}') from None
-    if key.choices and found is not None and found not in key.choices:
-        raise Unusable(f'{key.name}: must be {" or ".join(key.choices)}')
-    return found
-
-
 class _Wrong(Exception):
     """A value is invalid; the text is the reason without the key."""
 
 
-def _full_text(value: object) -> str | None:
-    return None if value == '' else _text(value)
-
-
-def _text(value: object) -> str:
+def _text_or_empty(value: object) -> str:
     if not isinstance(value, str):
         raise _Wrong('must be a text')
     if len(value) > LONGEST_TEXT:
@@ -287,15 +104,22 @@ def _text(value: object) -> str:
     return value
 
 
+def _text(value: object) -> str | None:
+    """Return a text; an empty one means absence."""
+    return None if value == '' else _text_or_empty(value)
+
+
 def _uuid(value: object) -> str | None:
     """Return an ID in a unique format, to recognise equal volumes."""
-    text = _full_text(value)
+    text = _text(value)
     if text is None:
         return None
     if not UUID.fullmatch(text):
         raise _Wrong('not an id')
     return plain_id(text)
 
+
+# These also accept texts, because agents read them from ini files.
 
 def _flag(value: object) -> bool | None:
     if value == '':
@@ -305,12 +129,6 @@ def _flag(value: object) -> bool | None:
     if isinstance(value, str) and value.lower() in ('true', 'false'):
         return value.lower() == 'true'
     raise _Wrong('must be true or false')
-
-
-def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _Wrong('must be a whole number')
-    return _count(value)
 
 
 def _count(value: object) -> int | None:
@@ -355,7 +173,7 @@ def _numeric(value: object) -> str | None:
 
 
 def _date(value: object) -> datetime.datetime | None:
-    text = _full_text(value)
+    text = _text(value)
     if text is None:
         return None
     try:
@@ -365,13 +183,163 @@ def _date(value: object) -> datetime.datetime | None:
     return date if date.tzinfo else date.replace(tzinfo=datetime.UTC)
 
 
-_READERS = {
-    Kind.TEXT: _full_text, Kind.TEXT_OR_EMPTY: _text, Kind.UUID: _uuid,
-    Kind.FLAG: _flag, Kind.COUNT: _count, Kind.WHOLE: _whole,
-    Kind.DAYS: _days, Kind.DATE: _date}
+def _whole(value: object) -> int | None:
+    """Return the count of a key that is unknown to other releases."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise _Wrong('must be a whole number')
+    return _count(value)
 
 
-def _shown(name: object) -> str:
-    text = str(name)
-    text = text if text.isprintable() else ascii(text)
-    return text if len(text) <= 64 else text[:61] + '...'
+def _volumes(value: object) -> None:
+    """Return nothing: :mod:`freezer_api.domain.cinder_selection` reads it."""
+
+
+_ALL = ACTIONS
+_REMOVAL = (BACKUP, ADMIN)
+
+KEYS: tuple[Key, ...] = (
+    Key('action', _text, _ALL, 'backup, restore or admin'),
+    Key('mode', _text, _ALL, 'cindernative'),
+    Key('cindernative_vol_id', _uuid, _ALL, 'id of the volume'),
+    Key('cindernative_volumes', _volumes, _ALL,
+        'several volumes, by id, name or metadata'),
+    Key('cindernative_backup_id', _uuid, (RESTORE,),
+        'the Cinder backup to restore'),
+    Key('backup_name', _text, _ALL,
+        'name of the Cinder backup, a template'),
+    Key('container', _text, _ALL,
+        'container in which Cinder stores the backup'),
+    Key('cindernative_backup_container', _text_or_empty, _ALL,
+        'the same as container, a template'),
+    Key('cindernative_backup_az', _text, (BACKUP,),
+        'availability zone of the Cinder backup'),
+    Key('incremental', _flag, (BACKUP,), 'create an incremental backup'),
+    Key('full_every', _whole, (BACKUP,),
+        'one of this many backups is a full one'),
+    Key('fullbackup_rotation', _count, _REMOVAL,
+        'number of full backups to keep'),
+    Key('remove_older_than', _days, _REMOVAL,
+        'age in days after which backups are removed'),
+    Key('remove_before_date', _date, _REMOVAL,
+        'remove backups from before this time'),
+    Key('remove_from_date', _date, _REMOVAL,
+        'old name of remove_before_date'),
+    Key('keep_deleted_days', _days, _REMOVAL,
+        'days for which backups of a deleted volume stay'),
+    Key('retention_scope', _text, _REMOVAL,
+        'job or volume: apply the rules to the backups of',
+        ('job', 'volume')),
+    Key('prune_first', _flag, (BACKUP,),
+        'remove old backups before the new one if a quota is exhausted'),
+    Key('remove_last_chain', _flag, _REMOVAL,
+        'allow the removal of the newest good chain'),
+    Key('cindernative_freezer_only', _flag, _REMOVAL,
+        'remove only backups of Freezer'),
+    Key('restore_from_date', _date, (RESTORE,),
+        'restore the newest backup that is not after this time'),
+    Key('cindernative_new_volume', _flag, (RESTORE,),
+        'restore into a new volume'),
+    Key('cindernative_new_volume_name', _text, (RESTORE,),
+        'name of the new volume, a template'),
+)
+
+NAMES = frozenset(key.name for key in KEYS)
+
+_NAMES = near_keys.Names(NAMES, _NEAR)
+
+
+def comparisons() -> near_keys.Comparisons:
+    """Return the comparisons for the actions of one job, or one request."""
+    return near_keys.Comparisons(_NAMES)
+
+
+def check_names(document: Mapping[str, object],
+                compared: near_keys.Comparisons | None) -> None:
+    """Refuse a key that is probably a misspelling.
+
+    Keys of an agent or another client pass. Other unknown keys are ignored,
+    as in other releases, unless a key is similar to one of cinder-native
+    actions or begins like them. Only the first ones are compared.
+
+    :param compared: the comparisons of the actions of the same job; None to
+        accept keys that are only similar
+    :raises Unusable: if a key is refused; the text suggests a similar key
+    """
+    for name, value in document.items():
+        if value is None or name in NAMES or name in agent_keys.KNOWN:
+            continue
+        plain = str(name).strip().lower().replace('-', '_')
+        meant = compared.meant(plain) if compared else None
+        if meant or plain.startswith(_PREFIX):
+            hint = f'; did you mean {meant}?' if meant else ''
+            raise Unusable(f'{near_keys.shown(name)}: unknown{hint}')
+
+
+def check_inner_names(where: str, document: Mapping[str, object],
+                      known: tuple[str, ...]) -> None:
+    """Refuse unknown keys of an object.
+
+    :param where: the key whose value is the object
+    :param known: the allowed keys
+    :raises Unusable: for the first unknown key; the text suggests a similar
+        key, or lists all
+    """
+    for name in document:
+        if name in known:
+            continue
+        meant = near_keys.Names(known, _INNER_NEAR).nearest(
+            str(name).lower())
+        hint = (f'did you mean {meant}?' if meant
+                else f'it may have {", ".join(known)}')
+        raise Unusable(f'{where}.{near_keys.shown(name)}: unknown; {hint}')
+
+
+class Values:
+    """The values of a document's keys, converted to the types of the keys.
+
+    :param document: a freezer_action, with any content
+    :param action: the value of ``action``, which determines the keys to read
+    :raises Unusable: if a value does not have the type of its key
+    """
+
+    def __init__(self, document: Mapping[str, object], action: str) -> None:
+        self._document = document
+        self._values = {key.name: _read(key, document.get(key.name))
+                        for key in KEYS if action in key.actions}
+
+    def not_empty(self, *names: str) -> None:
+        """Refuse empty texts, which otherwise mean absence.
+
+        :raises Unusable: for the first one
+        """
+        for name in names:
+            if self._document.get(name) == '':
+                raise Unusable(f'{name}: is empty')
+
+    def get(self, name: str, kind: type[T]) -> T | None:
+        """Return the value of a key, None if it is absent.
+
+        IDs have the format of Cinder, times have a zone, counts are at least
+        1 and numbers of days at least 0.
+
+        :param kind: the type of the key
+        """
+        value = self._values.get(name)
+        return value if isinstance(value, kind) else None
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """Return a flag, or the default if it is absent."""
+        value = self.get(name, bool)
+        return default if value is None else value
+
+
+def _read(key: Key, value: object) -> _Value:
+    if value is None:
+        return None
+    try:
+        found = key.read(value)
+    except _Wrong as error:
+        raise Unusable(f'{key.name}: {error}') from None
+    if key.choices and found is not None and found not in key.choices:
+        raise Unusable(f'{key.name}: must be {" or ".join(key.choices)}')
+    return found

@@ -73,25 +73,32 @@ class Comparisons:
     def __init__(self, names: Names, most: int = MOST) -> None:
         self._names = names
         self._most = most
-        self._known: dict[str, str | None] = {}
+        self._suggestions: dict[str, str | None] = {}
 
     @property
     def exhausted(self) -> bool:
         """Whether the limit has been reached."""
-        return len(self._known) >= self._most
+        return len(self._suggestions) >= self._most
 
     def meant(self, key: str) -> str | None:
         """Return the suggestion for a key, or None."""
-        if key not in self._known:
+        if key not in self._suggestions:
             if self.exhausted:
                 return None
-            self._known[key] = self._names.nearest(key)
-        return self._known[key]
+            self._suggestions[key] = self._names.nearest(key)
+        return self._suggestions[key]
+
+
+def shown(name: object) -> str:
+    """Return a key or a value for an error, in at most 64 characters."""
+    text = str(name)
+    text = text if text.isprintable() else ascii(text)
+    return text if len(text) <= 64 else text[:61] + '...'
 
 
 def _letters(text: str) -> int:
     """Return the set of a text's characters, as bits."""
-    found = 0
+    bits = 0
     for letter in text:
-        found |= 1 << (ord(letter) & 127)
-    return found
+        bits |= 1 << (ord(letter) & 127)
+    return bits

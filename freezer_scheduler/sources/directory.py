@@ -34,6 +34,8 @@ import uuid
 
 from oslo_log import log as logging
 
+from freezer_api.domain import cinder_action
+from freezer_api.domain import cinder_keys
 from freezer_api.domain import clock_repair
 from freezer_api.domain import firing_plan
 from freezer_api.domain import job_state
@@ -228,10 +230,24 @@ class DirectorySource:
                                     supports_claims=True)
         except schedules.ScheduleError as error:
             raise Unusable(str(error)) from None
+        try:
+            _check_names(job_actions)
+        except cinder_action.Unusable as error:
+            raise Unusable(str(error)) from None
         named = [{'action_id': f'action-{number}', **action}
                  if isinstance(action, dict) else action
                  for number, action in enumerate(job_actions, start=1)]
         return _Job(job_id, {**document, 'job_actions': named}, plan, made)
+
+
+def _check_names(job_actions: list[Any]) -> None:
+    """Refuse misspelled keys, as the API does when an action is written."""
+    compared = cinder_keys.comparisons()
+    for action in job_actions:
+        freezer_action = (action.get('freezer_action')
+                          if isinstance(action, dict) else None)
+        if cinder_action.concerns(freezer_action):
+            cinder_keys.check_names(freezer_action, compared)
 
 
 def _document(file: pathlib.Path) -> dict[str, Any]:

@@ -222,7 +222,7 @@ class LimitTests(Limited):
     def test_no_route_that_writes_is_forgotten(self) -> None:
         known = {(method, route) for _, method, route, _ in ADDING}
         writing = {
-            (method.upper(), path) for path, resource in app._ROUTES
+            (method.upper(), path) for path, resource in app.ROUTES
             for method in ('post', 'put', 'patch')
             if hasattr(resource, f'on_{method}')}
         self.assertEqual(writing, known | set(NEVER_REFUSED))

@@ -27,6 +27,7 @@ from freezer_api.domain import capabilities
 from freezer_api.domain import cinder_action
 from freezer_api.domain import cinder_keys
 from freezer_api.domain import cinder_selection
+from freezer_api.domain import near_keys
 from freezer_api.domain import retention
 
 VOLUME = '11111111-2222-4333-8444-555555555555'
@@ -491,6 +492,19 @@ class TestOneReader(testtools.TestCase):
             # Then it must be one that Cinder is never asked to carry out.
             self.assertNotEqual([], capabilities.unsupported(
                 capabilities.CINDER_NATIVE, document), str(unusable))
+
+    def test_a_run_reads_a_job_with_many_unknown_keys(self):
+        """The API compares only the first ones of a request."""
+        compared = cinder_keys.comparisons()
+        cinder_action.check(action_of(**{
+            f'own_{number}': 1 for number in range(near_keys.MOST)}),
+            PROJECT, NOW, compared=compared)
+        document = action_of(fullbackup_rotaton=3)
+        self.assertIn('did you mean fullbackup_rotation?',
+                      str(objection(document)))
+        cinder_action.check(document, PROJECT, NOW, compared=compared)
+        self.assertEqual(
+            VOLUME, cinder_action.read(document, PROJECT, NOW).volume_id)
 
     @hypothesis.given(MADE)
     def test_a_reason_names_a_key(self, document):

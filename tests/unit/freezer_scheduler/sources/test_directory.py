@@ -262,6 +262,16 @@ class TestDirectory(testtools.TestCase):
         self.assertIn(f'{self.place} cannot be read: denied', self.log.output)
         self.assertEqual(['a'], self.after(2))
 
+    def test_a_file_with_a_misspelled_key_is_left_out(self):
+        native = {'action': 'backup', 'mode': 'cindernative',
+                  'cindernative_vol_id': '1' * 32}
+        self.write('a.conf', job_actions=[
+            {'freezer_action': native},
+            {'freezer_action': {**native, 'full_evry': 7}}])
+        self.source.begin()
+        self.assertIn('a.conf is left out: full_evry: unknown; did you mean '
+                      'full_every?', self.log.output)
+
     def test_files_are_only_read(self):
         self.write('a.conf', job_id='a')
         before = (self.place / 'a.conf').read_bytes()
