@@ -89,6 +89,15 @@ def document(answer: requests.Response) -> Any:
         raise ValueError('nested too deeply') from None
 
 
+def json_object(answer: requests.Response) -> Mapping[str, Any]:
+    """Return the JSON object of an answer; an empty one without such."""
+    try:
+        found = document(answer)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def is_url(text: str) -> bool:
     """Return whether a request can be sent to a text as its URL."""
     try:
@@ -109,13 +118,7 @@ def fault(answer: requests.Response | None) -> str | None:
     """
     if answer is None:
         return None
-    try:
-        found = document(answer)
-    except ValueError:
-        return None
-    if not isinstance(found, dict):
-        return None
-    for part in found.values():
+    for part in json_object(answer).values():
         if (isinstance(part, dict) and isinstance(part.get('message'), str)
                 and part.get('code') == answer.status_code):
             return str(part['message'])

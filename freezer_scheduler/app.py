@@ -21,8 +21,8 @@ import secrets
 
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler.engines.agent import engine as agent_engine
-from freezer_scheduler.engines.agent import environment as agent_environment
 from freezer_scheduler.engines.agent import files as agent_files
+from freezer_scheduler.engines.agent import process as agent_process
 from freezer_scheduler.engines.cinder import client as cinder_client
 from freezer_scheduler.engines.cinder import containers as cinder_containers
 from freezer_scheduler.engines.cinder import engine as cinder
@@ -90,7 +90,7 @@ class Assembly:
         settings, auth = self._first, self._first.auth
         return agent_engine.AgentEngine(agent_engine.Dependencies(
             command=settings.agent_command,
-            environment=lambda trust_id: agent_environment.of_agent(
+            environment=lambda trust_id: agent_process.environment(
                 self._environ, auth, settings.insecure, trust_id),
             secrets=auth.secrets,
             shared=settings.service_mode, files=self.files,

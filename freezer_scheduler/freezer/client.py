@@ -16,38 +16,52 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import re
 from typing import Any
 from typing import NoReturn
+from typing import TypeVar
+import urllib.parse
 
+from keystoneauth1 import access as ks_access
 from keystoneauth1 import exceptions as ks_exceptions
 from keystoneauth1 import identity
 from keystoneauth1 import session as ks_session
 import requests
 
 from freezer_api.domain import capabilities as domain_capabilities
+from freezer_api.domain import regions
+from freezer_http import adapter
 from freezer_http import responses
 from freezer_scheduler.freezer import maintenance
 from freezer_scheduler.freezer import messages
-from freezer_scheduler.freezer import useless_responses
-from freezer_scheduler.keystone import catalog
 from freezer_scheduler.telemetry import http_metrics
 
 _SERVICE_TYPE = 'backup'
-_TITLE = 300
+_CINDER = 'block-storage'
+_LONGEST = 300
+
+# What to check after an answer of a proxy, or of another service at a URL
+# that is configured wrongly: a redirect, a page for people, other JSON.
+_CHECK_KEYSTONE = 'check [service_auth] os_auth_url'
+_CHECK_FREEZER = (
+    'check the endpoint of type backup in Keystone\'s catalogue, or '
+    '[service_auth] os_backup_url where it is set')
+
+Answer = TypeVar('Answer')
 
 
 class ApiError(Exception):
-    """Something between the scheduler and the API went wrong."""
+    """A request to the API failed."""
 
 
 class ApiUnreachable(ApiError):
-    """No answer, or none of use: worth trying again later."""
+    """There is no usable answer; another try may help."""
 
 
 class LoginRefused(ApiUnreachable):
-    """Keystone does not know the scheduler's account, or not any more."""
+    """Keystone refuses the scheduler's account."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -56,7 +70,7 @@ class LoginRefused(ApiUnreachable):
 
 
 class NoRoleInProject(LoginRefused):
-    """Keystone knows the account, and lets it not into the project."""
+    """Keystone accepts the account, but not in the project."""
 
     def __str__(self) -> str:
         return ('[service_auth] os_project_name: the account has no role in '
@@ -66,7 +80,7 @@ class NoRoleInProject(LoginRefused):
 
 
 class ApiRefused(ApiError):
-    """The API understood and said no; trying the same again is useless."""
+    """The API refused the request; another try cannot help."""
 
     def __init__(self, status: int, text: str, code: str | None) -> None:
         super().__init__(f'{status}: {text}')
@@ -93,20 +107,20 @@ class StaleFence(ApiRefused):
 
 
 class CatalogueRefused(ApiError):
-    """Options do not say which endpoints of the catalogue are meant."""
+    """The options name no endpoint of the catalogue, or several."""
 
 
 class NoClaims(ApiError):
-    """The API is one that knows no claims."""
+    """The API is too old to hand out runs."""
 
 
 class Api:
     """One project's view of the API: that of the service account.
 
-    Methods raise ApiUnreachable when there is no useful answer, Keystone's
-    included, and ApiRefused when the answer is no.
+    Methods raise ApiUnreachable if the API or Keystone gives no usable answer,
+    and ApiRefused if the API refuses the request.
 
-    :ivar gathers: whether it takes the reports of many runs at once
+    :ivar gathers: whether the API takes the reports of many runs at once
     """
 
     def __init__(self, session: ks_session.Session, scheduler_id: str,
@@ -128,16 +142,14 @@ class Api:
 
     def roles(self) -> frozenset[str]:
         """Return the scheduler's roles in its own project."""
-        auth = self._session.auth
-        if not isinstance(auth, identity.BaseIdentityPlugin):
-            return frozenset()
-        access = self._ask_keystone(lambda: auth.get_access(self._session))
-        return frozenset(role.lower() for role in access.role_names or ())
+        access = self._access()
+        return frozenset(role.lower() for role in (
+            access.role_names if access else None) or ())
 
     def log_in_anew(self, renew: Callable[[], None]) -> None:
-        """Have our own token renewed.
+        """Renew the scheduler's own token.
 
-        :param renew: does it, and raises what keystoneauth raises
+        :param renew: does so, and raises the errors of keystoneauth
         """
         self._ask_keystone(renew)
 
@@ -146,28 +158,34 @@ class Api:
 
         :raises CatalogueRefused: naming the options that do not
         """
-        auth = self._session.auth
-        if not isinstance(auth, identity.BaseIdentityPlugin):
+        access = self._access()
+        if access is None:
             return
-        access = self._ask_keystone(lambda: auth.get_access(self._session))
-        found = catalog.problems(
-            access.service_catalog, self._interface, self._region_name,
-            () if self._override else (_SERVICE_TYPE,))
-        if found:
-            raise CatalogueRefused('; '.join(found))
+        needed = [_CINDER] if self._override else [_CINDER, _SERVICE_TYPE]
+        found: list[regions.Endpoint] = []
+        # Each service also by its official type, whatever the catalogue
+        # calls it.
+        for kind in (None, *needed):
+            data = access.service_catalog.get_endpoints_data(service_type=kind)
+            found += [regions.Endpoint(kind or own_kind, str(one.interface),
+                                       one.region_name)
+                      for own_kind, listed in data.items() for one in listed]
+        problems = regions.problems(found, needed, regions.Choice(
+            self._region_name, '[service_auth] os_region_name',
+            self._interface, '[service_auth] os_endpoint_type'))
+        if problems:
+            raise CatalogueRefused('; '.join(problems))
 
     def check_claims(self) -> None:
-        """Look whether the API can hand out runs.
+        """Check that the API can hand out runs.
 
-        :raises NoClaims: when it cannot
+        :raises NoClaims: if it cannot
         """
-        base = self._base()
-        home = re.sub(r'(/v2)/.*$', r'\1', base)
-        document = self._request('GET', home, 200,
-                                 headers={'Accept': 'application/json-home, '
-                                                    'application/json'})
-        resources = (document.get('resources')
-                     if isinstance(document, dict) else None)
+        home = re.sub(r'(/v2)/.*$', r'\1', self._base())
+        resources = self._request(
+            'GET', home, 200, headers={
+                'Accept': 'application/json-home, application/json'},
+        ).get('resources')
         # Every release has jobs.
         if not isinstance(resources, dict) or not (
                 {'rel/jobs', 'rel/claims'} & resources.keys()):
@@ -185,17 +203,14 @@ class Api:
 
         :param central: whether every project may use it
         """
-        url = self._base() + '/clients'
-        answer = self._request('POST', url, 201, {
+        self._request('POST', f'{self._base()}/clients', 201, {
             'client_id': client_id, 'hostname': hostname,
             'is_central': central,
             'supported_actions': list(offered.actions),
             'supported_modes': list(offered.modes),
             'supported_storages': list(offered.storages),
-            'supported_engines': list(offered.engines), 'claims': True})
-        if not isinstance(answer, dict) or (
-                answer.get('client_id') != client_id):
-            raise _unusable(f'POST {url}')
+            'supported_engines': list(offered.engines), 'claims': True},
+            client_id=client_id)
 
     def claim(self, client_id: str, limit: int, lease_seconds: int,
               held: Sequence[tuple[str, int]],
@@ -225,12 +240,10 @@ class Api:
         :returns: what the user wants of the run
         :raises StaleFence: when the run is not ours any more
         """
-        url = f'{self._base()}/clients/{client_id}/runs/{run_id}'
-        answer = self._request(
-            'PATCH', url, 200, report.to_document(self._scheduler_id, fence))
         # The run is over for us with this answer, so it has to be one.
-        if not isinstance(answer, dict) or answer.get('run_id') != run_id:
-            raise _unusable(f'PATCH {url}')
+        answer = self._request(
+            'PATCH', f'{self._base()}/clients/{client_id}/runs/{run_id}', 200,
+            report.to_document(self._scheduler_id, fence), run_id=run_id)
         return messages.event(answer.get('event'))
 
     def report_all(self, client_id: str, said: Sequence[dict[str, Any]],
@@ -245,7 +258,7 @@ class Api:
         answer = self._request(
             'POST', url, 200,
             {'scheduler_id': self._scheduler_id, 'reports': said})
-        taken = answer.get('reports') if isinstance(answer, dict) else None
+        taken = answer.get('reports')
         # A run that is not in there counts as lost.
         if not isinstance(taken, list):
             raise _unusable(f'POST {url}')
@@ -263,13 +276,11 @@ class Api:
         :raises StaleFence: when the run is not ours any more
         """
         url = f'{self._base()}/clients/{client_id}/runs/{run_id}/jobs'
+        # Backups are deleted by this answer, so it has to be one to this
+        # question, and to all of it.
         answer = self._request('POST', url, 200, {
             'scheduler_id': self._scheduler_id, 'fence': fence,
-            'job_ids': list(job_ids)})
-        # By what is in there backups are deleted: it has to be an answer to
-        # this question, and to all of it.
-        if not isinstance(answer, dict) or answer.get('run_id') != run_id:
-            raise _unusable(f'POST {url}')
+            'job_ids': list(job_ids)}, run_id=run_id)
         living, gone = answer.get('living'), answer.get('gone')
         if (not isinstance(living, list) or not isinstance(gone, list)
                 or sorted(map(str, living + gone)) != sorted(job_ids)):
@@ -298,8 +309,8 @@ class Api:
                 f'{self._region_name or "(any)"}')
         url = str(url).rstrip('/')
         if not responses.is_url(url):
-            raise ApiUnreachable(f'{messages.shortened(url, _TITLE)} is no '
-                                 f'URL; {useless_responses.FREEZER}')
+            raise ApiUnreachable(f'{messages.shortened(url, _LONGEST)} is no '
+                                 f'URL; {_CHECK_FREEZER}')
         if not re.search(r'/v2(/|$)', url):
             url += '/v2'
         if url.endswith('/v2'):
@@ -308,8 +319,12 @@ class Api:
 
     def _request(self, method: str, url: str, expected: int,
                  body: object = None,
-                 headers: dict[str, str] | None = None) -> Any:
-        """Send one request and return the answer's JSON."""
+                 headers: dict[str, str] | None = None,
+                 **repeated: str) -> Mapping[str, Any]:
+        """Send one request and return the JSON object of the answer.
+
+        :param repeated: values of the request that the answer repeats
+        """
         try:
             answer = self._session.request(
                 url, method, json=body, headers=headers,
@@ -318,16 +333,26 @@ class Api:
                 status_code_retries=0, log=False)
         except ks_exceptions.ClientException as error:
             raise _not_asked(error) from None
-        if answer.status_code == expected:
-            try:
-                return responses.document(answer)
-            except ValueError:
-                raise _unusable(
-                    f'{method} {url}',
-                    useless_responses.content(answer)) from None
-        _refuse(answer, f'{method} {url}')
+        request = f'{method} {url}'
+        if answer.status_code != expected:
+            _refuse(answer, request)
+        try:
+            document = responses.document(answer)
+        except ValueError:
+            raise _unusable(request, _content(answer)) from None
+        if (not isinstance(document, dict)
+                or not repeated.items() <= document.items()):
+            raise _unusable(request)
+        return document
 
-    def _ask_keystone(self, question: Any) -> Any:
+    def _access(self) -> ks_access.AccessInfo | None:
+        """Return the scheduler's token; None without Keystone."""
+        auth = self._session.auth
+        if not isinstance(auth, identity.BaseIdentityPlugin):
+            return None
+        return self._ask_keystone(lambda: auth.get_access(self._session))
+
+    def _ask_keystone(self, question: Callable[[], Answer]) -> Answer:
         try:
             return question()
         except ks_exceptions.ClientException as error:
@@ -339,43 +364,73 @@ def _not_asked(error: ks_exceptions.ClientException) -> ApiUnreachable:
     if (isinstance(error, ks_exceptions.Unauthorized)
             and responses.login_refused(error)):
         return LoginRefused()
-    return ApiUnreachable(useless_responses.explained(error))
+    return ApiUnreachable(_explained(error))
 
 
 def _unusable(request: str, content: str = 'JSON that is of no use',
               ) -> ApiUnreachable:
     return ApiUnreachable(f'{request} answered {content}; '
-                          f'{useless_responses.FREEZER}')
+                          f'{_CHECK_FREEZER}')
 
 
 def _refuse(answer: requests.Response, request: str) -> NoReturn:
-    text, code = '', None
-    fault = responses.fault(answer)
-    try:
-        document = responses.document(answer)
-    except ValueError:
-        document = None
-    said = (isinstance(document, dict)
-            and isinstance(document.get('title'), str))
-    if said:
-        text = str(document.get('description') or document['title'])
-        code = document.get('code')
-    elif fault is not None:
-        text = fault
-    text = (messages.shortened(text, _TITLE)
-            or messages.shortened(answer.reason, _TITLE) or 'no reason')
-    # By it the log of the API is searched.
-    text += http_metrics.request_id(answer)
-    if not said and not fault:
-        # A proxy, or another service, said this.
-        text += f'; {useless_responses.FREEZER}'
-    status = answer.status_code
-    if status == 409 and code == 'run_fence_stale':
+    document, status = responses.json_object(answer), answer.status_code
+    title, code = document.get('title'), document.get('code')
+    said = isinstance(title, str)
+    text = (str(document.get('description') or title) if said
+            else responses.fault(answer))
+    # Otherwise a proxy, or another service, answered.
+    advice = '' if said or text else f'; {_CHECK_FREEZER}'
+    # By the request id the log of the API is searched.
+    text = (messages.shortened(text, _LONGEST)
+            or messages.shortened(answer.reason, _LONGEST) or 'no reason'
+            ) + http_metrics.request_id(answer) + advice
+    if said and status == 409 and code == 'run_fence_stale':
         raise StaleFence(status, text, code)
-    # 401: the API cannot check our token now. 408, 429: later.
-    if status >= 500 or status < 400 or status in (401, 408, 429):
-        raise ApiUnreachable(f'{request}: {status} {text}')
-    if not said:
-        # The API names what it refuses, so it was not asked.
+    # The API names what it refuses; without a name it was not asked. 401: it
+    # cannot check our token now. 408, 429: later.
+    if (not said or status >= 500 or status < 400
+            or status in (401, 408, 429)):
         raise ApiUnreachable(f'{request}: {status} {text}')
     raise ApiRefused(status, text, code if isinstance(code, str) else None)
+
+
+def _explained(error: ks_exceptions.ClientException) -> str:
+    """Return one line about a request that had no useful answer.
+
+    :param error: of a request to Keystone or to the Freezer API
+    """
+    original = getattr(error, 'original', None)
+    response: requests.Response | None
+    if isinstance(original, adapter.Redirected | adapter.TooLarge):
+        response = original.response
+        if response is not None:
+            return _line(response, str(original))
+    response = getattr(error, 'response', None)
+    if response is not None:
+        message = responses.fault(response)
+        return _line(response, f'answered {response.status_code}' + (
+            f': {message}' if message else f' with {_content(response)}'))
+    # What the HTTP library says after that repeats it at length.
+    text = str(error).partition(': HTTP')[0]
+    return (f'{type(error).__name__}: '
+            f'{messages.shortened(text, _LONGEST)}')
+
+
+def _content(response: requests.Response) -> str:
+    """Return what an answer holds, in words."""
+    if not response.content:
+        return 'no content'
+    kind = response.headers.get('Content-Type', '').partition(';')[0]
+    return f'{kind or "content of no type"} that is of no use'
+
+
+def _line(response: requests.Response, what: str) -> str:
+    request = response.request
+    url = urllib.parse.urlsplit(request.url or '')
+    login = url.path.endswith('/auth/tokens')
+    # Without a user name or a query, which may be secret.
+    server = url.netloc.rpartition('@')[2]
+    text = f'{request.method} {url.scheme}://{server}{url.path} {what}'
+    return (f'{messages.shortened(text, _LONGEST)}; '
+            f'{_CHECK_KEYSTONE if login else _CHECK_FREEZER}')

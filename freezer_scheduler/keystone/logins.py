@@ -28,25 +28,15 @@ from collections.abc import Callable
 import contextlib
 import dataclasses
 import threading
-from typing import Protocol
 
 from oslo_log import log as logging
 
 from freezer_scheduler import clock as scheduler_clock
+from freezer_scheduler.keystone import sessions as keystone_sessions
 from freezer_scheduler.keystone import tokens
 from freezer_scheduler.runs import lanes as scheduler_lanes
 
 LOG = logging.getLogger(__name__)
-
-
-class Identity(Protocol):
-    """Logs in; see :mod:`freezer_scheduler.keystone.sessions`."""
-
-    def token(self, trust_id: str, submits: bool = False) -> tokens.Token:
-        """Return the state of the token of a trust."""
-
-    def log_in(self, trust_id: str) -> None:
-        """Log in with a trust."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -68,8 +58,8 @@ class Logins:
     :param start: runs a task in another thread
     """
 
-    def __init__(self, identity: Identity, sizes: scheduler_lanes.Sizes,
-                 clock: scheduler_clock.Clock,
+    def __init__(self, identity: keystone_sessions.Identity,
+                 sizes: scheduler_lanes.Sizes, clock: scheduler_clock.Clock,
                  start: Callable[[Callable[[], None]], None] = _in_a_thread,
                  ) -> None:
         self._identity = identity
@@ -109,7 +99,9 @@ class Logins:
         while True:
             with self._changed:
                 while not self._stopping and not self._next_may_begin():
-                    self._changed.wait(self._until_slow())
+                    self._changed.wait(
+                        self._lanes.until_slow(self._clock.monotonic())
+                        if self._queued else None)
                 if self._stopping:
                     return
             self.start_next()
@@ -134,15 +126,6 @@ class Logins:
             self._lanes.begin(login, project_id, self._clock.monotonic())
         self._start(lambda: self._run(login))
         return True
-
-    def until_free(self) -> float | None:
-        """Return the seconds until another login may begin."""
-        with self._changed:
-            return self._until_slow()
-
-    def _until_slow(self) -> float | None:
-        return (self._lanes.until_slow(self._clock.monotonic())
-                if self._queued else None)
 
     def _next_may_begin(self) -> str | None:
         self._lanes.become_slow(self._clock.monotonic())

@@ -312,10 +312,11 @@ class Identity:
             return None
         if answer.status_code == 404:
             return trust_errors.Cause.GONE if responses.fault(answer) else None
+        trust = responses.json_object(answer).get('trust')
         # The trust exists and is visible: the project must be the cause.
         return (trust_errors.Cause.PROJECT_DISABLED
-                if answer.status_code == 200
-                and _trust_shown(answer) == trust_id else None)
+                if answer.status_code == 200 and isinstance(trust, dict)
+                and trust.get('id') == trust_id else None)
 
     def _own_session(self) -> ks_session.Session:
         auth = self._auth
@@ -359,13 +360,3 @@ def identity_url(auth_url: str) -> str:
 def _name(error: ks_exceptions.ClientException) -> str:
     """Return the name of the original error, which keystoneauth hides."""
     return type(error.__context__ or error).__name__
-
-
-def _trust_shown(answer: requests.Response) -> object:
-    """Return the id of the trust that Keystone shows."""
-    try:
-        shown = responses.document(answer)
-    except ValueError:
-        return None
-    trust = shown.get('trust') if isinstance(shown, dict) else None
-    return trust.get('id') if isinstance(trust, dict) else None

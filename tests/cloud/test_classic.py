@@ -31,8 +31,8 @@ import unittest
 import hypothesis
 from hypothesis import strategies as st
 
+from freezer_api.domain import agent_keys
 from freezer_scheduler.engines.agent import action as agent_action
-from freezer_scheduler.engines.agent import keys as agent_keys
 from tests.cloud import prepared
 from tests.cloud import waiting
 from tests.stock_scheduler import stock
@@ -451,11 +451,9 @@ TEXTS = st.one_of(
     st.text('$%{}()[]=:;#\\"\' \n\tas', max_size=12), st.text(max_size=8),
     st.sampled_from(['False', '%(x)s', '$container', '\n[a]\nb=c', '\\$']))
 # Those of a few words, and what means nothing to it.
-FREE = sorted({key for key, kind in agent_keys.KNOWN.items()
-               if kind is agent_keys.Kind.TEXT}
-              - {'action', 'compression', 'dereference_symlink',
-                 'engine_name', 'lvm_snapperm', 'os_identity_api_version',
-                 'storage', 'log_file'})
+FREE = sorted(frozenset(agent_keys.TEXTS) - {
+    'action', 'compression', 'dereference_symlink', 'engine_name',
+    'lvm_snapperm', 'os_identity_api_version', 'storage', 'log_file'})
 
 
 class AgentReadsTests(unittest.TestCase):
@@ -498,11 +496,10 @@ class AgentReadsTests(unittest.TestCase):
         self.assertEqual(action.values, self.read(text))
 
     def test_every_key_is_known_to_it(self) -> None:
-        words: dict[agent_keys.Kind, object] = {
-            agent_keys.Kind.TEXT: 'x', agent_keys.Kind.FLAG: True,
-            agent_keys.Kind.NUMBER: 3}
-        document = {key: words[kind]
-                    for key, kind in agent_keys.KNOWN.items()}
+        document: dict[str, object] = {
+            **dict.fromkeys(agent_keys.TEXTS, 'x'),
+            **dict.fromkeys(agent_keys.FLAGS, True),
+            **dict.fromkeys(agent_keys.NUMBERS, 3)}
         document |= {'compression': 'xz', 'dereference_symlink': 'all',
                      'engine_name': 'tar', 'lvm_snapperm': 'ro',
                      'os_identity_api_version': '3', 'storage': 'local',

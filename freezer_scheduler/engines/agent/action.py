@@ -10,32 +10,61 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A freezer_action as the file that freezer-agent reads.
+"""A freezer_action as the file that freezer-agent 19.0.0 reads.
 
 The agent reads it by configparser, with interpolation, and puts each value
-through oslo.config, which has an interpolation of its own. Everything in an
-action was written by a user: so only known keys are written, each value such
-that exactly it comes out in the end, and what cannot be written is refused.
+through oslo.config, which has an interpolation of its own. Users write the
+actions. So only known keys are written, in such a form that the agent gets
+exactly the value, and an action that cannot be written is refused.
+
+The agent stops at a key that it does not know. Keys that only the scheduler
+may set are not taken from an action either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 import configparser
+import contextlib
 import dataclasses
 
+from freezer_api.domain import agent_keys
 from freezer_api.domain import capabilities
-from freezer_scheduler.engines.agent import keys as agent_keys
 
-_Kind = agent_keys.Kind
+# Other names of keys in jobs.
+_SYNONYMS = {'engine': 'engine_name'}
+
+_FILE = 'it names a file of the scheduler\'s host'
+_ACCOUNT = 'the service account\'s password would go another way'
+
+# Keys refused on a host that projects share. An operator allows a mode, a
+# storage or the action exec by name in [capabilities]; no name there allows
+# what these keys do.
+NOT_SHARED = {
+    'log_file': _FILE, 'ssh_key': _FILE, 'encrypt_pass_file': _FILE,
+    'mysql_conf': _FILE, 'sql_server_conf': _FILE, 'ftp_certfile': _FILE,
+    'ftp_keyfile': _FILE, 'lvm_dirmount': _FILE, 'lvm_srcvol': _FILE,
+    'lvm_volgroup': 'it names a disk of the scheduler\'s host',
+    'lvm_snapname': 'it names a disk of the scheduler\'s host',
+    'snapshot': 'it takes a snapshot of a disk of the scheduler\'s host',
+    'proxy': _ACCOUNT, 'insecure': _ACCOUNT,
+    'os_identity_api_version': _ACCOUNT,
+    'max_priority': 'it takes the processor from other projects',
+    'debug': 'it writes what other projects do not need to the log',
+}
+
+# Keys refused there too, except in the modes for files of the host. An
+# operator has to allow these modes by name.
+_NOT_SHARED_OUTSIDE_HOST_MODES = {
+    'path_to_backup': _FILE, 'restore_abs_path': _FILE}
+_HOST_MODES = ('fs', 'mongo', 'mysql', 'sqlserver')
 
 # In bytes of the whole file; a job may hold no more, either.
 _LARGEST = 64 * 1024
 
-# What the agent takes for something else than a text.
+# Values that the agent does not read as texts.
 _WORDS = ('False', 'false', 'None', 'True', 'true')
 
-# So that no text on its own could be a section, a comment or a key.
 _SECTION = 'action'
 
 
@@ -47,8 +76,8 @@ class Unusable(Exception):
 class AgentAction:
     """An action that was read.
 
-    :ivar values: what the agent gets to see, by the agent's names
-    :ivar dropped: keys that it does not know
+    :ivar values: of the agent's options, by their names
+    :ivar dropped: keys that the agent does not know
     """
 
     values: Mapping[str, str | bool | int | float]
@@ -57,8 +86,8 @@ class AgentAction:
     def text(self, **more: str) -> str:
         """Return the file.
 
-        :param more: what the scheduler itself has to say
-        :raises Unusable: when it would not be read as it was meant
+        :param more: options that the scheduler sets
+        :raises Unusable: if the agent would read something else
         """
         lines = [f'[{_SECTION}]'] + [
             f'{key} = {_written(key, value)}'
@@ -93,32 +122,30 @@ def read(document: Mapping[str, object], shared: bool,
          project_id: str) -> AgentAction:
     """Read a freezer_action.
 
-    Null says nothing, and neither does false where no flag is meant: the
-    agent would take it for the number 0.
+    Null counts as absent, and so does false for an option that is no flag: the
+    agent would read it as the number 0.
 
     :param shared: whether other projects' jobs run on this host, too
     :param project_id: the project of the job
-    :raises Unusable: when it cannot be carried out; the text names the key
+    :raises Unusable: if it cannot be carried out; the text names the key
     """
     values: dict[str, str | bool | int | float] = {}
     dropped = []
     for given, value in document.items():
         key = str(given).strip().lower().replace('-', '_')
-        key = agent_keys.SYNONYMS.get(key, key)
-        kind = agent_keys.KNOWN.get(key)
-        if kind is None:
-            if value is not None:
-                dropped.append(key)
+        key = _SYNONYMS.get(key, key)
+        if value is None:
             continue
-        if value is None or (value is False and kind is not _Kind.FLAG):
+        if key not in agent_keys.AGENT:
+            dropped.append(key)
             continue
-        if value == '' and kind is not _Kind.TEXT:
+        if (value is False and key not in agent_keys.FLAGS) or (
+                value == '' and key not in agent_keys.TEXTS):
             continue
-        read_value = _value(key, kind, value)
+        read_value = _value(key, value)
         if values.setdefault(key, read_value) != read_value:
             raise Unusable(f'{key}: given twice, and not the same')
-    # The agent has defaults of its own, the capabilities have ours: what was
-    # checked is what is done.
+    # The agent has other defaults than the capabilities, which were checked.
     values.setdefault('action', capabilities.DEFAULT_ACTION)
     values.setdefault('mode', capabilities.DEFAULT_MODE)
     if shared:
@@ -126,13 +153,11 @@ def read(document: Mapping[str, object], shared: bool,
     return AgentAction(values, tuple(dropped))
 
 
-def _value(key: str, kind: agent_keys.Kind,
-           value: object) -> str | bool | int | float:
-    match kind:
-        case _Kind.FLAG:
-            return _flag(key, value)
-        case _Kind.NUMBER:
-            return _number(key, value)
+def _value(key: str, value: object) -> str | bool | int | float:
+    if key in agent_keys.FLAGS:
+        return _flag(key, value)
+    if key in agent_keys.NUMBERS:
+        return _number(key, value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
@@ -160,35 +185,30 @@ def _flag(key: str, value: object) -> bool:
 
 
 def _number(key: str, value: object) -> int | float:
-    if isinstance(value, str):
-        try:
-            return int(value)
-        except ValueError:
-            pass
-        try:
-            value = float(value)
-        except ValueError:
-            raise Unusable(f'{key}: must be a number') from None
+    for kind in (int, float):
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                value = kind(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unusable(f'{key}: must be a number')
     if not -2 ** 63 < value < 2 ** 63:
-        # Not a number is in no range either.
+        # NaN fails this check too.
         raise Unusable(f'{key}: must be a number that is not as large')
     return value
 
 
 def _written(key: str, value: str | bool | int | float) -> str:
-    """Return a value so that the two interpolations leave it alone."""
+    """Return a value in the form that both interpolations turn into it."""
     text = str(value)
-    if agent_keys.KNOWN.get(key) is _Kind.TEXT:
+    if key in agent_keys.TEXTS:
         text = text.replace('$', '$$')
     return text.replace('%', '%%')
 
 
 def _check_shared(values: Mapping[str, object], project_id: str) -> None:
-    refused = dict(agent_keys.NOT_SHARED)
-    if values['mode'] not in agent_keys.HOST_MODES:
-        refused.update(agent_keys.NOT_SHARED_OUTSIDE_HOST_MODES)
+    refused = dict(NOT_SHARED)
+    if values['mode'] not in _HOST_MODES:
+        refused.update(_NOT_SHARED_OUTSIDE_HOST_MODES)
     for key in values:
         if key in refused and values[key] is not False:
             raise Unusable(f'{key}: not taken from jobs in service mode: '

@@ -12,10 +12,10 @@
 
 """Actions that freezer-agent carries out, each in a process of its own.
 
-What an agent does cannot be gone on with by anybody else, nor is it known
-whether to do it again does harm. So the way is: begin, store ``submitting``,
-start the process, store ``submitted``, look after it until it ends. A run
-whose scheduler died after ``submitting`` fails; its agent was ended.
+No other process can continue the work of an agent, and a second agent for the
+same work may do harm. So the engine stores ``submitting``, starts the process,
+stores ``submitted``, and polls the process until it ends. A run whose
+scheduler died after ``submitting`` fails; its agent was ended.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _STOPPED = ('the scheduler was stopped, which ended freezer-agent; what it '
 class Limits:
     """Times in seconds.
 
-    :ivar at_once: how many agents may run at one time
+    :ivar at_once: maximum number of agents that run at the same time
     :ivar timeout: after which an agent is ended
     :ivar grace: between SIGTERM and SIGKILL
     """
@@ -72,9 +72,10 @@ class Limits:
 class Dependencies:
     """What the engine works with.
 
-    :ivar command: the agent's, to be found on PATH or a path
-    :ivar environment: the whole one of an agent, by the trust it acts with
-    :ivar secrets: what must not get into a reason
+    :ivar command: of the agent: a path, or a name on PATH
+    :ivar environment: returns the whole environment of an agent that acts with
+        a trust
+    :ivar secrets: texts to hide in reasons
     :ivar shared: whether jobs of several projects run on this host
     """
 
@@ -87,47 +88,48 @@ class Dependencies:
     limits: Callable[[], Limits]
 
 
-class _Place:
-    """One of the places for agents; free when nobody holds it."""
+class _Slot:
+    """A slot for one agent; free when there is no reference to it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Queued:
-    """Waits until there is room for one more agent."""
+    """The action waits for a slot."""
 
 
 @dataclasses.dataclass(frozen=True)
 class _Ready:
-    """The intent is stored; nothing was started."""
+    """The intent is stored; no agent was started."""
 
     action: agent_action.AgentAction
-    place: _Place
+    slot: _Slot
 
 
 @dataclasses.dataclass(frozen=True)
 class _Running:
-    """The process is there.
+    """The agent runs.
 
-    :ivar until: when it is ended, by the monotonic clock
-    :ivar why: what it is being ended for, or None
+    :ivar until: when it is ended, in seconds of the monotonic clock
+    :ivar after: seconds until the next poll
+    :ivar why: the reason to end it, if it is being ended
     """
 
     process: agent_process.AgentProcess
-    place: _Place
+    slot: _Slot
     until: float
     after: float = _FIRST_LOOK
     why: str | None = None
 
 
 class AgentEngine:
-    """Runs agents, a limited number at one time."""
+    """Runs agents, a limited number at the same time."""
 
     offers = capabilities.EVERYTHING
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
         self._lock = threading.Lock()
-        self._places: weakref.WeakSet[_Place] = weakref.WeakSet()
+        self._slots: weakref.WeakSet[_Slot] = weakref.WeakSet()
         self._going: weakref.WeakSet[agent_process.AgentProcess] = (
             weakref.WeakSet())
         self._left: list[agent_process.AgentProcess] = []
@@ -158,8 +160,8 @@ class AgentEngine:
         except agent_action.Unusable as error:
             return self._ended(context, _State.FAIL, str(error))
         self._tell_dropped(action)
-        place = self._take_place()
-        if place is None:
+        slot = self._take_slot()
+        if slot is None:
             return base.Progress(context.step, after=_LONGEST_LOOK,
                                  engine_state=_Queued())
         return base.Progress(
@@ -167,7 +169,7 @@ class AgentEngine:
                 context.step, state=_State.SUBMITTING, reason=None,
                 started_at=context.step.started_at
                 or int(self._dependencies.clock.wall())),
-            engine_state=_Ready(action, place))
+            engine_state=_Ready(action, slot))
 
     def poll(self, context: base.ActionContext) -> base.Progress:
         match context.engine_state:
@@ -181,8 +183,8 @@ class AgentEngine:
 
     def abort(self, context: base.ActionContext) -> base.Progress:
         match context.engine_state:
-            case _Ready(place=place):
-                self._leave(place)
+            case _Ready(slot=slot):
+                self._leave(slot)
             case _Running() as running:
                 return self._look(context, self._end(running, 'aborted'))
             case _ if context.step.under_way:
@@ -193,8 +195,8 @@ class AgentEngine:
 
     def clean_up(self, context: base.ActionContext) -> base.Progress | None:
         match context.engine_state:
-            case _Ready(place=place):
-                self._leave(place)
+            case _Ready(slot=slot):
+                self._leave(slot)
             case _Running() as running:
                 progress = self._look(context, self._end(
                     running, 'the run is another scheduler\'s'))
@@ -203,15 +205,15 @@ class AgentEngine:
 
     def left(self, context: base.ActionContext) -> base.Progress | None:
         match context.engine_state:
-            case _Ready(place=place):
-                self._leave(place)
-                # Nothing was started: whoever gets it may begin this try.
+            case _Ready(slot=slot):
+                self._leave(slot)
+                # No agent was started: the next holder may begin this try.
                 return base.Progress(dataclasses.replace(
                     context.step, state=_State.PENDING,
                     tries=context.step.tries - 1))
             case _Running() as running:
                 self._end(running, 'left')
-                # To be waited for, though its run is nobody's.
+                # To wait for its end, although the run is not ours any more.
                 self._left.append(running.process)
                 return self._ended(context, _State.FAIL, _STOPPED)
         return None
@@ -220,7 +222,7 @@ class AgentEngine:
 
     def _spawn(self, context: base.ActionContext,
                ready: _Ready) -> base.Progress:
-        """Start it. The intent is stored by now."""
+        """Start the agent. The intent is stored by now."""
         if context.lease_left() < _LEASE_NEEDED:
             return base.Progress(context.step, after=_FIRST_LOOK * 10,
                                  engine_state=ready)
@@ -229,31 +231,27 @@ class AgentEngine:
         more = {'os_trust_id': context.trust_id} if context.trust_id else {}
         command = shutil.which(dependencies.command,
                                path=environment.get('PATH'))
-        problem = None
-        if command is None:
-            problem = f'{dependencies.command} is not on the scheduler\'s host'
-        else:
-            try:
-                file = dependencies.files.add(_FILE, ready.action.text(**more))
-                process = agent_process.AgentProcess(
-                    [command, '--metadata-out', '-', '--config', str(file)],
-                    environment, file.parent, limits.grace)
-            except agent_action.Unusable as error:
-                problem = str(error)
-            except OSError as error:
-                problem = f'freezer-agent cannot be run: {error.strerror}'
-        if problem is not None:
-            LOG.error('Run %s: %s', context.run_id, problem)
-            self._leave(ready.place)
+        try:
+            if command is None:
+                raise agent_action.Unusable(
+                    f'{dependencies.command} is not on the scheduler\'s host')
+            file = dependencies.files.add(_FILE, ready.action.text(**more))
+            process = agent_process.AgentProcess(
+                [command, '--metadata-out', '-', '--config', str(file)],
+                environment, file.parent, limits.grace)
+        except (agent_action.Unusable, OSError) as error:
+            problem = (f'freezer-agent cannot be run: {error.strerror}'
+                       if isinstance(error, OSError) else str(error))
+            LOG.error('%s', problem)
+            self._leave(ready.slot)
             return self._ended(context, _State.FAIL, problem, retry=True)
         with self._lock:
             self._going.add(process)
-        LOG.info('Run %s: freezer-agent runs, watched over by process %d',
-                 context.run_id, process.pid)
+        LOG.info('freezer-agent runs below process %d', process.pid)
         return base.Progress(
             dataclasses.replace(context.step, state=_State.SUBMITTED),
             after=_FIRST_LOOK, engine_state=_Running(
-                process, ready.place,
+                process, ready.slot,
                 dependencies.clock.monotonic() + limits.timeout))
 
     def _look(self, context: base.ActionContext,
@@ -271,7 +269,7 @@ class AgentEngine:
                                        _LONGEST_LOOK)))
         with self._lock:
             self._going.discard(running.process)
-        self._leave(running.place)
+        self._leave(running.slot)
         self._dependencies.files.remove(running.process.folder)
         return self._over(context, running, result)
 
@@ -289,11 +287,10 @@ class AgentEngine:
         document = None if result.cut else agent_report.metadata(
             result.output)
         if result.cut or (document is None and result.output.strip()):
-            LOG.warning('Run %s: freezer-agent said what cannot be read as '
-                        'metadata', context.run_id)
+            LOG.warning('The output of freezer-agent is no metadata')
         if said:
             LOG.log(logging.WARNING if result.status else logging.INFO,
-                    'Run %s: freezer-agent: %s', context.run_id, said)
+                    'freezer-agent: %s', said)
         backups = agent_report.backups(document or {}, result.status == 0)
         if result.status == 0:
             return self._ended(context, _State.SUCCESS, None, backups=backups)
@@ -308,7 +305,7 @@ class AgentEngine:
         return self._ended(context, _State.FAIL, reason,
                            retry=running.why is None, backups=backups)
 
-    # -- ends, places --
+    # -- ends and slots --
 
     def _ended(
         self, context: base.ActionContext, state: _State, reason: str | None,
@@ -321,17 +318,17 @@ class AgentEngine:
             ended_at=int(self._dependencies.clock.wall()))
         return base.Progress(step, retry=retry, backups=backups)
 
-    def _take_place(self) -> _Place | None:
+    def _take_slot(self) -> _Slot | None:
         with self._lock:
-            if len(self._places) >= self._dependencies.limits().at_once:
+            if len(self._slots) >= self._dependencies.limits().at_once:
                 return None
-            place = _Place()
-            self._places.add(place)
-            return place
+            slot = _Slot()
+            self._slots.add(slot)
+            return slot
 
-    def _leave(self, place: _Place) -> None:
+    def _leave(self, slot: _Slot) -> None:
         with self._lock:
-            self._places.discard(place)
+            self._slots.discard(slot)
 
     def _tell_dropped(self, action: agent_action.AgentAction) -> None:
         for key in action.dropped:

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where the files for agents are: a private directory for each of them.
+"""The files for agents: a private directory for each of them.
 
-Each scheduler process has a directory of its own below a common one, and
-holds a lock in it for as long as it lives. So what a process left behind that
-was killed is told from what another one is at work with, and swept.
+Each scheduler process has a directory of its own below a common one, and holds
+a lock in it as long as it lives. So the next process knows which directories
+belong to processes that were killed, and removes them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PREFIX = 'scheduler-'
 
 
 class Unsafe(Exception):
-    """The directory cannot be trusted or made."""
+    """The directory cannot be trusted or created."""
 
 
 class AgentFiles:
@@ -44,9 +44,9 @@ class AgentFiles:
         self._lock: int | None = None
 
     def open(self) -> None:
-        """Begin, and sweep what processes left that do not live any more.
+        """Begin, and remove the directories of processes that are gone.
 
-        :raises Unsafe: when the directory is not ours alone
+        :raises Unsafe: if other users can change the common directory
         """
         try:
             self._base.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,7 +60,8 @@ class AgentFiles:
         for left in self._base.glob(_PREFIX + '*'):
             if _abandoned(left):
                 shutil.rmtree(left, ignore_errors=True)
-        # Nobody sweeps it before it is locked: it has no lock file yet.
+        # No other process removes it before it is locked, because it has no
+        # lock file yet.
         self._ours = pathlib.Path(tempfile.mkdtemp(
             prefix=_PREFIX, dir=self._base))
         made = self._ours / 'new'
@@ -73,18 +74,15 @@ class AgentFiles:
         """Make a directory with one private file in it.
 
         :returns: the file
-        :raises OSError: when it cannot be written
+        :raises OSError: if it cannot be written
         """
         if self._ours is None:
             raise FileNotFoundError(f'{self._base} is closed')
         folder = pathlib.Path(tempfile.mkdtemp(dir=self._ours))
         file = folder / name
         try:
-            # mkdtemp's are for the owner alone, and so is what is in them.
-            descriptor = os.open(
-                file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, 'w', encoding='utf-8') as stream:
-                stream.write(text)
+            file.touch(0o600, exist_ok=False)
+            file.write_text(text, encoding='utf-8')
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -105,7 +103,7 @@ class AgentFiles:
 
 
 def _abandoned(folder: pathlib.Path) -> bool:
-    """Whether the process that made a directory lives no more."""
+    """Return whether the process that made a directory is gone."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder / _LOCK, os.O_RDONLY | os.O_NOFOLLOW
                              | os.O_CLOEXEC)

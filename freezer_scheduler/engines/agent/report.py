@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an agent said, as what the API is told of its action."""
+"""The output of an agent, as the report to the API about its action."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from freezer_scheduler.freezer import messages
 _RECORD_ID = re.compile(r'[0-9a-f]{32}')
 _STATUSES = ('creating', 'available', 'error', 'deleted')
 
-# Said beside it.
+# Keys of the document that have another place in the report.
 _NOT_OF_RECORD = ('status', 'backup_id', 'deleted_freezer_backup_ids')
 
-# Of a record. The API takes 16 KiB for all of it.
+# Of a record. The API accepts 16 KiB for all of it.
 _MOST_KEYS = 100
 _LONGEST_KEY = 255
 _INTEGERS = range(-2 ** 63, 2 ** 63)
 _LONGEST_TEXT = 1000
 _MOST_CHARACTERS = 14_000
 
-# Ids of records that one report may say are gone.
+# Maximum number of deleted records in one report.
 _MOST_DELETED = 200
 
 _LONGEST_REASON = 350
@@ -47,11 +47,11 @@ _CRITICAL = 'Critical Error: '
 def metadata(output: str) -> dict[str, Any] | None:
     """Return the JSON document on an agent's standard output.
 
-    :returns: None where there is none of use
+    :returns: None if there is none
     """
     try:
         document = json.loads(output)
-    # What is nested too deeply is none of ours.
+    # RecursionError: the document is nested too deeply.
     except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
@@ -59,10 +59,9 @@ def metadata(output: str) -> dict[str, Any] | None:
 
 def backups(document: Mapping[str, Any],
             succeeded: bool) -> tuple[messages.Backup, ...]:
-    """Return the records that an agent's document tells of.
+    """Return the records in an agent's document.
 
-    One of the backup that it made, under an id of ours, and the ends of
-    those that it removed.
+    That is the backup that it made, under a new id, and those that it removed.
     """
     gone = document.get('deleted_freezer_backup_ids')
     told = [messages.Backup(backup_id, 'deleted', {})
@@ -95,7 +94,10 @@ def _record(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _can_be_kept(key: str, said: object) -> bool:
-    """Whether the API takes a pair; with one that it refuses no run ends."""
+    """Return whether the API accepts a pair.
+
+    With a pair that it refuses, the run could not end.
+    """
     if len(key) > _LONGEST_KEY or not key.isprintable():
         return False
     match said:
@@ -107,10 +109,10 @@ def _can_be_kept(key: str, said: object) -> bool:
 
 
 def reason(errors: str, secrets: Sequence[str]) -> str:
-    """Return what an agent said last, for its user.
+    """Return the last error of an agent, for users.
 
     :param errors: the end of its standard error
-    :param secrets: what must not be told
+    :param secrets: texts to hide
     """
     for secret in secrets:
         errors = errors.replace(secret, '***')

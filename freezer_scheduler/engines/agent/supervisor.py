@@ -10,18 +10,19 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Runs one freezer-agent, and sees to it that it ends.
+"""Run one freezer-agent, and make sure that it ends.
 
-A program of its own, started by path for each agent, that needs nothing but
-the standard library. The scheduler holds the other end of its standard input:
-a byte there says to end the agent, and the end of the stream that the
-scheduler is gone, whatever killed it. So no agent goes on with nobody to tell
-what became of it. It keeps what the agent says, up to a limit, so that the
-scheduler needs no thread to read it, and writes it down at the end.
+This is a program of its own, started by path for each agent, that needs only
+the standard library. The scheduler holds the other end of its standard input.
+A byte there means to end the agent. The end of the stream means that the
+scheduler is gone, for any reason, so that nothing could report how the agent
+ends. The program keeps the agent's output up to a limit, so that the scheduler
+needs no thread to read it, and writes it to files at the end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import json
@@ -33,12 +34,11 @@ import signal
 import subprocess
 import sys
 import time
-from typing import IO
 
-LEASH_CUT = b''
+PIPE_CLOSED = b''
 
-# What the agent says on its standard output is one JSON document; of what it
-# says on standard error the end tells most.
+# The standard output of the agent is one JSON document; of its standard error
+# the end is the most useful part.
 _MOST_OUTPUT = 4 * 1024 * 1024
 _MOST_ERRORS = 16 * 1024
 _CHUNK = 64 * 1024
@@ -48,7 +48,8 @@ RESULT = 'result.json'
 OUTPUT = 'output'
 ERRORS = 'errors'
 
-# Those of a terminal, and those that end a scheduler. The leash ends a guard.
+# Signals of a terminal, and those that end a scheduler. The pipe ends this
+# program.
 _NOT_OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _PR_SET_PDEATHSIG = 1
@@ -56,7 +57,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclasses.dataclass
 class Kept:
-    """What was said on a stream: its beginning or its end."""
+    """What is kept of a stream: its beginning or its end."""
 
     most: int
     end: bool
@@ -64,13 +65,9 @@ class Kept:
     cut: bool = False
 
     def add(self, more: bytes) -> None:
-        if self.end:
-            self.cut = self.cut or len(self.text) + len(more) > self.most
-            self.text = (self.text + more)[-self.most:]
-        else:
-            room = self.most - len(self.text)
-            self.cut = self.cut or len(more) > room
-            self.text += more[:room]
+        text = self.text + more
+        self.cut = self.cut or len(text) > self.most
+        self.text = text[-self.most:] if self.end else text[:self.most]
 
 
 class Supervisor:
@@ -114,15 +111,19 @@ class Supervisor:
             ended = os.pidfd_open(self._agent.pid)
             selector.register(ended, selectors.EVENT_READ)
             while self._agent.poll() is None:
-                for key, _ready in selector.select(self._patience()):
+                left = None if self._kill_at is None else max(
+                    0.05, self._kill_at - time.monotonic())
+                for key, _ready in selector.select(left):
                     if key.fd in streams:
                         if not _read(key.fd, streams[key.fd]):
                             selector.unregister(key.fileobj)
-                    elif key.fd != ended and self._pulled():
+                    elif key.fd != ended and self._asked_to_end():
                         selector.unregister(key.fileobj)
-                self._kill_late()
+                if (self._kill_at is not None
+                        and time.monotonic() >= self._kill_at):
+                    self._signal(signal.SIGKILL)
             for descriptor, kept in streams.items():
-                # Something may be left, and somebody may go on writing.
+                # Something may be left, and a child may go on writing.
                 for _ in range(_LAST_CHUNKS):
                     if not _read(descriptor, kept):
                         break
@@ -130,33 +131,22 @@ class Supervisor:
             self._signal(signal.SIGKILL)
         return self._agent.returncode
 
-    def _pulled(self) -> bool:
-        """Heed the scheduler's wish; return whether it was its last."""
-        orphaned = os.read(sys.stdin.fileno(), 1) == LEASH_CUT
+    def _asked_to_end(self) -> bool:
+        """End the agent; return whether the scheduler is gone."""
+        orphaned = os.read(sys.stdin.fileno(), 1) == PIPE_CLOSED
         self.orphaned = self.orphaned or orphaned
         if self._kill_at is None:
             self._kill_at = time.monotonic() + self._grace
             self._signal(signal.SIGTERM)
         return orphaned
 
-    def _patience(self) -> float | None:
-        if self._kill_at is None:
-            return None
-        return max(0.05, self._kill_at - time.monotonic())
-
-    def _kill_late(self) -> None:
-        if self._kill_at is not None and time.monotonic() >= self._kill_at:
-            self._signal(signal.SIGKILL)
-
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._agent.pid, number)
-        except ProcessLookupError:
-            pass
 
 
 def _read(descriptor: int, kept: Kept) -> bool:
-    """Keep a part of what there is to read; return whether there was any."""
+    """Keep a part of a stream; return whether there was any."""
     try:
         text = os.read(descriptor, _CHUNK)
     except BlockingIOError:
@@ -166,7 +156,7 @@ def _read(descriptor: int, kept: Kept) -> bool:
 
 
 def main(argv: list[str]) -> int:
-    """Run ``argv[2:]``; keep what it says in the directory ``argv[0]``.
+    """Run ``argv[2:]``; keep its output in the directory ``argv[0]``.
 
     :param argv: directory, seconds between SIGTERM and SIGKILL, command
     """
@@ -175,25 +165,23 @@ def main(argv: list[str]) -> int:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     folder = pathlib.Path(argv[0])
     try:
-        guard = Supervisor(argv[2:], float(argv[1]))
+        supervisor = Supervisor(argv[2:], float(argv[1]))
     except OSError as error:
         _write(folder, {'problem': error.strerror})
         return 0
-    status = guard.run()
-    if guard.orphaned:
-        # Nobody is left to read it, and the file holds what is secret.
+    status = supervisor.run()
+    if supervisor.orphaned:
+        # Nothing reads the files any more, and they hold secrets.
         shutil.rmtree(folder, ignore_errors=True)
         return 0
-    folder.joinpath(OUTPUT).write_bytes(guard.output.text)
-    folder.joinpath(ERRORS).write_bytes(guard.errors.text)
-    _write(folder, {'status': status, 'output_cut': guard.output.cut})
+    folder.joinpath(OUTPUT).write_bytes(supervisor.output.text)
+    folder.joinpath(ERRORS).write_bytes(supervisor.errors.text)
+    _write(folder, {'status': status, 'output_cut': supervisor.output.cut})
     return 0
 
 
 def _write(folder: pathlib.Path, result: dict[str, object]) -> None:
-    stream: IO[str]
-    with folder.joinpath(RESULT).open('w', encoding='utf-8') as stream:
-        json.dump(result, stream)
+    folder.joinpath(RESULT).write_text(json.dumps(result), encoding='utf-8')
 
 
 if __name__ == '__main__':

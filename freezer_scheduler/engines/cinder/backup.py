@@ -81,7 +81,6 @@ class EngineState(operation.EngineState):
     :ivar blocked: what the step waits for, if it is pending
     :ivar asked: whether this process asked for the backup
     :ivar deleting: whether Cinder accepted the deletion of the backup
-    :ivar nothing_since: when a listing first showed no backup of ours
     :ivar full: whether a full backup is asked for
     :ivar failed: ids of failed backups to be deleted before the request
     :ivar made_room: whether old backups were removed for this one
@@ -91,7 +90,6 @@ class EngineState(operation.EngineState):
     blocked: Blocked | None = None
     asked: bool = False
     deleting: bool = False
-    nothing_since: float | None = None
     full: bool = False
     failed: tuple[str, ...] = ()
     stay: str | None = None

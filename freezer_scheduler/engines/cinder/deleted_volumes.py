@@ -24,6 +24,7 @@ from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
+import dataclasses
 import datetime
 import hashlib
 import itertools
@@ -52,26 +53,22 @@ MOST_FOUND = 20
 _Backups = Mapping[str, list[views.Backup]]
 
 
+@dataclasses.dataclass(frozen=True)
 class Search:
     """A search for deleted volumes of which old backups are to be removed.
 
-    :param removal: what the action says of old backups
-    :param due: the time from which their age counts back
-    :param gone_jobs: returns those of some marks whose jobs are gone
-    :param looked_at: maximum number of the project's backups to read
+    :ivar removal: what the action says of old backups
+    :ivar due: the time from which their age counts back
+    :ivar gone_jobs: returns those of some marks whose jobs are gone
+    :ivar looked_at: maximum number of the project's backups to read
     """
 
-    def __init__(self, client: cinder_client.CinderClient,
-                 context: base.ActionContext, removal: cinder_action.Removal,
-                 due: datetime.datetime, gone_jobs: Callable[[frozenset[str]],
-                                                             frozenset[str]],
-                 looked_at: int) -> None:
-        self._client = client
-        self._context = context
-        self._removal = removal
-        self._due = due
-        self._gone_jobs = gone_jobs
-        self._looked_at = looked_at
+    client: cinder_client.CinderClient
+    context: base.ActionContext
+    removal: cinder_action.Removal
+    due: datetime.datetime
+    gone_jobs: Callable[[frozenset[str]], frozenset[str]]
+    looked_at: int
 
     def find(self, existing: Collection[str],
              most: int = MOST_FOUND) -> tuple[str, ...]:
@@ -79,9 +76,9 @@ class Search:
 
         :param existing: volumes to ignore
         """
-        rule = self._removal.rule(self._due)
+        rule = self.removal.rule(self.due)
         if most < 1 or (rule is None
-                        and self._removal.keep_deleted_days is None):
+                        and self.removal.keep_deleted_days is None):
             return ()
         try:
             return tuple(itertools.islice(
@@ -97,15 +94,15 @@ class Search:
         asked = 0
         for volume_id, backups in candidates.items():
             deleted = retention.of_deleted(
-                rule, backups, self._removal.keep_deleted_days, self._due,
-                scope, self._removal.freezer_only)
+                rule, backups, self.removal.keep_deleted_days, self.due,
+                scope, self.removal.freezer_only)
             if deleted is None or not retention.plan(
                     backups, deleted, scope).deletions:
                 continue
             asked += 1
             if asked > _MOST_ASKED:
                 return
-            if self._client.volume_if_there(volume_id) is None:
+            if self.client.volume_if_there(volume_id) is None:
                 yield volume_id
 
     def _candidates(self, existing: Collection[str]) -> _Backups:
@@ -116,12 +113,12 @@ class Search:
         """
         by_volume: dict[str, list[views.Backup]] = {}
         ours = set()
-        for backup in itertools.islice(self._client.project_backups(
-                self._offset()), self._looked_at):
+        for backup in itertools.islice(self.client.project_backups(
+                self._offset()), self.looked_at):
             if backup.volume_id in existing:
                 continue
             by_volume.setdefault(backup.volume_id, []).append(backup)
-            if (retention.mark_of(backup) == self._context.job_id
+            if (retention.mark_of(backup) == self.context.job_id
                     and backup.metadata.get('created_by') == retention.OWNER):
                 ours.add(backup.volume_id)
         return {volume_id: by_volume[volume_id]
@@ -129,19 +126,19 @@ class Search:
 
     def _offset(self) -> int:
         """Return the beginning of the part of the list to read."""
-        parts = -(-self._client.count_backups() // self._looked_at)
-        return self._chance('') % max(1, parts) * self._looked_at
+        parts = -(-self.client.count_backups() // self.looked_at)
+        return self._chance('') % max(1, parts) * self.looked_at
 
     def _chance(self, text: str) -> int:
         """Return a number that depends on the run and a text alone."""
-        digest = hashlib.sha256(f'{self._context.run_id}{text}'.encode())
+        digest = hashlib.sha256(f'{self.context.run_id}{text}'.encode())
         return int.from_bytes(digest.digest()[:8])
 
     def _scope(self, candidates: _Backups) -> retention.Scope:
-        if self._removal.whole_volume:
+        if self.removal.whole_volume:
             return retention.Scope()
         marks = retention.other_marks(
             itertools.chain.from_iterable(candidates.values()),
-            self._context.job_id)
-        return retention.Scope(marks - self._gone_jobs(marks)
+            self.context.job_id)
+        return retention.Scope(marks - self.gone_jobs(marks)
                                if marks else frozenset())

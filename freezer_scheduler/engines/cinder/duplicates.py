@@ -147,7 +147,9 @@ class OrphanCleanup(cinder_backup.BackupOperation):
     def _look(self) -> base.Progress | None:
         made = self._made()
         if len(made) < 2:
-            return self._only_one()
+            # A request may still arrive.
+            return (self._again() if self._in_doubt and not self._settled()
+                    else None)
         found = choose(made)
         # Without a finished backup the new holder goes on with the oldest.
         if (found is None or delete(found, self._client, self._is_own)
@@ -155,16 +157,6 @@ class OrphanCleanup(cinder_backup.BackupOperation):
                        for backup in found.others)):
             return self._again()
         return None
-
-    def _only_one(self) -> base.Progress | None:
-        """Wait for a request that may still arrive, if that is not known."""
-        if not self._in_doubt:
-            return None
-        since = self._engine_state.nothing_since
-        if since is None:
-            return self._again(nothing_since=self._now())
-        return self._again() if (
-            self._now() - since < self._limits.settle) else None
 
     def _is_own(self, backup: views.Backup) -> bool:
         """Return whether this process asked for it, as far as it knows."""

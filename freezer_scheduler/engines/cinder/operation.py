@@ -145,11 +145,15 @@ class EngineState:
         Cinder
     :ivar ready: whether the intent of a request is stored, and certainly no
         such request was sent
+    :ivar nothing_since: when a request with an unknown outcome was first seen
+        to have done nothing
     """
 
     wait: Wait
-    unavailable: bool = dataclasses.field(default=False, kw_only=True)
-    ready: bool = dataclasses.field(default=False, kw_only=True)
+    _: dataclasses.KW_ONLY
+    unavailable: bool = False
+    ready: bool = False
+    nothing_since: float | None = None
 
 
 class Operation:
@@ -226,6 +230,33 @@ class Operation:
         return base.Progress(
             self._step, after=wait.after, engine_state=dataclasses.replace(
                 self._engine_state, **changes))
+
+    def _at_once(self, *backups: messages.Backup,
+                 **changes: typing.Any) -> base.Progress:
+        """Ask for the next call as soon as the step is stored.
+
+        :param backups: records to store with it
+        :param changes: of the engine state
+        """
+        return base.Progress(
+            self._step, backups=backups, engine_state=dataclasses.replace(
+                self._engine_state, **changes))
+
+    def _resolve_soon(self) -> base.Progress:
+        """Ask for a call that resolves the unknown outcome of a request."""
+        return self._again(ready=False, nothing_since=None,
+                           wait=Wait(self._now(), after=1))
+
+    def _settled(self) -> bool:
+        """Return whether a request that did nothing so far can do no more.
+
+        That counts from the first call of this method.
+        """
+        since, now = self._engine_state.nothing_since, self._now()
+        if since is None:
+            self._engine_state = dataclasses.replace(self._engine_state,
+                                                     nothing_since=now)
+        return since is not None and now - since >= self._limits.settle
 
     @property
     def _volume_id(self) -> str:

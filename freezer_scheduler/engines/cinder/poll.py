@@ -97,10 +97,8 @@ class Poll(cinder_backup.BackupOperation):
             reason += f'; the next {another} makes a full backup'
         self._step = dataclasses.replace(self._step, state=_State.CLEARING,
                                          reason=reason)
-        return base.Progress(
-            self._step, engine_state=dataclasses.replace(
-                self._engine_state, wait=operation.Wait(self._now())),
-            backups=self._record('error', fail_reason=reason))
+        return self._at_once(*self._record('error', fail_reason=reason),
+                             wait=operation.Wait(self._now()))
 
     def _alone(self, backup: views.Backup) -> base.Progress:
         """End with one backup, however many were made for this action."""

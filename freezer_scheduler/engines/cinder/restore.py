@@ -43,22 +43,8 @@ _RESTORING = 'restoring-backup'
 _BUSY_BACKUP = frozenset(('creating', 'restoring'))
 
 
-@dataclasses.dataclass(frozen=True)
-class EngineState(operation.EngineState):
-    """What this process knows beyond the stored step.
-
-    :ivar idle_since: when a request with an unknown outcome was first seen to
-        have done nothing
-    """
-
-    idle_since: float | None = None
-
-
 class Restore(operation.Operation):
     """One call about a restore into the volume itself."""
-
-    _known = EngineState
-    _engine_state: EngineState
 
     def _next(self) -> base.Progress:
         state = self._step.state
@@ -105,8 +91,8 @@ class Restore(operation.Operation):
             volume_id=volume_id, new_volume=action.new_volume, posts=1,
             backup_id=None, cinder_backup_id=backup.id,
             started_at=self._step.started_at or self._epoch())
-        return base.Progress(self._step, engine_state=EngineState(
-            operation.Wait(self._now()), ready=True))
+        return self._at_once(ready=True, nothing_since=None,
+                             wait=operation.Wait(self._now()))
 
     def _choose(self, action: cinder_action.CinderAction) -> views.Backup:
         if action.backup_id is not None:
@@ -154,10 +140,6 @@ class Restore(operation.Operation):
             return self._refused(error)
         return self._submitted()
 
-    def _resolve_soon(self) -> base.Progress:
-        return self._again(ready=False, idle_since=None,
-                           wait=operation.Wait(self._now(), after=1))
-
     def _refused(self, error: cinder_client.Refused) -> base.Progress:
         """Fail. A refusal is certain, so asking again is safe."""
         return self._end(_State.FAIL, str(error),
@@ -168,7 +150,8 @@ class Restore(operation.Operation):
                  self._step.cinder_backup_id, self._volume_id)
         return base.Progress(
             dataclasses.replace(self._step, state=_State.SUBMITTED), after=1,
-            engine_state=EngineState(operation.Wait(self._now())))
+            engine_state=operation.EngineState(
+                operation.Wait(self._now())))
 
     def _resolve(self) -> base.Progress:
         """Find out whether Cinder began to restore."""
@@ -180,15 +163,6 @@ class Restore(operation.Operation):
         return self._end(
             _State.FAIL, f'whether backup {self._step.cinder_backup_id} was '
             f'restored is not known; the volume is {status}')
-
-    def _settled(self) -> bool:
-        """Return whether a request that did nothing so far can do no more."""
-        now = self._now()
-        if self._engine_state.idle_since is None:
-            self._engine_state = dataclasses.replace(self._engine_state,
-                                                     idle_since=now)
-        return now - (self._engine_state.idle_since
-                      or now) >= self._limits.settle
 
     # -- the restore --
 
@@ -271,7 +245,7 @@ class RestoreIntoNewVolume(Restore):
                  volume_id, self._step.cinder_backup_id)
         self._step = dataclasses.replace(self._step, volume_id=volume_id,
                                          posts=1)
-        return self._again(ready=True, idle_since=None,
+        return self._again(ready=True, nothing_since=None,
                            wait=operation.Wait(self._now()))
 
     def _find(self) -> base.Progress:
@@ -296,7 +270,7 @@ class RestoreIntoNewVolume(Restore):
                 _State.FAIL, f'Cinder was asked {posts} times and {failed}',
                 retry=True)
         self._step = dataclasses.replace(self._step, posts=posts + 1)
-        return self._again(ready=True, idle_since=None)
+        return self._again(ready=True, nothing_since=None)
 
     def _ours(self) -> list[views.Volume]:
         """Return the volumes of this try, without those restored into."""

@@ -161,13 +161,10 @@ class Submit(cinder_backup.BackupOperation):
             cinder_backup_id=None, full_because=because,
             posts=self._step.posts + 1,
             started_at=self._step.started_at or self._epoch())
-        return base.Progress(
-            self._step, engine_state=dataclasses.replace(
-                self._engine_state, ready=True, blocked=None,
-                full=full or because is not None,
-                failed=tuple(backup.id for backup in failed),
-                nothing_since=None, wait=wait),
-            backups=corrected + self._intent(action))
+        return self._at_once(
+            *corrected, *self._intent(action), ready=True, blocked=None,
+            full=full or because is not None, nothing_since=None, wait=wait,
+            failed=tuple(backup.id for backup in failed))
 
     def _intent(self, action: cinder_action.CinderAction,
                 ) -> tuple[messages.Backup, ...]:
@@ -209,8 +206,7 @@ class Submit(cinder_backup.BackupOperation):
             why = self._delete_failed(cinder_id)
             if why is not None:
                 stay = f'{cinder_id}: {why}'
-        return base.Progress(self._step, engine_state=dataclasses.replace(
-            self._engine_state, failed=failed, stay=stay))
+        return self._at_once(failed=failed, stay=stay)
 
     def _delete_failed(self, cinder_id: str) -> str | None:
         """Return why a failed backup stays; None if Cinder deletes it."""
@@ -225,7 +221,7 @@ class Submit(cinder_backup.BackupOperation):
         return why
 
     def _clear_duplicates(self, there: list[views.Backup],
-                          ) -> tuple[messages.Backup, ...]:
+                          ) -> list[messages.Backup]:
         """Delete what requests that came late have made beside others.
 
         :param there: the volume's backups; the deleted ones are removed
@@ -244,7 +240,7 @@ class Submit(cinder_backup.BackupOperation):
                 corrected.append(messages.Backup(
                     record, 'available',
                     {'cinder_backup_id': found.kept.id}))
-        return tuple(corrected)
+        return corrected
 
     # -- the request --
 
@@ -274,8 +270,7 @@ class Submit(cinder_backup.BackupOperation):
         except cinder_client.Unknown as error:
             LOG.warning('%s to the request for a backup of volume %s; '
                         'looking for it', error, self._volume_id)
-        return self._again(ready=False,
-                           wait=operation.Wait(self._now(), after=1))
+        return self._resolve_soon()
 
     def _refused(self, action: cinder_action.CinderAction,
                  error: cinder_client.Refused) -> base.Progress:
@@ -352,10 +347,7 @@ class Submit(cinder_backup.BackupOperation):
         made = self._oldest_promising(self._made())
         if made is not None:
             return self._submitted(made.id)
-        nothing_since = self._engine_state.nothing_since
-        if nothing_since is None:
-            return self._again(nothing_since=self._now())
-        if self._now() - nothing_since < self._limits.settle:
+        if not self._settled():
             return self._again()
         # Cinder answers, and a request had enough time to arrive.
         if self._aborting:
@@ -363,7 +355,5 @@ class Submit(cinder_backup.BackupOperation):
         if self._step.posts >= operation.MOST_POSTS:
             return self._fail(f'Cinder was asked {self._step.posts} times and '
                               'made no backup', retry=True)
-        return base.Progress(
-            dataclasses.replace(self._step, state=_State.PENDING),
-            engine_state=dataclasses.replace(
-                self._engine_state, wait=operation.Wait(self._now())))
+        self._step = dataclasses.replace(self._step, state=_State.PENDING)
+        return self._at_once(wait=operation.Wait(self._now()))

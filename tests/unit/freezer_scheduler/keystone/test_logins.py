@@ -41,18 +41,18 @@ RETRY = 30.0
 SIZES = lanes.Sizes.of_pool(8, True, HANG)
 
 
-class Keystone:
+class Keystone(sessions.Identity):
     """Tokens of trusts, by the clock of the test."""
 
     def __init__(self, clock):
-        self._clock = clock
+        self._fake_clock = clock
         self.until = {}
         self.failed = {}
 
     def token(self, trust_id, submits=False):
-        if self._clock.now < self.until.get(trust_id, 0):
+        if self._fake_clock.now < self.until.get(trust_id, 0):
             return tokens.Token.READY
-        if self._clock.now < self.failed.get(trust_id, 0):
+        if self._fake_clock.now < self.failed.get(trust_id, 0):
             return tokens.Token.FAILED
         return tokens.Token.DUE
 
@@ -120,7 +120,7 @@ class Player:
         while self.clock.now < until:
             self._start()
             steps = [until, *(one[0] for one in self._ends[:1])]
-            left = self.logins.until_free()
+            left = self.logins._lanes.until_slow(self.clock.now)
             if left is not None:
                 steps.append(self.clock.now + max(left, 0.001))
             self.clock.sleep(max(0.0, min(steps) - self.clock.now))

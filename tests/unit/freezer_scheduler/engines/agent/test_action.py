@@ -21,13 +21,12 @@ import hypothesis
 from hypothesis import strategies as st
 import testtools
 
+from freezer_api.domain import agent_keys
 from freezer_scheduler.engines.agent import action as agent_action
-from freezer_scheduler.engines.agent import keys as agent_keys
 
-Kind = agent_keys.Kind
 PROJECT = 'a' * 32
 
-KEYS = st.sampled_from(sorted(agent_keys.KNOWN))
+KEYS = st.sampled_from(sorted(agent_keys.AGENT))
 # What means something to one of the parsers, more often than by chance.
 TEXTS = st.one_of(
     st.text(), st.text('$%{}()[]=:;#\\"\' \n\r\tas\x85\u2028', max_size=12),
@@ -52,7 +51,7 @@ def agent_means(text):
     class Template(string.Template):
         idpattern = r'[_a-z][\._a-z0-9]*'
 
-    values = dict.fromkeys(agent_keys.KNOWN, 'of another option')
+    values = dict.fromkeys(agent_keys.AGENT, 'of another option')
     return Template(text.replace(r'\$', '$$')).safe_substitute(values)
 
 
@@ -70,11 +69,11 @@ class TestProperties(testtools.TestCase):
         self.assertEqual('action', section)
         self.assertEqual(set(action.values), set(found))
         for key, value in action.values.items():
-            self.assertIn(key, agent_keys.KNOWN)
-            if agent_keys.KNOWN[key] is Kind.TEXT:
+            self.assertIn(key, agent_keys.AGENT)
+            if key in agent_keys.TEXTS:
                 self.assertEqual(value, agent_means(found[key]))
                 self.assertNotIn(found[key], ('False', 'None', 'True'))
-            elif agent_keys.KNOWN[key] is Kind.NUMBER:
+            elif key in agent_keys.NUMBERS:
                 self.assertEqual(value, float(found[key])
                                  if isinstance(value, float)
                                  else int(found[key]))
@@ -82,7 +81,7 @@ class TestProperties(testtools.TestCase):
     @hypothesis.given(KEYS, TEXTS)
     @hypothesis.settings(max_examples=200)
     def test_a_text_is_a_text_s_value(self, key, value):
-        if agent_keys.KNOWN[key] is not Kind.TEXT:
+        if key not in agent_keys.TEXTS:
             return
         try:
             action = agent_action.read({key: value}, False, PROJECT)
@@ -96,7 +95,7 @@ class TestProperties(testtools.TestCase):
             action = agent_action.read(document, True, PROJECT)
         except agent_action.Unusable:
             return
-        for key in agent_keys.NOT_SHARED:
+        for key in agent_action.NOT_SHARED:
             self.assertFalse(action.values.get(key))
 
 

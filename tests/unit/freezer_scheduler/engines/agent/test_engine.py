@@ -35,8 +35,8 @@ import testtools
 
 from freezer_scheduler.conf import service_auth
 from freezer_scheduler.engines.agent import engine as agent
-from freezer_scheduler.engines.agent import environment as agent_environment
 from freezer_scheduler.engines.agent import files as agent_files
+from freezer_scheduler.engines.agent import process as agent_process
 from freezer_scheduler.engines import base
 from freezer_scheduler.freezer import messages
 from tests.unit.freezer_scheduler import fakes
@@ -81,7 +81,7 @@ class Case(testtools.TestCase):
             'OS_PASSWORD': PASSWORD, 'OS_PROJECT_NAME': 'web'})
         return agent.AgentEngine(agent.Dependencies(
             command=command or str(self.home / 'freezer-agent'),
-            environment=lambda trust_id: agent_environment.of_agent(
+            environment=lambda trust_id: agent_process.environment(
                 {**os.environ, 'OS_TOKEN': 'stale', 'OS_PROJECT_ID': 'other',
                  'NOTIFY_SOCKET': '/nowhere'}, auth, False, trust_id),
             secrets=(PASSWORD,), shared=shared, files=self.files,
@@ -355,7 +355,7 @@ class TestEnvironment(testtools.TestCase):
 
     def made(self, *argv, insecure=False, **environ):
         auth = service_auth.read(fakes.parsed(*fakes.ACCOUNT, *argv), {})
-        return agent_environment.of_agent(environ, auth, insecure, '')
+        return agent_process.environment(environ, auth, insecure, '')
 
     def test_certificates_are_checked(self):
         """An agent that is told of no authorities checks none."""
