@@ -12,10 +12,10 @@
 
 """The registry of error codes.
 
-An answer that is no success has a code, which is stable and meant for
-programs. Each code has one status and one title; api-ref/source/general.rst
-says when it is used. :mod:`freezer_api.api.error_responses` makes answers of
-the errors.
+Each answer to a failed request has a code, which is stable and meant for
+programs. A code has one status and one title; api-ref/source/general.rst
+describes when it is used. :mod:`freezer_api.api.error_responses` renders the
+errors.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import types
+from typing import TypeVar
+
+Row = TypeVar('Row')
 
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """What all errors with one code have in common.
+    """The common properties of all errors with one code.
 
     :ivar status: the HTTP status
-    :ivar title: for people; stock clients show it
+    :ivar title: for users; stock clients show it
     """
 
     status: int
@@ -92,7 +95,7 @@ KINDS: Mapping[str, Kind] = types.MappingProxyType({
     'unavailable': _UNAVAILABLE,
 })
 
-# Codes of errors that have a status only: falcon and waitress make them.
+# Codes of errors of falcon and waitress, which have only a status.
 _BY_STATUS = {
     400: 'bad_request', 404: 'not_found', 405: 'method_not_allowed',
     413: 'too_large', 431: 'headers_too_large', 500: 'internal_error',
@@ -103,8 +106,8 @@ class ApiError(Exception):
     """A request is refused, or fails.
 
     :param code: one of KINDS
-    :param description: for people: what is wrong, where, and what to do
-    :param retry_after: seconds after which the request may be sent again
+    :param description: for users: the problem, its place and its remedy
+    :param retry_after: seconds after which a retry can succeed
     """
 
     def __init__(self, code: str, description: str,
@@ -115,14 +118,25 @@ class ApiError(Exception):
         self.retry_after = retry_after
 
 
+def found(row: Row | None, text: str) -> Row:
+    """Return a row that a caller named.
+
+    :param text: the error if the row is None
+    :raises ApiError: not_found
+    """
+    if row is None:
+        raise ApiError('not_found', text)
+    return row
+
+
 def document(code: str, description: str) -> dict[str, str]:
-    """Return what an answer with an error says."""
+    """Return the document of an answer with an error."""
     return {'title': KINDS[code].title, 'description': description,
             'code': code}
 
 
 def code_of_status(status: int) -> str:
-    """Return the code of an error that has a status only.
+    """Return the code of an error with only a status.
 
     :param status: from 400 on; one without a code of its own counts as 400
         or 500, see RFC 9110, section 15
@@ -133,7 +147,7 @@ def code_of_status(status: int) -> str:
 def invalid_parameter(name: str, rule: str) -> ApiError:
     """Return the error of a query parameter or of an id in the path.
 
-    :param rule: a sentence that says which values are valid
+    :param rule: a sentence about the valid values
     """
     return ApiError('invalid_parameter',
                     f'The "{name}" parameter is invalid. {rule}')

@@ -20,7 +20,6 @@ the user who made the change.
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Generator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -32,14 +31,12 @@ from freezer_api.db import assignment as db_assignment
 from freezer_api.db import job_size
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
-from freezer_api.db import search
 from freezer_api.db import serializers
 from freezer_api.domain import job_status
-from freezer_api.domain import search as domain_search
 from freezer_api import errors
 from freezer_api.keystone import trusts
 from freezer_api.services import assignment
-from freezer_api.services import dependencies
+from freezer_api.services import noun
 from freezer_api.services import parsed_documents
 from freezer_api.services import trust_for_change
 
@@ -50,39 +47,13 @@ _MOST_NAMED = 10
 _Change = Callable[[orm.Session, models.Action | None], models.Action]
 
 
-class ActionService:
+class ActionService(noun.NounService[models.Action]):
     """The actions of projects."""
 
-    def __init__(self, services: dependencies.Services) -> None:
-        self._services = services
-        self._database = services.database
-        self._quotas = services.quotas
-        self._clock = services.clock
-
-    def list(self, project_id: str, wanted: domain_search.ListParams,
-             ) -> Generator[dict[str, Any]]:
-        """Yield the documents of a page of a project's actions.
-
-        :raises freezer_api.domain.search.UnknownMarker: when none has the
-            marker's id
-        """
-        with self._database.read() as session:
-            yield from search.page(
-                session, actions.of_project(project_id), models.Action,
-                actions.SEARCHED, wanted,
-                lambda found: map(serializers.listed_action, found))
-
-    def get(self, project_id: str, action_id: str) -> dict[str, Any]:
-        """Return the document of an action.
-
-        :raises freezer_api.errors.ApiError: not_found
-        """
-        with self._database.read() as session:
-            action = actions.find(session, project_id, action_id)
-            if action is None:
-                raise errors.ApiError(
-                    'not_found', f'No action with ID {action_id}')
-            return serializers.action(action)
+    noun = noun.Noun(
+        'No action with ID', models.Action, actions.SEARCHED,
+        actions.of_project, actions.find, serializers.action,
+        serializers.listed_action)
 
     def create(self, project_id: str, user_id: str,
                sent: Mapping[str, Any]) -> str:
@@ -117,9 +88,8 @@ class ActionService:
 
         def change(session: orm.Session,
                    action: models.Action | None) -> models.Action:
-            if action is None:
-                raise errors.ApiError(
-                    'not_found', f'Action not registered with ID {action_id}')
+            action = errors.found(
+                action, f'Action not registered with ID {action_id}')
             actions.update(action, sent)
             return action
 

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,55 +22,28 @@ from sqlalchemy import orm
 from freezer_api.db import backups
 from freezer_api.db import models
 from freezer_api.db import rows
-from freezer_api.db import search
 from freezer_api.db import serializers
 from freezer_api.db import usage
-from freezer_api.domain import search as domain_search
 from freezer_api import errors
 from freezer_api.schemas import budgets
-from freezer_api.services import dependencies
+from freezer_api.services import noun
 
 
-class BackupService:
+class BackupService(noun.NounService[models.Backup]):
     """The backup records of projects."""
 
-    def __init__(self, services: dependencies.Services) -> None:
-        self._database = services.database
-        self._quotas = services.quotas
-        self._clock = services.clock
-
-    def list(self, project_id: str, wanted: domain_search.ListParams,
-             ) -> Generator[dict[str, Any]]:
-        """Yield the documents of a page of a project's backups.
-
-        :raises freezer_api.domain.search.UnknownMarker: when none has the
-            marker's id
-        """
-        with self._database.read() as session:
-            yield from search.page(
-                session, backups.of_project(project_id), models.Backup,
-                backups.SEARCHED, wanted,
-                lambda found: map(serializers.backup, found))
-
-    def get(self, project_id: str, backup_id: str) -> dict[str, Any]:
-        """Return the document of a backup.
-
-        :raises freezer_api.errors.ApiError: not_found
-        """
-        with self._database.read() as session:
-            backup = backups.find(session, project_id, backup_id)
-            if backup is None:
-                raise errors.ApiError(
-                    'not_found', f'No backup with ID {backup_id}')
-            return serializers.shown_backup(backup)
+    noun = noun.Noun(
+        'No backup with ID', models.Backup, backups.SEARCHED,
+        backups.of_project, backups.find, serializers.shown_backup,
+        serializers.backup)
 
     def create(self, project_id: str, user_id: str,
                metadata: Mapping[str, Any], status: str) -> str:
-        """Add a backup and return its id.
+        """Add a backup and return its ID.
 
-        :param metadata: checked
-        :raises freezer_api.domain.quota.Exceeded: when the project may have
-            no more
+        :param metadata: validated
+        :raises freezer_api.domain.quota.Exceeded: if the project has reached
+            its limit
         """
         return self._quotas.write(project_id, lambda session: backups.add(
             session, project_id, user_id, metadata, status).id)
@@ -81,13 +53,13 @@ class BackupService:
                ) -> dict[str, Any]:
         """Merge metadata into a backup and return its document.
 
-        :param metadata: checked
+        :param metadata: validated
         :param status: the new status, None to keep the stored one
         :raises freezer_api.errors.ApiError: not_found
-        :raises freezer_api.schemas.InvalidDocument: when the metadata gets
+        :raises freezer_api.schemas.InvalidDocument: if the metadata becomes
             too large
-        :raises freezer_api.domain.quota.Exceeded: when the project may store
-            no more
+        :raises freezer_api.domain.quota.Exceeded: if the project has reached
+            its limit
         """
 
         def work(session: orm.Session) -> dict[str, Any]:
@@ -99,7 +71,7 @@ class BackupService:
                 'backup_metadata', backup.backup_metadata, stored)
             counted = usage.watched(session)
             if ended and counted is not None and counted.limits is not None:
-                # How a legacy scheduler reports that a backup is complete.
+                # A legacy scheduler reports the end of a backup in this way.
                 counted.limits = counted.limits.with_reserve()
             return serializers.shown_backup(backup)
 
@@ -117,8 +89,6 @@ class BackupService:
 
 def _locked(session: orm.Session, project_id: str,
             backup_id: str) -> models.Backup:
-    backup = backups.find(session, project_id, backup_id, lock=True)
-    if backup is None:
-        raise errors.ApiError(
-            'not_found', f'Backup not registered with ID {backup_id}')
-    return backup
+    return errors.found(
+        backups.find(session, project_id, backup_id, lock=True),
+        f'Backup not registered with ID {backup_id}')

@@ -10,76 +10,46 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Registering schedulers as clients, reading and deleting clients."""
+"""Clients: registered schedulers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Generator
-from typing import Any
 
 from sqlalchemy import orm
 
 from freezer_api.db import clients
 from freezer_api.db import models
-from freezer_api.db import search
 from freezer_api.db import serializers
 from freezer_api.domain import quota
-from freezer_api.domain import search as domain_search
 from freezer_api import errors
-from freezer_api.services import dependencies
+from freezer_api.services import noun
 
-#: Raises an error of its own unless the caller may change a client; is told
-#: whether that is a central one. What the client is counts, in the database
-#: or from now on, not what a request says of it.
+#: Raises an error unless the caller may change a client. The argument is
+#: whether the client is central according to the database, or becomes so; the
+#: request alone does not determine that.
 Check = Callable[[bool], None]
 
 
-class ClientService:
-    """The clients of projects, and the central ones, which all may use."""
+class ClientService(noun.NounService[models.Client]):
+    """The clients of projects, and the central ones of all projects."""
 
-    def __init__(self, services: dependencies.Services) -> None:
-        self._conf = services.conf
-        self._database = services.database
-        self._quotas = services.quotas
-        self._clock = services.clock
-
-    def list(self, project_id: str, wanted: domain_search.ListParams,
-             ) -> Generator[dict[str, Any]]:
-        """Yield the documents of a page of the clients a project may use.
-
-        :raises freezer_api.domain.search.UnknownMarker: when none has the
-            marker's id
-        """
-        with self._database.read() as session:
-            yield from search.page(
-                session, clients.visible(project_id), models.Client,
-                clients.SEARCHED, wanted,
-                lambda found: map(serializers.client, found))
-
-    def get(self, project_id: str, client_id: str) -> dict[str, Any]:
-        """Return the document of a client.
-
-        :raises freezer_api.errors.ApiError: not_found
-        """
-        with self._database.read() as session:
-            client = clients.find_visible(session, project_id, client_id)
-            if client is None:
-                raise errors.ApiError(
-                    'not_found', f'No client with ID {client_id}')
-            return serializers.client(client)
+    noun = noun.Noun(
+        'No client with ID', models.Client, clients.SEARCHED, clients.visible,
+        clients.find_visible, serializers.client, serializers.client)
 
     def register(self, project_id: str, user_id: str,
                  registration: clients.Registration, check: Check) -> None:
-        """Add a client, or bring the project's own up to date.
+        """Add a client, or update the project's own.
 
-        :raises freezer_api.errors.ApiError: service_mode_disabled, or
-            already_exists when the id is a central client's of another
-            project or the uuid any row's
-        :raises freezer_api.domain.quota.Exceeded: when the project may have
-            no more
+        :raises freezer_api.errors.ApiError: service_mode_disabled;
+            already_exists if a central client of another project has the ID,
+            or any row has the UUID
+        :raises freezer_api.domain.quota.Exceeded: if the project has reached
+            its limit
         """
-        if registration.is_central and not self._conf.service_mode.enabled:
+        if registration.is_central and (
+                not self._services.conf.service_mode.enabled):
             raise errors.ApiError('service_mode_disabled',
                                   'This service takes no central clients.')
 
@@ -90,7 +60,7 @@ class ClientService:
         try:
             client, may_be_more = self._quotas.write(project_id, work)
         except quota.Exceeded:
-            # Another of its schedulers may have registered this very moment.
+            # Another scheduler may have registered the client meanwhile.
             client, may_be_more = self._quotas.write(project_id, work)
         if may_be_more:
             self._database.write(lambda session: clients.drop_duplicates(
@@ -99,8 +69,8 @@ class ClientService:
     def delete(self, project_id: str, client_id: str, check: Check) -> None:
         """Delete a client of the project, if there is one.
 
-        :raises freezer_api.errors.ApiError: client_in_use for a central one
-            that has jobs, forbidden for one of another project
+        :raises freezer_api.errors.ApiError: client_in_use for a central
+            client with jobs, forbidden for a client of another project
         """
         now = self._clock()
 

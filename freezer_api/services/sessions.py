@@ -10,11 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Reading and changing sessions. Their jobs come and go in services.jobs."""
+"""Sessions. Their jobs are added in :mod:`freezer_api.services.jobs`."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,56 +21,37 @@ from sqlalchemy import orm
 
 from freezer_api.db import models
 from freezer_api.db import rows
-from freezer_api.db import search
 from freezer_api.db import serializers
 from freezer_api.db import sessions
 from freezer_api.domain import legacy_scheduler
-from freezer_api.domain import search as domain_search
 from freezer_api.domain import sessions as domain_sessions
 from freezer_api import errors
-from freezer_api.services import dependencies
 from freezer_api.services import new_schedule
+from freezer_api.services import noun
 from freezer_api.services import parsed_documents
 
 
-class SessionService:
+_UNKNOWN = 'Session not register with ID'
+
+# Jobs that one transaction removes from a deleted session.
+_PART = 500
+
+
+class SessionService(noun.NounService[models.Session]):
     """The sessions of projects."""
 
-    def __init__(self, services: dependencies.Services) -> None:
-        self._database = services.database
-        self._quotas = services.quotas
-        self._clock = services.clock
-        self._known = services.known
-
-    def list(self, project_id: str, wanted: domain_search.ListParams,
-             ) -> Generator[dict[str, Any]]:
-        """Yield the documents of a page of a project's sessions.
-
-        :raises freezer_api.domain.search.UnknownMarker: when none has the
-            marker's id
-        """
-        with self._database.read() as session:
-            yield from search.page(
-                session, sessions.of_project(project_id), models.Session,
-                sessions.SEARCHED, wanted,
-                lambda found: map(serializers.session, found))
-
-    def get(self, project_id: str, session_id: str) -> dict[str, Any]:
-        """Return the document of a session.
-
-        :raises freezer_api.errors.ApiError: not_found
-        """
-        with self._database.read() as session:
-            return serializers.session(find(session, project_id, session_id))
+    noun = noun.Noun(
+        _UNKNOWN, models.Session, sessions.SEARCHED, sessions.of_project,
+        sessions.find, serializers.session, serializers.session)
 
     def create(self, project_id: str, user_id: str,
                sent: Mapping[str, Any]) -> str:
-        """Add a session and return its id.
+        """Add a session and return its ID.
 
-        :param sent: a checked document
-        :raises freezer_api.errors.ApiError: when the schedule is refused
-        :raises freezer_api.domain.quota.Exceeded: when the project may have
-            no more
+        :param sent: a validated document
+        :raises freezer_api.errors.ApiError: if the schedule is refused
+        :raises freezer_api.domain.quota.Exceeded: if the project has reached
+            its limit
         """
         now = self._clock()
         read = self._read(project_id, now, sent)
@@ -86,15 +66,15 @@ class SessionService:
 
     def update(self, project_id: str, session_id: str,
                sent: Mapping[str, Any]) -> None:
-        """Change what a document names, and nothing else.
+        """Change the parts that a document contains.
 
-        :param sent: a checked document
-        :raises freezer_api.errors.ApiError: not_found, or when the schedule
+        :param sent: a validated document
+        :raises freezer_api.errors.ApiError: not_found, or if the schedule
             is refused
-        :raises freezer_api.schemas.InvalidDocument: when the members get too
+        :raises freezer_api.schemas.InvalidDocument: if the members become too
             large
-        :raises freezer_api.domain.quota.Exceeded: when the project may store
-            no more
+        :raises freezer_api.domain.quota.Exceeded: if the project has reached
+            its limit
         """
         read = self._read(project_id, self._clock(), sent)
 
@@ -105,7 +85,7 @@ class SessionService:
                 if isinstance(row.schedule, dict) else {}), read)
             jobs = sent.get('jobs')
             if isinstance(jobs, dict):
-                # Only members change here; jobs come and go by their routes.
+                # Other routes add and remove jobs.
                 known = sessions.members(row) or {}
                 sessions.set_members(row, {
                     job_id: {**known[job_id], **member}
@@ -117,14 +97,14 @@ class SessionService:
 
     def replace(self, project_id: str, user_id: str, session_id: str,
                 sent: Mapping[str, Any]) -> None:
-        """Put a document in the place of a session, or add the session.
+        """Replace a session, or add one with this ID.
 
-        :param sent: a checked document
-        :raises freezer_api.errors.ApiError: already_exists when the id is a
-            session's of another project or of a deleted one, or when the
-            schedule is refused
-        :raises freezer_api.domain.quota.Exceeded: when the project may have
-            or store no more
+        :param sent: a validated document
+        :raises freezer_api.errors.ApiError: already_exists if a session of
+            another project, or a deleted one, has the ID; or if the schedule
+            is refused
+        :raises freezer_api.domain.quota.Exceeded: if the project has reached
+            its limit
         """
         now = self._clock()
         read = self._read(project_id, now, sent)
@@ -139,37 +119,60 @@ class SessionService:
         read.run(lambda: self._quotas.write(project_id, work))
 
     def delete(self, project_id: str, session_id: str) -> None:
-        """Delete a session, if there is one."""
+        """Delete a session, if it exists, and remove its jobs from it.
+
+        The jobs keep their schedules. They are removed in parts, and the
+        session is deleted with the last part.
+        """
         now = self._clock()
+        removed: set[str] = set()
 
-        def work(session: orm.Session) -> None:
+        def work(session: orm.Session) -> tuple[bool, set[str]]:
+            row = sessions.find(session, project_id, session_id)
+            left = set() if row is None else _member_ids(row) - removed
+            part = set(sorted(left)[:_PART])
+            # Lock jobs before their session.
+            jobs = session.scalars(
+                rows.locked_by_id(models.Job, part)).all() if part else ()
             row = sessions.find(session, project_id, session_id, lock=True)
-            if row is not None:
+            if row is None:
+                return True, part
+            for job in jobs:
+                if (job.session_id, job.project_id) == (row.id, project_id):
+                    job.session_id, job.session_tag = '', 0
+            # Other jobs may have joined meanwhile.
+            done = _member_ids(row) <= removed | part
+            if done:
                 rows.delete(row, now)
+            return done, part
 
-        self._database.write(work)
+        done = False
+        while not done:
+            done, part = self._database.write(work)
+            removed |= part
 
     def _read(self, project_id: str, now: int,
               sent: Mapping[str, Any]) -> parsed_documents.Readings:
-        """Read a document that is about to be stored."""
-        read = parsed_documents.Readings(project_id, now, self._known)
+        """Read a document before it is stored."""
+        read = parsed_documents.Readings(project_id, now, self._services.known)
         read.prepare_schedule(sent.get('schedule') or {})
         return read
+
+
+def _member_ids(row: models.Session) -> set[str]:
+    return set(sessions.members(row) or ())
 
 
 def find(session: orm.Session, project_id: str, session_id: str,
          lock: bool = False) -> models.Session:
     """Return a session of a project.
 
-    :param lock: keep others from changing it until the transaction ends;
-        lock jobs before
+    :param lock: whether to lock it until the end of the transaction; lock
+        jobs before
     :raises freezer_api.errors.ApiError: not_found
     """
-    row = sessions.find(session, project_id, session_id, lock)
-    if row is None:
-        raise errors.ApiError(
-            'not_found', f'Session not register with ID {session_id}')
-    return row
+    return errors.found(sessions.find(session, project_id, session_id, lock),
+                        f'{_UNKNOWN} {session_id}')
 
 
 def _set(row: models.Session, sent: Mapping[str, Any],

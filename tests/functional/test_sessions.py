@@ -93,6 +93,22 @@ class SessionTests(base.ApiTestCase):
         self.call(base.MEMBER, 'GET', 'sessions/mine', status=404)
         self.call(base.MEMBER, 'POST', 'sessions/mine', body, 409)
 
+    def test_jobs_of_a_deleted_session_are_in_none(self) -> None:
+        """With upstream they keep its ID, and a scheduler asks for it."""
+        session_id, other_id = self.create(), self.create()
+        jobs = [self.create_job(client=client)
+                for client in ('own', 'stock', 'own')]
+        for job_id, where in zip(
+                jobs, (session_id, session_id, other_id), strict=True):
+            self.call(base.MEMBER, 'PUT', f'sessions/{where}/jobs/{job_id}',
+                      status=204)
+        before = [self.job(job_id) for job_id in jobs]
+        self.call(base.MEMBER, 'DELETE', f'sessions/{session_id}', status=204)
+        self.assertEqual(
+            [{**before[0], 'session_id': '', 'session_tag': 0},
+             {**before[1], 'session_id': '', 'session_tag': 0}, before[2]],
+            [self.job(job_id) for job_id in jobs])
+
     def test_a_job_enters_and_keeps_what_happened_to_it(self) -> None:
         """Upstream loses its status, event and times."""
         session_id = self.create()
