@@ -31,8 +31,8 @@ from freezer_scheduler.engines import registry
 from freezer_scheduler.freezer import client as freezer_client
 from freezer_scheduler.keystone import logins as scheduler_logins
 from freezer_scheduler.keystone import sessions as keystone_sessions
+from freezer_scheduler.runs import bulkhead
 from freezer_scheduler.runs import executor as run_executor
-from freezer_scheduler.runs import lanes
 from freezer_scheduler.runs import run_login
 from freezer_scheduler.runs import run_table
 from freezer_scheduler import settings as scheduler_settings
@@ -65,7 +65,7 @@ class Assembly:
             self._first, http_metrics.ObservedSession(observer, clock),
             deferred=self._first.service_mode, clock=clock)
         self.logins = scheduler_logins.Logins(
-            self._identity, lanes.Sizes.of_pool(
+            self._identity, bulkhead.Sizes.of_pool(
                 self._first.workers, shared=True,
                 # Where one fails, Keystone is asked why.
                 timeout=2 * self._first.request_timeout), clock)

@@ -99,7 +99,7 @@ def _given_to(holder: run_rows.Holder) -> sa.ColumnElement[bool]:
 
 def line(session: orm.Session, holder: run_rows.Holder, limit: int,
          per_project: int | None, now: int) -> list[fair_share.Entry]:
-    """Return whose turn it is, expired leases and due jobs in one line.
+    """Return expired leases and due jobs in fair-share order.
 
     :param per_project: how many runs of a project may go on at one time for
         the client, whoever holds them; None for any number

@@ -24,7 +24,6 @@ from collections.abc import Collection
 from collections.abc import Sequence
 import contextlib
 import dataclasses
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -61,13 +60,21 @@ class Line:
     at: orm.InstrumentedAttribute[int | None]
     goes_on: bool = False
 
-    def select(self, client_id: str, now: int) -> sa.Select[Any, Any, Any]:
-        """Return the query of the due rows, oldest first."""
+    def select(self, client_id: str, now: int,
+               ) -> sa.Select[str, str | None, int | None, int | None]:
+        """Return the query of the entries of the due rows, oldest first."""
+        queue = models.Queue
         return sa.select(
             self.id.label('id'), self.project_id.label('project_id'),
-            self.at.label('at')).where(
-                collation.same_text(self.client_id, client_id),
-                self.at <= now).order_by(self.at, self.id)
+            self.at.label('at'), queue.last_turn_at.label('last_turn_at')
+        ).outerjoin(queue, sa.and_(
+            collation.same(queue.client_id, self.client_id),
+            collation.same(queue.project_id, self.project_id))).where(
+                *self.due(client_id, now)).order_by(self.at, self.id)
+
+    def due(self, client_id: str, now: int) -> list[sa.ColumnElement[bool]]:
+        """Return the conditions of a due row."""
+        return [collation.same_text(self.client_id, client_id), self.at <= now]
 
 
 DUE = Line(models.Job.id, models.Job.client_id, models.Job.project_id,
@@ -121,7 +128,7 @@ def of_project(session: orm.Session, line: Line, client_id: str,
                limit: int) -> list[fair_share.Entry]:
     """Return the first entries of one project."""
     return _entries(session, line, line.select(client_id, now).where(
-        line.project_id == project_id).limit(limit))
+        line.project_id == project_id).limit(limit), now)
 
 
 def head(session: orm.Session, line: Line, client_id: str, now: int,
@@ -135,12 +142,15 @@ def head(session: orm.Session, line: Line, client_id: str, now: int,
     """
     most = max(_AMONG_FULL if full else _HEAD, 2 * limit)
     # Include the full projects: skipping them would read all due rows.
-    oldest = _entries(session, line, line.select(client_id, now).limit(most))
+    oldest = _entries(session, line, line.select(client_id, now).limit(most),
+                      now)
     passed = set(full)
     found = [entry for entry in oldest if entry.project_id not in passed]
     if (len(oldest) < most
-            # Then the first entry of each of these projects suffices.
-            or len({entry.project_id for entry in found}) >= limit):
+            # These projects have all waited longer than any that was not
+            # read: their first entries suffice.
+            or len({entry.project_id for entry in found
+                    if entry.waiting_since <= oldest[-1].at}) >= limit):
         return found
     # Rows of earlier releases can have no project.
     firsts: Sequence[str | None] = [
@@ -156,7 +166,7 @@ def head(session: orm.Session, line: Line, client_id: str, now: int,
             part = [line.select(client_id, now).where(
                 line.project_id == project_id).limit(each).subquery().select()
                 for project_id in firsts[start:start + _CHUNK]]
-            for entry in _entries(session, line, sa.union_all(*part)):
+            for entry in _entries(session, line, sa.union_all(*part), now):
                 known[entry.id] = entry
                 seen[entry.project_id] += 1
         if sum(min(number, room(project_id or ''))
@@ -170,23 +180,44 @@ def head(session: orm.Session, line: Line, client_id: str, now: int,
 
 def _projects(session: orm.Session, line: Line, client_id: str, now: int,
               limit: int, full: Sequence[str]) -> Sequence[str]:
-    """Return the projects that have waited longest.
+    """Return the projects that have waited longest, in that order.
 
     :param full: projects to omit
     """
     queue = models.Queue
-    first = line.select(client_id, now).with_only_columns(line.at).where(
+    first = sa.select(line.at).where(
+        *line.due(client_id, now),
         collation.same(line.project_id, queue.project_id)
-    ).limit(1).scalar_subquery().correlate(queue)
-    each = sa.select(queue.project_id, first.label('first')).where(
-        queue.client_id == client_id)
+    ).order_by(line.at, line.id).limit(1).scalar_subquery().correlate(queue)
+    each = sa.select(queue.project_id, queue.last_turn_at,
+                     first.label('first')).where(queue.client_id == client_id)
     if full:
         each = each.where(queue.project_id.not_in(full))
-    waiting = each.subquery()
+    waiting = each.subquery().c
+    since = sa.case((waiting.last_turn_at > now, now),
+                    (waiting.last_turn_at > waiting.first,
+                     waiting.last_turn_at), else_=waiting.first)
     return session.scalars(
-        sa.select(waiting.c.project_id).where(waiting.c.first.is_not(None))
-        .order_by(waiting.c.first, waiting.c.project_id)
+        sa.select(waiting.project_id).where(waiting.first.is_not(None))
+        .order_by(since, waiting.first, waiting.project_id)
         .limit(limit)).all()
+
+
+def note_turns(session: orm.Session, client_id: str,
+               project_ids: Collection[str], now: int) -> None:
+    """Store that projects have had a turn.
+
+    :param project_ids: at most 500; a project whose row a user's request
+        has locked is left out
+    :param now: epoch seconds
+    """
+    queue = models.Queue
+    ids = session.scalars(sa.select(queue.id).where(
+        queue.client_id == client_id,
+        queue.project_id.in_(project_ids))).all()
+    for row in session.scalars(rows.locked_by_id(queue, ids,
+                                                 skip_locked=True)):
+        row.last_turn_at = now
 
 
 _MISSING = sa.select(models.Job.client_id, models.Job.project_id).where(
@@ -237,7 +268,10 @@ def repair(connection: sa.Connection) -> int:
     return total
 
 
-def _entries(session: orm.Session, line: Line,
-             query: sa.Executable) -> list[fair_share.Entry]:
-    return [fair_share.Entry(row.id, row.project_id, row.at, line.goes_on)
-            for row in session.execute(query)]
+def _entries(session: orm.Session, line: Line, query: sa.Executable,
+             now: int) -> list[fair_share.Entry]:
+    return [fair_share.Entry(
+        row.id, row.project_id, row.at, line.goes_on,
+        # A clock that was ahead may have stored a time to come.
+        None if row.last_turn_at is None else min(row.last_turn_at, now))
+        for row in session.execute(query)]

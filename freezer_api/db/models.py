@@ -233,8 +233,9 @@ class Job(Base):
 class Queue(Base):
     """A project that has, or had, jobs for a client.
 
-    Which of them are due says the table of the jobs alone. This one is for
-    finding, behind the many jobs of one project, those of the others.
+    The table of the jobs says which of them are due. This one is for finding
+    the jobs of other projects behind the many jobs of one, and for the turns
+    that the projects take.
     """
 
     __tablename__ = 'queues'
@@ -242,6 +243,8 @@ class Queue(Base):
     id: orm.Mapped[str] = orm.mapped_column(sa.String(36), primary_key=True)
     client_id: orm.Mapped[str] = orm.mapped_column(sa.String(255))
     project_id: orm.Mapped[str] = orm.mapped_column(sa.String(36))
+    # When runs of the project were handed out last. NULL: never.
+    last_turn_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
 
     __table_args__ = (
         sa.UniqueConstraint('client_id', 'project_id',

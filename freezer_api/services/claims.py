@@ -40,6 +40,7 @@ from freezer_api.db import claim_decisions
 from freezer_api.db import claim_sizes
 from freezer_api.db import claims
 from freezer_api.db import deadlines
+from freezer_api.db import due_queue
 from freezer_api.db import engine
 from freezer_api.db import models
 from freezer_api.db import run_rows
@@ -193,6 +194,7 @@ class _Claimer:
         taken = _Taken()
         with watch.of('locking and writing rows'):
             self._take_all(items, wanted.lease, now, taken)
+            self._note_turns(taken.runs, now)
         with self._database.read() as session:
             due = claims.due_times(session, self._holder, now)
         if watch.total >= self._slow:
@@ -260,6 +262,26 @@ class _Claimer:
                           self._holder.client_id, len(taken.runs),
                           type(error).__name__)
                 return
+
+    def _note_turns(self, runs: Sequence[HandedOut], now: int) -> None:
+        """Store which projects have had a turn.
+
+        It is another transaction, because a user who creates a job locks the
+        same rows. The runs are handed out whether it succeeds or not.
+        """
+        projects = sorted({run.run.project_id for run in runs
+                           if run.run.project_id is not None})
+        for start in range(0, len(projects), claims.MOST_ROWS):
+            try:
+                self._database.write(functools.partial(
+                    due_queue.note_turns, client_id=self._holder.client_id,
+                    project_ids=projects[start:start + claims.MOST_ROWS],
+                    now=now))
+            except (db_exception.DBError,
+                    deadlines.DeadlineExceeded) as error:
+                LOG.warning('The turns of a claim of client %s are not '
+                            'stored: %s', self._holder.client_id,
+                            type(error).__name__)
 
     def _take(self, some: Sequence[_Item], lease: int, now: int,
               taken: _Taken) -> None:

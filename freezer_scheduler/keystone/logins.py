@@ -14,27 +14,28 @@
 
 Keystone may hang for the users of one domain, such as one with a slow LDAP
 server. So no worker logs in. A run that needs a token waits without a slot
-and without a worker; all runs of one trust wait for one login. The lanes, see
-:mod:`freezer_scheduler.runs.lanes`, keep the logins of the other projects
-    going.
+and without a worker; all runs of one trust wait for one login. The bulkhead,
+see :mod:`freezer_scheduler.runs.bulkhead`, keeps the logins of the other
+projects going.
 
 No lock is held during a login.
 """
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Callable
 import contextlib
 import dataclasses
+import functools
 import threading
 
 from oslo_log import log as logging
 
+from freezer_api.domain import fair_share
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler.keystone import sessions as keystone_sessions
 from freezer_scheduler.keystone import tokens
-from freezer_scheduler.runs import lanes as scheduler_lanes
+from freezer_scheduler.runs import bulkhead
 
 LOG = logging.getLogger(__name__)
 
@@ -59,17 +60,16 @@ class Logins:
     """
 
     def __init__(self, identity: keystone_sessions.Identity,
-                 sizes: scheduler_lanes.Sizes, clock: scheduler_clock.Clock,
+                 sizes: bulkhead.Sizes, clock: scheduler_clock.Clock,
                  start: Callable[[Callable[[], None]], None] = _in_a_thread,
                  ) -> None:
         self._identity = identity
         self._clock = clock
         self._start = start
-        self._lanes = scheduler_lanes.Lanes[_Login](sizes)
+        self._bulkhead = bulkhead.Bulkhead[_Login](sizes)
         self._changed = threading.Condition()
         self._logins: dict[str, _Login] = {}
-        self._queued: collections.OrderedDict[
-            str, collections.deque[_Login]] = collections.OrderedDict()
+        self._queued = fair_share.FairShare[str, _Login]()
         self._stopping = False
 
     def needed(self, trust_id: str, project_id: str, submits: bool,
@@ -88,8 +88,7 @@ class Logins:
                 return False
             if login is None:
                 login = self._logins[trust_id] = _Login(trust_id, project_id)
-                self._queued.setdefault(
-                    project_id, collections.deque()).append(login)
+                self._queued.add(project_id, login)
                 self._changed.notify()
             login.wakes.append(wake)
         return True
@@ -98,13 +97,16 @@ class Logins:
         """Start logins until :meth:`stop`."""
         while True:
             with self._changed:
-                while not self._stopping and not self._next_may_begin():
-                    self._changed.wait(
-                        self._lanes.until_slow(self._clock.monotonic())
-                        if self._queued else None)
-                if self._stopping:
-                    return
-            self.start_next()
+                login = None
+                while not self._stopping and login is None:
+                    login = self._begin_next()
+                    if login is None:
+                        self._changed.wait(
+                            self._bulkhead.until_slow(self._clock.monotonic())
+                            if self._queued else None)
+            if login is None:
+                return
+            self._start(functools.partial(self._run, login))
 
     def stop(self) -> None:
         """Start no more logins; current ones continue."""
@@ -115,23 +117,21 @@ class Logins:
     def start_next(self) -> bool:
         """Start the next login that may begin; return whether one did."""
         with self._changed:
-            project_id = self._next_may_begin()
-            if project_id is None:
-                return False
-            queue = self._queued.pop(project_id)
-            login = queue.popleft()
-            if queue:
-                # Projects take turns.
-                self._queued[project_id] = queue
-            self._lanes.begin(login, project_id, self._clock.monotonic())
-        self._start(lambda: self._run(login))
+            login = self._begin_next()
+        if login is None:
+            return False
+        self._start(functools.partial(self._run, login))
         return True
 
-    def _next_may_begin(self) -> str | None:
-        self._lanes.become_slow(self._clock.monotonic())
-        if self._lanes.full():
-            return None
-        return next(filter(self._lanes.may_begin, self._queued), None)
+    def _begin_next(self) -> _Login | None:
+        """Take the next login that may begin from the queue, if any."""
+        now = self._clock.monotonic()
+        self._bulkhead.become_slow(now)
+        login = None if self._bulkhead.full() else self._queued.next(
+            lambda queued: self._bulkhead.may_begin(queued.project_id))
+        if login is not None:
+            self._bulkhead.begin(login, login.project_id, now)
+        return login
 
     def _run(self, login: _Login) -> None:
         """Log in; the target of a login thread."""
@@ -148,7 +148,7 @@ class Logins:
             self._identity.log_in(login.trust_id)
         finally:
             with self._changed:
-                self._lanes.end(login, self._clock.monotonic())
+                self._bulkhead.end(login, self._clock.monotonic())
                 del self._logins[login.trust_id]
                 self._changed.notify()
             # Without our lock, because the callbacks lock the table of runs.

@@ -35,8 +35,8 @@ from freezer_scheduler.keystone import sessions
 from freezer_scheduler import log_context
 from freezer_scheduler.process import signals
 from freezer_scheduler.process import systemd
+from freezer_scheduler.runs import bulkhead
 from freezer_scheduler.runs import executor
-from freezer_scheduler.runs import lanes
 from freezer_scheduler.runs import run_table
 from freezer_scheduler import settings as scheduler_settings
 from freezer_scheduler.sources import base
@@ -79,7 +79,7 @@ class Service:
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
         # With one project there are no others to protect.
-        self._sizes = lanes.Sizes.of_pool(
+        self._sizes = bulkhead.Sizes.of_pool(
             settings.workers, settings.service_mode, settings.request_timeout)
         self._workers = itertools.count()
         self._runs = run_table.RunTable(clock, self._run_limits, self._sizes,

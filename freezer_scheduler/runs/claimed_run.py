@@ -33,6 +33,8 @@ class ClaimedRun:
     :ivar busy: whether a worker has it
     :ivar sure: for how many of its volumes Cinder is known to be at work
     :ivar slots: how many are counted for it
+    :ivar reserved: whether one of them is for another volume, and not used
+        yet
     :ivar unanswered: whether its last move took long, or the present one does
     """
 
@@ -45,9 +47,11 @@ class ClaimedRun:
 
     busy: bool = False
     slots: int = 0
+    reserved: bool = False
     sure: int = 0
     unanswered: bool = False
     queued: bool = False
+    had_slot: bool = False
     admitted: bool = False
     again: bool = False
     due: int = 0

@@ -10,28 +10,27 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The runs this process holds: which may go on, when, and never two at once.
+"""The claimed runs: which may go on, when, and never two moves at once.
 
 A run waits in a heap until it is due, so that thousands of unfinished backups
-hold no thread. To be worked on it needs one of a limited number of places,
-which it keeps through the short waits between its moves. Where it only waits,
-for another try, for a busy volume, or for long, it gives the place up and
-lines up again when it is due. So what one project waits for costs the others
-nothing. Each project has a line of its own, and the projects take turns: for
-places, and, where more runs have one than workers can begin with, for those.
+hold no thread. A worker may take it while it has one of a limited number of
+slots, which it keeps through the short waits between its moves. A run that
+only waits, for another try, for a busy volume, or for long, gives its slot up
+and queues again when it is due. So what one project waits for costs the others
+nothing.
 
-A run of several volumes has a place for each that is under way. The first is
-the run's own; another is given only while one is free, which is when nobody
-in line may have it.
+Projects take turns for slots, and for workers where more runs have a slot than
+workers can begin with. The order is that of
+:class:`freezer_api.domain.fair_share.FairShare`. A run of several volumes
+takes a turn for each slot after its first.
 
 No project holds more than a part of the workers, see
-:mod:`freezer_scheduler.runs.lanes`. A run that is due while its project holds
-as many as it may is kept back until one of them ends; one that has not begun
-lines up again. A run that waits for an answer for long takes no place from
+:mod:`freezer_scheduler.runs.bulkhead`. A run that is due while its project
+holds as many as it may is kept back until one of them ends; one that has not
+begun queues again. A run that waits for an answer for long takes no slot from
 others.
 
-One lock guards all of this. No request is sent, and nothing is waited for,
-while it is held.
+One lock guards all of this. It is not held during a request or a wait.
 """
 
 from __future__ import annotations
@@ -40,29 +39,29 @@ from collections.abc import Callable
 import enum
 import threading
 
+from freezer_api.domain import fair_share
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler.freezer import messages
+from freezer_scheduler.runs import bulkhead
 from freezer_scheduler.runs import claimed_run
 from freezer_scheduler.runs import delay_queue
-from freezer_scheduler.runs import fair_share
-from freezer_scheduler.runs import lanes as scheduler_lanes
 from freezer_scheduler.runs import slots
 
-# A run that is not due for longer than that, in seconds, has no place.
+# A run that is not due for longer than this, in seconds, has no slot.
 _LONGEST_HOLD = 30
 
 _ANY = 1 << 30
 
 
 class Phase(enum.StrEnum):
-    """What a held run is at."""
+    """What a claimed run does."""
 
     QUEUED = 'queued'
-    """It lines up for a place."""
+    """It waits for its first slot."""
     WORKING = 'working'
-    """It has one: it is worked on, here or by Cinder."""
+    """It has a slot: this process or Cinder works on it."""
     WAITING = 'waiting'
-    """It waits for another try, or for what keeps it from going on."""
+    """It waits for another try, or for something that it needs."""
 
 
 Limits = slots.Limits
@@ -72,30 +71,31 @@ ClaimedRun = claimed_run.ClaimedRun
 
 
 class RunTable:
-    """The table of held runs; safe to use from every thread.
+    """The table of claimed runs; safe to use from every thread.
 
-    :param sizes: of the lanes of its workers; None where it has one project
-        and as many workers as take runs
-    :param more: starts another worker; called where none is left that could
+    :param sizes: partitions of the workers; None for one project that has
+        all workers
+    :param more: starts another worker; called if none is left that could
         take the next run
     """
 
     def __init__(self, clock: scheduler_clock.Clock,
                  limits: Callable[[], Limits],
-                 sizes: scheduler_lanes.Sizes | None = None,
+                 sizes: bulkhead.Sizes | None = None,
                  more: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
         self._changed = threading.Condition(lock := threading.RLock())
         self._freed = threading.Condition(lock)  # Not to wake a worker.
         self._table: dict[str, ClaimedRun] = {}
-        # Without a run: one that was let in may begin.
+        # An entry without a run: an admitted one may begin.
         self._delayed = delay_queue.DelayQueue[ClaimedRun]()
         self._slots = slots.Slots[ClaimedRun](limits)
-        self._admitted = fair_share.FairShare[ClaimedRun]()
-        self._lanes = scheduler_lanes.Lanes[ClaimedRun](
-            sizes or scheduler_lanes.Sizes(_ANY, _ANY, _ANY, _ANY))
+        # Those with their first slot that have not begun.
+        self._admitted = fair_share.FairShare[str, ClaimedRun]()
+        self._bulkhead = bulkhead.Bulkhead[ClaimedRun](
+            sizes or bulkhead.Sizes(_ANY, _ANY, _ANY, _ANY))
         # Due, but their projects have as many workers as they may have.
-        self._kept_back = scheduler_lanes.KeptBack[ClaimedRun]()
+        self._kept_back = fair_share.FairShare[str, ClaimedRun]()
         self._more = more
         # Workers that wait for a run.
         self._unoccupied = 0
@@ -107,16 +107,21 @@ class RunTable:
         """Return how many more runs may be claimed."""
         with self._changed:
             self._look_at_slow_ones()
-            return 0 if self._stopping else self._slots.room()
+            return 0 if self._stopping else (
+                self._slots.room() or int(self._slots.claims_ahead()))
 
     def wait_for_room(self, wanted: int, seconds: float) -> None:
-        """Wait until so many more runs may be claimed, or for so long."""
+        """Wait until so many more runs may be claimed, or for so long.
+
+        It ends earlier if a run is to be claimed for the next free slot.
+        """
         with self._freed:
-            self._freed.wait_for(
-                lambda: self._stopping or self.room() >= wanted, seconds)
+            self._freed.wait_for(lambda: (
+                self._stopping or self.room() >= wanted
+                or self._slots.claims_ahead()), seconds)
 
     def claimed(self) -> list[tuple[str, int]]:
-        """Return (run id, fence) of every held run, by the ends of leases."""
+        """Return (run id, fence) of each run, by the ends of their leases."""
         with self._changed:
             return [
                 (claimed.run.run_id, claimed.run.fence)
@@ -125,14 +130,14 @@ class RunTable:
             ]
 
     def add(self, run: messages.Run, lease_until: float) -> None:
-        """Hold a run that was claimed."""
+        """Add a run that was claimed."""
         claimed = ClaimedRun(run, lease_until, run.event,
                              since=self._clock.wall())
         with self._changed:
             before = self._table.get(run.run_id)
             self._table[run.run_id] = claimed
             if before is not None:
-                # Our own lease had ended, and we were handed the run again.
+                # Its lease had ended, and this process claimed it again.
                 before.lost = True
                 if before.busy:
                     before.successor = claimed
@@ -142,7 +147,7 @@ class RunTable:
 
     def renewed(self, run_id: str, lease_until: float,
                 event: messages.Event | None) -> None:
-        """Note that a run stays ours, and what its user wants."""
+        """Note that a lease was renewed, and what the user wants."""
         with self._changed:
             claimed = self._table.get(run_id)
             if claimed is not None:
@@ -151,9 +156,9 @@ class RunTable:
 
     def reported(self, claimed: ClaimedRun, lease_until: float,
                  event: messages.Event | None) -> None:
-        """Note that a report of a run was stored, and what its user wants.
+        """Note that a report of a run was stored, and what the user wants.
 
-        :param lease_until: the lease lasts as long at least, by the monotonic
+        :param lease_until: end of the lease at the earliest, by the monotonic
             clock
         """
         with self._changed:
@@ -167,42 +172,42 @@ class RunTable:
             self.wake(claimed)
 
     def lost(self, run_id: str) -> ClaimedRun | None:
-        """Let go of a run that is not ours any more, and return it."""
+        """Remove and return a run that another scheduler has now."""
         with self._changed:
             claimed = self._table.pop(run_id, None)
             if claimed is None:
                 return None
             claimed.lost = True
             if claimed.busy or claimed.progress.engine_state is not None:
-                # The worker sees what this process left behind.
+                # A worker cleans up what this process has begun.
                 self.wake(claimed)
             else:
                 self._drop(claimed)
             return claimed
 
     def stop(self) -> None:
-        """Hand each run to the workers once more, and then no more."""
+        """Give each run to the workers once more, and then no more."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
             self._freed.notify_all()
 
     def limits_changed(self) -> None:
-        """Let in what waited, where the limits have grown."""
+        """Admit queued runs, if the limits have grown."""
         with self._changed:
             self._admit()
 
-    # -- for who looks on --
+    # -- for the status --
 
     def phases(self) -> list[tuple[ClaimedRun, Phase]]:
-        """Return every held run with what it is at."""
+        """Return each run with its phase."""
         with self._changed:
             return [(claimed, Phase.QUEUED if claimed.queued else
                      Phase.WORKING if claimed.slots else Phase.WAITING)
                     for claimed in self._table.values()]
 
     def in_flight(self) -> int:
-        """Return how many places are taken."""
+        """Return the number of slots that are taken."""
         with self._changed:
             return self._slots.taken
 
@@ -213,7 +218,7 @@ class RunTable:
         return self._stopping
 
     def lease_left(self, claimed: ClaimedRun) -> float:
-        """Return the seconds for which a run is certainly ours."""
+        """Return the seconds for which the lease of a run certainly lasts."""
         if claimed.lost:
             return float('-inf')
         return claimed.lease_until - self._clock.monotonic()
@@ -221,8 +226,10 @@ class RunTable:
     def take(self, wait: bool = True) -> ClaimedRun | None:
         """Return a run that is due, for this thread alone.
 
-        Waits for one; returns None when stopping and nothing is left, where
-        enough others wait, and at once when it is not to wait.
+        :param wait: whether to wait until a run is due
+        :returns: None if the thread is to end: the process stops and no run
+            is left, or enough other threads wait. Without ``wait``, None if
+            no run is due
         """
         with self._changed:
             while True:
@@ -233,7 +240,7 @@ class RunTable:
                 if not wait or (self._stopping and not any(
                         one.busy for one in self._table.values())):
                     return None
-                if (self._unoccupied > self._lanes.sizes.fast
+                if (self._unoccupied > self._bulkhead.sizes.fast
                         and not self._stopping):
                     return None
                 self._unoccupied += 1
@@ -241,43 +248,48 @@ class RunTable:
                 self._unoccupied -= 1
 
     def reserve_slot(self, claimed: ClaimedRun) -> bool:
-        """Give a run that was taken a place for one more volume.
+        """Reserve a slot for another volume of a run.
 
-        What it has no volume for, it loses when it is given back.
+        Without one the run stays in the queue, and is due as soon as its
+        turn has come. It loses a slot that it does not use.
 
-        :returns: whether one was free
+        :param claimed: a run that this thread took
+        :returns: whether it has one now
         """
         with self._changed:
-            if not claimed.slots or not self._slots.free(
-                    claimed.run.project_id):
-                return False
-            self._set_slots(claimed, claimed.slots + 1)
-            return True
+            again = claimed.again
+            if claimed.slots and not claimed.reserved:
+                self._slots.enqueue(claimed)
+                self._admit()
+            reserved, claimed.reserved = claimed.reserved, False
+            # This thread knows, so its run need not be woken for that.
+            claimed.again = again
+            return reserved
 
     def done(self, claimed: ClaimedRun, after: float | None) -> None:
-        """Give a run back.
+        """Take a run back from the thread that took it.
 
         :param after: seconds until it is due again; None when it is over
         """
         with self._changed:
             claimed.busy = False
-            self._slots.waits(claimed, self._lanes.end(
+            self._slots.waits(claimed, self._bulkhead.end(
                 claimed, self._clock.monotonic()), claimed.progress.at_work())
             self._go_on()
             over = claimed.lost and claimed.progress.engine_state is None
             if after is None or over or claimed.successor is not None:
                 self._finish(claimed)
-            elif self._stopping:
-                pass
-            elif not claimed.again and (
-                    claimed.progress.idle or after > _LONGEST_HOLD):
-                self._set_slots(claimed, 0)
+            elif not self._stopping:
+                after = 0 if claimed.again else after
+                if after > _LONGEST_HOLD or (
+                        claimed.progress.idle and not claimed.again):
+                    self._slots.leave(claimed)
+                    self._set_slots(claimed, 0)
+                elif claimed.slots:
+                    claimed.reserved &= not after
+                    self._set_slots(claimed, claimed.reserved
+                                    + max(1, claimed.under_way))
                 self._push(claimed, after)
-                self._admit()
-            else:
-                if claimed.slots:
-                    self._set_slots(claimed, max(1, claimed.under_way))
-                self._push(claimed, 0 if claimed.again else after)
                 self._admit()
             if self._stopping:
                 self._changed.notify_all()
@@ -287,15 +299,15 @@ class RunTable:
     def _begin(self, claimed: ClaimedRun) -> None:
         claimed.busy = True
         claimed.again = False
-        self._lanes.begin(claimed, claimed.run.project_id,
-                          self._clock.monotonic())
+        self._bulkhead.begin(claimed, claimed.run.project_id,
+                             self._clock.monotonic())
         if not (self._unoccupied or self._stopping
-                or self._lanes.running >= self._lanes.sizes.threads):
+                or self._bulkhead.running >= self._bulkhead.sizes.threads):
             self._more()
 
     def _look_at_slow_ones(self) -> None:
-        """Have runs that wait for an answer for long make room."""
-        slow = self._lanes.become_slow(self._clock.monotonic())
+        """Free the slots of runs that wait for an answer for long."""
+        slow = self._bulkhead.become_slow(self._clock.monotonic())
         for claimed in slow:
             self._slots.waits(claimed, True, claimed.sure)
         if slow:
@@ -313,13 +325,12 @@ class RunTable:
         """Forget a run that is not in the table any more."""
         project_id = claimed.run.project_id
         claimed.due = 0
+        self._slots.leave(claimed)
         self._set_slots(claimed, 0)
-        if claimed.queued:
-            self._slots.leave(claimed)
         if claimed.admitted:
             claimed.admitted = False
             self._admitted.remove(project_id, claimed)
-            self._lanes.withdraw(project_id)
+            self._bulkhead.withdraw(project_id)
         self._kept_back.remove(project_id, claimed)
         self._go_on()
         self._admit()
@@ -328,31 +339,36 @@ class RunTable:
         self._slots.set_slots(claimed, slots)
         self._freed.notify_all()
 
-    def _enqueue(self, claimed: ClaimedRun) -> None:
-        """Line up for a place."""
-        claimed.due = 0
-        self._slots.enqueue(claimed)
-        self._admit()
+    def _enqueue(self, claimed: ClaimedRun, first: bool = False) -> None:
+        """Queue for the first slot.
 
-    def _line_up_again(self, claimed: ClaimedRun) -> None:
-        """Line up before the other runs of the project."""
+        :param first: whether before the other runs of the project
+        """
         claimed.due = 0
         self._set_slots(claimed, 0)
-        self._slots.enqueue(claimed, first=True)
+        self._slots.enqueue(claimed, first)
         self._admit()
 
     def _admit(self) -> None:
-        """Let waiting runs in, a project at a time, within the limits."""
-        for claimed in self._slots.admit(self._lanes.may_admit):
+        """Give free slots to queued runs."""
+        for claimed in self._slots.admit(self._bulkhead.may_admit):
+            self._freed.notify_all()
+            if claimed.reserved:
+                self.wake(claimed)
+                continue
             claimed.admitted = True
             self._admitted.add(claimed.run.project_id, claimed)
-            self._lanes.admit(claimed.run.project_id)
+            self._bulkhead.admit(claimed.run.project_id)
             self._delayed.put(self._clock.monotonic(), None)
             self._changed.notify()
 
     def _go_on(self) -> None:
-        """Have runs that were kept back go on, where they may begin now."""
-        for claimed in self._kept_back.first(self._lanes.may_begin):
+        """Have a run of each project go on that was kept back and may now."""
+        had: set[str] = set()
+        while (claimed := self._kept_back.next(lambda kept: (
+                kept.run.project_id not in had
+                and self._bulkhead.may_begin(kept.run.project_id)))):
+            had.add(claimed.run.project_id)
             self._push(claimed, 0)
 
     def _push(self, claimed: ClaimedRun, after: float) -> None:
@@ -361,7 +377,7 @@ class RunTable:
         self._changed.notify()
 
     def wake(self, claimed: ClaimedRun) -> None:
-        """Have a run go on now: what it waited for is there."""
+        """Have a run go on now: it need not wait any longer."""
         with self._changed:
             if claimed.busy:
                 claimed.again = True
@@ -373,7 +389,7 @@ class RunTable:
     def _next_due(self) -> ClaimedRun | None:
         now = self._clock.monotonic()
         self._look_at_slow_ones()
-        while not self._lanes.full() and self._delayed.is_due(now):
+        while not self._bulkhead.full() and self._delayed.is_due(now):
             claimed = self._delayed.take()
             new = claimed is None
             if claimed is None:
@@ -381,27 +397,27 @@ class RunTable:
                 if claimed is None:
                     continue
                 claimed.admitted = False
-                self._lanes.withdraw(claimed.run.project_id)
+                self._bulkhead.withdraw(claimed.run.project_id)
             elif not claimed.slots:
                 self._enqueue(claimed)
                 continue
-            may = self._lanes.may_begin(claimed.run.project_id)
+            may = self._bulkhead.may_begin(claimed.run.project_id)
             if not new and not may:
                 self._kept_back.add(claimed.run.project_id, claimed)
             elif may and self._slots.count_again(claimed):
                 return claimed
             else:
-                # Perhaps its project hangs, as was not known when it got a
-                # place.
-                self._line_up_again(claimed)
+                # Perhaps its project hangs, which was not known when it got
+                # its slot.
+                self._enqueue(claimed, first=True)
         return None
 
     def _until_due(self) -> float | None:
         at, now = self._delayed.at, self._clock.monotonic()
         if self._stopping:
             return None
-        waits = [self._lanes.until_slow(now),
-                 None if at is None or self._lanes.full() else
+        waits = [self._bulkhead.until_slow(now),
+                 None if at is None or self._bulkhead.full() else
                  max(0.0, at - now)]
         return min((one for one in waits if one is not None), default=None)
 

@@ -10,16 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The slots of claimed runs, and the projects that line up for them.
+"""The slots of claimed runs, and the queue for them.
 
-The projects take turns. A run has a slot for each of its volumes that is
-under way. The owner of this holds a lock.
+A run needs a slot for each of its volumes that is under way. Runs that wait
+for their first slot and runs that want one for another volume wait in one
+queue, in which the projects take turns. Its owner holds a lock.
 
-A slot is for what goes on. One whose run has waited for an answer for long
-counts for its project alone, until the run goes on, so that services that
-hang leave the slots to others. Where Cinder is known to be at work, that is so
-for as many as half of the slots: no more backups are made at one time than one
-and a half times the limit, even where Cinder is slow for everybody.
+A run that has waited for an answer for long keeps its slots, but they count
+for its project alone until it goes on. So services that hang leave the slots
+to others. Where Cinder is known to be at work, that holds for half of the
+slots at most: even where Cinder is slow for everybody, it makes no more
+backups at one time than one and a half times the limit.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Generic
 from typing import Protocol
 from typing import TypeVar
 
+from freezer_api.domain import fair_share
 from freezer_scheduler.freezer import messages
 
 
@@ -44,62 +46,81 @@ class Limits:
 
 
 class Counted(Protocol):
-    """What can have slots.
+    """A run that can have slots.
 
-    :ivar sure: for how many of those Cinder is known to be at work
-    :ivar slots: how many slots it has
+    :ivar sure: number of its volumes for which Cinder is known to be at work
+    :ivar slots: number of its slots
+    :ivar reserved: whether it has a slot for another volume that it has not
+        used yet
     :ivar unanswered: whether it waits for an answer for long, or did so the
         last time
-    :ivar queued: whether it waits for its first one
+    :ivar queued: whether it waits for its first slot
+    :ivar had_slot: whether it has had one before
     """
 
     run: messages.Run
     sure: int
     slots: int
+    reserved: bool
     unanswered: bool
     queued: bool
+    had_slot: bool
 
     @property
     def under_way(self) -> int:
-        """How many of its volumes are."""
+        """The number of its volumes that are under way."""
 
 
 Item = TypeVar('Item', bound=Counted)
 
 
 class Slots(Generic[Item]):
-    """Counts the slots that are taken.
+    """Counts the slots that are taken, and gives free ones.
 
     :param limits: asked each time, since they may change
-    :ivar taken: slots of all projects
+    :ivar taken: number of slots of all projects
     """
 
     def __init__(self, limits: Callable[[], Limits]) -> None:
         self._limits = limits
-        self._waiting: collections.OrderedDict[
-            str, collections.deque[Item]] = collections.OrderedDict()
-        self._placed: collections.Counter[str] = collections.Counter()
+        self._waiting = fair_share.FairShare[str, Item]()
+        # By project, how many of those have not had a slot.
+        self._new: collections.Counter[str] = collections.Counter()
+        # Those that have had one.
+        self._returning: set[Item] = set()
+        self._taken: collections.Counter[str] = collections.Counter()
         self.taken = 0
-        # Of those, the slots that wait for an answer, where Cinder is known
-        # to be at work and where it is not.
+        # Slots of runs that wait for an answer, where Cinder is known to be
+        # at work and where it is not.
         self._sure = self._unsure = 0
 
     def room(self) -> int:
-        """Return how many are free."""
-        return self._room(self._limits())
+        """Return the number of free slots."""
+        limits = self._limits()
+        # What is not known to be under way may end without a trace.
+        waiting = self._unsure + min(self._sure, limits.total // 2)
+        return max(0, limits.total - self.taken + waiting)
 
-    def free(self, project_id: str) -> bool:
-        """Return whether a project may have one more."""
-        return self._free(project_id, self._limits())
+    def claims_ahead(self) -> bool:
+        """Return whether a run is to be claimed for the next free slot.
+
+        Without it, runs of many volumes would use their slots for one volume
+        after the other, and what is due at the API would wait for the last of
+        these volumes.
+        """
+        per_project = self._limits().per_project
+        return bool(self._returning) and not self.room() and not any(
+            self._taken[project_id] < per_project for project_id in self._new)
 
     def set_slots(self, claimed: Item, slots: int) -> None:
-        """Have a run count as so many, whatever the limits."""
+        """Count a run as having so many slots, whatever the limits."""
         self._count(claimed, -1)
         claimed.slots = slots
         claimed.unanswered &= slots > 0
+        claimed.reserved &= slots > 0
         self._count(claimed, 1)
-        if not self._placed[claimed.run.project_id]:
-            del self._placed[claimed.run.project_id]
+        if not self._taken[claimed.run.project_id]:
+            del self._taken[claimed.run.project_id]
 
     def waits(self, claimed: Item, unanswered: bool, sure: int) -> None:
         """Note whether a run waits for an answer for long.
@@ -114,7 +135,7 @@ class Slots(Generic[Item]):
         self._count(claimed, 1)
 
     def count_again(self, claimed: Item) -> bool:
-        """Have a run count that goes on after it had no answer.
+        """Count a run in full that goes on after it had no answer.
 
         :returns: whether there is room for it
         """
@@ -125,66 +146,57 @@ class Slots(Generic[Item]):
         return True
 
     def enqueue(self, claimed: Item, first: bool = False) -> None:
-        """Have a run wait for its first slot.
+        """Queue a run for its first slot, or for one more.
 
-        :param first: whether before the others of its project
+        :param first: whether it comes before the others of its project
         """
-        claimed.queued = True
-        queue = self._waiting.setdefault(
-            claimed.run.project_id, collections.deque())
-        if first:
-            queue.appendleft(claimed)
-        else:
-            queue.append(claimed)
+        self._waiting.add(claimed.run.project_id, claimed, first)
+        if claimed.had_slot:
+            self._returning.add(claimed)
+        elif not claimed.queued:
+            self._new[claimed.run.project_id] += 1
+        claimed.queued = not claimed.slots
 
     def leave(self, claimed: Item) -> None:
-        """Take a run out of the line."""
-        project_id = claimed.run.project_id
+        """Note that a run wants no slot for now."""
+        self._waiting.remove(claimed.run.project_id, claimed)
+        self._returning.discard(claimed)
+        self._not_new(claimed)
         claimed.queued = False
-        queue = self._waiting[project_id]
-        queue.remove(claimed)
-        if not queue:
-            del self._waiting[project_id]
 
     def admit(self, may: Callable[[str], bool]) -> Iterator[Item]:
-        """Give waiting runs their slots, a project at a time.
+        """Give free slots to queued runs; yield these runs.
 
-        :param may: whether a project may have one now, besides the limits
+        :param may: returns whether a run of a project may get its first slot
+            now, besides the limits
         """
-        limits = self._limits()
-        room = self._room(limits)
-        admitted = True
-        while admitted:
-            admitted = False
-            for project_id in list(self._waiting):
-                if not room:
-                    return
-                if (self._placed[project_id] >= limits.per_project
-                        or not may(project_id)):
-                    continue
-                queue = self._waiting.pop(project_id)
-                claimed = queue.popleft()
-                if queue:
-                    # To the end of the line.
-                    self._waiting[project_id] = queue
-                claimed.queued = False
+        def may_have(claimed: Item) -> bool:
+            project_id = claimed.run.project_id
+            return (self._taken[project_id] < self._limits().per_project
+                    and (not claimed.queued or may(project_id)))
+
+        while self.room() and (
+                claimed := self._waiting.next(may_have)) is not None:
+            self._returning.discard(claimed)
+            if claimed.queued:
+                self._not_new(claimed)
+                claimed.queued, claimed.had_slot = False, True
                 # Of one that was reclaimed, more may be under way.
                 self.set_slots(claimed, max(1, claimed.under_way))
-                room = self._room(limits)
-                admitted = True
-                yield claimed
+            else:
+                self.set_slots(claimed, claimed.slots + 1)
+                claimed.reserved = True
+            yield claimed
 
-    def _free(self, project_id: str, limits: Limits) -> bool:
-        return (self._room(limits) > 0
-                and self._placed[project_id] < limits.per_project)
-
-    def _room(self, limits: Limits) -> int:
-        # What nobody knows to be under way may end without a trace.
-        waiting = self._unsure + min(self._sure, limits.total // 2)
-        return max(0, limits.total - self.taken + waiting)
+    def _not_new(self, claimed: Item) -> None:
+        if claimed.queued and not claimed.had_slot:
+            project_id = claimed.run.project_id
+            self._new[project_id] -= 1
+            if not self._new[project_id]:
+                del self._new[project_id]
 
     def _count(self, claimed: Item, sign: int) -> None:
-        self._placed[claimed.run.project_id] += sign * claimed.slots
+        self._taken[claimed.run.project_id] += sign * claimed.slots
         self.taken += sign * claimed.slots
         if claimed.unanswered:
             sure = min(claimed.slots, claimed.sure)

@@ -117,7 +117,7 @@ class ClaimTests(base.ApiTestCase):
 
         def note(connection: Any, cursor: Any, statement: str,
                  *rest: Any) -> None:
-            if 'FROM queues' in statement:
+            if 'FROM queues' in statement and 'due_at' in statement:
                 asked.append(statement)
 
         def claimed() -> list[str]:
@@ -137,11 +137,12 @@ class ClaimTests(base.ApiTestCase):
         sa.event.listen(self.database.engine, 'before_cursor_execute', note)
         self.assertEqual(['p1', 'p2'], claimed())
         self.assertEqual(1, len(asked))
-        # With one more project there are enough among the oldest.
-        self.assertEqual(['p1', 'p3'], claimed())
-        self.assertEqual([], asked)
-        # It has its share now, and is not looked at.
-        self.assertEqual(['p4', 'p5'], claimed())
+        # Of the oldest four, three are of a project that had its turn.
+        self.assertEqual(['p3', 'p4'], claimed())
+        self.assertEqual(1, len(asked))
+        # With two more there are enough others among the oldest.
+        with mock.patch.object(due_queue, '_HEAD', 5):
+            self.assertEqual(['p5', 'p6'], claimed())
         self.assertEqual([], asked)
 
     def test_a_project_is_handed_no_more_than_its_share(self) -> None:

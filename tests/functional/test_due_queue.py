@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whose turn it is in a queue that is not read as a whole."""
+"""The fair-share order of a queue that is not read completely."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ class QueuesTests(base.ApiTestCase):
                                 schedule={'schedule_interval': '1 hours'})
                 self.clock.now += 1
         self.clock.now += 3600
-        # Some go on already: two of the first project, two of the last.
+        # Each but the third has a current run, and had its turn for it.
         for _ in range(2):
+            self.clock.now += 1
             self.call(base.SERVICE, 'POST', 'clients/central/claims', {
                 'scheduler_id': 's1', 'limit': 2, 'lease_seconds': 3600,
                 'per_project': 2}, 200)
@@ -52,12 +53,16 @@ class QueuesTests(base.ApiTestCase):
                 session, holder, limit, per_project, self.clock.now)]
 
     def wanted(self, limit: int, per_project: int | None) -> list[str]:
-        """Return whose turn it is, by all that is due."""
+        """Return the next jobs, chosen among all that are due."""
         with self.database.read() as session:
-            line = [fair_share.Entry(job.id, job.project_id, job.due_at)
+            last_turns = dict(session.execute(sa.select(
+                models.Queue.project_id, models.Queue.last_turn_at)).all())
+            line = [fair_share.Entry(job.id, job.project_id, job.due_at,
+                                     False, last_turns[job.project_id])
                     for job in session.scalars(sa.select(models.Job).where(
                         models.Job.due_at <= self.clock.now))
-                    if job.due_at is not None]
+                    if job.due_at is not None
+                    and job.project_id is not None]
             going: dict[str | None, int] = {}
             for project_id in session.scalars(
                     sa.select(models.JobRun.project_id)):
@@ -65,7 +70,7 @@ class QueuesTests(base.ApiTestCase):
         return [entry.id for entry in fair_share.chosen(
             line, limit, going if per_project else {}, per_project)]
 
-    def test_a_part_of_it_is_enough_to_take_turns(self) -> None:
+    def test_reading_a_part_of_it_changes_no_turn(self) -> None:
         """Invariant 4: neither more nor others than if all were read."""
         with mock.patch.multiple(due_queue, _HEAD=1, _AMONG_FULL=1):
             for limit in (1, 2, 4, 5, 9, 14, 40):

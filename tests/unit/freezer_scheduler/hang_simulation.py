@@ -35,8 +35,8 @@ from freezer_scheduler.engines.cinder import operation
 from freezer_scheduler.engines.cinder import views
 from freezer_scheduler.engines import registry
 from freezer_scheduler.freezer import messages
+from freezer_scheduler.runs import bulkhead
 from freezer_scheduler.runs import executor
-from freezer_scheduler.runs import lanes
 from freezer_scheduler.runs import run_table
 from freezer_scheduler.sources import claimer
 from freezer_scheduler.telemetry import monitor
@@ -108,6 +108,7 @@ class Cinder:
                       incremental, metadata):
         run_id = metadata['freezer_run_id']
         self._scheduler.asked.setdefault(run_id, self._scheduler.clock.now)
+        self._scheduler.order.append(self._project_id)
         self._scheduler.posts[run_id] += 1
         self._asked('post')
         if self._scheduler.posts[run_id] <= self._scheduler.refused.get(
@@ -144,6 +145,13 @@ class Api:
                 more = True
         return messages.ClaimResponse(tuple(taken), {}, ())
 
+    def report(self, run_id, fence, report):
+        if report.state is not messages.RunState.RUNNING:
+            self.going_on[self._scheduler.project_of[run_id]] -= 1
+
+    def project_of(self, trust_id):
+        return trust_id
+
 
 class Table(run_table.RunTable):
     """The table, whose claimer does not wait by the clock of the host."""
@@ -168,37 +176,42 @@ class Scheduler:
     :ivar refused: by project, how often each backup is refused at first
     :ivar posts: by run, how often Cinder was asked for its backup
     :ivar asked: by run, when Cinder was asked for its backup
+    :ivar order: the project of each request for a backup, in order
     :ivar due: by run, since when it is due
     :ivar most_under_way: backups that Cinder made at one time
     :ivar most_in_flight: places that were taken at one time
     :param makes: for how long Cinder makes a backup, in seconds
+    :param api: hands out the runs; one of its own by default
+    :param beside: a scheduler with which it shares the clock and Cinder
     """
 
     def __init__(self, timeout=30, workers=8, total=50, per_project=10,
-                 makes=20.0):
-        self.clock = fakes.FakeClock()
+                 makes=20.0, api=None, beside=None):
+        self.clock = beside.clock if beside else fakes.FakeClock()
         self.timeout = timeout
         self.makes = makes
         self.settings = fakes.settings(
             '--scheduler-workers', str(workers),
             '--scheduler-request-timeout', str(timeout),
             '--scheduler-max-in-flight', str(total),
-            '--scheduler-max-in-flight-per-project', str(per_project))
-        self.sizes = lanes.Sizes.of_pool(workers, True, timeout)
+            '--scheduler-max-in-flight-per-project', str(per_project),
+            '--scheduler-lease-seconds', '3600')
+        self.sizes = bulkhead.Sizes.of_pool(workers, True, timeout)
         self.table = Table(self.clock, lambda: run_table.Limits(
             total, per_project), self.sizes)
-        self.hangs = {}
+        self.hangs = beside.hangs if beside else {}
         self.refused = {}
         self.posts: collections.Counter[str] = collections.Counter()
         self.asked = {}
+        self.order = beside.order if beside else []
         self.due = {}
         self.ended, self.ended_at = {}, {}
-        self.backups = {}
+        self.backups = beside.backups if beside else {}
         self.hung = self.late = False
-        self.numbers = itertools.count()
+        self.numbers = beside.numbers if beside else itertools.count()
         self.most_under_way = 0
         self.most_threads = self.most_in_flight = 0
-        self.api = Api(self)
+        self.api = api or Api(self)
         observer = monitor.Monitor(
             self.clock, prometheus_client.CollectorRegistry())
         self._claimer = claimer.Claimer(
@@ -212,7 +225,7 @@ class Scheduler:
                             86400, 3600, 10, timeout, timeout + 5), 'here'))},
                 lambda: capabilities.CINDER_NATIVE), self.clock,
             self.table)
-        self._project_of = {}
+        self.project_of = {}
         self._events = []
         self._busy = {}
         self._at(0, self._claim)
@@ -228,17 +241,22 @@ class Scheduler:
 
     def play(self, seconds):
         """Let time pass."""
-        until = self.clock.now + seconds
-        while self.clock.now < until:
-            self._take()
-            self._claim_where_there_is_room()
-            at = self._events[0][0] if self._events else until
-            left = self.table._until_due()
-            if left is not None:
-                at = min(at, self.clock.now + max(left, 0.001))
-            self.clock.sleep(max(0.0, min(at, until) - self.clock.now))
-            while self._events and self._events[0][0] <= self.clock.now:
-                heapq.heappop(self._events)[2]()
+        play([self], seconds)
+
+    def act(self):
+        """Do what can be done now; return when there is more, or None."""
+        self._take()
+        self._claim_where_there_is_room()
+        at = [self._events[0][0]] if self._events else []
+        left = self.table._until_due()
+        if left is not None:
+            at.append(self.clock.now + max(left, 0.001))
+        return min(at, default=None)
+
+    def catch_up(self):
+        """Have happen what is due by now."""
+        while self._events and self._events[0][0] <= self.clock.now:
+            heapq.heappop(self._events)[2]()
 
     def delays(self):
         """Return the seconds from due to asked for, by run that does not
@@ -246,7 +264,7 @@ class Scheduler:
         """
         return {run_id: self.asked.get(run_id, float('inf')) - due
                 for run_id, due in self.due.items()
-                if self._project_of[run_id] not in self.hangs}
+                if self.project_of[run_id] not in self.hangs}
 
     def _at(self, after, task):
         heapq.heappush(self._events, (
@@ -255,7 +273,7 @@ class Scheduler:
     def _fire(self, project_id, ids, retries):
         for run_id in ids:
             self.due[run_id] = self.clock.now
-            self._project_of[run_id] = project_id
+            self.project_of[run_id] = project_id
             document = fakes.run_document(
                 run_id, project_id=project_id,
                 credentials={'trust_id': project_id, 'trustor_user_id': 'u'},
@@ -266,7 +284,8 @@ class Scheduler:
                 messages.Run.from_document(document))
 
     def _client(self, trust_id):
-        return Cinder(self, trust_id, self.hangs.get(trust_id))
+        project_id = self.api.project_of(trust_id)
+        return Cinder(self, project_id, self.hangs.get(project_id))
 
     def _claim(self):
         if self._claimer.tick():
@@ -295,14 +314,14 @@ class Scheduler:
             self._claim()
 
     def _report(self, run_id, fence, report):
+        event = self.api.report(run_id, fence, report)
         if report.state is not messages.RunState.RUNNING:
-            self.api.going_on[self._project_of[run_id]] -= 1
             self.ended[run_id] = report.state
             self.ended_at[run_id] = self.clock.now
         self.most_under_way = max(self.most_under_way, sum(
             self.clock.now < made.asked + self.makes
             for made in self.backups.values()))
-        return None
+        return event
 
     def _take(self):
         while len(self._busy) < self.sizes.threads:
@@ -322,6 +341,18 @@ class Scheduler:
     def _done(self, held, after):
         del self._busy[held.run.run_id]
         self.table.done(held, after)
+
+
+def play(schedulers, seconds):
+    """Let time pass for schedulers that share a clock."""
+    clock = schedulers[0].clock
+    until = clock.now + seconds
+    while clock.now < until:
+        at = [one for scheduler in schedulers
+              if (one := scheduler.act()) is not None]
+        clock.sleep(max(0.0, min(*at, until, until) - clock.now))
+        for scheduler in schedulers:
+            scheduler.catch_up()
 
 
 def _volume(run_id):

@@ -83,6 +83,7 @@ def upgrade() -> None:
                   nullable=False),
         sa.Column('project_id', ddl.reference_type('jobs', 'project_id'),
                   nullable=False),
+        sa.Column('last_turn_at', sa.BigInteger),
         sa.UniqueConstraint('client_id', 'project_id',
                             name='uq_queues_client_id_project_id'))
     batches.commit(op.get_bind())

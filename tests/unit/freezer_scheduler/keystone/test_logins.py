@@ -31,14 +31,14 @@ from freezer_http import responses
 from freezer_scheduler.keystone import logins
 from freezer_scheduler.keystone import sessions
 from freezer_scheduler.keystone import tokens
-from freezer_scheduler.runs import lanes
+from freezer_scheduler.runs import bulkhead
 from tests.unit.freezer_scheduler import fakes
 
 HANG = 30.0
 QUICK = 0.1
 LIFE = 3600.0
 RETRY = 30.0
-SIZES = lanes.Sizes.of_pool(8, True, HANG)
+SIZES = bulkhead.Sizes.of_pool(8, True, HANG)
 
 
 class Keystone(sessions.Identity):
@@ -108,7 +108,7 @@ class Player:
             if not self.logins.start_next():
                 return
             task = self._started.pop()
-            login = list(self.logins._lanes._running)[-1]
+            login = list(self.logins._bulkhead._running)[-1]
             assert isinstance(login, logins._Login)
             self.begun.append((login.trust_id, login.project_id))
             heapq.heappush(self._ends, (
@@ -120,7 +120,7 @@ class Player:
         while self.clock.now < until:
             self._start()
             steps = [until, *(one[0] for one in self._ends[:1])]
-            left = self.logins._lanes.until_slow(self.clock.now)
+            left = self.logins._bulkhead.until_slow(self.clock.now)
             if left is not None:
                 steps.append(self.clock.now + max(left, 0.001))
             self.clock.sleep(max(0.0, min(steps) - self.clock.now))

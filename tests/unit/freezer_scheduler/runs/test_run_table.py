@@ -22,7 +22,7 @@ import testtools
 
 from freezer_scheduler import clock as scheduler_clock
 from freezer_scheduler.freezer import messages
-from freezer_scheduler.runs import lanes
+from freezer_scheduler.runs import bulkhead
 from freezer_scheduler.runs import run_table
 from tests.unit.freezer_scheduler import fakes
 
@@ -88,8 +88,7 @@ class TestRuns(testtools.TestCase):
         self.add('b1', project_id='pb')
         self.assertEqual(['a0', 'b1', 'a1'], self.ids(self.take_all()))
 
-    def test_projects_take_turns_where_all_have_places(self):
-        """The first of each begins before the second of any."""
+    def test_projects_take_turns_for_workers_where_all_have_slots(self):
         self.limits = run_table.Limits(total=99, per_project=99)
         self.add('a1', 'a2', 'a3', 'a4', project_id='pa')
         first = self.runs.take(wait=False)
@@ -101,8 +100,8 @@ class TestRuns(testtools.TestCase):
         self.runs.lost('a3')
         self.runs.renewed('a4', self.clock.now + 60, messages.Event.ABORT)
         self.runs.done(first, 0)
-        # What has begun goes on first.
-        self.assertEqual(['a1', 'b1', 'c1', 'a4', 'b2'],
+        # What has begun goes on first. Then the project that waits longest.
+        self.assertEqual(['a1', 'a4', 'b1', 'c1', 'b2'],
                          self.ids(self.take_all()))
 
     def wait_idly(self, claimed, after):
@@ -268,6 +267,71 @@ class TestRuns(testtools.TestCase):
         self.clock.sleep(10)
         [again] = self.take_all()
         self.assertFalse(self.runs.reserve_slot(again))
+
+    def test_volumes_of_two_projects_take_turns_for_slots(self):
+        self.limits = run_table.Limits(total=3, per_project=3)
+        self.add('a', project_id='pa')
+        self.add('b', project_id='pb')
+        first, second = self.take_all()
+        self.under_way(first, 2)
+        self.under_way(second, 1, after=5)
+        self.clock.sleep(5)
+        self.assertEqual([second], self.take_all())
+        self.assertFalse(self.runs.reserve_slot(second))
+        self.runs.done(second, 10)
+        # It is due at once when a volume of the other run leaves a slot.
+        self.clock.sleep(5)
+        self.assertEqual([first], self.take_all())
+        self.assertFalse(self.runs.reserve_slot(first))
+        first.progress.under_way = 1
+        self.runs.done(first, 10)
+        self.assertEqual([second], self.take_all())
+        self.assertTrue(self.runs.reserve_slot(second))
+        self.assertFalse(self.runs.reserve_slot(second))
+
+    def test_a_reserved_slot_that_is_not_used_is_given_back(self):
+        self.limits = run_table.Limits(total=2, per_project=2)
+        self.add('a', project_id='pa')
+        self.add('b', project_id='pb')
+        first, second = self.take_all()
+        self.assertFalse(self.runs.reserve_slot(first))
+        first.progress.under_way = 1
+        self.runs.done(first, 10)
+        self.runs.done(second, None)
+        self.assertEqual(0, self.runs.room())
+        self.assertEqual([first], self.take_all())
+        self.runs.done(first, 10)
+        self.assertEqual(1, self.runs.room())
+        self.assertEqual([], self.take_all())
+
+    def test_one_run_is_claimed_ahead_of_the_volumes_of_another(self):
+        self.limits = run_table.Limits(total=2, per_project=2)
+        self.add('a', project_id='pa')
+        [claimed] = self.take_all()
+        self.assertTrue(self.runs.reserve_slot(claimed))
+        self.assertEqual(0, self.runs.room())
+        self.assertFalse(self.runs.reserve_slot(claimed))
+        claimed.progress.under_way = 2
+        self.runs.done(claimed, 10)
+        self.assertEqual(1, self.runs.room())
+        self.add('b', project_id='pb')
+        self.assertEqual(0, self.runs.room())
+        # The volume has waited for longer.
+        for expected in ('a', 'b'):
+            self.clock.sleep(10)
+            self.assertEqual([claimed], self.take_all())
+            self.assertFalse(self.runs.reserve_slot(claimed))
+            claimed.progress.under_way = 1
+            self.runs.done(claimed, 10)
+            [taken] = self.take_all()
+            self.assertEqual(expected, taken.run.run_id)
+            if taken is claimed:
+                self.assertTrue(self.runs.reserve_slot(claimed))
+                self.assertEqual(0, self.runs.room())
+                self.assertFalse(self.runs.reserve_slot(claimed))
+                claimed.progress.under_way = 2
+                self.runs.done(claimed, 10)
+        self.assertEqual(1, self.runs.room())
 
     def test_places_of_a_run_that_ends_are_free(self):
         self.add('a')
@@ -440,7 +504,7 @@ class TestWorkers(testtools.TestCase):
     """Workers are started while calls hang, and end when they are over."""
 
     def test_there_is_always_one_that_waits(self):
-        sizes = lanes.Sizes(fast=2, slow=6, share=8, known=8, after=0.05)
+        sizes = bulkhead.Sizes(fast=2, slow=6, share=8, known=8, after=0.05)
         workers: list[threading.Thread] = []
         hangs, over = threading.Event(), threading.Event()
 

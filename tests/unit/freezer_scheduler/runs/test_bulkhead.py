@@ -24,13 +24,13 @@ from hypothesis import strategies as st
 import testtools
 
 from freezer_scheduler.freezer import messages
-from freezer_scheduler.runs import lanes
+from freezer_scheduler.runs import bulkhead
 from freezer_scheduler.runs import run_table
 from tests.unit.freezer_scheduler import fakes
 
 HANG = 30.0
 QUICK = 0.1
-SIZES = lanes.Sizes.of_pool(8, True, HANG)
+SIZES = bulkhead.Sizes.of_pool(8, True, HANG)
 
 
 class Pool:
@@ -101,7 +101,7 @@ class Pool:
                 self.table.done(claimed, 5 if hung else None)
 
 
-class TestLanes(testtools.TestCase):
+class TestBulkhead(testtools.TestCase):
 
     @hypothesis.settings(deadline=None, max_examples=40)
     @hypothesis.given(
@@ -155,7 +155,7 @@ class TestLanes(testtools.TestCase):
         self.assertEqual(SIZES.share, pool.most)
 
     def test_a_scheduler_of_one_project_gives_it_all(self):
-        pool = Pool(lanes.Sizes.of_pool(8, False, HANG))
+        pool = Pool(bulkhead.Sizes.of_pool(8, False, HANG))
         for _number in range(8):
             pool.add('one')
         pool.play(QUICK / 2)
@@ -176,12 +176,12 @@ class TestLanes(testtools.TestCase):
 
     def test_a_run_that_may_not_begin_gives_its_place_back(self):
         """Its project was not known to hang when it got one."""
-        sizes = lanes.Sizes(fast=9, slow=9, share=3, known=1)
+        sizes = bulkhead.Sizes(fast=9, slow=9, share=3, known=1)
         pool = Pool(sizes)
         pool.hangs = {'hangs'}
         pool.add('hangs')
         pool.play(0.5)
-        pool.table._lanes.sizes = dataclasses.replace(sizes, fast=1)
+        pool.table._bulkhead.sizes = dataclasses.replace(sizes, fast=1)
         for _number in range(2):
             pool.add('hangs')
         pool.play(2 * sizes.after)
@@ -195,7 +195,7 @@ class TestSizes(testtools.TestCase):
     def test_there_are_threads_for_all_that_can_be_slow(self):
         for workers, timeout in itertools.product(
                 (1, 2, 8, 50, 128), (1, 4, 30, 100, 600)):
-            sizes = lanes.Sizes.of_pool(workers, True, timeout)
+            sizes = bulkhead.Sizes.of_pool(workers, True, timeout)
             self.assertGreaterEqual(sizes.after, 2)
             # What begins in the fast lane until the first has ended.
             self.assertGreaterEqual(
@@ -204,18 +204,6 @@ class TestSizes(testtools.TestCase):
             self.assertLessEqual(sizes.threads, 256 + 4 * workers)
 
     def test_the_usual_ones(self):
-        sizes = lanes.Sizes.of_pool(8, True, 30)
+        sizes = bulkhead.Sizes.of_pool(8, True, 30)
         self.assertEqual((2, 2, 136), (sizes.share, sizes.after,
                                        sizes.threads))
-
-
-class TestKeptBack(testtools.TestCase):
-
-    def test_each_project_has_a_turn(self):
-        kept = lanes.KeptBack[str]()
-        for item in ('a1', 'a2', 'b1'):
-            kept.add(item[0], item)
-        self.assertEqual(['a1', 'b1'], kept.first(lambda _project_id: True))
-        kept.remove('a', 'a1')
-        kept.remove('b', 'a1')
-        self.assertEqual(['a2'], kept.first(lambda project: project == 'a'))
