@@ -18,6 +18,7 @@ the safe side, so that no run is claimed that does not fit into the answer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,8 +33,8 @@ from freezer_api.domain import fair_share
 # Bytes of an answer.
 MOST = 4 * 2 ** 20
 
-# Bytes of the JSON of a run, its job and its trust, and of an action, beside
-# the texts that are counted.
+# Bytes of the JSON of a run with its trust, and of an action, beside the texts
+# that are counted.
 _RUN = 2048
 _ACTION = 512
 
@@ -49,15 +50,12 @@ def fitting(session: orm.Session, line: Sequence[fair_share.Entry],
 
     :returns: them, and whether any are left over
     """
-    runs = _runs(session, [entry.id for entry in line if entry.goes_on])
-    job_of = {entry.id: runs[entry.id][0] if entry.goes_on else entry.id
-              for entry in line if not entry.goes_on or entry.id in runs}
-    jobs = _jobs(session, list(job_of.values()))
+    sizes = {**_runs(session, [entry.id for entry in line if entry.goes_on]),
+             **_jobs(session, [entry.id for entry in line
+                               if not entry.goes_on])}
     total = 0
     for number, entry in enumerate(line):
-        total += _RUN + jobs.get(job_of.get(entry.id, ''), 0)
-        if entry.id in runs:
-            total += runs[entry.id][1]
+        total += _RUN + sizes.get(entry.id, 0)
         if number and total > most:
             return line[:number], True
     return line, False
@@ -73,34 +71,34 @@ def _size(session: orm.Session, *columns: Any) -> sa.ColumnElement[int]:
     return sa.cast(total, sa.BigInteger)
 
 
-def _runs(session: orm.Session,
-          ids: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Return the job of each run, and the size of what is reported of it."""
-    run = models.JobRun
-    found = {}
-    for start in range(0, len(ids), _IDS):
-        for run_id, job_id, size in session.execute(sa.select(
-                run.id, run.job_id, _size(session, run.actions)).where(
-                    run.id.in_(ids[start:start + _IDS]))):
-            found[run_id] = (job_id, size)
-    return found
+def _runs(session: orm.Session, ids: Sequence[str]) -> dict[str, int]:
+    """Return the size of what each run carries out, and has reported."""
+    run, document = models.JobRun, models.RunDocument
+    return _summed(session, ids, lambda some: [
+        sa.select(run.id, _size(session, run.actions, document.content))
+        .outerjoin(document, document.id == run.document_id)
+        .where(run.id.in_(some))])
 
 
 def _jobs(session: orm.Session, ids: Sequence[str]) -> dict[str, int]:
-    """Return the size of each job with its actions."""
+    """Return the size of the schedule and the actions of each job."""
     job, action, link = models.Job, models.Action, models.JobAction
+    return _summed(session, ids, lambda some: [
+        sa.select(job.id, _size(session, job.schedule)).where(
+            job.id.in_(some)),
+        sa.select(link.job_id, sa.func.sum(
+            _ACTION + _size(session, action.backup_metadata)))
+        .join(action, collation.same(action.id, link.action_id))
+        .where(link.job_id.in_(some), rows.live(link))
+        .group_by(link.job_id)])
+
+
+def _summed(session: orm.Session, ids: Sequence[str],
+            queries: Callable[[Sequence[str]], Sequence[sa.Select[Any, Any]]],
+            ) -> dict[str, int]:
     found: dict[str, int] = {}
     for start in range(0, len(ids), _IDS):
-        some = ids[start:start + _IDS]
-        own = sa.select(job.id, _size(
-            session, job.schedule, job.description,
-            job.status_reason)).where(job.id.in_(some))
-        its = (sa.select(link.job_id, sa.func.sum(
-            _ACTION + _size(session, action.backup_metadata)))
-            .join(action, collation.same(action.id, link.action_id))
-            .where(link.job_id.in_(some), rows.live(link))
-            .group_by(link.job_id))
-        for query in (own, its):
-            for job_id, size in session.execute(query):
-                found[job_id] = found.get(job_id, 0) + int(size)
+        for query in queries(ids[start:start + _IDS]):
+            for row_id, size in session.execute(query):
+                found[row_id] = found.get(row_id, 0) + int(size)
     return found

@@ -141,14 +141,16 @@ def _going(session: orm.Session,
                 models.JobRun.project_id)).all())
 
 
-def jobs_of(session: orm.Session, run_ids: Sequence[str]) -> dict[str, str]:
-    """Return the ids of the jobs of runs, by the ids of the runs."""
-    if not run_ids:
-        return {}
-    found = dict(session.execute(
-        sa.select(models.JobRun.id, models.JobRun.job_id).where(
-            models.JobRun.id.in_(run_ids))).all())
-    return {run_id: found[run_id] for run_id in run_ids if run_id in found}
+def expired_runs(session: orm.Session, run_ids: Sequence[str],
+                 ) -> tuple[dict[str, str], dict[str, str | None]]:
+    """Return the jobs and the trusts of runs, each by the IDs of the runs."""
+    run = models.JobRun
+    found = {row.id: row for row in session.execute(
+        sa.select(run.id, run.job_id, run.delegation_id).where(
+            run.id.in_(run_ids)))} if run_ids else {}
+    known = [found[run_id] for run_id in run_ids if run_id in found]
+    return ({row.id: row.job_id for row in known},
+            {row.id: row.delegation_id for row in known})
 
 
 def lock_expired(session: orm.Session, holder: run_rows.Holder,

@@ -28,6 +28,7 @@ import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 from sqlalchemy import orm
 
 from freezer_api.db import columns
@@ -335,6 +336,25 @@ class UserCredential(Base):
     )
 
 
+class RunDocument(Base):
+    """What runs of a job carry out; see freezer_api.db.run_documents."""
+
+    __tablename__ = 'run_documents'
+
+    # A digest of job and content.
+    id: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    job_id: orm.Mapped[str] = orm.mapped_column(
+        sa.String(36),
+        sa.ForeignKey('jobs.id', name='fk_run_documents_job_id'))
+    content: orm.Mapped[str] = orm.mapped_column(
+        sa.Text().with_variant(mysql.MEDIUMTEXT(), 'mysql', 'mariadb'))
+
+    __table_args__ = (
+        sa.Index('ix_run_documents_job_id', 'job_id'),
+        Base.__table_args__,
+    )
+
+
 class JobRun(Base):
     """One firing of a job: unique per job and nominal time."""
 
@@ -351,6 +371,10 @@ class JobRun(Base):
     coalesced_until: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     trigger: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
+    # NULL for a run that no scheduler was given.
+    document_id: orm.Mapped[str | None] = orm.mapped_column(
+        sa.String(64),
+        sa.ForeignKey('run_documents.id', name='fk_job_runs_document_id'))
     reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     # What was wrong with the trust, and with which.
     trust_error: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
@@ -375,6 +399,7 @@ class JobRun(Base):
         sa.Index('ix_job_runs_project_open',
                  'client_id', 'project_id', 'lease_expires_at', 'id'),
         sa.Index('ix_job_runs_time_ended', 'time_ended', 'id'),
+        sa.Index('ix_job_runs_document_id', 'document_id'),
         Base.__table_args__,
     )
 

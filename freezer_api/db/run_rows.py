@@ -258,7 +258,8 @@ def refuse(session: orm.Session, job: models.Job, run: models.JobRun,
             run.id, run.nominal_at, plan.rules.window)
     after = suspension.suspend(plan, before, cause, firing, now,
                                run.time_ended, begun)
-    if credential is not None and not tried and run.delegation_id:
+    if credential is not None and not tried and (
+            run.delegation_id or cause is trust_errors.Cause.GONE):
         # It has another trust by now.
         after = suspension.resume(after, now)
     if after.retry_run_id == run.id:

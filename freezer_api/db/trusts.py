@@ -30,6 +30,9 @@ from freezer_api.db import rows
 from freezer_api.domain import suspension
 from freezer_api.domain import trust_errors
 
+#: A row with a trust.
+Stored = models.UserCredential | models.Delegation
+
 # Seconds that a trust to be deleted waits for the end of a run.
 _LONGEST_RUN = 86_400
 
@@ -95,6 +98,29 @@ def of_jobs(session: orm.Session, job_ids: Iterable[str],
     """Return the credentials of jobs, by job ID; of several, the last."""
     return {credential.job_id: credential for credential in session.scalars(
         _OF_JOBS, {'jobs': list(job_ids)})}
+
+
+def of_run(session: orm.Session, current: models.UserCredential | None,
+           delegation_id: str | None) -> Stored | None:
+    """Return the trust that a run continues with, None if there is none.
+
+    That is the trust that it was claimed with, or a newer one of the same
+    trustor. Another member who has changed the job since did not ask for what
+    the run does.
+
+    :param current: the trust of the job
+    :param delegation_id: of the trust that the run was claimed with
+    """
+    if current is not None and current.delegation_id == delegation_id:
+        return current
+    own = (None if delegation_id is None
+           else session.get(models.Delegation, delegation_id))
+    if own is None:
+        return None
+    if (current is not None
+            and current.trustor_user_id == own.trustor_user_id):
+        return current
+    return own if own.trust_id else None
 
 
 def intend(session: orm.Session, project_id: str, trustor_user_id: str,

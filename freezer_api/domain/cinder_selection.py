@@ -18,8 +18,6 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 import fnmatch
-import hashlib
-import json
 import re
 from typing import Protocol
 
@@ -36,7 +34,6 @@ MOST_STEPS = 256
 
 _KEYS = ('ids', 'name', 'metadata')
 _MOST_PAIRS = 32
-_DIGEST = 16
 
 # Cinder is deleting volumes in these statuses.
 _GOING = frozenset(('deleting', 'error_deleting'))
@@ -85,13 +82,6 @@ class Selection:
 def most_volumes(actions: int) -> int:
     """Return the maximum number of volumes for a number of actions."""
     return max(0, min(MOST_VOLUMES, MOST_STEPS - actions))
-
-
-def digest(document: Mapping[str, object]) -> str:
-    """Return a hash of the selection and of the action that uses it."""
-    chosen_by = [document.get(key) for key in ('mode', 'action', KEY)]
-    text = json.dumps(chosen_by, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
 
 
 def single(document: Mapping[str, object],

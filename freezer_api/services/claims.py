@@ -22,19 +22,18 @@ under a lock.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import functools
+from typing import Any
 
 from oslo_db import exception as db_exception
 from oslo_log import log
 from sqlalchemy import orm
 
 from freezer_api.conf import scheduling
-from freezer_api.db import actions
 from freezer_api.db import backups
 from freezer_api.db import claim_decisions
 from freezer_api.db import claim_sizes
@@ -43,6 +42,7 @@ from freezer_api.db import deadlines
 from freezer_api.db import due_queue
 from freezer_api.db import engine
 from freezer_api.db import models
+from freezer_api.db import run_documents
 from freezer_api.db import run_rows
 from freezer_api.db import session_runs
 from freezer_api.db import trusts as db_trusts
@@ -68,11 +68,14 @@ _TRUSTLESS = 50
 
 @dataclasses.dataclass(frozen=True)
 class HandedOut:
-    """A run that a scheduler is given, with all that it needs for it."""
+    """A run that a scheduler is given, with all that it needs for it.
+
+    :ivar content: see :mod:`freezer_api.db.run_documents`
+    """
 
     job: models.Job
     run: models.JobRun
-    actions: Sequence[models.Action]
+    content: Mapping[str, Any]
     credentials: trust_service.Credentials | None = None
 
 
@@ -130,6 +133,14 @@ class _Item:
     def rows(self) -> int:
         """How many rows of the database it takes, with that of a session."""
         return 3 if self.due is None else self.due.rows
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trust:
+    """What a run is handed out with; nothing for members' own schedulers."""
+
+    credentials: trust_service.Credentials | None = None
+    delegation_id: str | None = None
 
 
 @dataclasses.dataclass
@@ -218,28 +229,21 @@ class _Claimer:
         """Compute what becomes of what is in line. Nothing is locked."""
         if not line:
             return []
-        job_of = claims.jobs_of(
+        job_of, own = claims.expired_runs(
             session, [entry.id for entry in line if entry.goes_on])
-        due = {one.job_id: one for one in claim_decisions.prepare(
+        due = claim_decisions.prepare(
             session, self._holder,
             [entry.id for entry in line if not entry.goes_on],
-            self._rules, now)}
-        trusted = self._trusted(session, [*job_of.values(), *due])
-        return [*(_Item(run_id, job_id, None, job_id in trusted)
+            self._rules, now)
+        trusts = self._trusts_of(
+            session, job_of | {one.job_id: one.job_id for one in due}, own)
+        return [*(_Item(run_id, job_id, None, isinstance(
+                    trusts[run_id], _Trust))
                   for run_id, job_id in job_of.items()),
-                *(_Item(job_id, job_id, one,
-                        one.run is None or job_id in trusted)
-                  for job_id, one in due.items())]
-
-    def _trusted(self, session: orm.Session,
-                 job_ids: Collection[str]) -> Collection[str]:
-        """Return the jobs whose runs can be handed out."""
-        if not self._central:
-            return job_ids
-        decrypted = trust_service.Decrypted(self._trusts)
-        return {credential.job_id
-                for credential in db_trusts.of_jobs(session, job_ids).values()
-                if decrypted.get(credential) is not None}
+                *(_Item(one.job_id, one.job_id, one,
+                        one.run is None or isinstance(
+                            trusts[one.job_id], _Trust))
+                  for one in due)]
 
     def _take_all(self, items: Sequence[_Item], lease: int, now: int,
                   taken: _Taken) -> None:
@@ -314,15 +318,15 @@ class _Claimer:
         due = claims.lock_due(session, [
             item.due for item in items if item.due is not None])
         trusts = self._trusts_of(
-            session, [job for job, _ in expired] + [job for _, job in due])
+            session, {run.id: job.id for job, run in expired}
+            | {one.job_id: one.job_id for one, _ in due},
+            {run.id: run.delegation_id for _, run in expired})
         if items[0].trusted:
             # Such a job comes alone to the next claim.
-            expired = [
-                one for one in expired
-                if not isinstance(trusts[one[0].id], trust_errors.Cause)
-            ]
-            due = [one for one in due if one[0].run is None or not isinstance(
-                trusts[one[0].job_id], trust_errors.Cause)]
+            expired = [one for one in expired
+                       if isinstance(trusts[one[1].id], _Trust)]
+            due = [one for one in due if one[0].run is None
+                   or isinstance(trusts[one[0].job_id], _Trust)]
         sessions = session_runs.lock(session, [
             job for one, job in due if one.run is not None])
         # The next claim gets a job whose user changes its session right now.
@@ -330,51 +334,55 @@ class _Claimer:
                if job.session_id not in sessions.busy]
         claims.reclaim(expired, self._holder, lease, now)
         begun = claims.claim(session, self._holder, due, lease, now)
-        its_actions = dict(actions.by_job(
-            session, [job.id for job, _ in (*expired, *begun)]))
+        content = run_documents.of_runs(session, [run for _, run in expired])
+        content |= run_documents.add(session, begun)
         made = []
         for job, run in (*expired, *begun):
-            trust = trusts[job.id]
-            if isinstance(trust, trust_errors.Cause):
-                run_rows.refuse(session, job, run, trust, self._rules, now)
-                backups.give_up(session, job, run, trust.advice, now)
+            trust = trusts.get(run.id) or trusts[job.id]
+            if isinstance(trust, _Trust):
+                run.delegation_id = trust.delegation_id
+                made.append(HandedOut(job, run, content[run.id],
+                                      trust.credentials))
                 continue
-            run.delegation_id = trust.delegation_id
-            made.append(HandedOut(job, run, its_actions.get(job.id, []),
-                                  trust.credentials))
+            if trust is trust_errors.Cause.MISSING:
+                trust = trust_errors.Cause(
+                    trust_errors.lasting(job.suspension_reason) or trust)
+            run_rows.refuse(session, job, run, trust, self._rules, now)
+            backups.give_up(session, job, run, trust.advice, now)
         session_runs.begin(sessions, [
             (job, run) for job, run in begun
             if run.lease_expires_at is not None], now)
         return _Taken(made, sum(one.missed for one, _ in due))
 
-    def _trusts_of(self, session: orm.Session, jobs: Sequence[models.Job],
+    def _trusts_of(self, session: orm.Session, job_of: Mapping[str, str],
+                   own: Mapping[str, str | None],
                    ) -> dict[str, _Trust | trust_errors.Cause]:
-        """Return the trusts of locked jobs, or why there is none."""
+        """Return what runs are handed out with, or why there is nothing.
+
+        :param job_of: IDs of jobs, by the IDs of the runs that they have
+            already, or by their own
+        :param own: IDs of the trusts that those runs were claimed with
+        """
         if not self._central:
             # Members run it, with an authority of their own.
-            return {job.id: _Trust() for job in jobs}
-        found = db_trusts.of_jobs(session, [job.id for job in jobs])
+            return dict.fromkeys(job_of, _Trust())
+        found = db_trusts.of_jobs(session, job_of.values())
         decrypted = trust_service.Decrypted(self._trusts)
         made: dict[str, _Trust | trust_errors.Cause] = {}
-        for job in jobs:
-            credential = found.get(job.id)
-            if credential is None:
-                made[job.id] = trust_errors.Cause(
-                    trust_errors.lasting(job.suspension_reason)
-                    or trust_errors.Cause.MISSING)
-                continue
-            read = decrypted.get(credential)
-            made[job.id] = (trust_errors.Cause.UNREADABLE if read is None
-                            else _Trust(read, credential.delegation_id))
+        for key, job_id in job_of.items():
+            current = found.get(job_id)
+            stored = (db_trusts.of_run(session, current, own[key])
+                      if key in own else current)
+            if stored is None:
+                made[key] = (trust_errors.Cause.GONE if current
+                             else trust_errors.Cause.MISSING)
+            elif (read := decrypted.get(stored)) is None:
+                made[key] = trust_errors.Cause.UNREADABLE
+            else:
+                made[key] = _Trust(
+                    read, own[key] if isinstance(stored, models.Delegation)
+                    else stored.delegation_id)
         return made
-
-
-@dataclasses.dataclass(frozen=True)
-class _Trust:
-    """What a run is handed out with; nothing for members' own schedulers."""
-
-    credentials: trust_service.Credentials | None = None
-    delegation_id: str | None = None
 
 
 def _parts(items: Sequence[_Item]) -> Iterator[list[_Item]]:

@@ -24,6 +24,7 @@ import functools
 from freezer_api.conf import scheduling
 from freezer_api.db import jobs
 from freezer_api.db import reaper
+from freezer_api.db import run_documents
 from freezer_api.db import run_retention
 from freezer_api.services import dependencies
 from freezer_api.services import quarantine
@@ -68,6 +69,7 @@ class MaintenanceService:
         # Where the last pass ended, so that what is kept is not looked at
         # each time. Another process has another, which is as good.
         self._trimmed: run_retention.Position = (0, '')
+        self._swept: str | None = None
 
     def run(self) -> Done:
         """Do a pass."""
@@ -97,6 +99,11 @@ class MaintenanceService:
                 surplus = run_retention.surplus(session, last, now)
             gone += sum(self._database.write(functools.partial(
                 run_retention.remove, run_ids=run_ids)) for run_ids in surplus)
+        for _ in range(_BATCHES):
+            self._swept = self._database.write(functools.partial(
+                run_documents.remove_unused, after=self._swept or ''))
+            if self._swept is None:
+                break
         return gone
 
     def _end_abandoned(self, now: int) -> int:

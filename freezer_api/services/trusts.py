@@ -260,7 +260,7 @@ class TrustService:
         else:
             self._forget(intent_id)
 
-    def credentials(self, credential: models.UserCredential) -> Credentials:
+    def credentials(self, credential: db_trusts.Stored) -> Credentials:
         """Return what a scheduler logs in with.
 
         :raises freezer_api.keystone.crypt.CryptError: when it cannot be
@@ -370,7 +370,7 @@ class Decrypted:
         self._trusts = trusts
         self._known: dict[tuple[str | None, ...], Credentials | None] = {}
 
-    def get(self, credential: models.UserCredential) -> Credentials | None:
+    def get(self, credential: db_trusts.Stored) -> Credentials | None:
         """Return a trust, None if it cannot be decrypted, which is logged."""
         stored = (credential.trust_id, credential.decrypt_method,
                   credential.trustor_user_id)
@@ -378,7 +378,7 @@ class Decrypted:
             try:
                 self._known[stored] = self._trusts.credentials(credential)
             except crypt.CryptError as error:
-                LOG.error('The trust of job %s cannot be read: %s',
-                          credential.job_id, error)
+                LOG.error('The trust of user %s, row %s, cannot be read: %s',
+                          credential.trustor_user_id, credential.id, error)
                 self._known[stored] = None
         return self._known[stored]

@@ -42,7 +42,6 @@ LOG = logging.getLogger(__name__)
 _LONGEST_BACKOFF = 30
 _LOGGED = 400
 _ANOTHER_S = 'Run %s belongs to another scheduler now'
-_TAKEN_OUT = 'was taken out of the job while it was carried out'
 
 #: What :meth:`Executor.advance` returns of a run that was handed off.
 HANDED_OFF = math.inf
@@ -144,7 +143,7 @@ class Executor:
     # -- claimed --
 
     def _begin(self, claimed: run_table.ClaimedRun) -> bool:
-        """Read the job, and match it with what was done before.
+        """Read the actions, and what was done of them before.
 
         :returns: whether an action can be carried out now
         """
@@ -154,19 +153,12 @@ class Executor:
             progress.break_off(run.problem, now)
             return False
         try:
-            left = progress.read(job.read_actions(run.job))
+            progress.read(job.read_actions(run.job))
         except job.Unusable as error:
             progress.break_off(str(error), now)
             return False
         LOG.info('Run %s of job %s, project %s: %s', run.run_id, run.job_id,
                  run.project_id, 'taken over' if run.reclaimed else 'begins')
-        for step in left:
-            LOG.warning('Run %s: action %s %s%s', run.run_id, step.action_id,
-                        _TAKEN_OUT, result.unknown(step))
-        if left:
-            # Their steps go with this report, so it closes their records.
-            progress.keep(result.closed(left, _TAKEN_OUT))
-            return False
         cause = None if run.steps else self._login.check(run.trust_id)
         if cause is not None:
             progress.unstored = messages.Report(

@@ -95,20 +95,14 @@ class RunProgress:
 
     # -- what a move changes --
 
-    def read(self, actions: tuple[job.JobAction, ...]) -> list[messages.Step]:
-        """Match the actions of the job with what was done before.
-
-        :returns: steps that have not ended, of actions that are not there any
-            more
+    def read(self, actions: tuple[job.JobAction, ...]) -> None:
+        """Take the actions of the run, and the steps stored of them before.
         """
-        stored = {(step.position, step.action_id): step
-                  for step in self.run.steps}
+        stored = {step.position: step for step in self.run.steps}
         self.actions = actions
         self.steps = [
-            stored.pop((position, action.action_id),
-                       messages.Step(action.action_id, position))
+            stored.get(position, messages.Step(action.action_id, position))
             for position, action in enumerate(actions)]
-        return [step for step in stored.values() if not step.state.final]
 
     def skip_not_begun(self, aborting: bool, now: int) -> None:
         """Skip the actions that are not to be begun.

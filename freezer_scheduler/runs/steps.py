@@ -32,7 +32,7 @@ StepState = run_state.StepState
 # says something.
 _OF_ACTION = ('action_id', 'position', 'engine')
 _ADDED = ('engine', 'action', 'posts', 'retry_at', 'removing',
-          'removing_record', 'removed', 'chosen_by', 'full_because',
+          'removing_record', 'removed', 'full_because',
           'volume_deleted', 'new_volume', 'parts')
 
 
@@ -44,7 +44,6 @@ class Step:
     :ivar removing: Cinder's id of an old backup that is being deleted
     :ivar removing_record: the id of its record, if it has one
     :ivar removed: how many old backups are deleted so far
-    :ivar chosen_by: a digest of what the volumes of ``parts`` were chosen by
     :ivar full_because: why a full backup is made although the action asks
         for increments: a value of :class:`.increment.FullReason`, and
         Cinder's words behind a colon where there are some
@@ -75,7 +74,6 @@ class Step:
     removing: str | None = None
     removing_record: str | None = None
     removed: int = 0
-    chosen_by: str | None = None
     full_because: str | None = None
     volume_deleted: bool = False
     new_volume: bool = False
@@ -166,7 +164,6 @@ class Step:
                 removing=text(document, 'removing'),
                 removing_record=text(document, 'removing_record'),
                 removed=number(document, 'removed') or 0,
-                chosen_by=text(document, 'chosen_by'),
                 volume_deleted=document.get('volume_deleted') is True,
                 new_volume=document.get('new_volume') is True,
                 posts=number(document, 'posts') or 0,

@@ -165,6 +165,9 @@ class TestAttacks(base.ApiTestCase):
             actions=[{'action_id': action['action_id'], 'position': 0,
                       'state': 'submitted', 'backup_id': backup_id}])
         self.call(base.MEMBER, 'DELETE', f'jobs/{job_id}', status=204)
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.update(models.Delegation).values(
+                trust_id=''))
         self.pass_lease()
 
         self.claim()

@@ -802,6 +802,8 @@ class ClaimTests(base.ApiTestCase):
         self.assertEqual([step], self.runs(job_id)[0]['actions'])
         with self.database.engine.begin() as connection:
             connection.execute(sa.delete(models.UserCredential))
+            connection.execute(sa.update(models.Delegation).values(
+                trust_id=''))
         self.pass_lease()
         self.assertEqual([], self.claim()['runs'])
         self.assertEqual('fail', self.runs(job_id)[0]['state'])

@@ -121,7 +121,7 @@ class JobStatusTests(base.ApiTestCase):
                 self.clock.now += chance.choice((6, 3600, 90_000))
             else:
                 for run in self.claim()['runs']:
-                    if run['job']['job_id'] == job_id:
+                    if run['job_id'] == job_id:
                         self.check(job_id, done)
                     self.report(run, chance.choice((
                         'success', 'fail', 'aborted')))

@@ -249,7 +249,7 @@ class JobTests(base.ApiTestCase):
                               {event: None}, 202)
                 self.start(job_id)
                 run = self.one_run()
-                self.assertEqual(job_id, run['job']['job_id'])
+                self.assertEqual(job_id, run['job_id'])
                 self.report(run, 'success')
                 self.clock.now += 1
 

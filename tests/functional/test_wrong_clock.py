@@ -107,7 +107,7 @@ class WrongClockTests(base.ApiTestCase):
         self.event(before, 'start')
         self.clock.now -= DAY - 60
         self.event(after, 'start')
-        started = [run['job']['job_id'] for _ in range(2)
+        started = [run['job_id'] for _ in range(2)
                    for run in self.claim()['runs']]
         self.assertEqual({before, after}, set(started))
 

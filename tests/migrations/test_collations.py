@@ -107,6 +107,8 @@ class TestWhateverTheCollations(testscenarios.WithScenarios,
                 (('job_runs', 'project_id'), ('jobs', 'project_id')),
                 (('job_runs', 'delegation_id'), ('delegations', 'id')),
                 (('jobs', 'run_id'), ('job_runs', 'id')),
+                (('job_runs', 'document_id'), ('run_documents', 'id')),
+                (('run_documents', 'job_id'), ('jobs', 'id')),
                 (('user_credentials', 'job_id'), ('jobs', 'id'))):
             self.assertEqual(known[other], known[column], str(column))
 

@@ -81,6 +81,8 @@ REFERENCES = (
     ('user_credentials', 'job_id', 'jobs', 'id'),
     ('user_credentials', 'delegation_id', 'delegations', 'id'),
     ('job_runs', 'job_id', 'jobs', 'id'),
+    ('job_runs', 'document_id', 'run_documents', 'id'),
+    ('run_documents', 'job_id', 'jobs', 'id'),
     ('backups', 'job_id', 'jobs', 'id'),
     ('action_reports', 'id', 'actions', 'id'),
 )
@@ -113,8 +115,12 @@ def rows_of(world: dict[str, list[dict[str, Any]]]
                          'project_id': 'p', 'deleted': False}
     for n, fields in enumerate(world['jobs']):
         if fields['ran'] or fields['leased']:
+            yield 'run_documents', {
+                'id': f'document{n}', 'job_id': f'jobs{n}', 'content': '{}',
+                'deleted': False}
             yield 'job_runs', {
                 'id': f'run{n}', 'job_id': f'jobs{n}', 'client_id': 'c',
+                'document_id': f'document{n}',
                 'nominal_at': n, 'trigger': 'schedule', 'state': 'running',
                 'fence': 1, 'deleted': False,
                 'lease_expires_at': 1 if fields['leased'] else None}
@@ -183,7 +189,7 @@ class TestPurge(base.EachEngine):
         for table, column, target, key in REFERENCES:
             lost = {before[target][row_id][key] for row_id in gone[target]}
             foreign_key = table in ('job_actions', 'user_credentials',
-                                    'job_runs')
+                                    'job_runs', 'run_documents')
             for row in after[table].values():
                 if foreign_key or not row['deleted']:
                     self.assertNotIn(row[column], lost, f'{table} {row}')
@@ -197,7 +203,7 @@ class TestPurge(base.EachEngine):
                    gone: dict[str, set[str]]) -> None:
         """What is not old goes only with what it belongs to."""
         owners = {'job_actions': ('jobs', 'actions'), 'job_runs': ('jobs',),
-                  'user_credentials': ('jobs',),
+                  'run_documents': ('jobs',), 'user_credentials': ('jobs',),
                   'action_reports': ('actions',)}.get(name, ())
         owned = any(row[column] in gone[target]
                     for table, column, target, _ in REFERENCES

@@ -92,7 +92,7 @@ class TestRolling(base.EachEngine):
         with self.engine.begin() as connection:
             for name in ('clients', 'actions', 'sessions', 'jobs', 'backups',
                          'job_actions', 'delegations', 'user_credentials',
-                         'job_runs'):
+                         'run_documents', 'job_runs'):
                 table = tables.get(name)
                 if table is None:
                     continue

@@ -75,14 +75,17 @@ CLIENT = _document(
 
 _SENT = actions.FREEZER_ACTION['properties']
 
-ACTION = _document(
-    action_id=_TEXT, project_id=_TEXT_OR_NULL, user_id=_TEXT,
-    max_retries=_INTEGER, max_retries_interval=_INTEGER, mandatory=_BOOLEAN,
-    freezer_action={
+_CONTENT: Schema = {
+    'action_id': _TEXT, 'max_retries': _INTEGER,
+    'max_retries_interval': _INTEGER, 'mandatory': _BOOLEAN,
+    'freezer_action': {
         'type': 'object',
         'required': list(action_rows.COLUMNS),
         'properties': {
-            **_SENT, 'action': {'enum': [*_SENT['action']['enum'], None]}}})
+            **_SENT, 'action': {'enum': [*_SENT['action']['enum'], None]}}}}
+
+ACTION = _document(
+    project_id=_TEXT_OR_NULL, user_id=_TEXT, **_CONTENT)
 
 LISTED_ACTION: Schema = {
     **ACTION, 'properties': {
@@ -122,7 +125,10 @@ CLAIMED_RUN = _document(
     run_id=_TEXT, fence=_INTEGER, project_id=_TEXT_OR_NULL, job_id=_TEXT,
     client_id=_TEXT, user_id=_TEXT, nominal_at=_TIME,
     trigger=_TRIGGER, lease_seconds=_INTEGER,
-    event=_EVENT, actions=_STEPS, job=JOB,
+    event=_EVENT, actions=_STEPS,
+    job=_document(
+        job_schedule=jobs.JOB_SCHEDULE,
+        job_actions={'type': 'array', 'items': _document(**_CONTENT)}),
     credentials={'anyOf': [_CREDENTIALS, {'type': 'null'}]})
 
 REPORTED = _document(run_id=_TEXT, event=_EVENT)

@@ -24,7 +24,6 @@ from freezer_api.api import params
 from freezer_api.domain import firing_plan
 from freezer_api.schemas import claims as schema
 from freezer_api.services import claims
-from freezer_api.services import job_views
 
 
 class Claims(base.SchedulerResource[claims.ClaimService]):
@@ -46,10 +45,8 @@ class Claims(base.SchedulerResource[claims.ClaimService]):
         made = self._service.claim(client, sent['scheduler_id'], claims.Wanted(
             sent['limit'], sent.get('per_project'), lease, held))
         since, next_at = made.due
-        reader = job_views.Reader(
-            user_id='', sees_trusts=False, pids_of=None, now=made.now, delay=0)
         resp.media = {
-            'runs': [_document(one, lease, reader) for one in made.runs],
+            'runs': [_document(one, lease) for one in made.runs],
             'held': [{'run_id': run_id, 'event': event}
                      for run_id, event in made.renewed.items()],
             'lost': [run_id for run_id in held if run_id not in made.renewed],
@@ -61,8 +58,7 @@ class Claims(base.SchedulerResource[claims.ClaimService]):
         }
 
 
-def _document(handed_out: claims.HandedOut, lease: int,
-              reader: job_views.Reader) -> dict[str, Any]:
+def _document(handed_out: claims.HandedOut, lease: int) -> dict[str, Any]:
     """Return the document of a run for its scheduler."""
     job, run = handed_out.job, handed_out.run
     return {
@@ -77,7 +73,7 @@ def _document(handed_out: claims.HandedOut, lease: int,
         'lease_seconds': lease,
         'event': run.event,
         'actions': run.actions or [],
-        'job': job_views.document(job, handed_out.actions, reader),
+        'job': handed_out.content,
         'credentials': (None if handed_out.credentials is None
                         else dataclasses.asdict(handed_out.credentials)),
     }

@@ -250,8 +250,8 @@ def _advise(found: Finding, columns: Columns) -> None:
 def _count_rows(found: Finding, connection: sa.Connection,
                 columns: Columns) -> None:
     for name in ('actions', 'action_reports', 'backups', 'clients', 'jobs',
-                 'job_actions', 'job_runs', 'sessions', 'user_credentials',
-                 'delegations'):
+                 'job_actions', 'job_runs', 'run_documents', 'sessions',
+                 'user_credentials', 'delegations'):
         if name in columns:
             found.rows[name] = connection.scalar(
                 sa.select(sa.func.count()).select_from(sa.table(name))) or 0

@@ -53,6 +53,7 @@ LINKS = models.JobAction.__table__
 ACTIONS = models.Action.__table__
 REPORTS = models.ActionReport.__table__
 RUNS = models.JobRun.__table__
+RUN_DOCUMENTS = models.RunDocument.__table__
 CREDENTIALS = models.UserCredential.__table__
 DELEGATIONS = models.Delegation.__table__
 BACKUPS = models.Backup.__table__
@@ -193,7 +194,7 @@ _KINDS = (
     _Kind(CREDENTIALS, _credentials),
     _Kind(JOBS, _jobs, (
         _Satellite(LINKS.c.job_id), _Satellite(CREDENTIALS.c.job_id),
-        _Satellite(RUNS.c.job_id))),
+        _Satellite(RUNS.c.job_id), _Satellite(RUN_DOCUMENTS.c.job_id))),
     _Kind(DELEGATIONS, _delegations),
     _Kind(ACTIONS, _actions, (
         _Satellite(LINKS.c.action_id), _Satellite(REPORTS.c.id))),

@@ -18,7 +18,6 @@ import dataclasses
 
 from oslo_log import log as logging
 
-from freezer_api.domain import cinder_action
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import backup as cinder_backup
 from freezer_scheduler.engines.cinder import client as cinder_client
@@ -127,17 +126,11 @@ class Poll(cinder_backup.BackupOperation):
         return self._again()
 
     def _done(self, backup: views.Backup) -> base.Progress:
-        try:
-            prunes = self._action().removal.is_wanted
-        except cinder_action.Unusable:
-            # It could be read when the backup was made.
-            LOG.warning('Action %s was changed meanwhile',
-                        self._step.action_id)
-            prunes = False
         # From here on the backup is good, whatever happens to old ones.
         step = dataclasses.replace(
             self._step, state=_State.PRUNING, reason=None,
-        ) if prunes else self._ended(_State.SUCCESS, None)
+        ) if self._action().removal.is_wanted else self._ended(
+            _State.SUCCESS, None)
         return base.Progress(step, backups=self._finished(backup))
 
     def _finished(self, backup: views.Backup,

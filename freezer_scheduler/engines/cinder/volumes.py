@@ -36,7 +36,6 @@ from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import deleted_volumes
 from freezer_scheduler.engines.cinder import operation
 from freezer_scheduler.freezer import messages
-from freezer_scheduler.runs import result
 
 LOG = logging.getLogger(__name__)
 
@@ -46,8 +45,6 @@ _REASON = 180
 
 _NONE_FITS = f'{cinder_selection.KEY}: no volume of the project fits'
 _NO_VOLUME = '00000000-0000-0000-0000-000000000000'
-
-_CHANGED = 'the action was changed while it was carried out'
 
 # A part that is under way takes more room in what is stored.
 _MOST_UNDER_WAY = 50
@@ -120,8 +117,7 @@ class Volumes(operation.Operation):
                  len(parts))
         step = dataclasses.replace(
             self._step, parts=parts, reason=None, volume_id=None,
-            backup_id=None, cinder_backup_id=None, started_at=self._epoch(),
-            chosen_by=cinder_selection.digest(self._context.freezer_action))
+            backup_id=None, cinder_backup_id=None, started_at=self._epoch())
         return base.Progress(step, engine_state=dataclasses.replace(
             self._engine_state,
             children={number: Child(0) for number in range(len(parts))}))
@@ -234,15 +230,9 @@ class Volumes(operation.Operation):
         return None
 
     def _advance(self, part: messages.Step, child: Child) -> base.Progress:
-        if part.state is _State.PENDING and not self._aborting:
-            # The changed action need not be meant for these volumes.
-            if self._step.chosen_by != cinder_selection.digest(
-                    self._context.freezer_action):
-                return base.Progress(
-                    self._ended(_State.FAIL, _CHANGED, part),
-                    backups=result.closed([part], _CHANGED))
-            if child.engine_state is None:
-                part = part.begun()
+        if (part.state is _State.PENDING and not self._aborting
+                and child.engine_state is None):
+            part = part.begun()
         return self._one(self._context_of(part, child), self._aborting)
 
     def _context_of(self, part: messages.Step,

@@ -12,6 +12,8 @@
 
 """Each firing of a job is a row, which a scheduler claims.
 
+A run refers to what it carries out: the content of its job as of the claim.
+
 Clients whose schedulers claim already adopt their jobs once more: after a
 downgrade to 19.0.0 there are jobs among them that it has made.
 """
@@ -22,6 +24,7 @@ import uuid
 
 from alembic import op
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import ddl
@@ -34,6 +37,7 @@ _RUN_INDEXES = {
     'ix_job_runs_project_open': [
         'client_id', 'project_id', 'lease_expires_at', 'id'],
     'ix_job_runs_time_ended': ['time_ended', 'id'],
+    'ix_job_runs_document_id': ['document_id'],
 }
 _JOBS = sa.table('jobs', sa.column('client_id', sa.String),
                  sa.column('project_id', sa.String),
@@ -48,6 +52,17 @@ _CLIENTS = sa.table('clients', sa.column('supports_claims', sa.Boolean),
 
 def upgrade() -> None:
     ddl.create_table(
+        'run_documents',
+        *ddl.common_columns(),
+        sa.Column('id', sa.String(64), primary_key=True),
+        sa.Column('job_id', ddl.reference_type('jobs', 'id'),
+                  sa.ForeignKey('jobs.id', name='fk_run_documents_job_id'),
+                  nullable=False),
+        sa.Column('content', sa.Text().with_variant(
+            mysql.MEDIUMTEXT(), 'mysql', 'mariadb'), nullable=False))
+    batches.commit(op.get_bind())
+    ddl.create_index('ix_run_documents_job_id', 'run_documents', ['job_id'])
+    ddl.create_table(
         'job_runs',
         *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
@@ -60,6 +75,8 @@ def upgrade() -> None:
         sa.Column('coalesced_until', sa.BigInteger),
         sa.Column('trigger', sa.String(16), nullable=False),
         sa.Column('state', sa.String(16), nullable=False),
+        sa.Column('document_id', sa.String(64), sa.ForeignKey(
+            'run_documents.id', name='fk_job_runs_document_id')),
         sa.Column('reason', sa.Text),
         sa.Column('trust_error', sa.String(32)),
         sa.Column('delegation_id', sa.String(36)),

@@ -122,8 +122,7 @@ class TestSteps(testtools.TestCase):
             for position in range(1, 256 - cinder_selection.MOST_VOLUMES))
         whole = messages.Step('a' * 36, 0, messages.StepState.SUBMITTED,
                               1000, 'why ' * 200, parts=parts,
-                              chosen_by='0' * 16, engine='cindernative',
-                              action='backup')
+                              engine='cindernative', action='backup')
         sent = messages.Report(
             messages.RunState.RUNNING, None, (whole, *others)).to_document(
                 'me', 1)['actions']

@@ -637,26 +637,6 @@ class TestTakenOver(Case):
         self.go(claimed)
         self.assertEqual('success', self.reports[-1].state)
 
-    def test_a_job_that_was_changed_meanwhile(self):
-        other = messages.Step('other', 0, State.SUBMITTED, 1,
-                              backup_id='e' * 32, cinder_backup_id='c-1')
-        report = self.ended('ok', fence=2, steps=[other])
-        self.assertEqual('success', report.state)
-        # The record ends with the first report, whatever comes later.
-        [record] = self.reports[0].backups
-        self.assertEqual(('e' * 32, 'error'),
-                         (record.backup_id, record.status))
-        self.assertIn('taken out', record.metadata['fail_reason'])
-        self.assertIn('c-1', record.metadata['fail_reason'])
-        self.assertIn('c-1', self.log.output)
-
-    def test_an_action_that_had_ended_and_is_gone(self):
-        other = messages.Step('other', 0, State.SUCCESS, 1,
-                              backup_id='e' * 32, cinder_backup_id='c-1')
-        self.ended('ok', fence=2, steps=[other])
-        self.assertEqual([], [backup for report in self.reports
-                              for backup in report.backups])
-
     def broken_off(self, **keys):
         steps = [dataclasses.replace(self.step(0, State.SUCCESS),
                                      backup_id='d' * 32),

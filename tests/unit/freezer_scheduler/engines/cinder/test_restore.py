@@ -158,18 +158,6 @@ class TestRestore(RestoreCase):
         self.assertEqual('aborted', progress.step.state)
         self.assertEqual([], self.restored())
 
-    def test_an_action_that_became_a_backup_meanwhile(self):
-        # What is followed is the restore, and its source is never deleted.
-        source = self.cloud.add_backup('error')
-        step = messages.Step(
-            'action-1', 0, messages.StepState.SUBMITTED, 1,
-            volume_id=fakes.VOLUME, cinder_backup_id=source['id'],
-            engine='cindernative', action='restore')
-        context = cases.Case.context(self, step)
-        progress, _context = self.go(context, aborting=True)
-        self.assertTrue(progress.step.state.final)
-        self.assertEqual('error', source['status'])
-
 
 class TestBusy(RestoreCase):
 

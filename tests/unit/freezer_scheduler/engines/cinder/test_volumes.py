@@ -518,63 +518,6 @@ class TestTheWhole(Case):
         self.assertEqual(['aborted', 'success'], self.states())
         self.assertLess(self.world.clock.now - began, 600)
 
-    def test_an_action_that_was_changed_begins_no_other_volume(self):
-        ids = self.world.volumes(3, name='db')
-        self.world.limits = run_table.Limits(1, 1)
-        action = several(ids=ids)
-
-        def changed(number):
-            if 'success' not in self.states() or self.world.fence > 1:
-                return False
-            action.update(action='restore', cindernative_vol_id=ids[0])
-            del action['cindernative_volumes']
-            return True
-
-        self.world.kill = changed
-        report = self.world.go([action])
-        self.assertEqual('fail', report['state'])
-        self.assertEqual(['success', 'fail', 'fail'], self.states())
-        self.assertIn('was changed', report['reason'])
-        self.assertEqual(1, len(self.cloud.posts))
-
-    def test_other_volumes_in_the_action_begin_none_of_the_old_ones(self):
-        """What would be removed now was never meant for these."""
-        ids = self.world.volumes(3, name='db')
-        self.world.limits = run_table.Limits(1, 1)
-        action = several(ids=ids[:2])
-
-        def changed(number):
-            if 'success' not in self.states() or self.world.fence > 1:
-                return False
-            action.update(action='admin', remove_older_than=0,
-                          cindernative_volumes={'ids': ids[2:]})
-            return True
-
-        self.cloud.add_backup(volume_id=ids[1],
-                              metadata={'created_by': 'freezer'})
-        self.world.kill = changed
-        self.world.go([action])
-        self.assertEqual(['success', 'fail'], self.states())
-        self.assertEqual(1, self.world.good()[ids[1]])
-
-    def test_the_record_of_one_that_waits_ends_with_the_change(self):
-        ids = self.world.volumes(2, name='db')
-        self.cloud.volumes[ids[0]] = 'attaching'
-        action = several(ids=ids)
-
-        def changed(number):
-            if 'success' not in self.states() or self.world.fence > 1:
-                return False
-            action['cindernative_volumes'] = {'ids': ids[1:]}
-            return True
-
-        self.world.kill = changed
-        self.world.go([action])
-        self.assertEqual(['fail', 'success'], self.states())
-        self.assertEqual(
-            ['available', 'error'],
-            sorted(told[-1] for told in self.world.records.values()))
-
     def test_old_backups_of_each_are_removed(self):
         ids = self.world.volumes(3, name='db')
         for volume_id in ids:
