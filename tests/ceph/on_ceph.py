@@ -70,13 +70,6 @@ class CephCase(job_runs.JobRunsCase):
                     f'/{self.user.project_id}{path}', body,
             OpenStack_API_Version='volume 3.60')
 
-    def backups(self, volume: str,
-                project: str = 'project-1') -> list[dict[str, Any]]:
-        shown: list[dict[str, Any]] = self.cinder(
-            'GET', f'/backups/detail?volume_id={volume}'
-                   '&sort=created_at:asc', None, project)['backups']
-        return shown
-
     # -- volumes --
 
     def volume(self, project: str = 'project-1') -> str:

@@ -22,8 +22,10 @@ from tests.cloud import service_mode
 from tests import slow_clients
 
 # Seconds.
-PATIENCE = 60
-AT_ONCE = 1
+PATIENCE = 300
+# Many times what a busy machine takes, and a part of the API's
+# request_timeout, for which a client may hold what it gets hold of.
+AT_ONCE = 20
 
 
 class ExposureTests(service_mode.ServiceModeCase):
@@ -46,5 +48,4 @@ class ExposureTests(service_mode.ServiceModeCase):
                 ended = time.monotonic()
                 if max(health - began, ended - health) > AT_ONCE:
                     slow.append((number, health - began, ended - health))
-        # A busy machine may hold up some of them.
-        self.assertLess(len(slow), 3, slow)
+        self.assertEqual([], slow)

@@ -307,7 +307,8 @@ class RetentionTests(service_mode.ServiceModeCase):
         made = self.make(volume, 'fiiif')
         job_id = self.begin({'action': 'admin',
                              'cindernative_vol_id': volume})
-        waiting.eventually(lambda: len(self.backups(volume)) < len(made))
+        waiting.eventually(lambda: len(self.backups(volume)) < len(made),
+                           pause=0.1)
         self.scheduler.kill()
         left = len(self.backups(volume))
         self.assertLess(1, left, 'the chain is too short to have a middle')

@@ -152,13 +152,14 @@ class SenselessAnswerTests(service_mode.FaultyCinderCase):
         rules = []
         volume = self.volume()
         began = time.monotonic()
-        # Half of the token's life passes, while it is in use.
-        while time.monotonic() - began < TOKEN_SECONDS / 2:
+        # Most of the token's life passes, while it is in use.
+        while time.monotonic() - began < TOKEN_SECONDS * 3 / 4:
             job_id, rule, at = self.submitted(volume)
             rules.append((rule, at))
             self.assertEqual('success', self.result(job_id))
         for rule, at in rules:
-            # Keystone tells whole seconds; a second for the way.
+            # Keystone tells whole seconds, and a busy machine takes some for
+            # the way. A token that was not renewed has less left at the end.
             self.assertGreaterEqual(
                 self.life_left(rule, at),
-                TOKEN_SECONDS * TOKEN_PERCENT / 100 - 2)
+                TOKEN_SECONDS * TOKEN_PERCENT / 100 - 12)

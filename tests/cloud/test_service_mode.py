@@ -19,12 +19,12 @@ there is a middle to be killed in.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pathlib
 import signal
 import subprocess
-import time
 from typing import Any
 from typing import ClassVar
 import urllib.request
@@ -42,31 +42,39 @@ LEASE = 20
 
 class ServiceModeTests(service_mode.ServiceModeCase):
 
-    OPTIONS: ClassVar[dict[str, int]] = {'volumes': 9, 'mib_per_gb': 400}
+    OPTIONS: ClassVar[dict[str, int]] = {'volumes': 11, 'mib_per_gb': 400}
     DEBUG = True
     TUNED: ClassVar[dict[str, int]] = {
         'lease_seconds': LEASE, 'request_timeout': 5, 'claim_interval': 1}
 
     def test_kill_in_the_middle_of_a_backup_ends_in_one(self) -> None:
         """Invariant 1: kill -9 once Cinder is at work, then a restart."""
-        volume = self.volume()
-        job_id = self.job(volume)
-        [backup] = waiting.eventually(lambda: self.backups(volume))
-        self.assertEqual('creating', backup['status'],
-                         'the volume is too small to have a middle')
+        volume, job_id = self.at_work()
         self.scheduler.kill()
         self.made.up()
         self.assertEqual('success', self.result(job_id))
         self.assert_one_good_backup(volume, job_id)
 
+    def at_work(self) -> tuple[str, str]:
+        """Return a volume that Cinder is backing up, and the job."""
+        # On a busy machine a backup may end before it is seen.
+        for _attempt in range(3):
+            volume = self.volume()
+            job_id = self.job(volume)
+            [backup] = waiting.eventually(
+                functools.partial(self.backups, volume), pause=0.1)
+            if backup['status'] == 'creating':
+                return volume, job_id
+        self.fail('the volumes are too small to have a middle')
+
     def test_a_stopped_scheduler_hands_back_what_it_holds(self) -> None:
+        self.addCleanup(self.tune, **self.TUNED)
+        # Nobody could wait until it has expired.
+        self.tune(lease_seconds=10 * waiting.PATIENCE)
         volume = self.volume()
         job_id = self.job(volume)
         waiting.eventually(lambda: self.backups(volume))
-        before = time.monotonic()
         self.scheduler.stop(waiting.PATIENCE)
-        # Neither the backup nor the lease was waited for.
-        self.assertLess(time.monotonic() - before, LEASE)
         self.made.up()
         self.assertEqual('success', self.result(job_id))
         self.assert_one_good_backup(volume, job_id)

@@ -21,7 +21,6 @@ import re
 import signal
 import subprocess
 import tempfile
-import time
 from typing import Any
 from typing import ClassVar
 import unittest
@@ -171,9 +170,10 @@ class UnifiedLimitTests(unittest.TestCase):
         with self.subTest('registered limits'):
             self.run_documented('registered limit create')
             self.assertNotIn('no registered limit', self.check())
-            time.sleep(1.5)  # That is cache_time.
-            shown = self.api(user, 'GET', 'limits')['limits']
-            self.assertEqual({'limit': 1000, 'usage': 0}, shown['sessions'])
+            # Once what is cached has expired.
+            shown = waiting.eventually(lambda: (
+                shown := self.api(user, 'GET', 'limits')['limits'])[
+                    'sessions'] == {'limit': 1000, 'usage': 0} and shown)
             self.assertEqual(2 ** 30, shown['stored_bytes']['limit'])
 
         with self.subTest('a limit of the project'):
@@ -193,12 +193,11 @@ class UnifiedLimitTests(unittest.TestCase):
         with self.subTest('Keystone hangs'):
             pid = self.made.processes['keystone'].pid
             assert pid is not None
-            time.sleep(1.5)  # That is cache_time.
             os.kill(pid, signal.SIGSTOP)
             try:
-                began = time.monotonic()
-                said = self.refused(503, user)
-                self.assertLess(time.monotonic() - began, 10)
+                # What is cached holds for a second more; then the answer
+                # comes, though Keystone's does not.
+                said = waiting.eventually(lambda: self._unavailable(user))
                 self.assertIn('limits_unavailable', said)
             finally:
                 os.kill(pid, signal.SIGCONT)
@@ -234,6 +233,16 @@ class UnifiedLimitTests(unittest.TestCase):
             self.configure()
             self.assertIn('strict_two_level is not supported', self.check())
             self.refused(503, user)
+
+    def _unavailable(self, user: rest.Session) -> str | None:
+        try:
+            self.api(user, 'POST', 'sessions', _SESSION)
+        except rest.HttpError as error:
+            if error.status == 503:
+                return error.body
+            self.assertEqual(403, error.status, error)
+            return None
+        self.fail('more than the limit of the project')
 
     def _is_refused(self, user: rest.Session) -> bool:
         try:

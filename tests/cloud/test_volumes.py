@@ -112,7 +112,7 @@ class VolumesTests(service_mode.ServiceModeCase):
             most = max(most, states.count('creating'))
             return bool(states) and len(states) < 3
 
-        waiting.eventually(in_the_middle)
+        waiting.eventually(in_the_middle, pause=0.1)
         self.scheduler.kill()
         self.made.up()
         waiting.eventually(lambda: in_the_middle() or all(

@@ -25,13 +25,18 @@ PATIENCE = 300
 _ESTABLISHED = '01'
 
 
-def eventually(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+def eventually(what: Callable[[], Any], seconds: float = PATIENCE,
+               pause: float = 1) -> Any:
     """Return the first true answer of ``what``.
 
     What takes its time is asked less often: a question to an API keeps a
     processor busy, that of Keystone included, which others wait for.
+
+    :param pause: the most seconds between two questions, for a state that
+        passes
     """
-    end = time.monotonic() + seconds
+    start = time.monotonic()
+    end = start + seconds
     while True:
         began = time.monotonic()
         answer = what()
@@ -40,7 +45,7 @@ def eventually(what: Callable[[], Any], seconds: float = PATIENCE) -> Any:
         now = time.monotonic()
         if now > end:
             raise AssertionError(f'never came true: {what}')
-        time.sleep(min(1, max(0.1, 4 * (now - began))))
+        time.sleep(min(pause, max(0.1, 4 * (now - began), (now - start) / 5)))
 
 
 def unread(port: int) -> int:

@@ -28,7 +28,7 @@ from freezer_api.db import models
 from tests.functional import base
 
 SETTINGS = {'deadlines': {
-    'lock': 30.0, 'lock_wait': 1, 'statement': 2, 'idle_transaction': 2,
+    'lock': 30.0, 'lock_wait': 1, 'statement': 2, 'idle_transaction': 20,
     'retry': 0, 'slow_claim': 0.0}}
 
 _WRITE_LOCK = {'mysql': 'LOCK TABLES jobs WRITE',

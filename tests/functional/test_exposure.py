@@ -45,9 +45,12 @@ from tools.cloud import ports
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NGINX = shutil.which('nginx', path=os.environ['PATH'] + ':/usr/sbin')
 # Seconds for what has no time limit of its own.
-PATIENCE = 60
-# Seconds in which a client has to have its answer.
-AT_ONCE = 1
+PATIENCE = 300
+# Seconds for which a client may hold what it gets hold of.
+REQUEST_TIMEOUT = 60
+# Seconds in which another client has to have its answer: many times what a
+# busy machine takes, and a part of what it would wait for one that holds up.
+AT_ONCE = 20
 
 CONFIGURATION = """\
 [database]
@@ -68,7 +71,7 @@ enable_proxy_headers_parsing = true
 [server]
 workers = 2
 max_connections = 200
-request_timeout = 5
+request_timeout = {request_timeout}
 """
 
 
@@ -90,7 +93,8 @@ class ServiceCase(unittest.TestCase):
         cls.folder.joinpath('freezer-api.conf').write_text(
             CONFIGURATION.format(
                 folder=cls.folder, keystone=cls.keystone.url,
-                key=fernet.Fernet.generate_key().decode()))
+                key=fernet.Fernet.generate_key().decode(),
+                request_timeout=REQUEST_TIMEOUT))
         upgrade.sync(f'sqlite:///{cls.folder}/freezer.db')
         [port] = ports.find_free(1)
         cls.address = '127.0.0.1', port
@@ -157,15 +161,14 @@ class ServiceCase(unittest.TestCase):
                     '/v2/p1/jobs', fake_keystone.MEMBER_TOKEN)):
                 began = time.monotonic()
                 try:
-                    status, _ = self.get(path, address, token, timeout=20)
+                    status, _ = self.get(path, address, token)
                 except OSError as error:
                     self.fail(f'{what}: {path}: {error!r}')
                 took = time.monotonic() - began
                 self.assertEqual(200, status, (what, path))
                 if took > AT_ONCE:
                     slow.append(f'{path} {number}: {took:.1f} s')
-        # A busy machine may hold up one of them.
-        self.assertLess(len(slow), 2, (what, slow))
+        self.assertEqual([], slow, what)
 
     def assert_withstands(self, address: tuple[str, int],
                           attacks: tuple[slow_clients.Attack, ...],
@@ -320,14 +323,19 @@ class ProxyTests(ServiceCase):
                 'slow', b'POST /v2/p1/jobs HTTP/1.1\r\nHost: x\r\n'
                         b'Content-Length: 1000\r\n\r\n', b'x'),), 30) as them:
             self.assertTrue(them.attacking.wait(PATIENCE))
-            time.sleep(2)
-            port, established = f':{self.address[1]:04X}', '01'
-            connected = [
-                line for line in pathlib.Path(
-                    '/proc/net/tcp').read_text().splitlines()
-                if line.split()[1].endswith(port)
-                and line.split()[3] == established]
-            self.assertEqual([], connected)
+            # nginx has read what all of them have sent by now.
+            self.wait_for(lambda: self.unread(self.proxy) == [0] * 30)
+            self.assertEqual([], self.unread(self.address))
+
+    @staticmethod
+    def unread(address: tuple[str, int]) -> list[int]:
+        """Return how many bytes of each connection a server has not read."""
+        established = '01'
+        lines = map(str.split, pathlib.Path(
+            '/proc/net/tcp').read_text().splitlines())
+        return [int(line[4].partition(':')[2], 16) for line in lines
+                if line[1].endswith(f':{address[1]:04X}')
+                and line[3] == established]
 
     def test_one_address_has_a_limited_number_of_requests(self) -> None:
         attack = slow_clients.Attack(

@@ -93,7 +93,7 @@ class TestGaleraLock(base.DatabaseTest):
         with self.engine.connect() as connection:
             def seen(node: str) -> bool:
                 return galera_lock.is_held(
-                    connection, node, lambda seconds: time.sleep(2 * BEAT))
+                    connection, node, lambda seconds: time.sleep(10 * BEAT))
 
             self.assertFalse(seen('two'))
             first = self.lock('one')

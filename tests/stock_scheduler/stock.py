@@ -17,6 +17,8 @@ It is made once, beside those of the quickstart, and used again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 import os
 import pathlib
 import shutil
@@ -59,8 +61,13 @@ class StockScheduler:
         self._home = home
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
-        for folder in ('tmp', 'jobs'):
+        for folder in ('tmp', 'jobs', 'bin'):
             home.joinpath(folder).mkdir(parents=True)
+        agent = home / 'bin/freezer-agent'
+        agent.write_text(
+            f"#!/bin/sh\nwhile [ -e '{self._held}' ]; do sleep 0.2; done\n"
+            f"exec '{self._python.script('freezer-agent')}' \"$@\"\n")
+        agent.chmod(0o755)
         variables = credentials.variables(
             made.account(account), made.settings.auth_url)
         options['scheduler'] = {
@@ -74,7 +81,20 @@ class StockScheduler:
             OS_IDENTITY_API_VERSION='3', HOME=str(home),
             TMPDIR=str(home / 'tmp'),
             FREEZER_SCHEDULER_CONF_D=str(home / 'jobs'),
-            PATH=f'{self._python.venv}/bin:{os.environ["PATH"]}')
+            PATH=f'{home}/bin:{self._python.venv}/bin:{os.environ["PATH"]}')
+
+    @property
+    def _held(self) -> pathlib.Path:
+        return self._home / 'held'
+
+    @contextlib.contextmanager
+    def agents_held(self) -> Iterator[None]:
+        """Have agents that are started begin their work only afterwards."""
+        self._held.touch()
+        try:
+            yield
+        finally:
+            self._held.unlink()
 
     @property
     def log(self) -> pathlib.Path:
