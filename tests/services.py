@@ -50,7 +50,7 @@ def mysql_url(test: Test) -> str:
     """
     return _database(
         test, os.environ.get('FREEZER_TEST_MYSQL_URL', MYSQL),
-        create='CREATE DATABASE {} CHARACTER SET utf8mb4',
+        'CREATE DATABASE {} CHARACTER SET utf8mb4',
         drop='DROP DATABASE {}')
 
 
@@ -62,7 +62,9 @@ def postgresql_url(test: Test) -> str:
     """
     return _database(
         test, os.environ.get('FREEZER_TEST_POSTGRESQL_URL', POSTGRESQL),
-        create='CREATE DATABASE {}',
+        'CREATE DATABASE {}',
+        # No test lets the server lose its power.
+        'ALTER DATABASE {} SET synchronous_commit = off',
         drop='DROP DATABASE {} WITH (FORCE)')
 
 
@@ -82,7 +84,7 @@ def on_postgresql(*statements: str) -> None:
 
 
 def _database(
-        test: Test, server: str, create: str, drop: str) -> str:
+        test: Test, server: str, *create: str, drop: str) -> str:
     url = sa.make_url(server)
     engine = sa.create_engine(
         url, isolation_level='AUTOCOMMIT', poolclass=pool.NullPool)
@@ -93,7 +95,8 @@ def _database(
             connection.execute(sa.text(statement.format(name)))
 
     try:
-        execute(create)
+        for statement in create:
+            execute(statement)
     except exc.OperationalError as error:
         answer = str(error.orig).splitlines()[0]
         reason = f'no {url.get_backend_name()} at {url.host}: {answer}'

@@ -262,6 +262,8 @@ class ApiTestCase(unittest.TestCase):
             pass
         conf = configuration.load(files=[path])
         conf.set_override('connection', self.url(), 'database')
+        # No test lets the machine lose its power.
+        conf.set_override('sqlite_synchronous', False, 'database')
         conf.set_override('keys', [KEY], 'user_credentials')
         # Many tests share one machine: what is slow there is no failure.
         for name, value in (('lock', 30.0), ('lock_wait', 20),
