@@ -17,6 +17,9 @@ five seconds or five minutes one by one leaves one worker with half the work.
 ``durations.txt`` beside the tests has a line for each class: its name and its
 seconds on a quiet machine of two processors, its setting up included. They
 need not be exact. Run as ``python -m tests.durations`` before ``stestr run``.
+
+Suites run beside each other. Each has a repository of its own, for stestr
+locks none of its files.
 """
 
 from __future__ import annotations
@@ -54,15 +57,19 @@ def stream(durations: str, ids: list[str]) -> bytes:
 
 
 def main() -> None:
+    repository = pathlib.Path(
+        '.stestr', os.environ.get('FREEZER_TEST_SUITE', 'unit'))
+    stestr = ['stestr', '--repo-url', str(repository)]
+    if not repository.exists():
+        repository.mkdir(parents=True)
+        subprocess.run([*stestr, 'init'], check=True)
     path = pathlib.Path(os.environ['OS_TEST_PATH'], 'durations.txt')
     if not path.exists():
         return
-    if not pathlib.Path('.stestr').exists():
-        subprocess.run(['stestr', 'init'], check=True)
-    ids = subprocess.run(['stestr', 'list'], check=True, text=True,
+    ids = subprocess.run([*stestr, 'list'], check=True, text=True,
                          stdout=subprocess.PIPE).stdout.split()
     subprocess.run(
-        ['stestr', 'load'], check=True,
+        [*stestr, 'load'], check=True,
         input=stream(path.read_text(), ids), stdout=subprocess.DEVNULL)
 
 

@@ -32,10 +32,13 @@ from typing import ClassVar
 import testtools
 from testtools import content
 
+from tests.cloud import console_scripts
 from tests.cloud import prepared
 from tests.cloud import waiting
 from tests.stock_scheduler import stock
 from tools.cloud import cloud
+from tools.cloud import commands
+from tools.cloud import credentials
 from tools.cloud import rest
 
 State = tuple[str | None, str | None, str | None]
@@ -48,6 +51,7 @@ class StockCase(testtools.TestCase):
     client: str
     options: ClassVar[dict[str, dict[str, object]]]
     made: ClassVar[cloud.Cloud]
+    scripts: ClassVar[console_scripts.ConsoleScripts]
     scheduler: ClassVar[stock.StockScheduler]
     directory: ClassVar[pathlib.Path]
 
@@ -63,6 +67,9 @@ class StockCase(testtools.TestCase):
         prepared.up(cls.made, dataclasses.replace(options, mib_per_gb=4),
                     prepared.SERVERS)
         cls.addClassCleanup(prepared.end, cls.made)
+        cls.scripts = console_scripts.ConsoleScripts(
+            cls.made.environments.cli.python, 'freezer')
+        cls.addClassCleanup(cls.scripts.close)
         cls.scheduler = stock.StockScheduler(
             cls.made, cls.directory / 'stock', cls.account, {
                 'scheduler': {'client_id': cls.client, **cls.options[
@@ -88,7 +95,10 @@ class StockCase(testtools.TestCase):
 
     def freezer(self, *arguments: str) -> Any:
         """Run the stock command line client."""
-        done = self.made.freezer('project-1', *arguments)
+        done = self.scripts.run(
+            'freezer', list(arguments), commands.clean_environment(
+                **credentials.variables(self.made.account('project-1'),
+                                        self.made.settings.auth_url)))
         self.assertEqual(0, done.returncode, done.stderr)
         return done.stdout
 
