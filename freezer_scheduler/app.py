@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a scheduler is put together from, by its settings."""
+"""The parts of a scheduler, assembled by its settings."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ class Assembly:
     """The parts of one scheduler.
 
     :param settings: called again after each reload
-    :param environ: handed on to agents, but for accounts in it
+    :param environ: passed on to agents, without the accounts in it
+    :ivar source: where the runs come from
+    :ivar agent: the engine of freezer-agent
+    :ivar executor: makes the moves of runs
     """
 
     def __init__(self, settings: Callable[[], scheduler_settings.Settings],
@@ -55,74 +58,51 @@ class Assembly:
                  clock: scheduler_clock.Clock, table: run_table.RunTable,
                  observer: monitor.Monitor) -> None:
         self._settings = settings
-        self._environ = environ
-        self._hostname = hostname
-        self._clock = clock
-        self._runs = table
-        self._first = settings()
-        self._observer = observer
-        self._identity = keystone_sessions.Identity(
-            self._first, http_metrics.ObservedSession(observer, clock),
-            deferred=self._first.service_mode, clock=clock)
-        self.logins = scheduler_logins.Logins(
-            self._identity, bulkhead.Sizes.of_pool(
-                self._first.workers, shared=True,
-                # Where one fails, Keystone is asked why.
-                timeout=2 * self._first.request_timeout), clock)
+        first = settings()
+        auth = first.auth
+        identity = keystone_sessions.Identity(
+            first, http_metrics.ObservedSession(observer.called, clock),
+            deferred=first.service_mode, clock=clock)
         self.scheduler_id = scheduler_id(hostname)
-        self.files = agent_files.AgentFiles(self._first.agent_dir)
-
-    def source(self) -> base.Source:
-        """Return where the runs come from."""
-        settings, auth = self._first, self._first.auth
-        if settings.jobs_dir is not None:
-            return directory.DirectorySource(settings.jobs_dir, self._runs,
-                                             self._clock)
-        api = freezer_client.Api(
-            self._identity.service(), self.scheduler_id,
-            auth.endpoint_type, auth.region_name, auth.backup_url)
-        return base.ApiSource(api, self._hostname, self._runs, settings,
-                              self._clock, self._observer,
-                              self._identity.renew)
-
-    def agent(self) -> agent_engine.AgentEngine:
-        """Return the engine of freezer-agent."""
-        settings, auth = self._first, self._first.auth
-        return agent_engine.AgentEngine(agent_engine.Dependencies(
-            command=settings.agent_command,
+        self.logins = scheduler_logins.Logins(
+            identity, bulkhead.Sizes.of_pool(
+                first.workers, shared=True,
+                # After a login that fails, Keystone is asked why.
+                timeout=2 * first.request_timeout), clock)
+        self.source: base.Source
+        if first.jobs_dir is not None:
+            self.source = directory.DirectorySource(
+                first.jobs_dir, table, clock)
+        else:
+            self.source = base.ApiSource(
+                freezer_client.Api(
+                    identity.service(), self.scheduler_id, auth.endpoint_type,
+                    auth.region_name, auth.backup_url),
+                hostname, table, first, clock, observer, identity.renew)
+        self.files = agent_files.AgentFiles(first.agent_dir)
+        self.agent = agent_engine.AgentEngine(agent_engine.Dependencies(
+            command=first.agent_command,
             environment=lambda trust_id: agent_process.environment(
-                self._environ, auth, settings.insecure, trust_id),
-            secrets=auth.secrets,
-            shared=settings.service_mode, files=self.files,
-            clock=self._clock, limits=self._agent_limits))
-
-    def executor(self, source: base.Source,
-                 agents: agent_engine.AgentEngine) -> run_executor.Executor:
-        """Return what makes the moves of runs."""
-        auth = self._first.auth
+                environ, auth, first.insecure, trust_id),
+            secrets=auth.secrets, shared=first.service_mode,
+            files=self.files, clock=clock, limits=self._agent_limits))
         native = cinder.CinderEngine(operation.Dependencies(
             clients=lambda trust_id: cinder_client.CinderClient(
-                self._identity, trust_id, auth.endpoint_type,
-                auth.region_name),
-            clock=self._clock, limits=self._cinder_limits,
-            hostname=self._hostname, containers=self._containers,
-            gone_jobs=other_jobs.OtherJobs(source).gone,
-            old_backup=self._observer.old_backup))
-        return run_executor.Executor(
-            report=self._observer.watching(source.report),
+                identity, trust_id, auth.endpoint_type, auth.region_name),
+            clock=clock, limits=self._cinder_limits, hostname=hostname,
+            containers=self._containers,
+            gone_jobs=other_jobs.OtherJobs(self.source).gone,
+            old_backup=observer.old_backup))
+        self.executor = run_executor.Executor(
+            report=observer.watching(self.source.report),
             engines=registry.Registry(
-                {registry.NATIVE: native, registry.AGENT: agents},
-                offered=lambda: self._settings().capabilities),
-            clock=self._clock, table=self._runs,
-            delegated=self._first.service_mode,
-            login=self._run_login())
-
-    def _run_login(self) -> run_login.RunLogin:
-        if not self._first.service_mode:
-            return run_login.RunLogin()
-        return run_login.RunLogin(
-            self.logins.needed, self._runs.wake, self._identity.check,
-            self._identity.retry_in)
+                {registry.NATIVE: native, registry.AGENT: self.agent},
+                offered=lambda: settings().capabilities),
+            clock=clock, table=table, delegated=first.service_mode,
+            login=run_login.RunLogin(
+                self.logins.needed, table.wake, identity.check,
+                identity.retry_in)
+            if first.service_mode else run_login.RunLogin())
 
     def _agent_limits(self) -> agent_engine.Limits:
         settings = self._settings()
@@ -146,5 +126,5 @@ class Assembly:
 
 
 def scheduler_id(hostname: str) -> str:
-    """Return a name for this process that no other one ever has."""
+    """Return a name for this process that no other process has, ever."""
     return f'{hostname[:200]}:{os.getpid()}:{secrets.token_hex(4)}'

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Under which ids a worker logs: those of the run that it works on."""
+"""The IDs in the log lines of a worker: those of the run it works on."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from oslo_context import context
 
 from freezer_scheduler.freezer import messages
 
-# For [DEFAULT] logging_context_format_string, which lines of runs go by.
+# Default of [DEFAULT] logging_context_format_string, for lines of runs.
 FORMAT = ('%(asctime)s.%(msecs)03d %(process)d %(levelname)s %(name)s '
           '[%(request_id)s job %(job_id)s run %(run_id)s '
           'project %(project_id)s] %(message)s')
 
 
 class RunContext(context.RequestContext):
-    """That of a run.
+    """The context of a run.
 
-    Its request id is the run's id in another form, and so the same in each
-    scheduler that works on the run, and in the logs of the services that are
-    asked for something.
+    Its request ID is the ID of the run in another form. So it is the same in
+    each scheduler that works on the run, and in the logs of the services that
+    get its requests.
 
     :ivar trouble: the last request of this move that was refused or failed
     """
@@ -51,21 +51,12 @@ class RunContext(context.RequestContext):
                 'job_id': self.job_id}
 
 
-class _NoRun(context.RequestContext):
-    """What a thread has between two runs: nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(overwrite=True)
-        # A line without one is no line of a run.
-        self.request_id = ''
-
-
 @contextlib.contextmanager
 def of(run: messages.Run,
        begun: RunContext | None = None) -> Iterator[None]:
     """Have this thread log as working on a run.
 
-    :param begun: what another thread had, which is gone on with
+    :param begun: the context of another thread, to continue with
     """
     before = context.get_current()
     if begun is None:
@@ -76,13 +67,14 @@ def of(run: messages.Run,
         yield
     finally:
         if before is None:
-            _NoRun()
+            # A line without a request ID is no line of a run.
+            context.RequestContext(overwrite=True).request_id = ''
         else:
             before.update_store()
 
 
 def current() -> RunContext | None:
-    """Return that of the run this thread works on, if on any."""
+    """Return the context of the run that this thread works on, if any."""
     found = context.get_current()
     return found if isinstance(found, RunContext) else None
 
@@ -91,5 +83,5 @@ def _request_id(run_id: str) -> str:
     try:
         return f'req-{uuid.UUID(run_id)}'
     except ValueError:
-        # Not one of the API's: that of a job in a file.
+        # Not an ID of the API, but of a job in a file.
         return f'req-{uuid.uuid5(uuid.NAMESPACE_OID, run_id)}'

@@ -189,8 +189,8 @@ def _account_problems(conf: cfg.ConfigOpts,
             needed.append('project_domain_name')
     for name in needed:
         # An ID does as well as a name.
-        if not (getattr(auth, name) or name.endswith('_name') and getattr(
-                auth, name.removesuffix('name') + 'id')):
+        if not (getattr(auth, name) or (name.endswith('_name') and getattr(
+                auth, name.removesuffix('name') + 'id'))):
             yield (f'[service_auth] os_{name}: missing; set it, or '
                    f'OS_{name.upper()} in the environment')
     if auth.application_credential_id and conf.scheduler.service_mode:

@@ -75,16 +75,18 @@ def _run(conf: cfg.ConfigOpts) -> int:
         case 'start':
             return _start(conf, pid_file)
         case 'stop':
-            return _stop(pid_file)
+            _stop(pid_file)
         case 'restart':
             _stop(pid_file)
             return _start(conf, pid_file)
         case 'status':
-            return _status(conf, pid_file)
+            _status(conf, pid_file)
         case 'reload':
-            return _reload(pid_file)
-    raise _Failed(f'unknown action {conf.action!r}: must be start, stop, '
-                  f'restart, status or reload')
+            _send(pid_file, signal.SIGHUP)
+        case _:
+            raise _Failed(f'unknown action {conf.action!r}: must be start, '
+                          f'stop, restart, status or reload')
+    return 0
 
 
 def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
@@ -113,8 +115,8 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
         shown = None
         try:
             # Before any thread exists: its signal would end the process.
-            diagnostics.Meditation(conf, made.status, settings.auth.secrets,
-                                   clock).listen()
+            diagnostics.Diagnostics(
+                conf, made.status, settings.auth.secrets, clock).listen()
             if locked:
                 shown = status_socket.Listener(
                     status_socket.path_of(pid_file.path), made.status)
@@ -139,7 +141,7 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
     return inside()
 
 
-def _status(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
+def _status(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> None:
     pid = pid_file.running()
     shown, problem = None, None
     if pid is not None:
@@ -151,13 +153,12 @@ def _status(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
     if conf.format == 'json':
         print(json.dumps({'running': pid is not None, 'pid': pid,
                           'problem': problem, **(shown or {})}, indent=1))
-        return 0
+        return
     print(f'Running with pid: {pid}' if pid else 'Not Running')
     if shown is not None:
         print(status.text(shown, scheduler_clock.SystemClock().wall()))
     elif problem is not None:
         print(f'Its status is not available: {problem}')
-    return 0
 
 
 def _log_somewhere(conf: cfg.ConfigOpts, notices: Iterable[str]) -> None:
@@ -175,32 +176,25 @@ def _log_somewhere(conf: cfg.ConfigOpts, notices: Iterable[str]) -> None:
     conf.set_default('log_file', str(folder / 'freezer-scheduler.log'))
 
 
-def _stop(pid_file: pidfile.PidFile) -> int:
-    pid = pid_file.running()
-    if pid is None:
-        print('Not Running')
-        return 0
-    _send(pid_file, pid, signal.SIGTERM)
+def _stop(pid_file: pidfile.PidFile) -> None:
+    pid = _send(pid_file, signal.SIGTERM)
     until = time.monotonic() + _STOP_WITHIN
-    while pid_file.running() == pid:
+    while pid is not None and pid_file.running() == pid:
         if time.monotonic() > until:
             raise _Failed(f'pid {pid} did not stop within {_STOP_WITHIN} '
                           f'seconds')
         time.sleep(0.1)
-    return 0
 
 
-def _reload(pid_file: pidfile.PidFile) -> int:
+def _send(pid_file: pidfile.PidFile, number: signal.Signals) -> int | None:
+    """Send a signal to the scheduler, if it runs; return its process ID.
+
+    It cannot reach another process, even if the ID is reused.
+    """
     pid = pid_file.running()
     if pid is None:
         print('Not Running')
-        return 0
-    _send(pid_file, pid, signal.SIGHUP)
-    return 0
-
-
-def _send(pid_file: pidfile.PidFile, pid: int, number: signal.Signals) -> None:
-    """Send a signal to the scheduler only, even if its ID is reused."""
+        return None
     with contextlib.suppress(ProcessLookupError):
         process = os.pidfd_open(pid)
         try:
@@ -209,6 +203,7 @@ def _send(pid_file: pidfile.PidFile, pid: int, number: signal.Signals) -> None:
                 signal.pidfd_send_signal(process, number)
         finally:
             os.close(process)
+    return pid
 
 
 if __name__ == '__main__':

@@ -78,19 +78,21 @@ _OBSOLETE = {
 }
 
 
+def _in_files() -> list[tuple[str, list[cfg.Opt]]]:
+    return [*list_opts(), (service_auth.GROUP.name, service_auth.plain_opts())]
+
+
 def unread(conf: cfg.ConfigOpts) -> list[str]:
     """Return a line about each option in the files that nothing reads."""
     names = unknown_options.namespaces('oslo.log')
-    unknown_options.merge(names, unknown_options.names_of([
-        *list_opts(), (service_auth.GROUP.name, service_auth.plain_opts())]))
+    unknown_options.merge(names, unknown_options.names_of(_in_files()))
     return unknown_options.find(
         unknown_options.files(conf), names, _OBSOLETE, _OF_THE_API)
 
 
 def problems(conf: cfg.ConfigOpts) -> list[str]:
     """Name the options whose values cannot be read."""
-    return errors.unreadable(conf, [
-        *list_opts(), (service_auth.GROUP.name, service_auth.plain_opts())])
+    return errors.unreadable(conf, _in_files())
 
 
 def parse(conf: cfg.ConfigOpts, argv: list[str], version: str) -> None:

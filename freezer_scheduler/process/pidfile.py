@@ -45,19 +45,18 @@ class Taken(Exception):
         self.pid = pid
 
 
-def default_path(home: str | None = None) -> pathlib.Path:
+def default_path() -> pathlib.Path:
     """Return the path of the file if no option sets one."""
     if os.geteuid() == 0:
         return pathlib.Path('/run/freezer/scheduler.pid')
-    return pathlib.Path(home or pathlib.Path.home(), '.freezer',
-                        'scheduler.pid')
+    return pathlib.Path.home() / '.freezer' / 'scheduler.pid'
 
 
 class PidFile:
     """The file, which must belong to this user and be writable by no other."""
 
     def __init__(self, path: pathlib.Path) -> None:
-        self.path = self._path = path
+        self.path = path
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -67,10 +66,10 @@ class PidFile:
         :raises Unsafe: when the file can belong to another user
         """
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = self._open(os.O_RDWR | os.O_CREAT)
         except OSError as error:
-            raise Unsafe(f'{self._path}: {error.strerror}') from None
+            raise Unsafe(f'{self.path}: {error.strerror}') from None
         if not _locked(descriptor):
             pid = _holder(descriptor)
             os.close(descriptor)
@@ -82,7 +81,7 @@ class PidFile:
     def write(self) -> None:
         """Write the ID of this process; after a fork, call it in the child."""
         if self._descriptor is None:
-            raise Unsafe(f'{self._path}: not acquired')
+            raise Unsafe(f'{self.path}: not acquired')
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f'{os.getpid()}\n'.encode(), 0)
 
@@ -106,7 +105,7 @@ class PidFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Unsafe(f'{self._path}: {error.strerror}') from None
+            raise Unsafe(f'{self.path}: {error.strerror}') from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -118,17 +117,17 @@ class PidFile:
     def _open(self, flags: int) -> int:
         try:
             descriptor = os.open(
-                self._path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+                self.path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise Unsafe(f'{self._path}: a symbolic link') from None
+                raise Unsafe(f'{self.path}: a symbolic link') from None
             raise
         status = os.fstat(descriptor)
         if (not stat.S_ISREG(status.st_mode)
                 or status.st_uid not in (os.geteuid(), 0)
                 or status.st_mode & 0o022):
             os.close(descriptor)
-            raise Unsafe(f'{self._path}: not a file that only its owner '
+            raise Unsafe(f'{self.path}: not a file that only its owner '
                          f'may change')
         return descriptor
 

@@ -46,12 +46,12 @@ from freezer_scheduler.telemetry import status
 
 LOG = logging.getLogger(__name__)
 
-# What no waiting can cure.
+# Fatal: retrying cannot help.
 _FATAL = (freezer_client.NoClaims, freezer_client.ApiRefused,
           freezer_client.LoginRefused, freezer_client.CatalogueRefused)
 _FIRST_BACKOFF = 1.0
 _LONGEST_BACKOFF = 30.0
-# One waits for an answer while the other gathers.
+# One waits for an answer while the other gathers reports.
 _REPORTERS = 2
 
 
@@ -73,7 +73,7 @@ class Service:
         self._hostname = hostname
         self._clock = clock
         self._signals = signal_source
-        self._settings = settings
+        self._settings = self._first = settings
         self._environ = environ
         self._notify = systemd.Notifier(environ)
         self._ending = threading.Event()
@@ -86,37 +86,30 @@ class Service:
                                         self._start_worker)
         self.registry = prometheus_client.CollectorRegistry()
         self._observer = monitor.Monitor(clock, self.registry)
-        parts = app.Assembly(
+        self._parts = parts = app.Assembly(
             lambda: self._settings, environ, hostname, clock, self._runs,
             self._observer)
-        self._source = parts.source()
-        self._files = parts.files
-        self._agent = parts.agent()
-        self._executor = parts.executor(self._source, self._agent)
-        self._logins = parts.logins
+        self._source = parts.source
+        self._executor = parts.executor
         self._reporter = reporter.Reporter(
             self._source, self._observer.reported, self._answered)
         self.refused = ''
-        self._known = status.Identity(parts.scheduler_id,
-                                      self._source.interval, settings)
         self._observer.look_at(self._runs, self._run_limits)
 
     def status(self) -> dict[str, Any]:
         """Return the status document, see :mod:`.telemetry.status`."""
-        return status.document(self._known, self._observer.facts(),
-                               self._runs, self._run_limits())
+        return status.document(
+            self._parts.scheduler_id, self._source.interval, self._first,
+            self._observer.facts(), self._runs, self._run_limits())
 
     def run(self) -> int:
         """Work until a stop is requested; return the exit status."""
         for notice in self._settings.notices:
             LOG.warning('%s', notice)
         try:
-            self._files.open()
+            self._parts.files.open()
         except agent_files.Unsafe as error:
-            self.refused = f'[scheduler] agent_dir: {error}'
-        if self.refused:
-            LOG.critical('Cannot start: %s', self.refused)
-            return 1
+            return self._refuse(f'[scheduler] agent_dir: {error}')
         status = self._begin()
         if status is None:
             self._spawn()
@@ -127,7 +120,7 @@ class Service:
                 self._notify.ready()
             self._notify.stopping()
             self._end()
-        self._agent.close(threading.Event().wait)
+        self._parts.agent.close(threading.Event().wait)
         return status or 0
 
     def _begin(self) -> int | None:
@@ -143,9 +136,11 @@ class Service:
             except freezer_client.ApiError as error:
                 problem: freezer_client.ApiError = error
             if isinstance(problem, _FATAL):
-                self.refused = str(self._explained(problem))
-                LOG.critical('Cannot start: %s', self.refused)
-                return 1
+                # Tell a wrong project from a wrong password.
+                if isinstance(problem, freezer_client.LoginRefused) and (
+                        sessions.Identity(self._settings).is_known()):
+                    problem = freezer_client.NoRoleInProject()
+                return self._refuse(str(problem))
             LOG.warning('Cannot register yet, next try in %d seconds: %s',
                         backoff, problem)
             self._notify.status(f'cannot register yet: {problem}')
@@ -153,20 +148,18 @@ class Service:
                 return 0
             backoff = min(backoff * 2, _LONGEST_BACKOFF)
 
-    def _explained(self, problem: freezer_client.ApiError,
-                   ) -> freezer_client.ApiError:
-        """Tell a wrong project from a wrong password."""
-        if isinstance(problem, freezer_client.LoginRefused) and (
-                sessions.Identity(self._settings).is_known()):
-            return freezer_client.NoRoleInProject()
-        return problem
+    def _refuse(self, reason: str) -> int:
+        """Note why the scheduler cannot start; return the exit status."""
+        self.refused = reason
+        LOG.critical('Cannot start: %s', reason)
+        return 1
 
     def _spawn(self) -> None:
         settings = self._settings
         for _ in range(self._sizes.fast):
             self._start_worker()
         if settings.service_mode:
-            self._thread('logins', self._logins.work)
+            self._thread('logins', self._parts.logins.work)
         for number in range(_REPORTERS):
             self._thread(f'reports-{number}', self._report)
         self._thread('claims', self._claim)
@@ -198,10 +191,10 @@ class Service:
             self._threads.remove(threading.current_thread())
 
     def _report(self) -> None:
-        more = True
-        while more:
+        while True:
             try:
-                more = self._reporter.send()
+                if not self._reporter.send():
+                    return
             # The runs have their reports back and retry. Without this clause
             # the thread would end, and no run would be reported any more.
             except Exception:
@@ -271,7 +264,7 @@ class Service:
         """Stop claiming, finish current requests, hand back the runs."""
         LOG.info('Stopping: %d runs to hand back', len(self._runs.claimed()))
         self._ending.set()
-        self._logins.stop()
+        self._parts.logins.stop()
         self._runs.stop()
         # The current request and the report after it take this long at most.
         until = self._clock.monotonic() + 2 * self._settings.request_timeout

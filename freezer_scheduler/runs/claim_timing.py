@@ -12,9 +12,8 @@
 
 """How late runs are and when more are due, by the clock of the API alone.
 
-The clocks of two hosts differ, so times of the API are only ever compared
-with times of the API. An answer that says nothing of them is one of an older
-API: nothing is known then.
+The clocks of two hosts differ, so times of the API are compared with times of
+the API only. An older API does not send them: then they are not known.
 """
 
 from __future__ import annotations
@@ -27,15 +26,14 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class ClaimTiming:
-    """What the answer to a claim says of times, in seconds.
+    """The times in the answer to a claim, in seconds.
 
-    :ivar waiting: for how long the firing has been due that has waited
-        longest and was not handed out; 0 where none waits, None where that is
-        not known
-    :ivar claimed: how long after its time each new run was handed out
-    :ivar missed: how many firings were found too late to be run
+    :ivar waiting: for how long the oldest firing has been due that was not
+        handed out; 0 if there is none, None if that is not known
+    :ivar claimed: for how long each new run had been due
+    :ivar missed: number of firings that were too late to be run
     :ivar due_in: in how many seconds jobs are due that were not handed out,
-        as far as that was told; less than 0 for what has waited so long
+        as far as that is known; negative for those that are due already
     """
 
     waiting: float | None = None
@@ -48,26 +46,25 @@ class ClaimTiming:
         """Read the answer to a claim, as far as it can be read."""
         now = epoch(document.get('server_time'))
         missed = document.get('missed')
-        made = cls(missed=missed if isinstance(missed, int) else 0)
+        if not isinstance(missed, int):
+            missed = 0
         if now is None:
-            return made
+            return cls(missed=missed)
         runs = document.get('runs')
         claimed = [epoch(run.get('nominal_at'))
                    for run in (runs if isinstance(runs, list) else ())
-                   # A run that was taken over was handed out before.
+                   # A reclaimed run was handed out before.
                    if isinstance(run, Mapping) and run.get('fence') == 1]
-        made = dataclasses.replace(made, claimed=tuple(
-            max(0.0, now - time) for time in claimed if time is not None))
-        if 'due_since' not in document:
-            return made
-        since = epoch(document['due_since'])
-        made = dataclasses.replace(
-            made, waiting=0.0 if since is None else max(0.0, now - since))
-        if 'next_due_at' not in document:
-            return made
-        return dataclasses.replace(made, due_in=tuple(
-            time - now for time in (since, epoch(document['next_due_at']))
-            if time is not None))
+        since, later = (epoch(document.get(name))
+                        for name in ('due_since', 'next_due_at'))
+        return cls(
+            waiting=None if 'due_since' not in document else
+            0.0 if since is None else max(0.0, now - since),
+            claimed=tuple(max(0.0, now - time)
+                          for time in claimed if time is not None),
+            missed=missed, due_in=tuple(
+                time - now for time in (since, later) if time is not None)
+            if {'due_since', 'next_due_at'} <= document.keys() else ())
 
 
 def epoch(value: object) -> float | None:

@@ -31,11 +31,18 @@ class ClaimedRun:
     :ivar since: when it came to be ours, by the wall clock
     :ivar progress: belongs to the worker while the run is busy
     :ivar busy: whether a worker has it
-    :ivar sure: for how many of its volumes Cinder is known to be at work
-    :ivar slots: how many are counted for it
+    :ivar slots: number of its slots
     :ivar reserved: whether one of them is for another volume, and not used
         yet
-    :ivar unanswered: whether its last move took long, or the present one does
+    :ivar sure: number of its volumes for which Cinder is known to be at work
+    :ivar unanswered: whether it waits for an answer for long, or did so the
+        last time
+    :ivar queued: whether it waits for its first slot
+    :ivar had_slot: whether it has had one
+    :ivar admitted: whether it has its first slot, and has not begun
+    :ivar again: whether it is due as soon as its worker gives it back
+    :ivar due: number of its entry in the delay queue; 0 for none
+    :ivar successor: the same run, claimed again while it was busy
     """
 
     run: messages.Run

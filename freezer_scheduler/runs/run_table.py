@@ -88,8 +88,8 @@ class RunTable:
         self._freed = threading.Condition(lock)  # Not to wake a worker.
         self._table: dict[str, ClaimedRun] = {}
         # An entry without a run: an admitted one may begin.
-        self._delayed = delay_queue.DelayQueue[ClaimedRun]()
-        self._slots = slots.Slots[ClaimedRun](limits)
+        self._delayed = delay_queue.DelayQueue()
+        self._slots = slots.Slots(limits)
         # Those with their first slot that have not begun.
         self._admitted = fair_share.FairShare[str, ClaimedRun]()
         self._bulkhead = bulkhead.Bulkhead[ClaimedRun](

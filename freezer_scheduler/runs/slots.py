@@ -29,12 +29,11 @@ import collections
 from collections.abc import Callable
 from collections.abc import Iterator
 import dataclasses
-from typing import Generic
-from typing import Protocol
-from typing import TypeVar
 
 from freezer_api.domain import fair_share
-from freezer_scheduler.freezer import messages
+from freezer_scheduler.runs import claimed_run
+
+ClaimedRun = claimed_run.ClaimedRun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,36 +44,7 @@ class Limits:
     per_project: int
 
 
-class Counted(Protocol):
-    """A run that can have slots.
-
-    :ivar sure: number of its volumes for which Cinder is known to be at work
-    :ivar slots: number of its slots
-    :ivar reserved: whether it has a slot for another volume that it has not
-        used yet
-    :ivar unanswered: whether it waits for an answer for long, or did so the
-        last time
-    :ivar queued: whether it waits for its first slot
-    :ivar had_slot: whether it has had one before
-    """
-
-    run: messages.Run
-    sure: int
-    slots: int
-    reserved: bool
-    unanswered: bool
-    queued: bool
-    had_slot: bool
-
-    @property
-    def under_way(self) -> int:
-        """The number of its volumes that are under way."""
-
-
-Item = TypeVar('Item', bound=Counted)
-
-
-class Slots(Generic[Item]):
+class Slots:
     """Counts the slots that are taken, and gives free ones.
 
     :param limits: asked each time, since they may change
@@ -83,11 +53,11 @@ class Slots(Generic[Item]):
 
     def __init__(self, limits: Callable[[], Limits]) -> None:
         self._limits = limits
-        self._waiting = fair_share.FairShare[str, Item]()
+        self._waiting = fair_share.FairShare[str, ClaimedRun]()
         # By project, how many of those have not had a slot.
         self._new: collections.Counter[str] = collections.Counter()
         # Those that have had one.
-        self._returning: set[Item] = set()
+        self._returning: set[ClaimedRun] = set()
         self._taken: collections.Counter[str] = collections.Counter()
         self.taken = 0
         # Slots of runs that wait for an answer, where Cinder is known to be
@@ -112,7 +82,7 @@ class Slots(Generic[Item]):
         return bool(self._returning) and not self.room() and not any(
             self._taken[project_id] < per_project for project_id in self._new)
 
-    def set_slots(self, claimed: Item, slots: int) -> None:
+    def set_slots(self, claimed: ClaimedRun, slots: int) -> None:
         """Count a run as having so many slots, whatever the limits."""
         self._count(claimed, -1)
         claimed.slots = slots
@@ -122,7 +92,7 @@ class Slots(Generic[Item]):
         if not self._taken[claimed.run.project_id]:
             del self._taken[claimed.run.project_id]
 
-    def waits(self, claimed: Item, unanswered: bool, sure: int) -> None:
+    def waits(self, claimed: ClaimedRun, unanswered: bool, sure: int) -> None:
         """Note whether a run waits for an answer for long.
 
         :param sure: for how many of its volumes Cinder is known to be at work
@@ -134,7 +104,7 @@ class Slots(Generic[Item]):
         claimed.unanswered, claimed.sure = unanswered, sure
         self._count(claimed, 1)
 
-    def count_again(self, claimed: Item) -> bool:
+    def count_again(self, claimed: ClaimedRun) -> bool:
         """Count a run in full that goes on after it had no answer.
 
         :returns: whether there is room for it
@@ -145,7 +115,7 @@ class Slots(Generic[Item]):
             self.waits(claimed, False, 0)
         return True
 
-    def enqueue(self, claimed: Item, first: bool = False) -> None:
+    def enqueue(self, claimed: ClaimedRun, first: bool = False) -> None:
         """Queue a run for its first slot, or for one more.
 
         :param first: whether it comes before the others of its project
@@ -157,20 +127,20 @@ class Slots(Generic[Item]):
             self._new[claimed.run.project_id] += 1
         claimed.queued = not claimed.slots
 
-    def leave(self, claimed: Item) -> None:
+    def leave(self, claimed: ClaimedRun) -> None:
         """Note that a run wants no slot for now."""
         self._waiting.remove(claimed.run.project_id, claimed)
         self._returning.discard(claimed)
         self._not_new(claimed)
         claimed.queued = False
 
-    def admit(self, may: Callable[[str], bool]) -> Iterator[Item]:
+    def admit(self, may: Callable[[str], bool]) -> Iterator[ClaimedRun]:
         """Give free slots to queued runs; yield these runs.
 
         :param may: returns whether a run of a project may get its first slot
             now, besides the limits
         """
-        def may_have(claimed: Item) -> bool:
+        def may_have(claimed: ClaimedRun) -> bool:
             project_id = claimed.run.project_id
             return (self._taken[project_id] < self._limits().per_project
                     and (not claimed.queued or may(project_id)))
@@ -188,14 +158,14 @@ class Slots(Generic[Item]):
                 claimed.reserved = True
             yield claimed
 
-    def _not_new(self, claimed: Item) -> None:
+    def _not_new(self, claimed: ClaimedRun) -> None:
         if claimed.queued and not claimed.had_slot:
             project_id = claimed.run.project_id
             self._new[project_id] -= 1
             if not self._new[project_id]:
                 del self._new[project_id]
 
-    def _count(self, claimed: Item, sign: int) -> None:
+    def _count(self, claimed: ClaimedRun, sign: int) -> None:
         self._taken[claimed.run.project_id] += sign * claimed.slots
         self.taken += sign * claimed.slots
         if claimed.unanswered:

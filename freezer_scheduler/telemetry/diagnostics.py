@@ -10,12 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A report on the whole process for who looks into a trouble of it.
+"""A report on the whole process, for the analysis of problems.
 
-It is made as the services of OpenStack do it, on SIGUSR2, and holds what each
-thread is at, the configuration without its secrets, and the held runs. The
-thread that makes it does nothing else, so that nothing that hangs can keep it
-from that.
+As in other services of OpenStack it is written on SIGUSR2. It holds the stack
+of each thread, the configuration without its secrets, and the claimed runs.
+The thread that writes it does nothing else, so nothing that hangs prevents it.
 
 The set-up of oslo.reports replaces a report of the same second, and leaves
 reports readable to others and with secrets of the status in them.
@@ -31,6 +30,7 @@ import pathlib
 import signal
 import sys
 import threading
+import types
 from typing import Any
 
 from oslo_config import cfg
@@ -45,11 +45,11 @@ _NAME = 'freezer-scheduler'
 _HIDDEN = '***'
 
 
-class Meditation:
-    """Makes the reports.
+class Diagnostics:
+    """Writes the reports.
 
     :param status: what ``freezer-scheduler status`` shows
-    :param secrets: texts that no report may hold
+    :param secrets: texts that no report may contain
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
@@ -62,13 +62,12 @@ class Meditation:
         self._clock = clock
 
     def listen(self) -> None:
-        """Make a report on each SIGUSR2 from now on.
+        """Write a report on each SIGUSR2 from now on.
 
-        To be called before there are other threads, which inherit that they
-        are not sent it.
+        Call it before other threads exist: they inherit the blocked signal.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
-        threading.Thread(target=self._listen, name='meditation',
+        threading.Thread(target=self._listen, name='diagnostics',
                          daemon=True).start()
 
     def _listen(self) -> None:
@@ -87,7 +86,7 @@ class Meditation:
             self._clock.wall(), datetime.UTC).strftime('%Y%m%d%H%M%S')
         path = folder / f'{_NAME}_gurumeditation_{now}'
         try:
-            # For its owner alone, and never over another's file.
+            # Readable by its owner only, and never over another file.
             descriptor = os.open(
                 path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with open(descriptor, 'w', encoding='utf-8') as file:
@@ -99,7 +98,7 @@ class Meditation:
 
     def text(self) -> str:
         """Return a report."""
-        # An idle scheduler does without them, and so without 3 MiB.
+        # Not needed by an idle scheduler, and 3 MiB large.
         from oslo_reports.generators import conf as conf_generator
         from oslo_reports.generators import threading as thread_generator
         from oslo_reports.generators import version as version_generator
@@ -107,7 +106,10 @@ class Meditation:
 
         made = report.TextReport('Guru Meditation')
         made.add_section('Package', version_generator.PackageReportGenerator(
-            _Package()))
+            types.SimpleNamespace(
+                vendor_string=lambda: 'OpenStack',
+                product_string=lambda: _NAME,
+                version_string_with_package=version.version_string)))
         made.add_section('Threads', thread_generator.ThreadReportGenerator())
         made.add_section('Configuration',
                          conf_generator.ConfigReportGenerator(self._conf))
@@ -120,26 +122,13 @@ class Meditation:
         return text
 
 
-class _Package:
-    """The version, as the library asks for it."""
-
-    def vendor_string(self) -> str:
-        return 'OpenStack'
-
-    def product_string(self) -> str:
-        return _NAME
-
-    def version_string_with_package(self) -> str:
-        return version.version_string()
-
-
 def _title(text: str) -> str:
     line = '=' * 72
     return f'{line}\n===={text:^64}====\n{line}'
 
 
 def _folder(conf: cfg.ConfigOpts) -> pathlib.Path | None:
-    """Return where the log is written to, None where it is no file."""
+    """Return the folder of the log; None if the log is no file."""
     if conf.log_file:
         return pathlib.Path(conf.log_dir or '', conf.log_file).parent
     return pathlib.Path(conf.log_dir) if conf.log_dir else None

@@ -113,19 +113,22 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         self.socket = listening
         self.server_name, self.server_port = str(host), int(port)
         self.setup_environ()
-        self._free = threading.BoundedSemaphore(_AT_ONCE)
-        # In the order of their arrival.
-        self._taken: dict[int, socket.socket] = {}
-        self._taking = threading.Lock()
+        # By ID, in the order of their arrival.
+        self._connections: dict[int, socket.socket] = {}
+        self._changed = threading.Condition()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
-            self._close_longest()
-            if not self._free.acquire(timeout=_MOMENT):
+        with self._changed:
+            if len(self._connections) >= _AT_ONCE:
+                # The oldest connection may have ended already.
+                with contextlib.suppress(OSError):
+                    next(iter(self._connections.values())).shutdown(
+                        socket.SHUT_RDWR)
+            if not self._changed.wait_for(
+                    lambda: len(self._connections) < _AT_ONCE, _MOMENT):
                 self.shutdown_request(request)
                 return
-        with self._taking:
-            self._taken[id(request)] = request
+            self._connections[id(request)] = request
         try:
             super().process_request(request, client_address)
         except RuntimeError:
@@ -140,18 +143,10 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         finally:
             self._release(request)
 
-    def _close_longest(self) -> None:
-        with self._taking:
-            longest = next(iter(self._taken.values()), None)
-            # The connection may have ended already.
-            with contextlib.suppress(OSError):
-                if longest is not None:
-                    longest.shutdown(socket.SHUT_RDWR)
-
     def _release(self, request: Any) -> None:
-        with self._taking:
-            del self._taken[id(request)]
-        self._free.release()
+        with self._changed:
+            del self._connections[id(request)]
+            self._changed.notify()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log nothing: the client has gone."""

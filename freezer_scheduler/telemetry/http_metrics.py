@@ -12,18 +12,18 @@
 
 """Each HTTP request of the scheduler: how long it took, and its id.
 
-All sessions of keystoneauth share one session of ``requests``, so this is the
-one place that every request passes, a login like any other. A request of a
-run bears the run's request id, so that the services log it under that one.
+All sessions of keystoneauth share one session of ``requests``, so that each
+request, a login too, passes through it. A request of a run has the request id
+of the run, under which the services log it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import logging as std_logging
 import re
 from typing import Any
 from typing import NamedTuple
-from typing import Protocol
 
 from oslo_log import log as logging
 import requests
@@ -47,27 +47,21 @@ class _Known(NamedTuple):
     operation: str
 
 
-def _known(service: str, *rows: str) -> tuple[_Known, ...]:
-    made = []
-    for row in rows:
-        method, path, operation = row.split()
-        made.append(_Known(method, re.compile(
-            path.replace('ID', '[^/]+') + '$'), service, operation))
-    return tuple(made)
-
-
-_KNOWN = (
-    *_known('keystone',
+_KNOWN = tuple(
+    _Known(method, re.compile(path.replace('ID', '[^/]+') + '$'), service,
+           operation)
+    for service, requests_of in {
+        'keystone': (
             'POST /auth/tokens login',
             'GET /OS-TRUST/trusts/ID show_trust'),
-    *_known('freezer',
+        'freezer': (
             'POST /clients register',
             'POST /clients/ID/claims claim',
             'PATCH /clients/ID/runs/ID report',
             'POST /clients/ID/reports report_all',
             'POST /maintenance maintain',
             'GET /v2 discover'),
-    *_known('cinder',
+        'cinder': (
             'POST /backups create_backup',
             'GET /backups/detail list_backups',
             'GET /backups/ID show_backup',
@@ -77,7 +71,7 @@ _KNOWN = (
             'GET /volumes/detail list_volumes',
             'GET /volumes/ID show_volume',
             'DELETE /volumes/ID delete_volume'),
-)
+    }.items() for method, path, operation in map(str.split, requests_of))
 
 
 def operation(method: str, url: str) -> tuple[str, str]:
@@ -89,25 +83,18 @@ def operation(method: str, url: str) -> tuple[str, str]:
     return OTHER, OTHER
 
 
-class Observer(Protocol):
-    """Records each request."""
-
-    def called(self, service: str, operation: str, outcome: str,
-               seconds: float) -> None:
-        """Take note of one.
-
-        :param outcome: the class of the answer's status, such as "2xx", or
-            :data:`NO_ANSWER`
-        """
+# Records a request: service, operation, outcome and seconds. The outcome is
+# the class of the answer's status, such as "2xx", or NO_ANSWER.
+Recorder = Callable[[str, str, str, float], None]
 
 
 class ObservedSession(requests.Session):
     """Sends requests as its base does, and records each."""
 
-    def __init__(self, observer: Observer,
+    def __init__(self, record: Recorder,
                  clock: scheduler_clock.Clock) -> None:
         super().__init__()
-        self._observer = observer
+        self._record = record
         self._clock = clock
 
     def request(self, method: Any, url: Any, *args: Any,
@@ -121,22 +108,22 @@ class ObservedSession(requests.Session):
         try:
             answer = super().request(method, url, *args, **kwargs)
         except requests.exceptions.RequestException as error:
-            # There may be one that is of no use, such as a redirect.
+            # The answer can be useless, such as a redirect.
             answer = error.response
             raise
         finally:
-            self._tell(str(method).upper(), str(url), answer,
+            self._note(str(method).upper(), str(url), answer,
                        self._clock.monotonic() - began)
         return answer
 
-    def _tell(self, method: str, url: str, answer: requests.Response | None,
+    def _note(self, method: str, url: str, answer: requests.Response | None,
               seconds: float) -> None:
         service, what = operation(method, url)
         outcome, said = NO_ANSWER, 'no answer'
         if answer is not None:
             outcome = f'{answer.status_code // 100}xx'
             said = f'{answer.status_code}{request_id(answer)}'
-        self._observer.called(service, what, outcome, seconds)
+        self._record(service, what, outcome, seconds)
         # Not its URL, which may hold the id of a trust.
         text = f'{service} {what}: {said} after {seconds:.3f} seconds'
         context = log_context.current()
@@ -147,6 +134,6 @@ class ObservedSession(requests.Session):
 
 
 def request_id(answer: requests.Response) -> str:
-    """Return the id that an answer bears, to be put behind a text."""
+    """Return the request id of an answer in parentheses, or ''."""
     found = _REQUEST_ID.fullmatch(answer.headers.get(_HEADER) or '')
     return f' ({found[0]})' if found else ''

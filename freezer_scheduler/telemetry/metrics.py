@@ -93,9 +93,8 @@ class Metrics:
             'in_flight', 'Slots in use by runs and their volumes.')
         self.max_in_flight = self._gauge(
             'max_in_flight', 'Number of slots.')
-        self._suspended: prometheus_client.Gauge | None = None
-        self._pending: prometheus_client.Gauge | None = None
-        self._unproven: prometheus_client.Gauge | None = None
+        # Of suspended jobs, and of pending and unproven trusts.
+        self._maintenance: tuple[prometheus_client.Gauge, ...] = ()
         self.calls = prometheus_client.Histogram(
             f'{_PREFIX}_call_seconds',
             'How long a request took, by its answer.',
@@ -104,24 +103,25 @@ class Metrics:
 
     def suspended(self, by_cause: dict[str, int], pending: int,
                   unproven: int) -> None:
-        """Tell how many jobs are suspended, and trusts left to deal with.
+        """Set the numbers of suspended jobs and of trusts to deal with.
 
-        Until that is known, the metrics do not exist: no 0 is made up.
+        Until they are known, the metrics do not exist: no 0 is made up.
         """
-        if (self._suspended is None or self._pending is None
-                or self._unproven is None):
-            self._suspended = self._gauge(
-                'jobs_suspended', 'Suspended jobs of all projects.', 'cause',
-                tuple(str(cause) for cause in trust_errors.Cause))
-            self._pending = self._gauge(
-                'trusts_pending', 'Trusts that are still to be deleted.')
-            self._unproven = self._gauge(
-                'trusts_unproven', 'Trusts that may be left over, and that '
-                'nothing proves to be of this service.')
+        if not self._maintenance:
+            self._maintenance = (
+                self._gauge('jobs_suspended',
+                            'Suspended jobs of all projects.', 'cause',
+                            tuple(map(str, trust_errors.Cause))),
+                self._gauge('trusts_pending',
+                            'Trusts that are still to be deleted.'),
+                self._gauge('trusts_unproven',
+                            'Trusts that may be left over, and that nothing '
+                            'proves to be of this service.'))
+        jobs, pending_trusts, unproven_trusts = self._maintenance
         for cause in trust_errors.Cause:
-            self._suspended.labels(str(cause)).set(by_cause.get(cause, 0))
-        self._pending.set(pending)
-        self._unproven.set(unproven)
+            jobs.labels(str(cause)).set(by_cause.get(cause, 0))
+        pending_trusts.set(pending)
+        unproven_trusts.set(unproven)
 
     def _counter(self, name: str, text: str, label: str,
                  values: tuple[str, ...]) -> prometheus_client.Counter:

@@ -207,6 +207,6 @@ class Monitor:
 
     def called(self, service: str, operation: str, outcome: str,
                seconds: float) -> None:
-        """Record a request, see :class:`.http_metrics.Observer`."""
+        """Record a request, see :data:`.http_metrics.Recorder`."""
         self.metrics.calls.labels(service, operation, outcome).observe(
             seconds)

@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
-import dataclasses
 import datetime
 import os
 from typing import Any
@@ -35,49 +34,33 @@ from freezer_scheduler import version
 _SHOWN = 50
 
 
-@dataclasses.dataclass(frozen=True)
-class Identity:
-    """The parts of the status that never change.
-
-    :ivar claim_interval: seconds
-    :ivar settings: the settings at start
-    """
-
-    scheduler_id: str
-    claim_interval: float
-    settings: scheduler_settings.Settings
-
-    @property
-    def mode(self) -> str:
-        """Return "service", "classic", or "files" without the API."""
-        if self.settings.jobs_dir is not None:
-            return 'files'
-        return 'service' if self.settings.service_mode else 'classic'
-
-    @property
-    def metrics(self) -> str | None:
-        """Return the URL of the metrics, or None."""
-        if self.settings.metrics_address is None:
-            return None
-        host, port = self.settings.metrics_address
-        return f'http://{f"[{host}]" if ":" in host else host}:{port}/metrics'
-
-
-def document(known: Identity, facts: monitor.Facts, table: run_table.RunTable,
+def document(scheduler_id: str, claim_interval: float,
+             settings: scheduler_settings.Settings, facts: monitor.Facts,
+             table: run_table.RunTable,
              limits: run_table.Limits) -> dict[str, Any]:
-    """Return the status document; times are ISO 8601, UTC."""
+    """Return the status document; times are ISO 8601, UTC.
+
+    :param claim_interval: seconds
+    :param settings: the settings at start
+    """
+    metrics = None
+    if settings.metrics_address is not None:
+        host, port = settings.metrics_address
+        metrics = (f'http://{f"[{host}]" if ":" in host else host}:{port}'
+                   '/metrics')
     troubles = facts.maintenance
     suspended = None if troubles is None else troubles.suspended
     return {
         'pid': os.getpid(),
         'version': version.version_string(),
-        'mode': known.mode,
-        'scheduler_id': known.scheduler_id,
+        'mode': 'files' if settings.jobs_dir is not None else
+                'service' if settings.service_mode else 'classic',
+        'scheduler_id': scheduler_id,
         'started_at': _iso(facts.started_at),
         'client_id': facts.client_id,
         'registered_at': _iso(facts.registered_at),
         'registration_error': facts.registration_error,
-        'claim_interval': known.claim_interval,
+        'claim_interval': claim_interval,
         'last_claim_at': _iso(facts.last_claim_at),
         'claim_error': facts.claim_error,
         'claim_error_at': _iso(facts.claim_failed_at),
@@ -89,7 +72,7 @@ def document(known: Identity, facts: monitor.Facts, table: run_table.RunTable,
         'api_clock_ahead': troubles and troubles.clock_ahead,
         'in_flight': table.in_flight(),
         'max_in_flight': limits.total,
-        'metrics': known.metrics,
+        'metrics': metrics,
         'runs': [_run(claimed, phase) for claimed, phase in table.phases()],
     }
 

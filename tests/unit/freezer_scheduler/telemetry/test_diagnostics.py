@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The report on the process."""
+"""The report on the process, as on SIGUSR2."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from freezer_scheduler.telemetry import diagnostics
 from tests.unit.freezer_scheduler import fakes
 
 
-class TestMeditation(testtools.TestCase):
+class TestDiagnostics(testtools.TestCase):
 
     def make(self, *argv):
         conf = fakes.parsed(*fakes.ACCOUNT, '--coordination-backend-url',
                             'redis://user:pa55@host', *argv)
-        return diagnostics.Meditation(
+        return diagnostics.Diagnostics(
             conf, lambda: {'runs': [{'run_id': 'run-1', 'odd': 'secret'}]},
             ('secret',), fakes.FakeClock())
 

@@ -84,7 +84,8 @@ class TestObservedSession(testtools.TestCase):
         self.addCleanup(self.mocker.stop)
         self.clock = fakes.FakeClock()
         self.observer = Observer()
-        self.session = http_metrics.ObservedSession(self.observer, self.clock)
+        self.session = http_metrics.ObservedSession(
+            self.observer.called, self.clock)
 
     def answer(self, status, **headers):
         def slow(request, context):

@@ -179,9 +179,9 @@ class TestMetrics(Case):
 class TestStatus(Case):
 
     def shown(self, *argv):
-        known = status.Identity('node:1:x', 5, fakes.settings(*argv))
-        document = status.document(known, self.monitor.facts(), self.table,
-                                   self.limits())
+        document = status.document(
+            'node:1:x', 5, fakes.settings(*argv), self.monitor.facts(),
+            self.table, self.limits())
         # As it comes through the socket.
         return json.loads(json.dumps(document))
 
