@@ -10,12 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the scheduler asks of an engine, and what an engine answers.
+"""The interface between the scheduler and an engine.
 
-An engine keeps nothing and waits for nothing. Each call looks at an order,
-does at most one step of it and says where the action stands; the scheduler
-stores that with the API *before* it calls again. So whatever an engine did,
-what it meant to do is known to whoever goes on after a crash.
+An engine keeps no state and does not wait. The scheduler calls it with an
+action of a run and the action's step: its stored state. Each call does at most
+one thing, such as one request, and returns the new step. The scheduler stores
+it with the API *before* the next call. So the intent of everything that an
+engine did is known after a crash.
 """
 
 from __future__ import annotations
@@ -33,23 +34,22 @@ from freezer_scheduler.runs import retries
 
 @dataclasses.dataclass(frozen=True)
 class ActionContext:
-    """One action of one run, as an engine gets to see it.
+    """One action of one run, as an engine sees it.
 
-    :ivar step: as stored; an engine goes on from there
-    :ivar engine_state: what the engine's last answer asked to remember. None
-        for a new try, and after a restart or a take-over: then only ``step``
-        is known, and what became of a request that was under way is not
-    :ivar lease_left: seconds for which the run is certainly ours
+    :ivar step: the stored state of the action, from which an engine goes on
+    :ivar engine_state: the state from the engine's last answer. None for a new
+        try, and after a restart or a reclaim: then only ``step`` is known, and
+        the outcome of a request that was under way is unknown
+    :ivar lease_left: returns the seconds for which the run is certainly ours
     :ivar retries: for an action of several volumes, each of which has tries
-        of its own; all others are tried again by who calls
-    :ivar room: of how many volumes the action may be
-    :ivar due_at: when the run was due, in epoch seconds, by the clock of who
-        handed it out; None where that is the clock of this host
-    :ivar alone: whether it is the whole of an action; otherwise one volume of
-        several
+        of its own; the caller repeats all other actions
+    :ivar room: maximum number of volumes of the action
+    :ivar due_at: when the run was due, in epoch seconds by the API's clock;
+        None if the clock of this host decides
+    :ivar alone: whether this is a whole action, not one volume of several
     :ivar fence: of the run, by which the API knows its holder
-    :ivar reserve_slot: asks for a place for one more volume beside those under
-        way; the first one has the run's own
+    :ivar reserve_slot: reserves a slot for one more volume; the first volume
+        under way uses the slot of the run
     """
 
     run_id: str
@@ -71,13 +71,13 @@ class ActionContext:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """Where an action stands after a call.
+    """The result of a call.
 
-    :ivar step: to be stored; a final state ends the action
-    :ivar after: seconds until the engine wants to be called again
-    :ivar engine_state: handed back with the next order of this try
-    :ivar backups: records to be stored with the step
-    :ivar retry: whether a failure may be tried again
+    :ivar step: the step to store; a final state ends the action
+    :ivar after: seconds until the next call
+    :ivar engine_state: returned with the next call of this try
+    :ivar backups: records to store with the step
+    :ivar retry: whether another try may follow a failure
     """
 
     step: messages.Step
@@ -92,10 +92,10 @@ class Engine(Protocol):
 
     @property
     def offers(self) -> capabilities.Capabilities:
-        """What it can carry out."""
+        """The actions that the engine carries out."""
 
     def start(self, context: ActionContext) -> Progress:
-        """Begin a try: read the action and say what will be done.
+        """Begin a try: read the action and return the intent.
 
         The step is pending and counts this try already.
         """
@@ -107,16 +107,16 @@ class Engine(Protocol):
         """Go on towards the end that leaves the least behind."""
 
     def clean_up(self, context: ActionContext) -> Progress | None:
-        """Clear away what was begun for a run that is another's now.
+        """Remove what was begun for a run that another scheduler has now.
 
         Its step is not stored any more.
 
-        :returns: when to be called again; None when nothing is left to do
+        :returns: when to call again; None if nothing is left to do
         """
 
     def left(self, context: ActionContext) -> Progress | None:
-        """End what was begun and does not go on without this process.
+        """End what cannot go on without this process.
 
-        :returns: what became of the step; None when whoever is handed the
-            run can go on with it
+        :returns: the step to store; None if the next holder of the run can
+            go on with it
         """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which engine carries out an action."""
+"""The choice of the engine for an action."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from freezer_api.domain import capabilities
 from freezer_scheduler.engines import base
 from freezer_scheduler.freezer import messages
 
-# The names of the engines, where there are such.
+# The names of the engines.
 NATIVE = 'cindernative'
 AGENT = 'agent'
 
@@ -31,17 +31,17 @@ NO_TRUST = ('the job carries no delegated authority (trust); saving it '
 
 
 class Refused(Exception):
-    """No engine carries a step out; the text says why, to its user."""
+    """No engine carries out the action; the text is for its user."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Registry:
     """The engines of a scheduler.
 
-    :ivar engines: by the name that steps are stored with. The first one that
-        offers an action gets it: what Cinder can do needs no agent, and must
-        not get one. In service mode an agent is for what an operator named.
-    :ivar offered: returns what this scheduler may do
+    :ivar engines: by the name that steps store. The first engine that offers
+        an action gets it: an action that Cinder can carry out must not get an
+        agent. In service mode an agent is for what an operator named.
+    :ivar offered: returns the capabilities of this scheduler
     """
 
     engines: Mapping[str, base.Engine]
@@ -51,7 +51,7 @@ class Registry:
               step: messages.Step) -> messages.Step:
         """Return a pending step that names its engine and its action.
 
-        :raises Refused: where this scheduler does not offer the action
+        :raises Refused: if this scheduler does not offer the action
         """
         needs = capabilities.read_needs(freezer_action)
         refused = needs.reasons(self.offered())
@@ -68,10 +68,9 @@ class Registry:
     def engine_of(self, step: messages.Step) -> base.Engine:
         """Return the engine of a step that has begun.
 
-        What was offered then is brought to its end, whatever is offered now.
+        A begun action is brought to its end, whatever is offered now.
 
-        :raises Refused: where another release began what none of the engines
-            can go on with
+        :raises Refused: if no engine can go on with what another release began
         """
         engine = self.engines.get(step.engine)
         unknown = [leaf.action for leaf in (step, *step.parts)

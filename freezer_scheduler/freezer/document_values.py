@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Reading single values of documents, and texts that fit into them."""
+"""Read single values of documents, and shorten texts for them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Malformed(Exception):
 
 
 def shortened(text: str | None, length: int) -> str | None:
-    """Cut a text for people to a length, and replace what is not text."""
+    """Cut a text to a length, and replace characters that cannot be shown."""
     if text is None:
         return None
     # Lone surrogates cannot be sent, and control characters are not shown.

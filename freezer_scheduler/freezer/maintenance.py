@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the API answers when it is asked to tidy up."""
+"""The answer of the API to a request for maintenance."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Maintenance:
     """How many jobs and trusts of all projects are in trouble.
 
     :ivar suspended: jobs by the cause of their suspension, without those of
-        no job; None where the API does not tell
+        no job; None if the API does not say
     :ivar trusts_pending: trusts that are still to be deleted
     :ivar trusts_unproven: trusts that may be left over, but are not deleted
         because nothing proves that this service made them
@@ -43,15 +43,13 @@ class Maintenance:
         """Read the answer, as far as it can be read."""
         if not isinstance(document, Mapping):
             return cls()
-        pending = _count(document.get('trusts_pending'))
-        unproven = _count(document.get('trusts_unproven'))
-        ahead = _count(document.get('clock_ahead'))
         counts = document.get('jobs_suspended_by_cause')
-        if not isinstance(counts, Mapping):
-            return cls(None, pending, unproven, ahead)
-        return cls({cause: count for cause in trust_errors.Cause
-                    if (count := _count(counts.get(cause)))},
-                   pending, unproven, ahead)
+        return cls(
+            {cause: count for cause in trust_errors.Cause
+             if (count := _count(counts.get(cause)))}
+            if isinstance(counts, Mapping) else None,
+            *(_count(document.get(key)) for key in (
+                'trusts_pending', 'trusts_unproven', 'clock_ahead')))
 
 
 def _count(value: object) -> int:

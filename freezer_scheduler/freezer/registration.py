@@ -10,11 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Making this client and what it offers known to the API.
+"""Registration of this client and its capabilities with the API.
 
-It is done at start, on reload, and as a heartbeat, so that a client that
-somebody deleted, or an API that was restored from an old database, comes
-right by itself.
+The client registers at start, on reload, and as a heartbeat. So it appears
+again after it was deleted, or after the API's database was restored.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ _POWERFUL = frozenset(('service', 'admin'))
 
 
 class Registration:
-    """This client at the API.
+    """This client as the API knows it.
 
-    :ivar client_id: the name users give their jobs to
+    :ivar offered: the capabilities to register
     """
 
     def __init__(self, api: freezer_client.Api, client_id: str | None,
@@ -51,10 +50,10 @@ class Registration:
 
     @property
     def client_id(self) -> str:
-        """Return the client's name, which may need Keystone to know.
+        """The name by which users assign jobs to the client.
 
-        :raises freezer_scheduler.freezer.client.ApiUnreachable: without
-            Keystone
+        :raises freezer_scheduler.freezer.client.ApiUnreachable: if Keystone is
+            needed for it and does not answer
         """
         if self._client_id is None:
             self._client_id = f'{self._api.project_id()}_{self._hostname}'
@@ -63,21 +62,21 @@ class Registration:
     def begin(self) -> None:
         """Register for the first time.
 
-        :raises freezer_scheduler.freezer.client.CatalogueRefused: when the
+        :raises freezer_scheduler.freezer.client.CatalogueRefused: if the
             options name no endpoint, or several
-        :raises freezer_scheduler.freezer.client.NoClaims: when the API is too
+        :raises freezer_scheduler.freezer.client.NoClaims: if the API is too
             old
-        :raises freezer_scheduler.freezer.client.NoServiceRole: when a central
-            client needs it and the account has none
-        :raises freezer_scheduler.freezer.client.ApiError: when it is not there
-            or refuses
+        :raises freezer_scheduler.freezer.client.NoServiceRole: if a central
+            client needs that role and the account has not got it
+        :raises freezer_scheduler.freezer.client.ApiError: if the API does not
+            answer, or refuses
         """
         with self._watched():
             self._api.check_catalogue()
             powerless = self._central and not _POWERFUL & self._api.roles()
             if powerless:
-                # A policy may let other roles do it. And an API with the
-                # same account cannot check tokens: it will not say.
+                # A policy may allow other roles. And an API with the same
+                # account cannot check tokens, so it does not refuse them.
                 LOG.warning('%s', freezer_client.NoServiceRole.text)
             self._api.check_claims()
         try:
@@ -90,10 +89,10 @@ class Registration:
                  described(self.offered))
 
     def renew(self) -> None:
-        """Register again, with what is offered now.
+        """Register again, with the current capabilities.
 
-        :raises freezer_scheduler.freezer.client.ApiError: when the API is not
-            there or refuses
+        :raises freezer_scheduler.freezer.client.ApiError: if the API does not
+            answer, or refuses
         """
         with self._watched():
             self._api.register(self.client_id, self._hostname, self.offered,
@@ -110,7 +109,7 @@ class Registration:
 
 
 def described(offered: domain_capabilities.Capabilities) -> str:
-    """Return what is offered, in words."""
+    """Return capabilities in words."""
     return '; '.join(
         f'{noun} {", ".join(words) or "none"}' for noun, words in (
             ('actions', offered.actions), ('modes', offered.modes),

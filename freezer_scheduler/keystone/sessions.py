@@ -74,6 +74,7 @@ class Identity:
         self._deferred = deferred
         self._clock = clock or scheduler_clock.SystemClock()
         self._auth = settings.auth
+        self._url = identity_url(settings.auth.auth_url or '')
         # Each run may be of another user. With fewer sessions each run would
         # log in again.
         kept = trusts_kept or max(_TRUSTS_KEPT, settings.max_in_flight)
@@ -218,9 +219,8 @@ class Identity:
         """
         if not self._deferred:
             session = self.trust(trust_id)
-            login = session.auth
-            if submits and isinstance(login, responses.Password):
-                self._renewed(login, session, self._settings.token_part)
+            if submits:
+                self._renew(session, self._settings.token_part)
             session.get_token()
             return
         state = self.token(trust_id, submits)
@@ -253,18 +253,14 @@ class Identity:
 
         :raises keystoneauth1.exceptions.ClientException: if the login fails
         """
-        session = self.service()
-        login = session.auth
-        if isinstance(login, v3.Auth):
-            self._renewed(login, session, _RENEWED_AT)
+        self._renew(self.service(), _RENEWED_AT)
 
-    def _renewed(self, login: v3.Auth, session: ks_session.Session,
-                 part: float) -> None:
+    def _renew(self, session: ks_session.Session, part: float) -> None:
         """Log in again if less than this part of a token's life remains."""
-        access = login.auth_ref
-        if access is None:
+        login, wall = session.auth, self._clock.wall()
+        if not isinstance(login, v3.Auth) or login.auth_ref is None:
             return
-        wall = self._clock.wall()
+        access = login.auth_ref
         if tokens.left(access, wall) < part * tokens.life(access, wall):
             login.auth_ref = login.get_auth_ref(session)
 
@@ -306,8 +302,8 @@ class Identity:
             # Not with the session of the service: its token may be old, and
             # its account no longer able to log in.
             answer = self._own_session().get(
-                f'{identity_url(self._auth.auth_url or "")}/OS-TRUST/trusts'
-                f'/{trust_id}', raise_exc=False, log=False)
+                f'{self._url}/OS-TRUST/trusts/{trust_id}', raise_exc=False,
+                log=False)
         except ks_exceptions.ClientException:
             return None
         if answer.status_code == 404:
@@ -322,7 +318,7 @@ class Identity:
         auth = self._auth
         if auth.application_credential_id:
             return self._session(responses.ApplicationCredential(
-                identity_url(auth.auth_url or ''),
+                self._url,
                 application_credential_id=auth.application_credential_id,
                 application_credential_secret=(
                     auth.application_credential_secret or '')))
@@ -335,7 +331,7 @@ class Identity:
 
     def _account(self) -> dict[str, typing.Any]:
         auth = self._auth
-        return {'auth_url': identity_url(auth.auth_url or ''),
+        return {'auth_url': self._url,
                 'username': auth.username, 'password': auth.password,
                 'user_domain_id': auth.user_domain_id,
                 'user_domain_name': auth.user_domain_name}

@@ -88,37 +88,31 @@ class Dependencies:
     limits: Callable[[], Limits]
 
 
-class _Slot:
-    """A slot for one agent; free when there is no reference to it."""
-
-
 @dataclasses.dataclass(frozen=True)
 class _Queued:
     """The action waits for a slot."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Ready:
-    """The intent is stored; no agent was started."""
+@dataclasses.dataclass(eq=False)
+class _Agent:
+    """An agent, from its stored intent to its end; it uses a slot.
 
-    action: agent_action.AgentAction
-    slot: _Slot
-
-
-@dataclasses.dataclass(frozen=True)
-class _Running:
-    """The agent runs.
-
+    :ivar process: None until it is started
     :ivar until: when it is ended, in seconds of the monotonic clock
     :ivar after: seconds until the next poll
     :ivar why: the reason to end it, if it is being ended
     """
 
-    process: agent_process.AgentProcess
-    slot: _Slot
-    until: float
+    action: agent_action.AgentAction
+    process: agent_process.AgentProcess | None = None
+    until: float = 0
     after: float = _FIRST_LOOK
     why: str | None = None
+
+    def end(self, why: str) -> None:
+        if self.process is not None and self.why is None:
+            self.process.end()
+            self.why, self.after = why, _FIRST_LOOK
 
 
 class AgentEngine:
@@ -129,10 +123,9 @@ class AgentEngine:
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
         self._lock = threading.Lock()
-        self._slots: weakref.WeakSet[_Slot] = weakref.WeakSet()
-        self._going: weakref.WeakSet[agent_process.AgentProcess] = (
-            weakref.WeakSet())
-        self._left: list[agent_process.AgentProcess] = []
+        # An agent without a run uses no slot.
+        self._agents: weakref.WeakSet[_Agent] = weakref.WeakSet()
+        self._left: list[_Agent] = []
         self._told_of: set[str] = set()
 
     def close(self, wait: Callable[[float], object]) -> None:
@@ -140,14 +133,15 @@ class AgentEngine:
 
         :param wait: passes a number of seconds
         """
+        clock = self._dependencies.clock
         with self._lock:
-            going = list(self._going)
-        for process in going:
+            processes = [agent.process for agent in self._agents
+                         if agent.process is not None]
+        for process in processes:
             process.end()
-        until = self._dependencies.clock.monotonic(
-        ) + self._dependencies.limits().grace + 5
-        while (any(process.result() is None for process in going)
-                and self._dependencies.clock.monotonic() < until):
+        until = clock.monotonic() + self._dependencies.limits().grace + 5
+        while (any(process.result() is None for process in processes)
+                and clock.monotonic() < until):
             wait(_FIRST_LOOK)
         self._dependencies.files.close()
 
@@ -160,33 +154,36 @@ class AgentEngine:
         except agent_action.Unusable as error:
             return self._ended(context, _State.FAIL, str(error))
         self._tell_dropped(action)
-        slot = self._take_slot()
-        if slot is None:
-            return base.Progress(context.step, after=_LONGEST_LOOK,
-                                 engine_state=_Queued())
+        agent = _Agent(action)
+        with self._lock:
+            if len(self._agents) >= self._dependencies.limits().at_once:
+                return base.Progress(context.step, after=_LONGEST_LOOK,
+                                     engine_state=_Queued())
+            self._agents.add(agent)
         return base.Progress(
             dataclasses.replace(
                 context.step, state=_State.SUBMITTING, reason=None,
                 started_at=context.step.started_at
                 or int(self._dependencies.clock.wall())),
-            engine_state=_Ready(action, slot))
+            engine_state=agent)
 
     def poll(self, context: base.ActionContext) -> base.Progress:
         match context.engine_state:
             case _Queued():
                 return self.start(context)
-            case _Ready() as ready:
-                return self._spawn(context, ready)
-            case _Running() as running:
-                return self._look(context, running)
+            case _Agent(process=None) as agent:
+                return self._spawn(context, agent)
+            case _Agent() as agent:
+                return self._look(context, agent)
         return self._ended(context, _State.FAIL, _unknown(context.step))
 
     def abort(self, context: base.ActionContext) -> base.Progress:
         match context.engine_state:
-            case _Ready(slot=slot):
-                self._leave(slot)
-            case _Running() as running:
-                return self._look(context, self._end(running, 'aborted'))
+            case _Agent(process=None) as agent:
+                self._leave(agent)
+            case _Agent() as agent:
+                agent.end('aborted')
+                return self._look(context, agent)
             case _ if context.step.under_way:
                 return self._ended(context, _State.ABORTED,
                                    _unknown(context.step))
@@ -195,37 +192,37 @@ class AgentEngine:
 
     def clean_up(self, context: base.ActionContext) -> base.Progress | None:
         match context.engine_state:
-            case _Ready(slot=slot):
-                self._leave(slot)
-            case _Running() as running:
-                progress = self._look(context, self._end(
-                    running, 'the run is another scheduler\'s'))
+            case _Agent(process=None) as agent:
+                self._leave(agent)
+            case _Agent() as agent:
+                agent.end('the run is another scheduler\'s')
+                progress = self._look(context, agent)
                 return None if progress.step.state.final else progress
         return None
 
     def left(self, context: base.ActionContext) -> base.Progress | None:
         match context.engine_state:
-            case _Ready(slot=slot):
-                self._leave(slot)
+            case _Agent(process=None) as agent:
+                self._leave(agent)
                 # No agent was started: the next holder may begin this try.
                 return base.Progress(dataclasses.replace(
                     context.step, state=_State.PENDING,
                     tries=context.step.tries - 1))
-            case _Running() as running:
-                self._end(running, 'left')
+            case _Agent() as agent:
+                agent.end('left')
                 # To wait for its end, although the run is not ours any more.
-                self._left.append(running.process)
+                self._left.append(agent)
                 return self._ended(context, _State.FAIL, _STOPPED)
         return None
 
     # -- one process --
 
     def _spawn(self, context: base.ActionContext,
-               ready: _Ready) -> base.Progress:
+               agent: _Agent) -> base.Progress:
         """Start the agent. The intent is stored by now."""
         if context.lease_left() < _LEASE_NEEDED:
             return base.Progress(context.step, after=_FIRST_LOOK * 10,
-                                 engine_state=ready)
+                                 engine_state=agent)
         dependencies, limits = self._dependencies, self._dependencies.limits()
         environment = dependencies.environment(context.trust_id)
         more = {'os_trust_id': context.trust_id} if context.trust_id else {}
@@ -235,53 +232,44 @@ class AgentEngine:
             if command is None:
                 raise agent_action.Unusable(
                     f'{dependencies.command} is not on the scheduler\'s host')
-            file = dependencies.files.add(_FILE, ready.action.text(**more))
-            process = agent_process.AgentProcess(
+            file = dependencies.files.add(_FILE, agent.action.text(**more))
+            agent.process = agent_process.AgentProcess(
                 [command, '--metadata-out', '-', '--config', str(file)],
                 environment, file.parent, limits.grace)
         except (agent_action.Unusable, OSError) as error:
             problem = (f'freezer-agent cannot be run: {error.strerror}'
                        if isinstance(error, OSError) else str(error))
             LOG.error('%s', problem)
-            self._leave(ready.slot)
+            self._leave(agent)
             return self._ended(context, _State.FAIL, problem, retry=True)
-        with self._lock:
-            self._going.add(process)
-        LOG.info('freezer-agent runs below process %d', process.pid)
+        agent.until = dependencies.clock.monotonic() + limits.timeout
+        LOG.info('freezer-agent runs below process %d', agent.process.pid)
         return base.Progress(
             dataclasses.replace(context.step, state=_State.SUBMITTED),
-            after=_FIRST_LOOK, engine_state=_Running(
-                process, ready.slot,
-                dependencies.clock.monotonic() + limits.timeout))
+            after=_FIRST_LOOK, engine_state=agent)
 
     def _look(self, context: base.ActionContext,
-              running: _Running) -> base.Progress:
-        result = running.process.result()
-        if result is None:
-            if self._dependencies.clock.monotonic() >= running.until:
-                running = self._end(
-                    running, f'freezer-agent was ended after '
-                    f'{self._dependencies.limits().timeout:.0f} seconds')
-            return base.Progress(
-                context.step, after=running.after,
-                engine_state=dataclasses.replace(
-                    running, after=min(running.after * _GROWTH,
-                                       _LONGEST_LOOK)))
-        with self._lock:
-            self._going.discard(running.process)
-        self._leave(running.slot)
-        self._dependencies.files.remove(running.process.folder)
-        return self._over(context, running, result)
+              agent: _Agent) -> base.Progress:
+        process = agent.process
+        result = None if process is None else process.result()
+        if process is None or result is None:
+            if self._dependencies.clock.monotonic() >= agent.until:
+                agent.end(f'freezer-agent was ended after '
+                          f'{self._dependencies.limits().timeout:.0f} seconds')
+            after = agent.after
+            agent.after = min(after * _GROWTH, _LONGEST_LOOK)
+            return base.Progress(context.step, after=after,
+                                 engine_state=agent)
+        self._leave(agent)
+        self._dependencies.files.remove(process.folder)
+        return self._over(context, agent.why, result)
 
-    def _end(self, running: _Running, why: str) -> _Running:
-        if running.why is None:
-            running.process.end()
-            running = dataclasses.replace(running, why=why,
-                                          after=_FIRST_LOOK)
-        return running
-
-    def _over(self, context: base.ActionContext, running: _Running,
+    def _over(self, context: base.ActionContext, why: str | None,
               result: agent_process.Result) -> base.Progress:
+        """Return the end of an action by the result of its agent.
+
+        :param why: the reason to end the agent, if it was ended
+        """
         said = agent_report.reason(result.errors, (
             *self._dependencies.secrets, *filter(None, (context.trust_id,))))
         document = None if result.cut else agent_report.metadata(
@@ -294,16 +282,16 @@ class AgentEngine:
         backups = agent_report.backups(document or {}, result.status == 0)
         if result.status == 0:
             return self._ended(context, _State.SUCCESS, None, backups=backups)
-        if running.why == 'aborted' or (
-                running.why is None and result.status == -signal.SIGTERM):
+        if why == 'aborted' or (
+                why is None and result.status == -signal.SIGTERM):
             return self._ended(
                 context, _State.ABORTED, 'aborted: freezer-agent was ended',
                 backups=backups)
-        reason = (running.why or result.problem
+        reason = (why or result.problem
                   or f'freezer-agent ended with status {result.status}'
                   + (f': {said}' if said else ''))
         return self._ended(context, _State.FAIL, reason,
-                           retry=running.why is None, backups=backups)
+                           retry=why is None, backups=backups)
 
     # -- ends and slots --
 
@@ -318,17 +306,9 @@ class AgentEngine:
             ended_at=int(self._dependencies.clock.wall()))
         return base.Progress(step, retry=retry, backups=backups)
 
-    def _take_slot(self) -> _Slot | None:
+    def _leave(self, agent: _Agent) -> None:
         with self._lock:
-            if len(self._slots) >= self._dependencies.limits().at_once:
-                return None
-            slot = _Slot()
-            self._slots.add(slot)
-            return slot
-
-    def _leave(self, slot: _Slot) -> None:
-        with self._lock:
-            self._slots.discard(slot)
+            self._agents.discard(agent)
 
     def _tell_dropped(self, action: agent_action.AgentAction) -> None:
         for key in action.dropped:

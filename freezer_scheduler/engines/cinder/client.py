@@ -148,12 +148,9 @@ class CinderClient:
     def backups(self, volume_id: str,
                 status: str | None = None) -> Iterator[views.Backup]:
         """Yield the backups of a volume, newest first."""
-        query: dict[str, str | int] = {
-            'volume_id': volume_id, 'limit': _PAGE,
-            'sort': 'created_at:desc'}
-        if status:
-            query['status'] = status
-        return self._list('backups', query, views.backup)
+        return self._list('backups', {
+            'volume_id': volume_id, 'limit': _PAGE, 'sort': 'created_at:desc',
+            **({'status': status} if status else {})}, views.backup)
 
     def count_backups(self) -> int:
         """Return how many backups the trust's project has."""
@@ -210,11 +207,10 @@ class CinderClient:
 
         :param metadata: limits the list to volumes with this metadata
         """
-        query: dict[str, str | int] = {
-            'limit': _VOLUMES_PAGE, 'sort': 'created_at:asc'}
-        if metadata:
-            query['metadata'] = str(dict(metadata))
-        return self._list('volumes', query, views.volume)
+        return self._list('volumes', {
+            'limit': _VOLUMES_PAGE, 'sort': 'created_at:asc',
+            **({'metadata': str(dict(metadata))} if metadata else {})},
+            views.volume)
 
     def _list(self, nouns: str, query: dict[str, str | int],
               read: Callable[[Mapping[str, object]], Shown],
@@ -297,17 +293,15 @@ class CinderClient:
             if self._identity.refused(self._trust_id) and again:
                 return self._trust_refused()
             return NotSent('Cinder does not accept the token any more')
+        if status == 503:
+            # The trustor may have lost the role; another login shows it.
+            self._identity.forget(self._trust_id)
         if said is None:
-            if status == 503:
-                # The trustor may have lost the role; another login shows it.
-                self._identity.forget(self._trust_id)
             return Unknown(f'Cinder answered {status} without a reason')
         if status == 403:
             return self._trust_refused()
         if status == 429:
             return NotSent('Cinder asks to wait')
-        if status == 503:
-            self._identity.forget(self._trust_id)
         text = messages.shortened(said, _TEXT) or 'no reason'
         if 400 <= status < 500 and status != 408:
             return Refused(status, text)
@@ -330,7 +324,7 @@ class CinderClient:
         except ks_exceptions.ClientException as error:
             raise NotSent(
                 'Keystone gave no answer of use '
-                f'({type(_cause(error) or error).__name__})') from None
+                f'({type(error.__context__ or error).__name__})') from None
         if not url or not responses.is_url(url):
             raise NotSent('the catalogue has no usable URL of Cinder')
         return url.rstrip('/')
@@ -361,14 +355,10 @@ def _if_there(show: Callable[[], Shown]) -> Shown | None:
         return None
 
 
-def _cause(error: ks_exceptions.ClientException) -> BaseException | None:
-    """Return the error of the HTTP library, which keystoneauth hides."""
-    return error.__context__
-
-
 def _lost(error: ks_exceptions.ClientException) -> CinderError:
     """Return the error of a request that had no answer."""
-    cause = _cause(error)
+    # The error of the HTTP library, which keystoneauth hides.
+    cause = error.__context__
     if isinstance(cause, requests.exceptions.ConnectTimeout):
         return NotSent('Cinder cannot be reached (timed out)')
     if isinstance(cause, adapter.Redirected | adapter.TooLarge):

@@ -125,7 +125,7 @@ class OrphanCleanup(cinder_backup.BackupOperation):
     """
 
     def look(self) -> base.Progress | None:
-        """Delete what is a duplicate.
+        """Delete the duplicate, if there is one.
 
         :returns: when to look again; None when there is nothing left to do
         """

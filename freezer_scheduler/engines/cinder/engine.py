@@ -88,8 +88,7 @@ class CinderEngine:
     def start(self, context: base.ActionContext) -> base.Progress:
         return self._go_on(context, aborting=False)
 
-    def poll(self, context: base.ActionContext) -> base.Progress:
-        return self._go_on(context, aborting=False)
+    poll = start
 
     def abort(self, context: base.ActionContext) -> base.Progress:
         return self._go_on(context, aborting=True)

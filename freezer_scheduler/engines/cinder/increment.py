@@ -13,7 +13,7 @@
 """Whether the next backup of a volume may be an increment, and why not.
 
 Cinder builds an increment on the available backup with the newest data of the
-volume: its base, whoever made it and wherever it is stored. An increment on a
+volume: its base, made by any client and stored in any place. An increment on a
 base in another place, or of a smaller volume, fails after Cinder accepted it,
 or cannot be restored when its base is lost.
 
@@ -140,7 +140,7 @@ def full_is_due(newest_first: Iterable[views.Backup],
                 every: int | None) -> bool:
     """Return whether the next backup of a volume is to be a full one.
 
-    Each backup counts, whoever made it. If the newest full backup is of no
+    Backups of other clients count too. If the newest full backup is of no
     use, another full one is due.
 
     :param newest_first: all backups of the volume, in any state

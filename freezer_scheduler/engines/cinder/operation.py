@@ -14,8 +14,8 @@
 
 An operation is the work on one action, or on one volume of an action of
 several volumes. The engine creates an :class:`Operation` for each call. It
-does the next thing, or waits for what is unavailable, and says where the
-action stands.
+does the next thing, or waits for an unavailable service, and returns the new
+step.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class Operation:
         return base.Progress(self._ended(_State.FAIL, reason), retry=retry)
 
     def _over(self) -> bool:
-        """Return whether the wait for what is unavailable took too long.
+        """Return whether Keystone or Cinder was unavailable for too long.
 
         Where Cinder may be at work, that is as long as a backup may take.
         """

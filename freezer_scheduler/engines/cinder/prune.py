@@ -55,7 +55,7 @@ _State = messages.StepState
 
 @dataclasses.dataclass(frozen=True)
 class EngineState(operation.EngineState):
-    """Where the deletion of one backup stands, and what is known.
+    """The state of the deletion of one backup, and known facts.
 
     After a reclaim, the new holder finds out all of it again.
 

@@ -14,26 +14,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Sequence
 
 from freezer_api.domain import cinder_action
 from freezer_scheduler.engines.cinder import views
 
 
-def is_getting_room(backups: Iterable[views.Backup]) -> bool:
-    """Return whether Cinder deletes a backup of Freezer's."""
-    return any(backup.status == 'deleting'
-               and backup.metadata.get('created_by') == 'freezer'
-               for backup in backups)
-
-
 def reason(refusal: str, backups: Sequence[views.Backup],
            job_id: str, removal: cinder_action.Removal,
            stay: str | None) -> str:
-    """Return what is in the way of a backup, and what to do.
+    """Return why the quota has no room for a backup, and what to do.
 
-    :param refusal: what Cinder says
+    :param refusal: Cinder's words
     :param backups: all backups of the volume
     :param job_id: of the job that asked
     :param stay: which failed backup could not be deleted, and why

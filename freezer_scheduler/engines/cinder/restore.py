@@ -18,7 +18,7 @@ as the request could still arrive. Then the action fails and says so: only the
 user may decide to begin another restore.
 
 A new volume is made first, empty and with the marks of its run, so that it can
-be found if it is unknown whether Cinder made it. Nobody else uses it, so a
+be found if it is unknown whether Cinder made it. No user knows it yet, so a
 second restore into it does no harm. Cinder could make and fill a volume with
 one request, but replaces the marks when it fills the volume.
 """

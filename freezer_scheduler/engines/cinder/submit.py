@@ -102,11 +102,11 @@ class Submit(cinder_backup.BackupOperation):
         return self._intend(action, there, operation.Wait(self._now()))
 
     def _blocked(self, blocked: _Blocked) -> base.Progress:
-        """Wait until Cinder is done with what is in the way.
+        """Wait until Cinder is done with the volume or with a deletion.
 
-        That may be the volume: busy with what an earlier request of this try
-        made, or with an increment of another run, which failed. Or it is the
-        quota, in which a backup counts that Cinder deletes.
+        The volume may be busy with a backup of an earlier request of this try,
+        or with an increment of another run, which failed. The quota is full
+        while Cinder deletes a backup.
         """
         action = self._action()
         if blocked is _Blocked.VOLUME:
@@ -123,9 +123,11 @@ class Submit(cinder_backup.BackupOperation):
         return self._intend(action, there, self._engine_state.wait)
 
     def _gets_room(self, there: list[views.Backup]) -> bool:
-        """Return whether to wait until Cinder has deleted a backup."""
-        return (cinder_quota.is_getting_room(there)
-                and self._waited <= self._limits.busy_timeout)
+        """Return whether to wait until Cinder has deleted a backup of ours."""
+        return self._waited <= self._limits.busy_timeout and any(
+            backup.status == 'deleting'
+            and backup.metadata.get('created_by') == 'freezer'
+            for backup in there)
 
     def _intend(self, action: cinder_action.CinderAction,
                 there: list[views.Backup],
@@ -133,7 +135,7 @@ class Submit(cinder_backup.BackupOperation):
         """Judge the existing backups, and store the intent.
 
         :param there: all backups of the volume
-        :param wait: for what is in the way of the request
+        :param wait: until the request is possible
         """
         made = self._oldest_promising([
             backup for backup in there

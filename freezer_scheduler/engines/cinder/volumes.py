@@ -46,7 +46,7 @@ _REASON = 180
 _NONE_FITS = f'{cinder_selection.KEY}: no volume of the project fits'
 _NO_VOLUME = '00000000-0000-0000-0000-000000000000'
 
-# A part that is under way takes more room in what is stored.
+# A part that is under way takes more room in the stored step.
 _MOST_UNDER_WAY = 50
 
 _NOTHING = 'aborted: nothing was submitted'
@@ -314,12 +314,10 @@ class Volumes(operation.Operation):
                 if state in states:
                     return self._ended(state, _reason(parts, state), step)
         if _State.SUBMITTING in states:
-            state = _State.SUBMITTING
-        elif any(part.under_way for part in parts):
-            state = _State.SUBMITTED
-        else:
-            state = _State.PENDING
-        return dataclasses.replace(step, state=state)
+            return dataclasses.replace(step, state=_State.SUBMITTING)
+        under_way = any(part.under_way for part in parts)
+        return dataclasses.replace(step, state=(
+            _State.SUBMITTED if under_way else _State.PENDING))
 
 
 def _reason(parts: Sequence[messages.Step],

@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the tests of the cinder-native engine stand on.
+"""The base of the tests of the cinder-native engine.
 
-The engine talks to a fake Keystone and Cinder by HTTP. ``Case.go`` does what
-the scheduler does: it calls, stores the answer, lets time pass, calls again.
+The engine sends HTTP requests to a fake Keystone and a fake Cinder.
+``Case.go`` acts as the scheduler: it calls the engine, stores the answer, lets
+time pass, and calls again.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Case(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger(level=logging.DEBUG))
-        # What it logs, no network would.
+        # Only the mocker logs this, not the scheduler.
         self.useFixture(fixtures.FakeLogger('requests_mock'))
         self.addCleanup(self.no_secrets)
         mocker = requests_mock.Mocker()

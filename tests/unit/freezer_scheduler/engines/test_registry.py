@@ -87,7 +87,7 @@ class TestChoice(testtools.TestCase):
             self.assertIn('not supported', self.chosen(
                 offered=capabilities.CINDER_NATIVE, **action))
 
-    def test_what_goes_on_is_ended_by_who_began_it(self):
+    def test_the_engine_that_began_an_action_ends_it(self):
         none = capabilities.Capabilities((), (), (), ())
         for state in (State.SUBMITTING, State.SUBMITTED):
             for engine in BOTH:

@@ -134,7 +134,7 @@ class TestApi(testtools.TestCase):
         with testtools.ExpectedException(client.StaleFence):
             self.api.report('central', 'r1', 1, PENDING)
 
-    def test_keystone_away(self):
+    def test_keystone_is_unavailable(self):
         for fault in (fakes.no_connection, fakes.lost_answer, 503):
             self.cloud.fail('POST', '/auth/tokens', fault)
             with testtools.ExpectedException(client.ApiUnreachable):

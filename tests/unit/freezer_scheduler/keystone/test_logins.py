@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Logins at a Keystone that hangs for some users: nobody else waits."""
+"""Logins at a Keystone that hangs for some users; no other user waits."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class TestLogins(testtools.TestCase):
         self.assertEqual(10, len(player.delays))
         self.assertFalse(player.ask('t', 'p'))
 
-    def test_who_asks_during_a_login_is_woken_too(self):
+    def test_a_run_that_comes_during_a_login_is_woken_too(self):
         player = Player()
         player.ask('t', 'p')
         player.play(QUICK / 2)
@@ -183,7 +183,7 @@ class TestLogins(testtools.TestCase):
         self.assertEqual(2, len(player.delays))
         self.assertEqual(1, len(player.begun))
 
-    def test_after_a_failure_nobody_waits_until_it_is_tried_again(self):
+    def test_after_a_failed_login_no_run_waits_until_the_next_one(self):
         player = Player()
         player.hangs = {'t'}
         self.assertTrue(player.ask('t', 'p'))

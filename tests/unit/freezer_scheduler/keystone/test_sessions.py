@@ -159,14 +159,14 @@ class TestIdentity(testtools.TestCase):
         self.assertRaises(cinder_client.TrustRefused,
                           self.client().volume_status, fakes.VOLUME)
 
-    def test_our_own_wrong_password_is_nobodys_fault(self):
+    def test_a_wrong_password_of_the_account_is_no_fault_of_the_trust(self):
         # An old login of ours is no proof that we could log in now.
         self.identity.service().get_token()
         self.cloud.password = 'another'
         self.assertIsNone(self.identity.check(fakes.TRUST))
         self.assertRaises(cinder_client.NotSent, self.client().login)
 
-    def test_a_keystone_that_is_away_is_nobodys_fault(self):
+    def test_an_unavailable_keystone_is_no_fault_of_the_trust(self):
         for fault in (500, 503, 429, fakes.no_connection, fakes.broken,
                       fakes.lost_answer):
             self.cloud.fail('POST', '/auth/tokens', fault)
@@ -174,7 +174,7 @@ class TestIdentity(testtools.TestCase):
             self.cloud.fail('POST', '/auth/tokens', fault)
             self.assertRaises(cinder_client.NotSent, self.client().login)
 
-    def test_a_keystone_that_goes_away_while_it_is_asked_why(self):
+    def test_keystone_becomes_unavailable_while_it_is_asked_why(self):
         self.cloud.trusts.clear()
         for fault in (500, 403, fakes.no_connection):
             self.cloud.fail('GET', '/OS-TRUST/trusts/', fault)

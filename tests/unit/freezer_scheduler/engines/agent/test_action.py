@@ -147,7 +147,7 @@ max_level = 3
         self.assertEqual(('no_incremental', 'priority'), action.dropped)
         self.assertNotIn('priority', action.text())
 
-    def test_the_scheduler_s_own_keys_are_nobody_else_s(self):
+    def test_keys_of_the_scheduler_are_not_taken_from_jobs(self):
         for key in ('config', 'metadata_out', 'os_trust_id', 'backup_id',
                     'osrc', 'log_config_append', 'config_file', 'Metadata-Out',
                     ' metadata_out'):

@@ -129,7 +129,7 @@ class Case(testtools.TestCase):
             context, step=progress.step, engine_state=progress.engine_state)
 
     def running(self, **keys):
-        """Return an order whose process is there."""
+        """Return the context of an action whose agent runs."""
         progress, context = self.call(self.context(**keys), 'start')
         self.assertIs(State.SUBMITTING, progress.step.state)
         progress, context = self.call(context)
@@ -258,7 +258,7 @@ class TestAgent(Case):
             for backup in progress.backups])
         self.assertIsNone(progress.step.backup_id)
 
-    def test_any_output_is_bounded_and_hurts_nobody(self):
+    def test_any_output_is_bounded(self):
         for said in (b'\xff\xfe', b'[' * 100_000, b'[1, 2]', b'"x"', b'{',
                      b'{"action": "backup", "x": NaN}'):
             (self.notes / 'said').write_bytes(said)
@@ -296,7 +296,7 @@ class TestAgent(Case):
         self.assertIn('no-such-agent is not on the scheduler\'s host',
                       progress.step.reason)
         self.assertEqual([], self.folders())
-        # Its place is free again.
+        # Its slot is free again.
         progress, _context = self.call(self.context(), 'start')
         self.assertIs(State.SUBMITTING, progress.step.state)
 
@@ -327,7 +327,7 @@ class TestAgent(Case):
         progress, context = self.call(context)
         self.assertIs(State.SUBMITTED, progress.step.state)
 
-    def test_one_waits_for_the_place_of_another(self):
+    def test_an_agent_waits_for_a_free_slot(self):
         self.program(WAITS)
         first = self.running()
         progress, second = self.call(self.context(), 'start')
@@ -339,7 +339,7 @@ class TestAgent(Case):
         progress, second = self.call(second)
         self.assertIs(State.SUBMITTING, progress.step.state)
 
-    def test_a_dropped_run_frees_its_place_and_ends_its_agent(self):
+    def test_a_dropped_run_frees_its_slot_and_ends_its_agent(self):
         self.program(WAITS)
         context = self.running()
         pid = self.noted('pid')
@@ -422,7 +422,7 @@ class TestTheEnd(Case):
         progress, _context = self.call(self.context(), 'start')
         self.assertIs(State.SUBMITTING, progress.step.state)
 
-    def test_somebody_else_ends_it(self):
+    def test_an_agent_that_another_process_ends(self):
         self.program(WAITS)
         context = self.running()
         os.kill(self.noted('pid'), signal.SIGTERM)
@@ -452,7 +452,7 @@ class TestTheEnd(Case):
         self.assertFalse(alive(pid))
         self.assertEqual([], self.folders())
 
-    def test_a_taken_over_run_fails(self):
+    def test_a_reclaimed_run_fails(self):
         for state, words in ((State.SUBMITTING, 'whether it did'),
                              (State.SUBMITTED, 'which ended the agent')):
             context = self.context()
@@ -521,7 +521,7 @@ class TestASchedulerThatIsKilled(Case):
             self.until(lambda one=one: not alive(one), 'it goes on')
         self.until(lambda: not self.folders(), 'its files stay')
 
-    def test_the_next_one_sweeps_what_is_left(self):
+    def test_the_next_scheduler_removes_the_files_that_are_left(self):
         self.program(WAITS)
         scheduler = subprocess.Popen([
             sys.executable, '-c', textwrap.dedent(self.SCHEDULER),
@@ -530,12 +530,12 @@ class TestASchedulerThatIsKilled(Case):
         self.addCleanup(scheduler.kill)
         pid = self.noted('pid')
         [folder] = self.folders()
-        # A file that nobody could remove: its guard was killed as well.
+        # Nothing could remove the file: the supervisor was killed as well.
         children = pathlib.Path(f'/proc/{scheduler.pid}/task/{scheduler.pid}'
                                 f'/children').read_text().split()
-        for guard in map(int, children):
-            os.kill(guard, signal.SIGKILL)
-        self.until(lambda: not alive(pid), 'the agent outlives its guard')
+        for supervisor in map(int, children):
+            os.kill(supervisor, signal.SIGKILL)
+        self.until(lambda: not alive(pid), 'the agent outlives its supervisor')
         ours = self.home / 'agents'
         agent_files.AgentFiles(ours).open()
         self.assertTrue(folder.exists(), 'swept under a living scheduler')

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an agent says is somebody's text until it was looked at."""
+"""The output of an agent is checked before the API is told of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ReportTests(unittest.TestCase):
 
     @hypothesis.given(said=st.dictionaries(_KEYS, st.one_of(
         _VALUES, st.lists(_VALUES, max_size=2)), max_size=20))
-    def test_whatever_an_agent_says_the_api_takes(
+    def test_the_api_accepts_the_report_of_any_output(
             self, said: dict[str, object]) -> None:
         """Else the run could not end."""
         document = report.metadata(json.dumps({**said, 'action': 'backup'}))

@@ -197,7 +197,7 @@ class TestFailure(cases.Case):
         self.assertIn(progress.step.cinder_backup_id, progress.step.reason)
         self.assertFalse(progress.retry)
 
-    def test_deleted_by_somebody(self):
+    def test_a_backup_that_a_user_deletes(self):
         _progress, context = self.go(self.context(), 'submitted')
         self.cloud.backups.clear()
         progress, _context = self.go(context)
@@ -266,7 +266,7 @@ class TestWaiting(cases.Case):
         self.assertEqual('success', progress.step.state)
         self.assertEqual(2, len(self.cloud.posts))
 
-    def test_but_not_for_ever(self):
+    def test_a_wait_has_an_end(self):
         self.cloud.volumes[fakes.VOLUME] = 'restoring-backup'
         progress, _context = self.go(self.context(), finish=None)
         self.assertEqual('fail', progress.step.state)
@@ -274,7 +274,7 @@ class TestWaiting(cases.Case):
         self.assertTrue(progress.retry)
         self.assertGreater(self.clock.now, 1000 + LIMITS.busy_timeout)
 
-    def test_keystone_away(self):
+    def test_keystone_is_unavailable(self):
         self.cloud.fail('POST', '/auth/tokens', *[fakes.no_connection] * 5,
                         *[503] * 5)
         progress, _context = self.go(self.context())
@@ -421,16 +421,16 @@ class TestSubmitOnce(cases.Case):
         self.assertEqual(2, len(self.cloud.logins))
 
 
-class TestTakenOver(cases.Case):
+class TestReclaimed(cases.Case):
     """Another process goes on with nothing but what was stored."""
 
-    def take_over(self, step):
+    def reclaim(self, step):
         self.engine = self.process()
         return self.go(self.context(step))
 
     def test_before_the_post(self):
         progress, _context = self.call(self.context())
-        progress, _context = self.take_over(progress.step)
+        progress, _context = self.reclaim(progress.step)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
 
@@ -438,7 +438,7 @@ class TestTakenOver(cases.Case):
         stored, context = self.call(self.context())
         self.call(context)
         self.assertEqual(1, len(self.cloud.posts))
-        progress, _context = self.take_over(stored.step)
+        progress, _context = self.reclaim(stored.step)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
         self.assertEqual(next(iter(self.cloud.backups)),
@@ -446,7 +446,7 @@ class TestTakenOver(cases.Case):
 
     def test_while_cinder_works(self):
         progress, _context = self.go(self.context(), 'submitted')
-        progress, _context = self.take_over(progress.step)
+        progress, _context = self.reclaim(progress.step)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.posts))
 
@@ -455,7 +455,7 @@ class TestTakenOver(cases.Case):
         _progress, context = self.call(self.context())
         progress, _context = self.call(context)
         self.cloud.volumes[fakes.VOLUME] = 'available'
-        progress, _context = self.take_over(progress.step)
+        progress, _context = self.reclaim(progress.step)
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.cloud.backups))
 
@@ -465,7 +465,7 @@ class TestTakenOver(cases.Case):
             'created_by': 'freezer', 'freezer_run_id': 'run-0',
             'freezer_job_id': 'job-1', 'freezer_action_id': 'action-1',
             'freezer_step': '0.1', 'freezer_backup_id': 'x' * 32})
-        progress, _context = self.take_over(progress.step)
+        progress, _context = self.reclaim(progress.step)
         self.assertNotEqual(other['id'], progress.step.cinder_backup_id)
 
     def test_the_oldest_of_two_is_kept(self):
@@ -477,7 +477,7 @@ class TestTakenOver(cases.Case):
         first = self.cloud.add_backup('creating', metadata=marks)
         self.clock.sleep(1)
         self.cloud.add_backup('creating', metadata=marks)
-        progress, _context = self.take_over(progress.step)
+        progress, _context = self.reclaim(progress.step)
         self.assertEqual(first['id'], progress.step.cinder_backup_id)
 
 

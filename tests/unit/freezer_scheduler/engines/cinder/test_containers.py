@@ -44,7 +44,7 @@ class TestContainers(cases.Case):
                          post['metadata']['freezer_container'])
         return post.get('container', 'MISSING')
 
-    def test_none_is_asked_for_that_nobody_named(self):
+    def test_no_container_is_asked_for_without_a_name(self):
         for keys in ({}, {'container': ''}, {'container': None},
                      {'container': 'c', 'cindernative_backup_container': ''}):
             self.assertEqual('MISSING', self.asked(**keys), str(keys))

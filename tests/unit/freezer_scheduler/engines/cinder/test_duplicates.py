@@ -82,7 +82,7 @@ class TestAfterTheBackup(DuplicatesCase):
         self.assertEqual({first}, self.left())
         self.assertIn('a duplicate of', self.log.output)
 
-    def test_the_oldest_is_recorded_whichever_was_followed(self):
+    def test_the_oldest_is_recorded_whichever_was_polled(self):
         first = self.add()
         second = self.add()
         self.assertEqual(first, self.ended(self.submitted(second)))
@@ -244,7 +244,7 @@ class TestBeforeTheNext(DuplicatesCase):
         self.assertEqual(1, len(self.left()))
 
 
-class TestForsaken(DuplicatesCase):
+class TestOrphaned(DuplicatesCase):
 
     def forsake(self, context, finish='available'):
         """Call as the scheduler does; return the number of looks."""
@@ -316,7 +316,7 @@ class TestChoice(cases.Case):
         strategies.sampled_from(('available', 'restoring', 'error',
                                  'creating', 'deleting')),
         strategies.integers(0, 3)), max_size=6), strategies.randoms())
-    def test_whoever_looks_keeps_the_same_one(self, made, chance):
+    def test_every_observer_keeps_the_same_backup(self, made, chance):
         backups = [cases.backup(str(number), status, age)
                    for number, (status, age) in enumerate(made)]
         one = cinder_duplicates.choose(backups)

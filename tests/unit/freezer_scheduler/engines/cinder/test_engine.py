@@ -95,7 +95,7 @@ class TestANewAction(testtools.TestCase):
             made.advance(claimed)
         return self.reports[-1]
 
-    def test_it_is_carried_out_and_taken_over(self):
+    def test_it_is_carried_out_and_reclaimed(self):
         begun = self.advance()
         [step] = begun.steps
         self.assertEqual(
@@ -123,7 +123,7 @@ class TestANewAction(testtools.TestCase):
                           'cindernative', ended.reason)
         self.assertEqual([], self.cloud.requests)
 
-    def test_nobody_offers_it_who_does_not_name_it(self):
+    def test_only_schedulers_that_name_it_offer_it(self):
         """Neither a classic scheduler nor a stock client by its defaults."""
         for offered in (capabilities.EVERYTHING, capabilities.CINDER_NATIVE):
             self.assertIn('not supported by this scheduler: action: verify',

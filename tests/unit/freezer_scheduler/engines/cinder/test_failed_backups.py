@@ -92,7 +92,7 @@ class TestClear(Case):
         self.assertEqual({}, self.cloud.backups)
 
     def test_killed_at_each_call(self):
-        """Whoever goes on knows why it failed, and deletes it."""
+        """The next holder knows why it failed, and deletes it."""
         for killed in range(2, 9):
             self.cloud.backups.clear()
             self.cloud.volumes[fakes.VOLUME] = 'available'
@@ -191,7 +191,7 @@ class TestClear(Case):
         self.assertEqual([], self.deleted())
         self.assertEqual('fail', progress.step.state)
 
-    def test_cinder_away_in_between(self):
+    def test_cinder_is_unavailable_between_failure_and_deletion(self):
         _progress, context = self.go(self.context(), 'submitted')
         self.cloud.finish('error', 'disk full')
         _progress, context = self.call(context)
@@ -200,7 +200,7 @@ class TestClear(Case):
         self.assertIn('disk full', progress.step.reason)
         self.assertEqual({}, self.cloud.backups)
 
-    def test_cinder_away_when_it_is_to_be_deleted(self):
+    def test_cinder_is_unavailable_for_the_deletion(self):
         """Or a login is due: nothing was asked for, so it is waited for."""
         _progress, context = self.go(self.context(), 'submitted')
         self.cloud.finish('error', 'disk full')
@@ -373,7 +373,7 @@ class TestQuota(Case):
         progress, _context = self.go(context)
         self.assertEqual('success', progress.step.state)
 
-    def test_but_not_for_ever(self):
+    def test_a_wait_has_an_end(self):
         self.cloud.add_backup('deleting', metadata=self.marks())
         self.cloud.backup_quota = 1
         progress, _context = self.go(self.context(), finish=None)
@@ -453,7 +453,7 @@ class TestIncrementThatFails(Case):
         self.run_of_job(1, incremental=True, finish='error', most=3)
         self.assertEqual([True, False, False, False], self.increments())
 
-    def test_whoever_takes_the_run_over_makes_a_full_one(self):
+    def test_the_next_holder_of_the_run_makes_a_full_backup(self):
         self.base()
         self.run_of_job(1, incremental=True, finish='error')
         self.run_id = 'run-2'

@@ -38,7 +38,7 @@ class Run:
     :ivar ends: whether each of its backups is good, over and over
     :ivar speed: calls of the engine until Cinder ends what it works on
     :ivar killed: the call after which the scheduler is another process
-    :ivar lost: the call after which nobody goes on with the run
+    :ivar lost: the call after which no process goes on with the run
     :ivar aborted: the call from which it is aborted
     :ivar loses: whether the newest good backup is deleted before it
     """
@@ -182,7 +182,7 @@ class TestWhatIsWrittenOnTheBase(test_failed_backups.Case):
         return step.reason
 
     def test_the_users_words_and_metadata_stay(self):
-        """Whoever made the base, and however long its description is."""
+        """For a base of any client, with a description of any length."""
         for description in (None, '', 'mine', 'x' * 200, 'x' * 213):
             self.cloud.backups.clear()
             metadata = {'freezer_hold': 'true'}
@@ -203,7 +203,7 @@ class TestWhatIsWrittenOnTheBase(test_failed_backups.Case):
                       self.stored[-1].step.reason)
         self.assertIn('the last incremental backup failed: disk full',
                       self.reason())
-        # It is in nobody's way any more.
+        # It forbids no increment any more.
         self.reason(3)
         self.assertEqual({'available'}, set(self.statuses()))
 

@@ -169,7 +169,7 @@ class TestWhereTheBaseLies(cases.Case):
             self.cloud.default_container = default
             own = 'volumebackups' if default else 'aa/bb/aabb-1'
             for base, others, full in (
-                    # Asked for by 19.0.0 where nobody named a container.
+                    # 19.0.0 asks for it if no container is named.
                     ({'container': 'freezer_backups',
                       'metadata': {'created_by': 'freezer'}}, [], True),
                     ({'container': own, 'metadata': ours}, [], False),

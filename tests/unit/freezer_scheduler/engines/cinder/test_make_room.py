@@ -119,7 +119,7 @@ class TestMakeRoom(cases.Case):
         self.assertEqual('fail', progress.step.state)
         self.assertEqual([base, increment], list(self.cloud.backups))
 
-    def test_the_record_of_one_that_nobody_goes_on_with_is_closed(self):
+    def test_only_a_record_without_a_backup_is_closed(self):
         for state, made, deleted, told in (
                 ('making_room', None, False, 1),
                 ('pruning', 'cinder-1', False, 0), ('pruning', None, True, 0)):

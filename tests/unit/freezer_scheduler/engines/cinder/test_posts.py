@@ -31,7 +31,7 @@ KILLS = st.dictionaries(st.integers(1, 40),
 MOST = 3
 
 
-class World(test_volumes.World):
+class Stack(test_volumes.Stack):
     """It makes volumes, too."""
 
     def finish(self):
@@ -64,18 +64,18 @@ class TestPosts(testtools.TestCase):
         """
         self.posts.clear()
         with requests_mock.Mocker() as mocker:
-            world = World(mocker, (10, 3))
-            world.volumes(3, name='db')
-            world.cloud.add_backup(volume_id=test_volumes.VOLUMES[0])
-            world.cloud.fail('POST', part, *[self.lost] * 1000)
-            world.kill = lambda number: kills.get(number, False)
-            report = world.go(actions, max_retries_interval=20, **keys)
+            stack = Stack(mocker, (10, 3))
+            stack.volumes(3, name='db')
+            stack.cloud.add_backup(volume_id=test_volumes.VOLUMES[0])
+            stack.cloud.fail('POST', part, *[self.lost] * 1000)
+            stack.kill = lambda number: kills.get(number, False)
+            report = stack.go(actions, max_retries_interval=20, **keys)
         self.assertEqual('fail', report['state'])
         self.assertLessEqual(max(self.posts.values(), default=0), MOST,
                              self.posts)
         return report
 
-    def test_a_kill_at_each_step(self):
+    def test_at_most_three_posts_through_a_kill_at_each_step(self):
         one = fakes.action(cindernative_vol_id=test_volumes.VOLUMES[0])
         for part, action in (
                 ('/backups$', one),
@@ -92,6 +92,6 @@ class TestPosts(testtools.TestCase):
     @hypothesis.settings(deadline=None, max_examples=15)
     @hypothesis.given(kills=KILLS, volumes=st.integers(1, 3),
                       retries=st.integers(0, 2))
-    def test_whatever_is_killed(self, kills, volumes, retries):
+    def test_at_most_three_posts_whatever_dies(self, kills, volumes, retries):
         self.play('/backups$', [test_volumes.several(
             ids=test_volumes.VOLUMES[:volumes])], kills, max_retries=retries)

@@ -225,7 +225,7 @@ class TestOrder(PruneCase):
 class TestCrash(PruneCase):
 
     def test_kill_at_any_moment_ends_in_the_same(self):
-        """Whatever was done by whom, what stays and is told is the same."""
+        """Any number of holders ends with the same backups and reports."""
         for moment in range(1, 40):
             self.cloud.backups.clear()
             self.stored.clear()
@@ -255,7 +255,7 @@ class TestCrash(PruneCase):
                               for number in (1, 2, 3)},
                              set(self.deleted_records()))
 
-    def test_taken_over_before_the_deletion_was_asked_for(self):
+    def test_reclaimed_before_the_request_for_the_deletion(self):
         first = self.chain(30, 0)
         second = self.chain(10, 0)
         context = self.admin()
@@ -292,7 +292,7 @@ class TestCrash(PruneCase):
         self.assertEqual('old backups removed: 3', progress.step.reason)
         self.assertEqual(3, len(self.deleted_records()))
 
-    def test_somebody_else_deletes_it_too(self):
+    def test_a_user_deletes_the_same_backup(self):
         old = self.chain(30, 0)
         self.chain(10, 0)
         context = self.admin()
@@ -364,7 +364,7 @@ class TestUndeletable(PruneCase):
     def faulty(self, backup_id, *faults):
         self.cloud.fail('DELETE', f'/backups/{backup_id}', *faults)
 
-    def test_whatever_cinder_answers(self):
+    def test_any_answer_of_cinder_to_a_deletion(self):
         for made in (False, True):
             for answer, words in (
                     ((400, 'no dice'), 'Cinder: no dice (400)'),
@@ -486,7 +486,7 @@ class TestUndeletable(PruneCase):
                       'after 3600', progress.step.reason)
 
     def test_a_kill_forgets_only_what_was_refused(self):
-        """Whoever goes on asks again, once, and ends in the same."""
+        """The next holder asks once more, and ends with the same result."""
         for moment in range(1, 30):
             self.cloud.backups.clear()
             self.stored.clear()
@@ -523,7 +523,7 @@ class TestFailure(PruneCase):
         self.assertTrue(progress.retry)
         return progress.step.reason
 
-    def test_cinder_is_away_after_a_good_backup(self):
+    def test_cinder_is_unavailable_after_a_good_backup(self):
         """What becomes of old backups is no failure of the new one."""
         self.chain(30, 0)
         _progress, context = self.go(self.context(fullbackup_rotation=1),
@@ -534,7 +534,7 @@ class TestFailure(PruneCase):
         self.assertIn('old backups stay: Cinder cannot be reached',
                       progress.step.reason)
 
-    def test_cinder_is_away_for_a_while_and_for_too_long(self):
+    def test_cinder_is_unavailable_for_a_while_and_for_too_long(self):
         self.chain(30, 0)
         self.chain(10, 0)
         self.cloud.fail('GET', '/backups', *[fakes.no_connection] * 5)
@@ -636,7 +636,7 @@ class TestStored(cases.Case):
         plain = messages.Step('a', 0).to_document()
         self.assertFalse({'removing', 'removed'} & set(plain))
 
-    def test_memory_of_a_backup_is_none_of_a_removal(self):
+    def test_the_engine_state_of_a_backup_is_not_used_for_a_removal(self):
         context = self.context(step=messages.Step(
             'a', 0, messages.StepState.PRUNING, volume_id=fakes.VOLUME),
             action='admin', engine_state='something else')

@@ -35,13 +35,13 @@ class RunCase(volumes.Case):
 
     def volumes(self, count, increments=1):
         """Make volumes that have a chain each, from long ago."""
-        ids = self.world.volumes(count)
+        ids = self.stack.volumes(count)
         for volume_id in ids:
             base = None
             for age in range(50, 49 - increments, -1):
                 record = f'{len(self.old):032x}'
                 made = datetime.datetime.fromtimestamp(
-                    self.world.clock.epoch - age * 86400,
+                    self.stack.clock.epoch - age * 86400,
                     datetime.UTC).replace(tzinfo=None).isoformat()
                 base = self.cloud.add_backup(
                     'available', volume_id, is_incremental=base is not None,
@@ -57,22 +57,22 @@ class RunCase(volumes.Case):
     def assert_new_ones_only(self, ids):
         self.assertEqual(set(), set(self.old.values())
                          & set(self.cloud.backups))
-        self.assertEqual(dict.fromkeys(ids, 1), self.world.good())
-        for record, statuses in self.world.records.items():
+        self.assertEqual(dict.fromkeys(ids, 1), self.stack.good())
+        for record, statuses in self.stack.records.items():
             if record in self.old:
                 self.assertEqual({'deleted'}, set(statuses))
             else:
                 self.assertEqual('available', statuses[-1])
                 self.assertNotIn('deleted', statuses)
         self.assertEqual(set(self.old), set(self.old)
-                         & set(self.world.records))
+                         & set(self.stack.records))
 
 
 class TestRuns(RunCase):
 
     def test_a_run_tells_what_it_removed(self):
         [volume_id] = self.volumes(1)
-        report = self.world.go([fakes.action(
+        report = self.stack.go([fakes.action(
             cindernative_vol_id=volume_id, fullbackup_rotation=1)])
         self.assertEqual(('success', 'old backups removed: 2'),
                          (report['state'], report['reason']))
@@ -86,14 +86,14 @@ class TestRuns(RunCase):
         """Each volume ends with its new backup, each record is right."""
         self.cloud.backups.clear()
         self.old.clear()
-        world = self.world
-        world.records.clear()
-        world.reports, world.stored, world.fence = 0, None, 0
-        world.kill = lambda number: kills.get(number, False)
+        stack = self.stack
+        stack.records.clear()
+        stack.reports, stack.stored, stack.fence = 0, None, 0
+        stack.kill = lambda number: kills.get(number, False)
         ids = self.volumes(3)
         # A kill after an intent is stored counts as a POST. After three of
         # them for one volume, only a further try can succeed.
-        report = world.go([self.several(ids, fullbackup_rotation=1)],
+        report = stack.go([self.several(ids, fullbackup_rotation=1)],
                           max_retries=2)
         self.assertEqual('success', report['state'], report)
         self.assert_new_ones_only(ids)
@@ -106,24 +106,24 @@ class TestRuns(RunCase):
         ids = self.volumes(3, increments=0)
         kept = [self.cloud.add_backup('available', volume_id, metadata={
             'created_by': 'freezer'})['id'] for volume_id in ids]
-        report = self.world.go([self.several(ids, action='admin')])
+        report = self.stack.go([self.several(ids, action='admin')])
         self.assertEqual('success', report['state'], report)
         self.assertEqual(kept, list(self.cloud.backups))
         self.assertEqual({record: ['deleted'] for record in self.old},
-                         self.world.records)
+                         self.stack.records)
 
     def test_an_abort_while_several_remove(self):
         ids = self.volumes(3, increments=3)
-        world = self.world
+        stack = self.stack
 
         def told():
-            if 'deleted' in str(world.records):
-                world.event = messages.Event.ABORT
+            if 'deleted' in str(stack.records):
+                stack.event = messages.Event.ABORT
 
-        world.told = told
-        report = world.go([self.several(ids, fullbackup_rotation=1)])
+        stack.told = told
+        report = stack.go([self.several(ids, fullbackup_rotation=1)])
         self.assertEqual('aborted', report['state'])
-        deleted = {record for record, statuses in world.records.items()
+        deleted = {record for record, statuses in stack.records.items()
                    if 'deleted' in statuses}
         # What is gone has lost its record, and nothing else has.
         self.assertEqual(

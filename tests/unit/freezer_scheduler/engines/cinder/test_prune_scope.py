@@ -89,7 +89,7 @@ class TestJobs(ScopeCase):
                          self.reason(self.admin()))
         self.assertEqual([('run-1', 3, ['gone', OTHER])], self.asked_jobs)
 
-    def test_nobody_is_asked_where_there_are_no_others(self):
+    def test_the_api_is_not_asked_without_backups_of_other_jobs(self):
         self.chain(30)
         self.of(OWN, 5)
         self.reason(self.admin())
@@ -351,12 +351,12 @@ class TestSeveral(volumes.Case):
 
     def setUp(self):
         super().setUp()
-        self.world.volumes(2)
+        self.stack.volumes(2)
         self.deleted = volumes.VOLUMES[7]
 
     def old(self, age, volume_id=None, job='job-1'):
         made = fake_cinder.FakeCinder(
-            lambda: self.world.clock.epoch - age * 86400).time()
+            lambda: self.stack.clock.epoch - age * 86400).time()
         return self.cloud.add_backup(
             'available', volume_id or self.deleted, created_at=made,
             data_timestamp=made, metadata={
@@ -367,7 +367,7 @@ class TestSeveral(volumes.Case):
 
     def test_a_part_for_each(self):
         gone, last = self.old(50), self.old(40)
-        report = self.world.go([self.several(fullbackup_rotation=1)])
+        report = self.stack.go([self.several(fullbackup_rotation=1)])
         self.assertEqual('success', report['state'], report)
         parts = self.parts(report)
         self.assertEqual({*volumes.VOLUMES[:2], self.deleted}, set(parts))
@@ -377,22 +377,22 @@ class TestSeveral(volumes.Case):
         self.assertNotIn(gone, self.cloud.backups)
         self.assertIn(last, self.cloud.backups)
         # Next time there is nothing to do, and no part.
-        self.world.stored = None
-        report = self.world.go([self.several(fullbackup_rotation=1)])
+        self.stack.stored = None
+        report = self.stack.go([self.several(fullbackup_rotation=1)])
         self.assertEqual(set(volumes.VOLUMES[:2]), set(self.parts(report)))
 
     def test_all_volumes_are_deleted(self):
         self.cloud.volumes.clear()
         gone, last = self.old(50), self.old(40)
-        report = self.world.go([self.several(fullbackup_rotation=1)])
+        report = self.stack.go([self.several(fullbackup_rotation=1)])
         self.assertEqual('fail', report['state'])
         self.assertIn('no volume of the project fits; '
                       f'{self.deleted}: old backups removed: 1',
                       report['reason'])
         self.assertNotIn(gone, self.cloud.backups)
         self.old(60)
-        self.world.stored = None
-        report = self.world.go([self.several(
+        self.stack.stored = None
+        report = self.stack.go([self.several(
             action='admin', fullbackup_rotation=1)])
         self.assertEqual('success', report['state'])
         self.assertEqual([last], list(self.cloud.backups))
@@ -401,7 +401,7 @@ class TestSeveral(volumes.Case):
         self.old(50)
         last = self.old(40)
         action = volumes.several(ids=[volumes.VOLUMES[0], self.deleted])
-        report = self.world.go([{**action, 'fullbackup_rotation': 1}])
+        report = self.stack.go([{**action, 'fullbackup_rotation': 1}])
         self.assertEqual('fail', report['state'])
         self.assertEqual(2, len(self.cloud.backups))
         self.assertIn(last, self.cloud.backups)
@@ -410,10 +410,10 @@ class TestSeveral(volumes.Case):
     def test_a_kill_at_any_report(self):
         for number in range(1, 25):
             self.cloud.backups.clear()
-            self.world.stored, self.world.reports = None, 0
-            self.world.kill = lambda report, at=number: report == at
+            self.stack.stored, self.stack.reports = None, 0
+            self.stack.kill = lambda report, at=number: report == at
             gone, last = self.old(50), self.old(40)
-            report = self.world.go([self.several(fullbackup_rotation=1)])
+            report = self.stack.go([self.several(fullbackup_rotation=1)])
             self.assertEqual('success', report['state'], report)
             self.assertNotIn(gone, self.cloud.backups)
             self.assertIn(last, self.cloud.backups)
@@ -424,7 +424,7 @@ class TestSeveral(volumes.Case):
             self.old(50, job='job-2')
         self.old(500)
         with mock.patch.multiple(deleted_volumes, FOR_ONE=1, FOR_SEVERAL=31):
-            self.world.go([self.several(keep_deleted_days=1)])
+            self.stack.go([self.several(keep_deleted_days=1)])
         self.assertEqual({self.deleted}, {
             backup['volume_id'] for backup in self.cloud.backups.values()
             if backup['metadata'].get('freezer_job_id') == 'job-2'})
@@ -434,6 +434,6 @@ class TestSeveral(volumes.Case):
         for number in range(10, 30):
             self.old(500, volumes.VOLUMES[number])
         with mock.patch.object(cinder_selection, 'MOST_VOLUMES', 5):
-            report = self.world.go([self.several(keep_deleted_days=1)])
+            report = self.stack.go([self.several(keep_deleted_days=1)])
         self.assertEqual('success', report['state'])
         self.assertEqual(5, len(self.parts(report)))

@@ -126,7 +126,7 @@ class TestRestore(RestoreCase):
         self.assertFalse(progress.retry)
         self.assertEqual(1, len(self.restored()))
 
-    def test_taken_over_while_it_goes_on(self):
+    def test_reclaimed_during_the_restore(self):
         self.cloud.add_backup()
         progress, _context = self.go(self.context(), 'submitted')
         self.engine = self.process()
@@ -134,7 +134,7 @@ class TestRestore(RestoreCase):
         self.assertEqual('success', progress.step.state)
         self.assertEqual(1, len(self.restored()))
 
-    def test_taken_over_before_or_after_the_request(self):
+    def test_reclaimed_before_or_after_the_request(self):
         self.cloud.add_backup()
         progress, _context = self.call(self.context())
         self.assertEqual('submitting', progress.step.state)
@@ -177,7 +177,7 @@ class TestBusy(RestoreCase):
             self.assertEqual('success', progress.step.state)
         self.assertEqual(3, len(self.restored()))
 
-    def test_but_not_for_ever(self):
+    def test_a_wait_has_an_end(self):
         self.cloud.add_backup()
         self.cloud.volumes[fakes.VOLUME] = 'backing-up'
         progress, _context = self.go(self.context(), finish=None)
@@ -305,7 +305,7 @@ class TestNewVolume(RestoreCase):
         self.assertEqual([progress.step.volume_id], self.new())
         self.assertIn('it is a duplicate of', self.log.output)
 
-    def test_taken_over_at_any_point(self):
+    def test_reclaimed_at_any_point(self):
         context, calls = self.context(), 0
         while True:
             progress, context = self.call(context)

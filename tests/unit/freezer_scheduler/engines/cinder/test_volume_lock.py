@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Nothing is asked for about a volume while something else is."""
+"""Only one request about a volume is sent at a time."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ OTHER = '22222222-2222-4222-8222-222222222222'
 class TestAlone(cases.Case):
 
     def ready(self, run_id, **keys):
-        """Return the order of a run whose request is the next thing."""
+        """Return the context of a run that sends its request next."""
         context = dataclasses.replace(self.context(**keys), run_id=run_id)
         _progress, context = self.call(context)
         self.assertEqual('submitting', context.step.state)
         return context
 
     def during_a_request(self, context):
-        """Go on with a second order while the request of a first is out.
+        """Call for a second run while the request of a first is under way.
 
-        Cinder has looked at the volume by then, and not marked it yet.
+        Cinder has checked the volume by then, and not marked it yet.
         """
         first = self.ready('run-1')
         create = self.cloud._create
@@ -71,7 +71,7 @@ class TestAlone(cases.Case):
             self.ready('run-2', cindernative_vol_id=OTHER))
         self.assertEqual('submitted', progress.step.state)
 
-    def test_a_lost_answer_keeps_nobody_out(self):
+    def test_a_lost_answer_releases_the_volume(self):
         self.cloud.fail('POST', '/backups$', fakes.lost_answer)
         self.call(self.ready('run-1'))
         progress, _context = self.call(self.ready('run-2'))

@@ -12,9 +12,9 @@
 
 """Actions of several volumes, through the scheduler's own executor.
 
-``World`` is what surrounds a run: a table with limits, an executor, an API
-that keeps what is reported as JSON, and the fake Keystone and Cinder. A
-process can be killed at any move, with its last report stored or not.
+``Stack`` has all that a run needs: a table with limits, an executor, an API
+that stores reports as JSON, and the fake Keystone and Cinder. A process can be
+killed at any move, with its last report stored or not.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Killed(BaseException):
     """The process ends here; no bulkhead keeps that."""
 
 
-class World:
-    """A run, whoever carries it out.
+class Stack:
+    """A run, and the processes that carry it out.
 
     :ivar stored: the report that the API took last, as JSON
     :ivar ends: what Cinder makes of the backups of a volume, in turns; the
@@ -231,11 +231,11 @@ class Case(testtools.TestCase):
         mocker = requests_mock.Mocker()
         mocker.start()
         self.addCleanup(mocker.stop)
-        self.world = World(mocker)
-        self.cloud = self.world.cloud
+        self.stack = Stack(mocker)
+        self.cloud = self.stack.cloud
 
     def parts(self, report=None):
-        [step] = (report or self.world.stored or {'actions': [{}]})['actions']
+        [step] = (report or self.stack.stored or {'actions': [{}]})['actions']
         return {part['volume_id']: part for part in step.get('parts', ())}
 
     def states(self, report=None):
@@ -245,27 +245,27 @@ class Case(testtools.TestCase):
 class TestSelection(Case):
 
     def chosen(self, **selection):
-        self.world.go([several(**selection)])
+        self.stack.go([several(**selection)])
         return sorted(self.parts())
 
     def reason(self, **selection):
-        report = self.world.go([several(**selection)])
+        report = self.stack.go([several(**selection)])
         self.assertEqual('fail', report['state'])
         self.assertEqual([], self.cloud.posts)
         return report['reason']
 
     def test_by_ids(self):
-        ids = self.world.volumes(3)
+        ids = self.stack.volumes(3)
         self.assertEqual(ids[:2], self.chosen(ids=ids[:2]))
 
     def test_a_volume_that_is_named_twice_counts_once(self):
-        ids = self.world.volumes(1)
+        ids = self.stack.volumes(1)
         self.assertEqual(ids, self.chosen(ids=[
             ids[0], ids[0].upper(), ids[0].replace('-', '')]))
         self.assertEqual(1, len(self.cloud.posts))
 
     def test_by_metadata(self):
-        ids = self.world.volumes(4)
+        ids = self.stack.volumes(4)
         nightly = {'backup': 'nightly', 'tier': 'gold'}
         for volume_id in ids[:2]:
             self.cloud.described[volume_id] = {'metadata': nightly}
@@ -274,7 +274,7 @@ class TestSelection(Case):
             metadata={'backup': 'nightly'}))
 
     def test_by_name(self):
-        ids = self.world.volumes(4)
+        ids = self.stack.volumes(4)
         for volume_id, name in zip(
                 ids, ('db-1', 'db-2', 'DB-3', 'web'), strict=True):
             self.cloud.described[volume_id] = {'name': name}
@@ -291,7 +291,7 @@ class TestSelection(Case):
         self.assertEqual(before, kept.cache_info().currsize)
 
     def test_by_name_and_metadata_both_have_to_fit(self):
-        ids = self.world.volumes(3, name='db', metadata={'a': 'b'})
+        ids = self.stack.volumes(3, name='db', metadata={'a': 'b'})
         self.cloud.described[ids[1]] = {'name': 'db', 'metadata': {}}
         self.cloud.described[ids[2]] = {'name': 'x', 'metadata': {'a': 'b'}}
         self.assertEqual(ids[:1], self.chosen(
@@ -299,37 +299,37 @@ class TestSelection(Case):
 
     def test_every_page_is_looked_at(self):
         self.cloud.volumes_page = 2
-        ids = self.world.volumes(6, name='db')
+        ids = self.stack.volumes(6, name='db')
         self.assertEqual(ids, self.chosen(name='db'))
 
     def test_what_is_being_deleted_is_not_chosen(self):
-        ids = self.world.volumes(2, name='db')
+        ids = self.stack.volumes(2, name='db')
         self.cloud.volumes[ids[0]] = 'deleting'
         self.assertEqual(ids[1:], self.chosen(name='*'))
 
     def test_none_found(self):
-        self.world.volumes(2)
+        self.stack.volumes(2)
         self.assertIn('no volume', self.reason(metadata={'a': 'b'}))
 
     def test_too_many(self):
-        self.world.volumes(201, name='db')
+        self.stack.volumes(201, name='db')
         self.assertIn('201 volumes; 200 is the most', self.reason(name='*'))
 
     def test_they_are_looked_for_in_each_run_anew(self):
-        ids = self.world.volumes(3, name='db')
+        ids = self.stack.volumes(3, name='db')
         extra = self.cloud.volumes.pop(ids[2])
         self.assertEqual(ids[:2], self.chosen(name='db'))
         self.cloud.volumes[ids[2]] = extra
-        self.world.stored = None
+        self.stack.stored = None
         self.assertEqual(ids, self.chosen(name='db'))
 
-    def test_cinder_away_for_a_while(self):
-        self.world.volumes(2, name='db')
+    def test_cinder_is_unavailable_for_a_while(self):
+        self.stack.volumes(2, name='db')
         self.cloud.fail('GET', '/volumes/detail', fakes.no_connection, 503,
                         fakes.lost_answer)
         self.assertEqual(2, len(self.chosen(name='db')))
 
-    def test_cinder_away_for_long(self):
+    def test_cinder_is_unavailable_for_long(self):
         self.cloud.fail('GET', '/volumes/detail', *[503] * 500)
         self.assertIn('503', self.reason(name='db'))
 
@@ -338,7 +338,7 @@ class TestSelection(Case):
         self.assertIn('delegated', self.reason(name='db'))
 
     def test_documents_that_cannot_be_used(self):
-        ids = self.world.volumes(1)
+        ids = self.stack.volumes(1)
         for selection, words in (
                 ({}, 'either ids, or name'), ({'ids': []}, 'list of ids'),
                 ({'ids': ids, 'name': 'x'}, 'either ids, or name'),
@@ -355,27 +355,27 @@ class TestSelection(Case):
                 ({'metadata': {str(n): '' for n in range(33)}}, 'more than'),
                 ({'metdata': {'a': 'b'}, 'name': '*'},
                  'did you mean metadata?')):
-            self.world.stored = None
+            self.stack.stored = None
             self.assertIn(words, self.reason(**selection))
         for value in (7, 'x', [ids[0]], True):
-            self.world.stored = None
-            report = self.world.go([
+            self.stack.stored = None
+            report = self.stack.go([
                 {**several(), 'cindernative_volumes': value}])
             self.assertIn('must be an object', report['reason'])
 
     def test_one_volume_or_several(self):
-        report = self.world.go([fakes.action(
+        report = self.stack.go([fakes.action(
             cindernative_volumes={'name': '*'})])
         self.assertIn('only one of it', report['reason'])
 
     def test_a_restore_is_of_one_volume(self):
-        self.world.volumes(2, name='db')
-        report = self.world.go([{**several(name='*'), 'action': 'restore'}])
+        self.stack.volumes(2, name='db')
+        report = self.stack.go([{**several(name='*'), 'action': 'restore'}])
         self.assertIn('a restore has one volume', report['reason'])
 
     def test_what_is_wrong_for_each_is_said_once(self):
-        self.world.volumes(3, name='db')
-        report = self.world.go([{**several(name='*'), 'incremental': 7}])
+        self.stack.volumes(3, name='db')
+        report = self.stack.go([{**several(name='*'), 'incremental': 7}])
         self.assertIn('incremental: must be', report['reason'])
         self.assertEqual({}, self.parts())
 
@@ -383,11 +383,11 @@ class TestSelection(Case):
 class TestTheWhole(Case):
 
     def test_each_volume_has_a_backup_and_a_record(self):
-        ids = self.world.volumes(3, name='db')
-        report = self.world.go([several(name='db')])
+        ids = self.stack.volumes(3, name='db')
+        report = self.stack.go([several(name='db')])
         self.assertEqual('success', report['state'])
         self.assertEqual(ids, list(self.parts()))
-        self.assertEqual(dict.fromkeys(ids, 1), self.world.good())
+        self.assertEqual(dict.fromkeys(ids, 1), self.stack.good())
         for volume_id, part in self.parts().items():
             [backup] = [backup for backup in self.cloud.backups.values()
                         if backup['volume_id'] == volume_id]
@@ -395,12 +395,12 @@ class TestTheWhole(Case):
             self.assertEqual(part['backup_id'],
                              backup['metadata']['freezer_backup_id'])
             self.assertEqual('available',
-                             self.world.records[part['backup_id']][-1])
-        self.assertEqual(3, len(self.world.records))
+                             self.stack.records[part['backup_id']][-1])
+        self.assertEqual(3, len(self.stack.records))
 
     def test_the_marks_of_each_are_its_own(self):
-        self.world.volumes(5, name='db')
-        self.world.go([several(name='db')])
+        self.stack.volumes(5, name='db')
+        self.stack.go([several(name='db')])
         marks = {json.dumps(post['metadata'], sort_keys=True)
                  for post in self.cloud.posts}
         self.assertEqual(5, len(marks))
@@ -409,7 +409,7 @@ class TestTheWhole(Case):
                          {post['name'] for post in self.cloud.posts})
 
     def test_what_is_posted_was_stored_before(self):
-        self.world.volumes(5, name='db')
+        self.stack.volumes(5, name='db')
         create = self.cloud._create
 
         def watched(body):
@@ -423,13 +423,13 @@ class TestTheWhole(Case):
 
         self.patch(self.cloud, '_create', watched)
         self.assertEqual('success',
-                         self.world.go([several(name='db')])['state'])
+                         self.stack.go([several(name='db')])['state'])
 
     def test_one_that_fails_fails_the_run_and_no_other_volume(self):
-        ids = self.world.volumes(4, name='db')
-        self.world.ends[ids[1]] = ['error']
+        ids = self.stack.volumes(4, name='db')
+        self.stack.ends[ids[1]] = ['error']
         del self.cloud.volumes[ids[2]]
-        report = self.world.go([several(ids=ids)])
+        report = self.stack.go([several(ids=ids)])
         self.assertEqual('fail', report['state'])
         self.assertEqual(['success', 'fail', 'fail', 'success'],
                          self.states())
@@ -440,9 +440,9 @@ class TestTheWhole(Case):
         self.assertIn('disk full', self.parts()[ids[1]]['reason'])
 
     def test_only_the_failed_ones_are_tried_again(self):
-        ids = self.world.volumes(4, name='db')
-        self.world.ends[ids[2]] = ['error', 'error', 'available']
-        report = self.world.go([several(name='db')], max_retries=2,
+        ids = self.stack.volumes(4, name='db')
+        self.stack.ends[ids[2]] = ['error', 'error', 'available']
+        report = self.stack.go([several(name='db')], max_retries=2,
                                max_retries_interval=30)
         self.assertEqual('success', report['state'])
         self.assertEqual([1, 1, 3, 1], [
@@ -450,45 +450,45 @@ class TestTheWhole(Case):
         self.assertEqual(6, len(self.cloud.posts))
 
     def test_as_often_as_said(self):
-        ids = self.world.volumes(2, name='db')
-        self.world.ends[ids[0]] = ['error']
-        report = self.world.go([several(name='db')], max_retries=2,
+        ids = self.stack.volumes(2, name='db')
+        self.stack.ends[ids[0]] = ['error']
+        report = self.stack.go([several(name='db')], max_retries=2,
                                max_retries_interval=1)
         self.assertEqual('fail', report['state'])
         self.assertEqual([3, 1], [
             part['tries'] for part in self.parts().values()])
 
     def test_a_busy_volume_is_waited_for_and_holds_up_no_other(self):
-        ids = self.world.volumes(3, name='db')
+        ids = self.stack.volumes(3, name='db')
         self.cloud.volumes[ids[0]] = 'attaching'
 
         def free():
             if self.states().count('success') == 2:
                 self.cloud.volumes[ids[0]] = 'available'
 
-        self.world.told = free
-        report = self.world.go([several(name='db')])
+        self.stack.told = free
+        report = self.stack.go([several(name='db')])
         self.assertEqual('success', report['state'])
         self.assertEqual(1, self.parts()[ids[0]]['tries'])
 
     def test_a_volume_that_stays_busy_fails_alone(self):
-        ids = self.world.volumes(3, name='db')
+        ids = self.stack.volumes(3, name='db')
         self.cloud.volumes[ids[0]] = 'attaching'
-        report = self.world.go([several(name='db')])
+        report = self.stack.go([several(name='db')])
         self.assertEqual(['fail', 'success', 'success'], self.states())
         self.assertIn('1 of 3', report['reason'])
         self.assertIn('stayed attaching', report['reason'])
 
     def test_an_abort_reaches_every_volume(self):
-        self.world.limits = run_table.Limits(3, 3)
-        self.world.volumes(8, name='db')
+        self.stack.limits = run_table.Limits(3, 3)
+        self.stack.volumes(8, name='db')
         for aborts in range(0, 40, 3):
-            self.world.stored, self.world.event = None, None
+            self.stack.stored, self.stack.event = None, None
             self.cloud.backups.clear()
-            self.world.finish()
+            self.stack.finish()
             for volume_id in self.cloud.volumes:
                 self.cloud.volumes[volume_id] = 'available'
-            report = self.world.go([several(name='db')], aborts=aborts)
+            report = self.stack.go([several(name='db')], aborts=aborts)
             if report['state'] == 'success':
                 continue
             self.assertEqual('aborted', report['state'])
@@ -503,108 +503,108 @@ class TestTheWhole(Case):
                     self.assertIn(state, ('success', 'aborted'), part)
 
     def test_an_abort_waits_for_no_try(self):
-        ids = self.world.volumes(2, name='db')
-        self.world.ends[ids[0]] = ['error']
-        began = self.world.clock.now
+        ids = self.stack.volumes(2, name='db')
+        self.stack.ends[ids[0]] = ['error']
+        began = self.stack.clock.now
 
         def waits():
             if self.states() == ['pending', 'success']:
-                self.world.event = messages.Event.ABORT
+                self.stack.event = messages.Event.ABORT
 
-        self.world.told = waits
-        report = self.world.go([several(name='db')], max_retries=1,
+        self.stack.told = waits
+        report = self.stack.go([several(name='db')], max_retries=1,
                                max_retries_interval=86400)
         self.assertEqual('aborted', report['state'])
         self.assertEqual(['aborted', 'success'], self.states())
-        self.assertLess(self.world.clock.now - began, 600)
+        self.assertLess(self.stack.clock.now - began, 600)
 
     def test_old_backups_of_each_are_removed(self):
-        ids = self.world.volumes(3, name='db')
+        ids = self.stack.volumes(3, name='db')
         for volume_id in ids:
             for _number in range(4):
-                self.world.clock.sleep(60)
+                self.stack.clock.sleep(60)
                 self.cloud.add_backup(volume_id=volume_id,
                                       metadata={'created_by': 'freezer'})
-        report = self.world.go([several(name='db') | {
+        report = self.stack.go([several(name='db') | {
             'action': 'admin', 'fullbackup_rotation': 2}])
         self.assertEqual('success', report['state'])
-        self.assertEqual(dict.fromkeys(ids, 2), self.world.good())
+        self.assertEqual(dict.fromkeys(ids, 2), self.stack.good())
         self.assertIn('old backups removed: 2', report['reason'])
-        self.world.stored = None
-        report = self.world.go([several(name='db') | {
+        self.stack.stored = None
+        report = self.stack.go([several(name='db') | {
             'fullbackup_rotation': 1}])
         self.assertEqual('success', report['state'])
-        self.assertEqual(dict.fromkeys(ids, 1), self.world.good())
+        self.assertEqual(dict.fromkeys(ids, 1), self.stack.good())
 
     def test_refused_by_the_capabilities_in_the_middle(self):
-        ids = self.world.volumes(2, name='db')
-        self.world.ends[ids[0]] = ['error', 'available']
+        ids = self.stack.volumes(2, name='db')
+        self.stack.ends[ids[0]] = ['error', 'available']
         narrow = capabilities.Capabilities((), (), (), ())
 
         def narrowed():
             if self.states() == ['pending', 'success']:
-                self.world.offered = narrow
+                self.stack.offered = narrow
 
-        self.world.told = narrowed
-        report = self.world.go([several(name='db')], max_retries=1)
+        self.stack.told = narrowed
+        report = self.stack.go([several(name='db')], max_retries=1)
         self.assertEqual('fail', report['state'])
         self.assertEqual(['fail', 'success'], self.states())
         self.assertEqual(
             {'error', 'available'},
-            {told[-1] for told in self.world.records.values()})
+            {told[-1] for told in self.stack.records.values()})
 
 
-class TestPlaces(Case):
+class TestSlots(Case):
 
-    def test_no_more_in_work_than_the_project_has_places(self):
-        self.world.limits = run_table.Limits(50, 4)
-        self.world.volumes(30, name='db')
+    def test_no_more_volumes_under_way_than_the_project_has_slots(self):
+        self.stack.limits = run_table.Limits(50, 4)
+        self.stack.volumes(30, name='db')
         self.assertEqual('success',
-                         self.world.go([several(name='db')])['state'])
-        self.assertEqual(4, self.world.most)
+                         self.stack.go([several(name='db')])['state'])
+        self.assertEqual(4, self.stack.most)
 
-    def test_no_more_in_work_than_there_are_places(self):
-        self.world.limits = run_table.Limits(3, 10)
-        self.world.volumes(20, name='db')
-        self.world.go([several(name='db')])
-        self.assertEqual(3, self.world.most)
+    def test_no_more_volumes_under_way_than_there_are_slots(self):
+        self.stack.limits = run_table.Limits(3, 10)
+        self.stack.volumes(20, name='db')
+        self.stack.go([several(name='db')])
+        self.assertEqual(3, self.stack.most)
 
-    def test_places_are_given_back(self):
-        self.world.volumes(5, name='db')
-        self.world.go([several(name='db')])
-        while (claimed := self.world.table.take(wait=False)) is not None:
-            self.world.table.done(claimed,
-                                  self.world.executor.advance(claimed))
-        self.assertEqual(50, self.world.table.room())
+    def test_slots_are_released(self):
+        self.stack.volumes(5, name='db')
+        self.stack.go([several(name='db')])
+        while (claimed := self.stack.table.take(wait=False)) is not None:
+            self.stack.table.done(claimed,
+                                  self.stack.executor.advance(claimed))
+        self.assertEqual(50, self.stack.table.room())
 
 
 class TestSize(Case):
 
     def test_as_many_as_may_be_fit(self):
-        ids = self.world.volumes(200, name='db')
+        ids = self.stack.volumes(200, name='db')
         for volume_id in ids[::2]:
-            self.world.ends[volume_id] = ['error']
-        report = self.world.go([several(name='db')])
+            self.stack.ends[volume_id] = ['error']
+        report = self.stack.go([several(name='db')])
         self.assertEqual('fail', report['state'])
         self.assertIn('100 of 200', report['reason'])
-        self.assertLess(max(self.world.sizes), 65536)
+        self.assertLess(max(self.stack.sizes), 65536)
         self.assertEqual(200, len([
             part for part in self.parts().values()
             if part['cinder_backup_id'] and part['backup_id']]))
 
     def test_reasons_of_as_many_full_backups_fit(self):
-        for volume_id in self.world.volumes(200, name='db', size=2):
+        for volume_id in self.stack.volumes(200, name='db', size=2):
             self.cloud.add_backup(volume_id=volume_id)
-        report = self.world.go([{**several(name='db'), 'incremental': True}])
+        report = self.stack.go([{**several(name='db'), 'incremental': True}])
         self.assertEqual('success', report['state'])
         self.assertIn('full backup, because the volume was extended',
                       report['reason'])
-        self.assertLess(max(self.world.sizes), 65536)
+        self.assertLess(max(self.stack.sizes), 65536)
 
     def test_all_actions_of_a_job_share_the_room(self):
         self.patch(cinder_selection, 'MOST_VOLUMES', 20)
-        ids = self.world.volumes(25, name='db')
-        report = self.world.go([several(ids=ids[:15]),
+        ids = self.stack.volumes(25, name='db')
+        report = self.stack.go([several(ids=ids[:15]),
                                 several(ids=ids[15:])], mandatory=True)
         self.assertEqual('fail', report['state'])
         self.assertEqual(['success', 'fail'], [
@@ -613,10 +613,10 @@ class TestSize(Case):
         self.assertIn('10 volumes; 5 is the most', report['reason'])
 
 
-class TestTakenOver(Case):
+class TestReclaimed(Case):
 
     def test_the_choice_is_kept(self):
-        ids = self.world.volumes(3, name='db')
+        ids = self.stack.volumes(3, name='db')
 
         def later(number):
             if number == 3:
@@ -626,32 +626,32 @@ class TestTakenOver(Case):
                 return True
             return False
 
-        self.world.kill = later
-        self.world.go([several(name='db')])
+        self.stack.kill = later
+        self.stack.go([several(name='db')])
         self.assertEqual(ids, list(self.parts()))
 
     def test_a_wait_for_a_busy_volume_counts_as_no_try(self):
-        ids = self.world.volumes(2, name='db')
+        ids = self.stack.volumes(2, name='db')
         self.cloud.volumes[ids[0]] = 'attaching'
 
         def killed(number):
             if self.states().count('submitted') == 1:
                 self.assertIn('waits', self.parts()[ids[0]]['reason'])
-                self.world.kill = lambda number: False
+                self.stack.kill = lambda number: False
                 self.cloud.volumes[ids[0]] = 'available'
                 return True
             return False
 
-        self.world.kill = killed
-        report = self.world.go([several(name='db')])
+        self.stack.kill = killed
+        report = self.stack.go([several(name='db')])
         self.assertEqual('success', report['state'])
-        self.assertEqual(2, self.world.fence)
+        self.assertEqual(2, self.stack.fence)
         self.assertEqual([1, 1], [
             part['tries'] for part in self.parts().values()])
 
     def test_it_waits_on_for_the_next_try_of_one(self):
-        ids = self.world.volumes(2, name='db')
-        self.world.ends[ids[0]] = ['error', 'available']
+        ids = self.stack.volumes(2, name='db')
+        self.stack.ends[ids[0]] = ['error', 'available']
         began = {}
 
         def killed(number):
@@ -661,35 +661,35 @@ class TestTakenOver(Case):
                 return 'stored'
             return False
 
-        self.world.kill = killed
+        self.stack.kill = killed
         create = self.cloud._create
 
         def watched(body):
             if body['volume_id'] == ids[0]:
-                began['last'] = self.world.clock.epoch
+                began['last'] = self.stack.clock.epoch
             return create(body)
 
         self.patch(self.cloud, '_create', watched)
-        report = self.world.go([several(name='db')], max_retries=1,
+        report = self.stack.go([several(name='db')], max_retries=1,
                                max_retries_interval=900)
         self.assertEqual('success', report['state'])
         self.assertGreaterEqual(began['last'], began['at'])
         self.assertLess(began['last'], began['at'] + 120)
 
 
-class TestForsaken(Case):
+class TestOrphaned(Case):
 
     def test_duplicates_of_each_volume_are_cleared_up(self):
         """The run went to another scheduler, which made older backups."""
-        world = self.world
-        ids = world.volumes(3, name='db')
-        world.claim([several(name='db')])
+        stack = self.stack
+        ids = stack.volumes(3, name='db')
+        stack.claim([several(name='db')])
         while self.states().count('submitted') < 2:
-            claimed = world.table.take(wait=False)
+            claimed = stack.table.take(wait=False)
             if claimed is None:
-                world.clock.sleep(1)
+                stack.clock.sleep(1)
             else:
-                world.table.done(claimed, world.executor.advance(claimed))
+                stack.table.done(claimed, stack.executor.advance(claimed))
         ours = [backup for backup in self.cloud.backups.values()
                 if backup['status'] == 'creating']
         self.assertLessEqual(2, len(ours))
@@ -697,22 +697,22 @@ class TestForsaken(Case):
             self.cloud.add_backup(
                 volume_id=backup['volume_id'], created_at='2020-01-01',
                 metadata=backup['metadata'])
-        world.table.lost('run-1')
+        stack.table.lost('run-1')
         assert claimed is not None
         waits = 0
-        while (after := world.executor.advance(claimed)) is not None:
+        while (after := stack.executor.advance(claimed)) is not None:
             self.assertLess(waits, 200)
             waits += 1
-            world.clock.sleep(max(1, after))
-            world.finish()
-        world.finish()
+            stack.clock.sleep(max(1, after))
+            stack.finish()
+        stack.finish()
         self.assertEqual(
             {backup['volume_id'] for backup in ours},
             {backup['volume_id'] for backup in self.cloud.backups.values()})
         self.assertEqual(len(ours), len(self.cloud.backups))
         for backup in self.cloud.backups.values():
             self.assertEqual('2020-01-01', backup['created_at'])
-        self.assertLessEqual(set(ids[:2]), set(world.good()))
+        self.assertLessEqual(set(ids[:2]), set(stack.good()))
 
 
 OUTCOMES = st.sampled_from(['ok', 'error', 'error once', 'gone', 'busy'])
@@ -724,7 +724,7 @@ KILLS = st.dictionaries(st.integers(1, 60),
                         st.sampled_from([True, 'stored']), max_size=6)
 
 
-class TestWhateverHappens(testtools.TestCase):
+class TestAnySequenceOfFaults(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -744,19 +744,19 @@ class TestWhateverHappens(testtools.TestCase):
     def test_one_backup_each_and_success_only_if_all(
             self, outcomes, faults, kills, per_project, retries):
         with requests_mock.Mocker() as mocker:
-            world = World(mocker, (10, per_project))
-            ids = world.volumes(len(outcomes), name='db')
+            stack = Stack(mocker, (10, per_project))
+            ids = stack.volumes(len(outcomes), name='db')
             for volume_id, outcome in zip(ids, outcomes, strict=True):
                 if outcome.startswith('error'):
-                    world.ends[volume_id] = ['error', 'available'][
+                    stack.ends[volume_id] = ['error', 'available'][
                         :1 + (outcome != 'error')]
                 if outcome == 'gone':
-                    del world.cloud.volumes[volume_id]
+                    del stack.cloud.volumes[volume_id]
                 if outcome == 'busy':
-                    world.cloud.volumes[volume_id] = 'uploading'
-            world.cloud.fail('POST', '/backups$', *faults)
-            world.kill = lambda number: kills.get(number, False)
-            report = world.go([several(ids=ids)], max_retries=retries,
+                    stack.cloud.volumes[volume_id] = 'uploading'
+            stack.cloud.fail('POST', '/backups$', *faults)
+            stack.kill = lambda number: kills.get(number, False)
+            report = stack.go([several(ids=ids)], max_retries=retries,
                               max_retries_interval=20)
         [step] = report['actions']
         states = {part['volume_id']: part['state']
@@ -767,7 +767,7 @@ class TestWhateverHappens(testtools.TestCase):
             all(state == 'success' for state in states.values()))
         for part in step['parts']:
             self.assertLessEqual(part['tries'], 1 + retries)
-        good = world.good()
+        good = stack.good()
         for volume_id, outcome in zip(ids, outcomes, strict=True):
             if states[volume_id] == 'success':
                 self.assertEqual(1, good[volume_id])
@@ -776,7 +776,7 @@ class TestWhateverHappens(testtools.TestCase):
                 self.assertEqual('success', states[volume_id])
             if outcome in ('error', 'gone', 'busy'):
                 self.assertEqual('fail', states[volume_id])
-        for told in world.records.values():
+        for told in stack.records.values():
             self.assertIn(told[-1], ('available', 'error'))
 
     @hypothesis.settings(deadline=None, max_examples=15)
@@ -789,74 +789,74 @@ class TestWhateverHappens(testtools.TestCase):
             self, volumes, faults, kills, quota, retries, runs_of_job):
         """Increments, failures and quotas, through crashes at any report."""
         with requests_mock.Mocker() as mocker:
-            world = World(mocker, (10, 3))
-            ids = world.volumes(len(volumes), name='db')
-            others = self.prepare(world, dict(zip(ids, volumes, strict=True)))
-            good = set(world.cloud.backups) - others
-            world.cloud.fail('POST', '/backups$', *faults)
-            world.cloud.backup_quota = (
-                None if quota is None else quota + len(world.cloud.backups))
-            world.kill = lambda number: kills.get(number, False)
+            stack = Stack(mocker, (10, 3))
+            ids = stack.volumes(len(volumes), name='db')
+            others = self.prepare(stack, dict(zip(ids, volumes, strict=True)))
+            good = set(stack.cloud.backups) - others
+            stack.cloud.fail('POST', '/backups$', *faults)
+            stack.cloud.backup_quota = (
+                None if quota is None else quota + len(stack.cloud.backups))
+            stack.kill = lambda number: kills.get(number, False)
             action = {**several(ids=ids), 'incremental': True}
             keys = {'max_retries': retries, 'max_retries_interval': 20}
             for _number in range(runs_of_job):
-                self.check(world, world.go([action], **keys), good)
-                world.next_run()
+                self.check(stack, stack.go([action], **keys), good)
+                stack.next_run()
             # What was wrong is mended, and the job is as good as new.
-            world.cloud.backup_quota = None
-            world.cloud.faults.clear()
-            world.cloud.undeletable.clear()
-            world.kill = lambda number: False
+            stack.cloud.backup_quota = None
+            stack.cloud.faults.clear()
+            stack.cloud.undeletable.clear()
+            stack.kill = lambda number: False
             for volume_id, trouble in zip(ids, volumes, strict=True):
                 # An increment of an extended volume failed before, or none
                 # is asked for.
                 if trouble != 'extended':
-                    world.ends[volume_id] = ['available']
-            report = world.go([action])
+                    stack.ends[volume_id] = ['available']
+            report = stack.go([action])
             self.assertEqual('success', report['state'], report['reason'])
-            self.check(world, report, good)
+            self.check(stack, report, good)
             self.assertEqual([], [
-                backup for backup in world.cloud.backups.values()
+                backup for backup in stack.cloud.backups.values()
                 if backup['status'] == 'error' and backup['id'] not in others])
-            world.next_run()
-            report = world.go([action])
+            stack.next_run()
+            report = stack.go([action])
             self.assertEqual('success', report['state'], report['reason'])
             self.assertEqual(
                 [True] * len(ids),
                 [post['incremental'] for post
-                 in world.cloud.posts[-len(ids):]])
+                 in stack.cloud.posts[-len(ids):]])
 
-    def prepare(self, world, volumes):
+    def prepare(self, stack, volumes):
         """Have volumes with backups; return the ids of failed ones."""
         others = []
         for volume_id, trouble in volumes.items():
-            world.cloud.add_backup(volume_id=volume_id)
-            others.append(world.cloud.add_backup(
+            stack.cloud.add_backup(volume_id=volume_id)
+            others.append(stack.cloud.add_backup(
                 'error', volume_id=volume_id, is_incremental=True,
                 metadata={'created_by': 'freezer',
                           'freezer_job_id': 'job-2'})['id'])
             if trouble == 'extended':
-                world.cloud.described[volume_id] = {'size': 2}
+                stack.cloud.described[volume_id] = {'size': 2}
             if trouble == 'unseen':
                 # Cinder does not tell that an increment will fail.
-                world.ends[volume_id] = ['error', 'available']
+                stack.ends[volume_id] = ['error', 'available']
             if trouble == 'broken':
-                world.ends[volume_id] = ['error']
+                stack.ends[volume_id] = ['error']
             if trouble == 'stuck':
-                world.ends[volume_id] = ['error']
-                create = world.cloud._create
+                stack.ends[volume_id] = ['error']
+                create = stack.cloud._create
 
                 def stuck(body, create=create, volume_id=volume_id):
                     status, document = create(body)
                     if body['volume_id'] == volume_id:
-                        world.cloud.undeletable.add(document['backup']['id'])
+                        stack.cloud.undeletable.add(document['backup']['id'])
                     return status, document
 
-                world.cloud._create = stuck
-        world.clock.sleep(3600)
+                stack.cloud._create = stuck
+        stack.clock.sleep(3600)
         return set(others)
 
-    def check(self, world, report, good):
+    def check(self, stack, report, good):
         """Check what holds after each run.
 
         :param good: ids of the usable backups so far; is added to
@@ -866,7 +866,7 @@ class TestWhateverHappens(testtools.TestCase):
         self.assertEqual(report['state'] == 'success', {'success'} == {
             part['state'] for part in parts.values()})
         usable = {backup['id']: backup['volume_id'] for backup
-                  in world.cloud.backups.values()
+                  in stack.cloud.backups.values()
                   if backup['status'] == 'available'}
         # Nothing of use is ever deleted.
         self.assertLessEqual(good, set(usable))
@@ -880,5 +880,5 @@ class TestWhateverHappens(testtools.TestCase):
             else:
                 self.assertTrue(part.get('reason'), part)
         good |= set(usable)
-        for told in world.records.values():
+        for told in stack.records.values():
             self.assertIn(told[-1], ('available', 'error'))
