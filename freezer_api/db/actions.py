@@ -219,7 +219,7 @@ def write(action: models.Action, content: Content,
     :raises freezer_api.schemas.InvalidDocument: when the content is too large
     """
     document = dict(content.freezer_action)
-    budgets.ACTION.check(field, document, action.backup_metadata)
+    budgets.check(field, document, action.backup_metadata)
     action.backup_metadata = document
     for key, column in COLUMNS.items():
         value = document.get(key)

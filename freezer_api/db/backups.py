@@ -131,7 +131,7 @@ def report(session: orm.Session, job: models.Job,
     elif (backup.project_id, backup.job_id) == (job.project_id, job.id):
         stored = backup.backup_metadata
         update(backup, metadata, status)
-        if not budgets.BACKUP_METADATA.allows(
+        if not budgets.allows(
                 backup.backup_metadata, stored):
             backup.backup_metadata = metadata
 

@@ -32,7 +32,6 @@ from freezer_api.db import rows
 from freezer_api.db import search
 from freezer_api.db import unknown_schedules
 from freezer_api.domain import job_state
-from freezer_api.domain import job_status
 
 # Keys that each job has at its top, and which are not in its terms.
 ALWAYS = search.always({
@@ -49,7 +48,7 @@ class Reader:
 
     ``pids_of`` is the project whose clients' process ids are shown, None for
     those of all; ``trusts_of`` is the user whose trusts are, None for those
-    of all; ``delay`` is that of freezer_api.domain.job_status.visible, which
+    of all; ``delay`` is that of freezer_api.domain.job_state.visible, which
     is repeated in SQL.
     """
 
@@ -76,7 +75,7 @@ def columns(reader: Reader) -> search.Columns:
             **ALWAYS,
             **search.unless_null(job.search_terms, {
                 **shown, 'status_reason': sa.case(
-                    (unknown, sa.literal(job_status.UNKNOWN_SCHEDULE)),
+                    (unknown, sa.literal(job_state.UNKNOWN_SCHEDULE)),
                     else_=job.status_reason),
                 'suspended': sa.case((job.suspension_reason.is_not(None),
                                       sa.true())),

@@ -23,6 +23,8 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 
+from freezer_api.domain import near_keys
+
 # What freezer-agent carries out, in each of the modes, and what Cinder does,
 # in its own mode only. An action that only Cinder has is offered by nobody who
 # does not name it.
@@ -76,13 +78,12 @@ CINDER_NATIVE = Capabilities(
     actions=NATIVE_ACTIONS, modes=(NATIVE_MODE,), storages=(), engines=())
 
 
-_NO_OBJECT = 'freezer_action: not an object'
-
-
 @dataclasses.dataclass(frozen=True)
 class Need:
     """One capability that an action needs.
 
+    :ivar name: action, mode, storage or engine; another name is never
+        supported
     :ivar why: the reason, empty if the action sets the value itself
     """
 
@@ -93,7 +94,9 @@ class Need:
     @property
     def text(self) -> str:
         """The need in words, such as ``mode: fs``."""
-        return f'{self.name}: {_shown(self.value)}'
+        value = (self.value if isinstance(self.value, str)
+                 else f'not a string ({type(self.value).__name__})')
+        return f'{self.name}: {near_keys.shown(value)}'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,27 +106,31 @@ class Needs:
     Their comparison with a client takes no time, independent of the size of
     the document.
 
-    :ivar is_object: whether the freezer_action is an object
     :ivar names_mode: whether the action sets a mode
     """
 
-    actions: tuple[Need, ...] = ()
-    modes: tuple[Need, ...] = ()
-    storages: tuple[Need, ...] = ()
-    engines: tuple[Need, ...] = ()
-    is_object: bool = True
+    every: tuple[Need, ...]
     names_mode: bool = True
+
+    @property
+    def actions(self) -> list[Need]:
+        """The needed actions."""
+        return [need for need in self.every if need.name == 'action']
 
     def unsupported(self, capabilities: Capabilities) -> list[str]:
         """Return the unsupported values; see :func:`unsupported`."""
-        if not self.is_object:
-            return [_NO_OBJECT]
         return [need.text for need in self._lacks(capabilities)]
 
     def reasons(self, capabilities: Capabilities) -> list[str]:
-        """Return the unsupported values with reasons; see :func:`reasons`."""
-        if not self.is_object:
-            return [_NO_OBJECT]
+        """Return the unsupported values, and why the action needs them.
+
+        The reason tells a default, or a value that follows from another key,
+        from one that the action sets. The defaults of an unsupported mode are
+        omitted, because another mode makes them irrelevant.
+
+        :returns: texts like ``mode: fs (the default; the action has no
+            mode)``; empty if and only if :meth:`unsupported` returns no text
+        """
         lacks = self._lacks(capabilities)
         if any(need.name == 'mode' for need in lacks):
             lacks = [need for need in lacks
@@ -133,23 +140,22 @@ class Needs:
 
     def lacks_mode(self, capabilities: Capabilities) -> bool:
         """Return whether a missing cindernative mode is the problem."""
-        return (self.is_object and not self.names_mode
+        return (not self.names_mode
                 and DEFAULT_MODE not in capabilities.modes
-                and 'cindernative' in capabilities.modes)
+                and NATIVE_MODE in capabilities.modes)
 
     def _lacks(self, capabilities: Capabilities) -> list[Need]:
-        lacks = [
-            need for needs, supported in (
-                (self.actions, capabilities.actions),
-                (self.modes, capabilities.modes),
-                (self.storages, capabilities.storages),
-                (self.engines, capabilities.engines)) for need in needs
-            if not isinstance(need.value, str)
-            or need.value not in supported]
+        supported = {
+            'action': capabilities.actions, 'mode': capabilities.modes,
+            'storage': capabilities.storages, 'engine': capabilities.engines}
+        lacks = [need for need in self.every
+                 if not isinstance(need.value, str)
+                 or need.value not in supported.get(need.name, ())]
         return lacks or [
             Need('action', action.value, f'not in mode {mode.value}')
-            for action in self.actions for mode in self.modes
-            if not capabilities.supports(str(action.value), str(mode.value))]
+            for action in self.actions for mode in self.every
+            if mode.name == 'mode' and not capabilities.supports(
+                str(action.value), str(mode.value))]
 
 
 def read_needs(freezer_action: object) -> Needs:
@@ -163,7 +169,7 @@ def read_needs(freezer_action: object) -> Needs:
         a wrong type is never supported
     """
     if not isinstance(freezer_action, Mapping):
-        return Needs(is_object=False)
+        return Needs((Need('freezer_action', 'not an object'),))
     given = _given(freezer_action)
     actions = _effective(given, 'action', ('action',), DEFAULT_ACTION)
     modes = _effective(given, 'mode', ('mode',), DEFAULT_MODE)
@@ -171,15 +177,12 @@ def read_needs(freezer_action: object) -> Needs:
     modes += [need for need in _media(
         given, [need.value for need in actions], values)
         if need.value not in values]
-    storages: list[Need] = []
-    engines: list[Need] = []
-    if [need.value for need in modes] != ['cindernative']:
-        storages = _effective(
-            given, 'storage', ('storage',), DEFAULT_STORAGE)
-        engines = _effective(
+    needs = actions + modes
+    if [need.value for need in modes] != [NATIVE_MODE]:
+        needs += _effective(given, 'storage', ('storage',), DEFAULT_STORAGE)
+        needs += _effective(
             given, 'engine', ('engine', 'engine_name'), DEFAULT_ENGINE)
-    return Needs(tuple(actions), tuple(modes), tuple(storages),
-                 tuple(engines), names_mode=bool(given.get('mode')))
+    return Needs(tuple(needs), bool(given.get('mode')))
 
 
 def unsupported(capabilities: Capabilities,
@@ -191,19 +194,6 @@ def unsupported(capabilities: Capabilities,
         value; empty if the client supports the action
     """
     return read_needs(freezer_action).unsupported(capabilities)
-
-
-def reasons(capabilities: Capabilities, freezer_action: object) -> list[str]:
-    """Return the unsupported values, and why the action needs them.
-
-    The reason tells a default, or a value that follows from another key, from
-    one that the action sets. The defaults of an unsupported mode are omitted,
-    because another mode makes them irrelevant.
-
-    :returns: texts like ``mode: fs (the default; the action has no mode)``;
-        empty if and only if :func:`unsupported` returns no text
-    """
-    return read_needs(freezer_action).reasons(capabilities)
 
 
 def _given(freezer_action: Mapping[str, object]) -> dict[str, list[object]]:
@@ -257,10 +247,3 @@ def _media(given: Mapping[str, list[object]], actions: list[object],
 
 def _implied(mode: str, key: str) -> Need:
     return Need('mode', mode, f'because the action has {key}')
-
-
-def _shown(value: object) -> str:
-    if not isinstance(value, str):
-        return f'not a string ({type(value).__name__})'
-    text = value if value.isprintable() else ascii(value)
-    return text if len(text) <= 64 else text[:61] + '...'

@@ -83,6 +83,7 @@ class Dates:
                  days: cron_fields.Values, weeks: cron_fields.Values,
                  weekdays: cron_fields.Values, either: bool = False) -> None:
         self._year = year
+        self._kinds = tuple(_WEEKS) if year is None else (kind_of(year),)
         self._months = months.numbers
         self._days = days
         self._weeks = weeks.numbers
@@ -96,9 +97,7 @@ class Dates:
     @functools.cached_property
     def possible(self) -> bool:
         """Whether at least one day matches all fields."""
-        kinds = (_WEEKS if self._year is None
-                 else (kind_of(self._year),))
-        return any(any(self._months_of(kind)) for kind in kinds)
+        return any(any(self._months_of(kind)) for kind in self._kinds)
 
     def first(self, since: datetime.date) -> datetime.date | None:
         """Return the first matching day that is not before ``since``.
@@ -127,9 +126,7 @@ class Dates:
 
     def adjacent(self) -> bool:
         """Return whether two successive days match."""
-        kinds = (_WEEKS if self._year is None
-                 else (kind_of(self._year),))
-        return any(self._adjacent_in(kind) for kind in kinds) or (
+        return any(self._adjacent_in(kind) for kind in self._kinds) or (
             self._year is None and any(
                 self._months_of(before)[11] >> 31 & 1
                 and self._months_of(after)[0] >> 1 & 1
@@ -145,10 +142,9 @@ class Dates:
 
     def _months_of(self, kind: Kind) -> tuple[int, ...]:
         """Return the matching days of each month, as bit masks."""
-        found = self._of_kind.get(kind)
-        if found is None:
-            found = self._of_kind[kind] = tuple(self._search(kind))
-        return found
+        if kind not in self._of_kind:
+            self._of_kind[kind] = tuple(self._search(kind))
+        return self._of_kind[kind]
 
     def _search(self, kind: Kind) -> Iterator[int]:
         weekday = kind[0]
@@ -158,16 +154,13 @@ class Dates:
             if self._months >> month & 1:
                 days = self._in_month(weekday, length)
                 if days and not self._every_week:
-                    days &= self._in_weeks(kind, month)
+                    # The days of different weeks are disjoint.
+                    days &= sum(
+                        in_week for week, in_week
+                        in _WEEKS[kind][month - 1].items()
+                        if self._weeks >> week & 1)
             yield days
             weekday = (weekday + length) % 7
-
-    def _in_weeks(self, kind: Kind, month: int) -> int:
-        found = 0
-        for week, days in _WEEKS[kind][month - 1].items():
-            if self._weeks >> week & 1:
-                found |= days
-        return found
 
     def _in_month(self, weekday: int, length: int) -> int:
         """Return the matching days of a month, regardless of their week.

@@ -42,6 +42,12 @@ SUCCESS = 'success'
 FAIL = 'fail'
 ABORTED = 'aborted'
 
+UNKNOWN_SCHEDULE = (
+    'The job does not run: the scheduler of its client is of an earlier '
+    'release and does not support schedule_cron. The job continues when a '
+    'newer scheduler runs. Or move the job to another client, or use '
+    'schedule_hour, schedule_minute and so on, and start it.')
+
 # Characters of JSON. Each answer that shows the job contains the reason.
 _LONGEST_REASON = 2048
 
@@ -295,7 +301,6 @@ def claim(plan: firing_plan.Plan, runtime: Runtime, run_id: str,
     """Return the runtime of a job whose due firing became the run ``run_id``.
     """
     # A continuous job has no next firing before the end of its run.
-    # Of a continuous job nothing is to come before that is over.
     firing, reason = ((None, None) if plan.continuous
                       else following(plan, runtime,
                                      stands_until(plan, runtime, now)))
@@ -401,3 +406,42 @@ def _back_off(plan: firing_plan.Plan, runtime: Runtime, until: int) -> Runtime:
         f'next run waits until {firing_plan.iso(until)}.')
     return dataclasses.replace(runtime, due_at=until, status_reason=' '.join(
         filter(None, (runtime.status_reason, waits))))
+
+
+def as_stopped(runtime: Runtime) -> Runtime:
+    """Return the runtime for a scheduler that must not read the schedule.
+
+    A polling scheduler runs a job at once if it does not support its schedule
+    keys. It ignores a stopped job without an event.
+    """
+    return dataclasses.replace(
+        runtime, event=runtime.event and '',
+        status=runtime.status if runtime.disarmed else 'stop',
+        status_reason=UNKNOWN_SCHEDULE, next_run_at=None)
+
+
+def visible(runtime: Runtime, now: int, delay: int) -> str | None:
+    """Return the status that a reader sees.
+
+    A job that waits for its first firing becomes ``scheduled`` after a delay,
+    in which its creator can read it back unchanged. A job whose trust does not
+    work is ``suspended`` while it waits.
+
+    :param now: epoch seconds
+    :param delay: seconds
+    """
+    if (runtime.suspension_reason is not None and runtime.run_id is None
+            and runtime.status in (None, '', 'scheduled')
+            and runtime.event in (None, '')):
+        return SUSPENDED
+    if (runtime.status in (None, '') and runtime.event in (None, '')
+            and runtime.next_run_at is not None
+            and now > (runtime.time_created or 0) + delay):
+        return 'scheduled'
+    return runtime.status
+
+
+def at_rest(runtime: Runtime) -> bool:
+    """Return whether a job waits until a start or a change."""
+    return (runtime.disarmed and runtime.event != 'start'
+            and runtime.next_run_at is None and runtime.run_id is None)

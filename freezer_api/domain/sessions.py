@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+from typing import Any
 
 RUNNING = 'running'
 COMPLETED = 'completed'
@@ -221,14 +222,8 @@ def _member(session: Session, job_id: str) -> Member:
         raise NotAMember('job_id not found in session') from None
 
 
-def _changed(session: Session, job_id: str, *, status: str, result: str,
-             time_started: int | None = None,
-             time_ended: int | None = None) -> Session:
-    before = session.members[job_id]
-    after = dataclasses.replace(
-        before, status=status, result=result,
-        time_started=(before.time_started if time_started is None
-                      else time_started),
-        time_ended=before.time_ended if time_ended is None else time_ended)
+def _changed(session: Session, job_id: str, **changes: Any) -> Session:
+    """Return the session with changed values of a member."""
+    member = dataclasses.replace(session.members[job_id], **changes)
     return dataclasses.replace(
-        session, members={**session.members, job_id: after})
+        session, members={**session.members, job_id: member})

@@ -61,7 +61,7 @@ def validate_create(document: Any) -> None:
     """
     try:
         CREATE(document)
-        budgets.BACKUP_METADATA.check('backup_metadata', document)
+        budgets.check('backup_metadata', document)
     except common.InvalidDocument as error:
         raise common.InvalidDocument(
             error.field, f'Bad Data Format: {error.message}') from error

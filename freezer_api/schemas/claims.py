@@ -204,6 +204,6 @@ def _check_said(said: Mapping[str, Any], where: str) -> None:
             f'{where}actions', f'{where}actions names {named} backups, where '
             f'{MAX_BACKUPS} are the most')
     for position, backup in enumerate(said.get('backups', ())):
-        budgets.BACKUP_METADATA.check(
+        budgets.check(
             f'{where}backups.{position}.backup_metadata',
             backup.get('backup_metadata'))

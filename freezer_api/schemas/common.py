@@ -14,13 +14,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
+import functools
 import json
 import math
 import re
 from typing import Any
 
-from freezer_api.schemas import validator
+import jsonschema
+from jsonschema import exceptions
+from jsonschema import validators
 
 MAX_INTEGER = 2 ** 31 - 1
 
@@ -32,6 +37,8 @@ _MAX_VALUES = 50000
 _MAX_TEXT = 2 ** 20
 _MAX_KEY = 255
 _MAX_MESSAGE = 500
+# Longer texts match no pattern.
+_MAX_PATTERN_INPUT = 1024
 _SURROGATE = re.compile('[\ud800-\udfff]')
 
 Schema = dict[str, Any]
@@ -80,23 +87,61 @@ CLIENT_ID = text(
     255, pattern=rf'^(?:([\w\-]+)_)?{_LABEL}(\.{_LABEL})*$')
 
 
+@functools.cache
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)
+
+
+def _match_whole(validator: Any, pattern: str, instance: object,
+                 schema: Mapping[str, Any],
+                 ) -> Iterable[exceptions.ValidationError]:
+    """The keyword ``pattern``, for the whole text: no newline at its end."""
+    if isinstance(instance, str) and (
+            len(instance) > _MAX_PATTERN_INPUT
+            or _pattern(pattern).fullmatch(instance) is None):
+        yield exceptions.ValidationError(
+            f'{instance!r} does not match {pattern!r}')
+
+
+def _is_integer(checker: object, instance: object) -> bool:
+    """Whether a value is an integer: neither 1.0 nor true is one."""
+    return isinstance(instance, int) and not isinstance(instance, bool)
+
+
+_Validator = validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator, {'pattern': _match_whole},
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        'integer', _is_integer))
+
+
 class Compiled:
-    """A schema that documents are checked against by calling it.
+    """A schema that documents are validated against by calling it.
 
-    The call raises InvalidDocument and nothing else.
+    The call raises InvalidDocument and no other error.
 
-    :ivar schema: for who wants to tell others of it; not to be changed
+    :ivar schema: to be read only
     """
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
-        self._validator = validator.Validator(schema)
+        self._validator = _Validator(schema)
 
     def __call__(self, document: object) -> None:
         check_values(document)
-        reason = validator.reason(self._validator, document)
-        if reason is not None:
-            raise InvalidDocument(reason.field, reason.message)
+        error = exceptions.best_match(self._validator.iter_errors(document))
+        if error is not None:
+            raise InvalidDocument(_field(error), error.message)
+
+
+def _field(error: Any) -> str:
+    path = [str(part) for part in error.absolute_path]
+    if error.validator == 'required':
+        path += [name for name in error.validator_value
+                 if name not in error.instance][:1]
+    elif error.validator == 'additionalProperties':
+        known = error.schema['properties']
+        path += [name for name in error.instance if name not in known][:1]
+    return '.'.join(path)
 
 
 def check_values(document: object) -> None:

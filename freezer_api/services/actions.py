@@ -32,7 +32,7 @@ from freezer_api.db import job_size
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
 from freezer_api.db import serializers
-from freezer_api.domain import job_status
+from freezer_api.domain import job_state
 from freezer_api import errors
 from freezer_api.keystone import trusts
 from freezer_api.services import assignment
@@ -145,7 +145,7 @@ class ActionService(noun.NounService[models.Action]):
             alone = actions.without_others(session, action, jobs)
             _refuse_if_needed(action_id, [
                 job.id for job in alone
-                if not job_status.at_rest(db_jobs.runtime(job))])
+                if not job_state.at_rest(db_jobs.runtime(job))])
             actions.delete(session, action, jobs, now)
             for job in jobs:
                 client, job_trust = db_assignment.find(

@@ -67,7 +67,7 @@ class BackupService(noun.NounService[models.Backup]):
             stored = backup.backup_metadata
             ended = status not in (None, backup.status)
             backups.update(backup, metadata, status)
-            budgets.BACKUP_METADATA.check(
+            budgets.check(
                 'backup_metadata', backup.backup_metadata, stored)
             counted = usage.watched(session)
             if ended and counted is not None and counted.limits is not None:

@@ -33,7 +33,6 @@ from freezer_api.db import trusts
 from freezer_api.db import unknown_schedules
 from freezer_api.domain import firing_plan
 from freezer_api.domain import job_state
-from freezer_api.domain import job_status
 from freezer_api.domain import search as domain_search
 from freezer_api import errors
 from freezer_api.services import callers
@@ -74,10 +73,10 @@ def document(job: models.Job, job_actions: Sequence[models.Action],
     """
     state = jobs.runtime(job)
     if unknown:
-        state = job_status.as_stopped(state)
+        state = job_state.as_stopped(state)
     pid_shown = reader.pids_of is None or job.client_id in reader.pids_of
     shown = dataclasses.replace(
-        state, status=job_status.visible(state, reader.now, reader.delay),
+        state, status=job_state.visible(state, reader.now, reader.delay),
         current_pid=state.current_pid if pid_shown else None)
     made = serializers.job(job, job_actions)
     made['job_schedule'] = job_state.merge_schedule(made['job_schedule'],

@@ -28,7 +28,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import hashlib
-import itertools
 import json
 import threading
 from typing import Any
@@ -82,8 +81,7 @@ class Action:
     @property
     def is_small(self) -> bool:
         """Whether it takes so little memory that it may be kept."""
-        needs = [*itertools.chain(self.needs.actions, self.needs.modes,
-                                  self.needs.storages, self.needs.engines)]
+        needs = self.needs.every
         return (self.problem is None and self.problem_if_new is None
                 and len(needs) <= _MOST_NEEDS
                 and all(isinstance(need.value, str)

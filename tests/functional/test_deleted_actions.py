@@ -26,7 +26,6 @@ from sqlalchemy import orm
 
 from freezer_api.db import actions
 from freezer_api.domain import job_state
-from freezer_api.domain import job_status
 from freezer_api.domain import trust_errors
 from tests.functional import base
 
@@ -285,10 +284,10 @@ class AtRestTests(unittest.TestCase):
 
     def test_what_will_run_is_not_at_rest(self) -> None:
         still = job_state.Runtime(status='completed')
-        self.assertTrue(job_status.at_rest(still))
+        self.assertTrue(job_state.at_rest(still))
         for more in ({'next_run_at': 1}, {'run_id': 'r'}, {'event': 'start'},
                      {'status': 'scheduled'}, {'status': None},
                      {'status': 'running'}):
             with self.subTest(more):
-                self.assertFalse(job_status.at_rest(
+                self.assertFalse(job_state.at_rest(
                     dataclasses.replace(still, **more)))

@@ -147,7 +147,7 @@ class TestCost(testtools.TestCase):
             names: list[str], keys: int, swaps: int, seed: int) -> None:
         documents = job(make, names, keys, swaps, seed)
         for one in documents:
-            hypothesis.assume(budgets.ACTION.allows(one))
+            hypothesis.assume(budgets.allows(one))
         lines = lines_of(lambda: read(documents))
         hypothesis.target(float(lines))
         self.assertLess(lines, MOST_LINES)

@@ -22,7 +22,6 @@ import testtools
 from freezer_api.domain import events
 from freezer_api.domain import firing_plan
 from freezer_api.domain import job_state
-from freezer_api.domain import job_status
 from freezer_api.domain import suspension
 from freezer_api.domain import trust_errors
 
@@ -165,7 +164,7 @@ class LifeOfAJob(stateful.RuleBasedStateMachine):
     @stateful.invariant()
     def it_is_shown_as_scheduled_exactly_while_it_waits(self):
         """A job with no firing ahead never shows ``scheduled``."""
-        shown = job_status.visible(self.job, self.now + 1, 0)
+        shown = job_state.visible(self.job, self.now + 1, 0)
         waits = (self.job.run_id is None
                  and self.job.next_run_at is not None
                  and self.job.event != 'start')
