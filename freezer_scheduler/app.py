@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import functools
 import os
 import secrets
 
@@ -91,7 +92,8 @@ class Assembly:
                 identity, trust_id, auth.endpoint_type, auth.region_name),
             clock=clock, limits=self._cinder_limits, hostname=hostname,
             containers=self._containers,
-            gone_jobs=other_jobs.OtherJobs(self.source).gone,
+            gone_jobs=functools.partial(
+                other_jobs.gone, self.source.gone_jobs),
             old_backup=observer.old_backup))
         self.executor = run_executor.Executor(
             report=observer.watching(self.source.report),

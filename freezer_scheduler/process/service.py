@@ -155,10 +155,9 @@ class Service:
         return 1
 
     def _spawn(self) -> None:
-        settings = self._settings
         for _ in range(self._sizes.fast):
             self._start_worker()
-        if settings.service_mode:
+        if self._settings.service_mode:
             self._thread('logins', self._parts.logins.work)
         for number in range(_REPORTERS):
             self._thread(f'reports-{number}', self._report)
@@ -218,19 +217,19 @@ class Service:
     def _repeat(self, periodic: base.PeriodicTask) -> None:
         failed = False
         while not self._ending.wait(periodic.interval):
-            problem = None
             try:
                 periodic.task()
+                failed = False
             except freezer_client.ApiError as error:
-                problem = str(error)
+                # Log it once: failing claims are logged as well.
+                if not failed:
+                    LOG.warning('Cannot %s: %s', periodic.what, error)
+                failed = True
             # Runs do not depend on it, and the next attempt may succeed.
             except Exception:
                 LOG.exception('An error in the scheduler: cannot %s',
                               periodic.what)
-            # Log it once: failing claims are logged as well.
-            if problem and not failed:
-                LOG.warning('Cannot %s: %s', periodic.what, problem)
-            failed = problem is not None
+                failed = False
 
     def _reload(self) -> None:
         """Read the files again and apply the options that can change."""
@@ -239,24 +238,17 @@ class Service:
             settings = scheduler_settings.load(self._conf, self._environ,
                                                self._hostname)
         except (cfg.Error, scheduler_settings.Refused) as error:
-            problem = errors.describe(error)
-        else:
-            self._take_settings(settings)
+            LOG.error('The configuration is not reloaded: %s',
+                      errors.describe(error))
             return
-        LOG.error('The configuration is not reloaded: %s', problem)
-
-    def _take_settings(self, settings: scheduler_settings.Settings) -> None:
         self._settings = settings
         for notice in settings.notices:
             LOG.warning('%s', notice)
         self._runs.limits_changed()
-        problem = None
         try:
             self._source.reload(settings)
         except freezer_client.ApiError as error:
-            problem = str(error)
-        if problem:
-            LOG.warning('Cannot register, the heartbeat will: %s', problem)
+            LOG.warning('Cannot register, the heartbeat will: %s', error)
         LOG.info('Reloaded: %s',
                  registration.described(settings.capabilities))
 

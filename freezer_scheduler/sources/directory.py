@@ -12,9 +12,9 @@
 
 """Jobs from files, for a scheduler without the Freezer API.
 
-A file holds a job document as JSON, the way a user would send it to the API.
-When it is due says the same rule as there. What became of a run is in the log
-alone: whoever starts anew knows nothing of what was.
+A file contains a job document as JSON, as a user would send it to the API. The
+same rules as there say when it is due. The result of a run is only in the log:
+a scheduler that starts again knows nothing of earlier runs.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _LARGEST = 1024 * 1024
 # Seconds by which the clock may be set back without an effect, as by NTP.
 _TOLERANCE = 60
 
-# The project of runs that are nobody's but this host's.
+# The project of the runs of this host.
 _PROJECT = 'files'
 
 # A job without any time is run after two seconds.
@@ -62,12 +62,12 @@ _RULES = firing_plan.Rules(delay=2)
 
 
 class Unusable(Exception):
-    """A file is no job; the text says why."""
+    """The file contains no usable job; the text says why."""
 
 
 @dataclasses.dataclass
 class _Job:
-    """A job, and where it stands."""
+    """A job with its state."""
 
     job_id: str
     document: Mapping[str, Any]
@@ -76,9 +76,9 @@ class _Job:
 
 
 class DirectorySource:
-    """The files hand out the runs.
+    """Adds the runs of jobs from files.
 
-    :param place: a file, or a folder of which the files ``*.conf`` count
+    :param place: a file, or a folder, of which the files ``*.conf`` are read
     """
 
     interval = 1.0
@@ -92,7 +92,7 @@ class DirectorySource:
         self._lock = threading.Lock()
         self._jobs: dict[str, _Job] = {}
         self._of_run: dict[str, _Job] = {}
-        # What both clocks showed last.
+        # The latest times of both clocks.
         self._shown = clock.wall(), clock.monotonic()
         # Ids of jobs that were armed by a clock that was ahead.
         self._ahead: set[str] = set()
@@ -102,7 +102,7 @@ class DirectorySource:
         try:
             files = list(self._files())
         except OSError as error:
-            # What is known goes on.
+            # The jobs that are known continue.
             LOG.error('%s cannot be read: %s', self._place, error.strerror)
             return
         for file in files:
@@ -128,32 +128,33 @@ class DirectorySource:
         self.begin()
 
     def tick(self) -> bool:
-        now = int(self._clock.wall())
+        now, room = int(self._clock.wall()), self._runs.room()
         with self._lock:
             self._repair(now)
-            # One whose file was changed meanwhile waits for its run, too.
+            # A job whose file has changed waits for its run, too.
             going = {one.job_id for one in self._of_run.values()}
-            due = [one for one in self._jobs.values()
-                   if one.runtime.due_at is not None
-                   and one.runtime.due_at <= now
-                   and one.job_id not in going]
-            due.sort(key=lambda one: one.runtime.due_at or 0)
-            due = due[:self._runs.room()]
-            for one in due:
-                run_id = uuid.uuid4().hex
-                one.runtime = job_state.claim(one.plan, one.runtime, run_id,
-                                              now)
-                self._of_run[run_id] = one
-        for one in due:
-            self._runs.add(messages.Run(
-                run_id=one.runtime.run_id or '', fence=1,
-                project_id=_PROJECT, job_id=one.job_id, lease_seconds=0,
-                event=None, steps=(), job=one.document, trust_id=None),
-                lease_until=float('inf'))
+            due = sorted(
+                (one.runtime.due_at, one.job_id)
+                for one in self._jobs.values()
+                if one.runtime.due_at is not None
+                and one.runtime.due_at <= now and one.job_id not in going)
+            runs = [self._claim(self._jobs[job_id], now)
+                    for _due_at, job_id in due[:room]]
+        for run in runs:
+            self._runs.add(run, lease_until=float('inf'))
         return False
 
+    def _claim(self, job: _Job, now: int) -> messages.Run:
+        run_id = uuid.uuid4().hex
+        job.runtime = job_state.claim(job.plan, job.runtime, run_id, now)
+        self._of_run[run_id] = job
+        return messages.Run(
+            run_id=run_id, fence=1, project_id=_PROJECT, job_id=job.job_id,
+            lease_seconds=0, event=None, steps=(), job=job.document,
+            trust_id=None)
+
     def _repair(self, now: int) -> None:
-        """Arm jobs anew after the clock of this host was put back."""
+        """Compute the firings anew after the clock was set back."""
         wall, steady = self._shown
         self._shown = self._clock.wall(), self._clock.monotonic()
         back = wall + self._shown[1] - steady - self._shown[0]
@@ -173,7 +174,7 @@ class DirectorySource:
     def rest(self, wait: Callable[[float], object]) -> None:
         wait(self.interval)
 
-    # There is no request that would be saved.
+    # No request can be saved.
     report_all = None
 
     def report(self, run_id: str, fence: int,
@@ -207,7 +208,7 @@ class DirectorySource:
     def _read(self, file: pathlib.Path) -> _Job:
         """Read one file.
 
-        :raises Unusable: when it is no job, or anybody's to write
+        :raises Unusable: if it is no job, or if all users can write to it
         """
         document = _document(file)
         schedule = document.get('job_schedule')
@@ -218,7 +219,7 @@ class DirectorySource:
                                                             list):
             raise Unusable('it needs a list job_actions, and job_schedule is '
                            'an object')
-        # The same whenever the file is read.
+        # The ID is the same each time the file is read.
         job_id = document.get('job_id') or uuid.uuid5(
             uuid.NAMESPACE_URL, file.absolute().as_uri()).hex
         if not isinstance(job_id, str) or not job_id.isprintable():
@@ -228,11 +229,8 @@ class DirectorySource:
             plan = firing_plan.Plan(user, job_id, _RULES)
             made = job_state.create(plan, runtime, int(self._clock.wall()),
                                     supports_claims=True)
-        except schedules.ScheduleError as error:
-            raise Unusable(str(error)) from None
-        try:
             _check_names(job_actions)
-        except cinder_action.Unusable as error:
+        except (schedules.ScheduleError, cinder_action.Unusable) as error:
             raise Unusable(str(error)) from None
         named = [{'action_id': f'action-{number}', **action}
                  if isinstance(action, dict) else action
@@ -252,7 +250,7 @@ def _check_names(job_actions: list[Any]) -> None:
 
 def _document(file: pathlib.Path) -> dict[str, Any]:
     try:
-        # A pipe without a writer must not hold up the others.
+        # Opening a pipe without a writer must not block.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, 'rb') as stream:
             status = os.fstat(stream.fileno())

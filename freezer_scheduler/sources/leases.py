@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Keeping the leases of the claimed runs, in a thread of its own.
+"""Renewing the leases of the claimed runs, in a thread of its own.
 
-So neither a claim or a report whose answer does not end nor a worker that
-hangs lets a lease end, as long as the API answers here.
+So no lease ends because the answer to a claim or a report does not end, or
+because a worker hangs, as long as the API answers here.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from freezer_scheduler.telemetry import monitor
 
 LOG = logging.getLogger(__name__)
 
-# Leases renewed with one request: the API takes 112 KiB.
+# Leases in one request: the API accepts 112 KiB.
 _MOST = 500
 
 
 class Leases:
-    """Renews leases, and brings the events of the runs along.
+    """Renews leases, and receives the events of the runs.
 
-    :ivar behind: whether the API gave no answer of use the last time
+    :ivar behind: whether the last request had no useful answer
     """
 
     def __init__(self, api: freezer_client.Api,
@@ -59,11 +59,10 @@ class Leases:
     def renew(self) -> None:
         """Renew the lease of each claimed run.
 
-        :raises freezer_scheduler.freezer.client.ApiError: where that failed
-            for some
+        :raises freezer_scheduler.freezer.client.ApiError: if some failed
         """
-        # Those that end first come first, so that an answer that takes long
-        # does not always cost the same ones their turn.
+        # Leases that end first are first, so that a slow answer does not
+        # always delay the same ones.
         held = self._runs.claimed()
         refused: freezer_client.ApiError | None = None
         self.behind = False
@@ -71,7 +70,7 @@ class Leases:
             try:
                 self._renew(held[start:start + _MOST])
             except freezer_client.ApiUnreachable as error:
-                # To go on asking would take a timeout each.
+                # Each further request would take a time-out.
                 self.behind = True
                 self._observer.not_renewed(str(error))
                 raise
@@ -83,7 +82,7 @@ class Leases:
 
     def _renew(self, held: list[tuple[str, int]]) -> None:
         settings = self._settings()
-        # A lease counts from before the question, whatever it takes.
+        # A lease begins before the request, however long that takes.
         asked = self._clock.monotonic()
         answer = self._api.claim(
             self._registration.client_id, 0, settings.lease_seconds, held,
@@ -95,9 +94,9 @@ class Leases:
             self._lose(run_id)
 
     def _lose(self, run_id: str) -> None:
-        held = self._runs.lost(run_id)
-        if held is not None:
+        claimed = self._runs.lost(run_id)
+        if claimed is not None:
             self._observer.lost()
-            with log_context.of(held.run):
+            with log_context.of(claimed.run):
                 LOG.warning('Run %s is not ours any more: its lease ended',
                             run_id)

@@ -12,11 +12,10 @@
 
 """Reports on their way to the API, those of many runs with one request.
 
-While a request is under way, what is to be told meanwhile gathers and goes
-with the next. So a report that comes alone is sent at once, and a thousand
-that come together take few requests. What is not taken in this way is kept by
-its run, which tells of itself alone then: so no run is held up by another one
-whose report is refused.
+Reports that arrive during a request are sent with the next one. So a single
+report is sent at once, and a thousand that arrive together need few requests.
+If a request fails, each run keeps its report and sends it alone. So a report
+that is refused does not delay other runs.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ from freezer_scheduler.sources import base
 
 LOG = logging.getLogger(__name__)
 
-# The API takes 112 KiB with one request, where nothing else is configured.
+# By default the API accepts 112 KiB in one request.
 _MOST_BYTES = 96 * 1024
 _MOST = 100
 
-# Seconds between two requests for which reports gather: a request costs as
+# Seconds between two requests, in which reports gather: a request costs as
 # much as many reports in it.
 _GATHER = 0.2
 
@@ -65,8 +64,8 @@ class _Waiting:
 class Reporter:
     """Gathers reports and sends them.
 
-    :param stored: is told of each that was taken
-    :param give_back: takes a run back, with the answer to its report
+    :param stored: called with each report that the API accepted
+    :param give_back: called with each run and the answer to its report
     """
 
     def __init__(
@@ -84,9 +83,9 @@ class Reporter:
 
     def take(self, claimed: run_table.ClaimedRun,
              report: messages.Report) -> bool:
-        """Take a run until its report is answered.
+        """Take over a run until its report is answered.
 
-        :returns: whether it was taken; the caller keeps it otherwise
+        :returns: whether it was taken over; if not, the caller keeps it
         """
         report_all = self._source.report_all
         if report_all is None:
@@ -105,7 +104,7 @@ class Reporter:
         return True
 
     def stop(self) -> None:
-        """Take no more; let the senders end when all is sent."""
+        """Accept no more reports; senders end when all are sent."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -113,15 +112,14 @@ class Reporter:
     def send(self) -> bool:
         """Wait for reports and send them.
 
-        :returns: whether there can be more
+        :returns: whether there can be more; if not, the thread ends
         """
         batch = self._next()
         answers: dict[str, Answer] = {}
         try:
             answers = self._answers(batch)
         finally:
-            # Whatever went wrong, or does so with one of them: nobody else
-            # has them.
+            # Whatever fails, also for one of them: each run is given back.
             with contextlib.ExitStack() as each:
                 for one in reversed(batch):
                     each.callback(self._answered, one, answers.get(
@@ -130,7 +128,7 @@ class Reporter:
         return bool(batch)
 
     def _next(self) -> list[_Waiting]:
-        """Return what is to be sent together; nothing when stopping."""
+        """Return the reports to send together; none if it stops."""
         batch: list[_Waiting] = []
         size = 0
         with self._changed:
@@ -146,7 +144,7 @@ class Reporter:
         return batch
 
     def _ready(self) -> bool:
-        """Whether there is enough to send, or it has waited enough."""
+        """Return whether to send now: there is enough, or the time is up."""
         return self._stopping or len(self._waiting) >= _MOST or (
             self._size > _MOST_BYTES) or bool(
                 self._waiting and self._rest() <= 0)
@@ -157,18 +155,15 @@ class Reporter:
     def _answers(self, batch: Sequence[_Waiting]) -> dict[str, Answer]:
         if not batch:
             return {}
+        run_ids = [one.claimed.run.run_id for one in batch]
         try:
             events = batch[0].report_all([one.document for one in batch])
         except freezer_client.ApiError as error:
-            problem = error
-        else:
-            return {run_id: events[run_id] if run_id in events else lost
-                    for run_id, lost in (
-                        (one.claimed.run.run_id, freezer_client.StaleFence(
-                            409, 'the run is not ours', None))
-                        for one in batch)}
-        LOG.warning('%d reports are kept: %s', len(batch), problem)
-        return {one.claimed.run.run_id: problem for one in batch}
+            LOG.warning('%d reports are kept: %s', len(batch), error)
+            return dict.fromkeys(run_ids, error)
+        return {run_id: events[run_id] if run_id in events else
+                freezer_client.StaleFence(409, 'the run is not ours', None)
+                for run_id in run_ids}
 
     def _answered(self, one: _Waiting, answer: Answer) -> None:
         with log_context.of(one.claimed.run, one.context):

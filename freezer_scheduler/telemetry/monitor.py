@@ -143,8 +143,7 @@ class Monitor:
 
     def not_claimed(self, error: str) -> None:
         """Record that a claim failed."""
-        self._learn(claim_error=error, claim_failed_at=self._clock.wall())
-        self.metrics.claims.labels(metrics.FAILED).inc()
+        self._failed(self.metrics.claims, error)
 
     def renewed(self) -> None:
         """Record a renewal of leases."""
@@ -152,8 +151,11 @@ class Monitor:
 
     def not_renewed(self, error: str) -> None:
         """Record that a renewal of leases failed."""
+        self._failed(self.metrics.renewals, error)
+
+    def _failed(self, counter: prometheus_client.Counter, error: str) -> None:
         self._learn(claim_error=error, claim_failed_at=self._clock.wall())
-        self.metrics.renewals.labels(metrics.FAILED).inc()
+        counter.labels(metrics.FAILED).inc()
 
     def lost(self) -> None:
         """Record the loss of a run to another scheduler."""

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Jobs are gone only where the API says so, in so many words."""
+"""A job is gone only if the API clearly says so."""
 
 from __future__ import annotations
 
@@ -57,13 +57,12 @@ class TestOtherJobs(testtools.TestCase):
         self.source = Source(freezer_client.Api(
             sessions.Identity(fakes.settings()).service(), 'host:1:a',
             'public', None, None))
-        self.jobs = other_jobs.OtherJobs(
-            self.source)  # type: ignore[arg-type]
 
     def gone(self, *marks: str, status: int = 200,
              **answer: Any) -> list[str]:
         self.mocker.post(URL, status_code=status, json=answer)
-        return sorted(self.jobs.gone('r1', 7, frozenset(marks)))
+        return sorted(other_jobs.gone(
+            self.source.gone_jobs, 'r1', 7, frozenset(marks)))
 
     def test_what_is_asked_and_answered(self) -> None:
         self.assertEqual(['b'], self.gone(
@@ -74,8 +73,8 @@ class TestOtherJobs(testtools.TestCase):
             {'scheduler_id': 'host:1:a', 'fence': 7, 'job_ids': ['a', 'b']},
             request.json())
 
-    def test_an_answer_that_is_none_makes_no_job_gone(self) -> None:
-        """A job that nobody can be asked about counts as living."""
+    def test_a_senseless_answer_makes_no_job_gone(self) -> None:
+        """A job counts as living until the API has said that it is gone."""
         for answer in (
                 {}, {'run_id': 'r1'}, {'run_id': 'r1', 'gone': ['a', 'b']},
                 {'run_id': 'r2', 'living': [], 'gone': ['a', 'b']},
@@ -89,13 +88,14 @@ class TestOtherJobs(testtools.TestCase):
                 {'run_id': 'r1', 'living': [['a']], 'gone': [['b']]}):
             self.assertEqual([], self.gone('a', 'b', **answer), str(answer))
 
-    def test_an_api_that_says_no_or_nothing(self) -> None:
+    def test_an_error_or_a_lost_answer_makes_no_job_gone(self) -> None:
         for status in (400, 401, 403, 404, 405, 409, 429, 500, 503, 302):
             self.assertEqual([], self.gone(
                 'a', status=status, title='no', run_id='r1', living=[],
                 gone=['a'], code='run_fence_stale'))
         self.mocker.post(URL, exc=requests.exceptions.ReadTimeout)
-        self.assertEqual(frozenset(), self.jobs.gone('r1', 7, ['a']))
+        self.assertEqual(frozenset(), other_jobs.gone(
+            self.source.gone_jobs, 'r1', 7, ['a']))
 
     def test_marks_that_are_no_ids_are_not_asked_about(self) -> None:
         self.assertEqual(['a'], self.gone(
@@ -103,15 +103,16 @@ class TestOtherJobs(testtools.TestCase):
             living=[], gone=['a']))
         self.assertEqual([['a']], self.source.asked)
 
-    def test_a_crowd_of_marks(self) -> None:
-        """They are asked about some at a time, and not without end."""
+    def test_many_marks_are_asked_about_in_batches(self) -> None:
+        """... and only a bounded number of them."""
         def answer(request: Any, _context: Any) -> Any:
             return {'run_id': 'r1', 'living': [],
                     'gone': request.json()['job_ids']}
 
         self.mocker.post(URL, json=answer)
         marks = [f'{number:032x}' for number in range(730)]
-        self.assertEqual(500, len(self.jobs.gone('r1', 7, marks)))
+        self.assertEqual(500, len(other_jobs.gone(
+            self.source.gone_jobs, 'r1', 7, marks)))
         self.assertEqual([100] * 5, [
             len(batch) for batch in self.source.asked])
 
@@ -122,5 +123,5 @@ class TestOtherJobs(testtools.TestCase):
             run_table.RunTable(fakes.FakeClock(),
                                lambda: run_table.Limits(1, 1)),
             fakes.FakeClock())
-        self.assertEqual(frozenset(), other_jobs.OtherJobs(source).gone(
-            'r1', 1, ['a']))
+        self.assertEqual(frozenset(), other_jobs.gone(
+            source.gone_jobs, 'r1', 1, ['a']))
