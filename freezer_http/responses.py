@@ -78,7 +78,7 @@ def answered(service: str) -> Iterator[None]:
                 ) from error
 
 
-def document(answer: requests.Response) -> Any:
+def document(answer: requests.Response) -> object:
     """Return the JSON document of an answer.
 
     :raises ValueError: if the body is not JSON, or is nested too deeply
@@ -89,7 +89,7 @@ def document(answer: requests.Response) -> Any:
         raise ValueError('nested too deeply') from None
 
 
-def json_object(answer: requests.Response) -> Mapping[str, Any]:
+def json_object(answer: requests.Response) -> Mapping[str, object]:
     """Return the JSON object of an answer; an empty one without such."""
     try:
         found = document(answer)

@@ -210,7 +210,7 @@ class ServiceAccount:
             if error.response is None or responses.fault(error.response):
                 return False
             raise
-        return isinstance(responses.document(answer)['trusts'], list)
+        return isinstance(responses.json_object(answer)['trusts'], list)
 
     @responses.answered('Keystone')
     def has_role(self, name: str) -> bool | None:
@@ -219,7 +219,7 @@ class ServiceAccount:
         answer = session.get(f'{url}/roles', params={'name': name},
                              raise_exc=False)
         if answer.ok:
-            return bool(responses.document(answer)['roles'])
+            return bool(responses.json_object(answer)['roles'])
         # Most policies do not let a service list roles. But a POST of a trust
         # to itself shows whether the role exists: Keystone answers 404 with
         # different texts for an unknown role and a role that the account does

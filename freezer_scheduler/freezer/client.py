@@ -19,7 +19,6 @@ from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import re
-from typing import Any
 from typing import NoReturn
 from typing import TypeVar
 import urllib.parse
@@ -246,7 +245,7 @@ class Api:
             report.to_document(self._scheduler_id, fence), run_id=run_id)
         return messages.event(answer.get('event'))
 
-    def report_all(self, client_id: str, said: Sequence[dict[str, Any]],
+    def report_all(self, client_id: str, said: Sequence[Mapping[str, object]],
                    ) -> dict[str, messages.Event | None]:
         """Store how far several runs have come: all of that, or nothing.
 
@@ -320,7 +319,7 @@ class Api:
     def _request(self, method: str, url: str, expected: int,
                  body: object = None,
                  headers: dict[str, str] | None = None,
-                 **repeated: str) -> Mapping[str, Any]:
+                 **repeated: str) -> Mapping[str, object]:
         """Send one request and return the JSON object of the answer.
 
         :param repeated: values of the request that the answer repeats

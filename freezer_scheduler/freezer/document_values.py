@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 
 class Malformed(Exception):
@@ -31,30 +30,30 @@ def shortened(text: str | None, length: int) -> str | None:
     return text if len(text) <= length else text[:length - 3] + '...'
 
 
-def entries(document: Mapping[str, Any], key: str) -> list[Any]:
+def entries(document: Mapping[str, object], key: str) -> list[object]:
     value = document.get(key)
     if not isinstance(value, list):
         raise Malformed(f'{key} is not a list')
     return value
 
 
-def text(document: Mapping[str, Any], key: str) -> str:
+def text(document: Mapping[str, object], key: str) -> str:
     value = document.get(key)
     if not isinstance(value, str) or not value:
         raise Malformed(f'{key} is not a text')
     return value
 
 
-def number(document: Mapping[str, Any], key: str) -> int:
+def number(document: Mapping[str, object], key: str) -> int:
     value = document.get(key)
     if isinstance(value, bool) or not isinstance(value, int):
         raise Malformed(f'{key} is not a number')
     return value
 
 
-def optional_text(document: Mapping[str, Any], key: str) -> str | None:
+def optional_text(document: Mapping[str, object], key: str) -> str | None:
     return None if document.get(key) is None else text(document, key)
 
 
-def optional_number(document: Mapping[str, Any], key: str) -> int | None:
+def optional_number(document: Mapping[str, object], key: str) -> int | None:
     return None if document.get(key) is None else number(document, key)

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 import json
 import math
 import re
-from typing import Any
 import uuid
 
 from freezer_scheduler.freezer import messages
@@ -44,7 +43,7 @@ _LONGEST_REASON = 350
 _CRITICAL = 'Critical Error: '
 
 
-def metadata(output: str) -> dict[str, Any] | None:
+def metadata(output: str) -> dict[str, object] | None:
     """Return the JSON document on an agent's standard output.
 
     :returns: None if there is none
@@ -57,7 +56,7 @@ def metadata(output: str) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def backups(document: Mapping[str, Any],
+def backups(document: Mapping[str, object],
             succeeded: bool) -> tuple[messages.Backup, ...]:
     """Return the records in an agent's document.
 
@@ -78,8 +77,8 @@ def backups(document: Mapping[str, Any],
     return tuple(told[:_MOST_DELETED])
 
 
-def _record(document: Mapping[str, Any]) -> dict[str, Any]:
-    record: dict[str, Any] = {}
+def _record(document: Mapping[str, object]) -> dict[str, object]:
+    record: dict[str, object] = {}
     left = _MOST_CHARACTERS
     for key, said in list(document.items())[:_MOST_KEYS]:
         if key in _NOT_OF_RECORD or not _can_be_kept(key, said):
