@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Rows of runs, as schedulers get and keep them: claims and leases.
+"""Due jobs that become runs, and expired runs, in the order of claims.
 
 Lock the job before the run, to avoid deadlocks. Rows are locked by primary
-key, at most MOST_ROWS in one transaction. What happens to a due job is
+key, at most rows.MOST in one transaction. What happens to a due job is
 computed before it is locked; see :mod:`freezer_api.db.claim_decisions`.
 """
 
@@ -31,48 +31,12 @@ from freezer_api.db import claim_decisions
 from freezer_api.db import collation
 from freezer_api.db import due_queue
 from freezer_api.db import jobs as db_jobs
+from freezer_api.db import leases
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import run_rows
 from freezer_api.domain import fair_share
 from freezer_api.domain import run_state
-
-# A run, with its job.
-Claimed = tuple[models.Job, models.JobRun]
-
-# Rows that one transaction locks or writes at the most.
-MOST_ROWS = 500
-
-
-def renew(session: orm.Session, holder: run_rows.Holder,
-          held: Mapping[str, int], now: int,
-          lease: int) -> dict[str, str | None]:
-    """Prolong the leases of the runs that are still the holder's.
-
-    :param held: fence by run id, at most MOST_ROWS
-    :param lease: for how many seconds a run is kept without a word
-    :returns: what the user wants of each of those runs, by run id
-    """
-    run = models.JobRun
-    # Not whole runs, with all they have reported: it is asked often, and of
-    # thousands.
-    locked = session.execute(rows.locked_by_id(
-        run, sorted(held)).with_only_columns(
-            run.id, run.fence, run.event, run.client_id, run.project_id,
-            run.scheduler_id, run.lease_expires_at)).all()
-    ours = {row.id: row.event for row in locked
-            if row.fence == held[row.id]
-            and row.client_id == holder.client_id
-            and holder.project_id in (None, row.project_id)
-            and row.scheduler_id == holder.scheduler_id
-            and row.lease_expires_at is not None}
-    if ours:
-        # One statement: row by row, each would be one more to be waited for.
-        session.execute(
-            sa.update(run).where(run.id.in_(list(ours)))
-            .values(lease_expires_at=now + lease),
-            execution_options={'synchronize_session': False})
-    return ours
 
 
 def due_times(session: orm.Session, holder: run_rows.Holder,
@@ -141,48 +105,6 @@ def _going(session: orm.Session,
                 models.JobRun.project_id)).all())
 
 
-def expired_runs(session: orm.Session, run_ids: Sequence[str],
-                 ) -> tuple[dict[str, str], dict[str, str | None]]:
-    """Return the jobs and the trusts of runs, each by the IDs of the runs."""
-    run = models.JobRun
-    found = {row.id: row for row in session.execute(
-        sa.select(run.id, run.job_id, run.delegation_id).where(
-            run.id.in_(run_ids)))} if run_ids else {}
-    known = [found[run_id] for run_id in run_ids if run_id in found]
-    return ({row.id: row.job_id for row in known},
-            {row.id: row.delegation_id for row in known})
-
-
-def lock_expired(session: orm.Session, holder: run_rows.Holder,
-                 wanted: Mapping[str, str], now: int) -> list[Claimed]:
-    """Lock runs whose lease has expired, and their jobs, deleted or not.
-
-    :param wanted: ids of jobs by ids of runs
-    """
-    jobs = {job.id: job for job in session.scalars(rows.locked_by_id(
-        models.Job, set(wanted.values()), skip_locked=True))} if wanted else {}
-    ids = [run_id for run_id, job_id in wanted.items() if job_id in jobs]
-    if not ids:
-        return []
-    locked = {run.id: run for run in session.scalars(rows.locked_by_id(
-        models.JobRun, ids, skip_locked=True))}
-    return [(jobs[run.job_id], run) for run_id in ids
-            if (run := locked.get(run_id)) is not None
-            and run.client_id == holder.client_id
-            and holder.project_id in (None, run.project_id)
-            and run.lease_expires_at is not None
-            and run.lease_expires_at <= now]
-
-
-def reclaim(expired: Sequence[Claimed], holder: run_rows.Holder, lease: int,
-            now: int) -> None:
-    """Give the holder runs of :func:`lock_expired`."""
-    for _, run in expired:
-        run.scheduler_id = holder.scheduler_id
-        run.lease_expires_at = now + lease
-        run.fence += 1
-
-
 def lock_due(session: orm.Session, wanted: Sequence[claim_decisions.Prepared],
              ) -> list[tuple[claim_decisions.Prepared, models.Job]]:
     """Lock jobs that are still as they were seen.
@@ -213,7 +135,7 @@ def lock_due(session: orm.Session, wanted: Sequence[claim_decisions.Prepared],
 
 def claim(session: orm.Session, holder: run_rows.Holder,
           due: Sequence[tuple[claim_decisions.Prepared, models.Job]],
-          lease: int, now: int) -> list[Claimed]:
+          lease: int, now: int) -> list[leases.Claimed]:
     """Make runs of due jobs and give them to the holder.
 
     :param due: of :func:`lock_due`

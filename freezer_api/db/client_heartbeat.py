@@ -12,25 +12,16 @@
 
 """The time of the last claim by a scheduler of a client.
 
-After an outage of all schedulers, for example of the API, all leases have
-expired, and the first scheduler to claim would reclaim the runs of others that
-work. So these leases are extended once, and each running scheduler has its
-runs again before they expire.
+It shows whether all schedulers were unavailable, and their leases must be
+extended; see :mod:`freezer_api.db.leases`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 
-import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.db import models
-from freezer_api.db import rows
-from freezer_api.db import run_rows
-
-#: Number of leases that one transaction extends.
-MOST_ROWS = 500
 
 
 def outdated(client: models.Client, lease: int, now: int) -> bool:
@@ -62,40 +53,3 @@ def were_away(last: int | None, lease: int, now: int) -> bool:
     :param now: epoch seconds
     """
     return last is None or now - last > lease * 3 // 4
-
-
-def leases(session: orm.Session, holder: run_rows.Holder, last: int | None,
-           lease: int, now: int) -> dict[str, int | None]:
-    """Return the ends of some leases to extend, by run.
-
-    :param last: time of the last claim for the client, in epoch seconds
-    :param lease: seconds
-    :param now: epoch seconds
-    :returns: MOST_ROWS leases if there may be more
-    """
-    run = models.JobRun
-    held = [run_rows.of_client(holder), run.lease_expires_at < now + lease]
-    if last is not None:
-        # Leases that were returned or had expired before are not extended.
-        held.append(run.lease_expires_at > last + lease // 2)
-    return dict(session.execute(sa.select(run.id, run.lease_expires_at).where(
-        *held).limit(MOST_ROWS)).all())
-
-
-def prolong(session: orm.Session, found: Mapping[str, int | None],
-            until: int) -> int:
-    """Extend leases that have not changed since they were read.
-
-    :param found: the result of :func:`leases`
-    :param until: their new end, in epoch seconds
-    :returns: number of extended leases
-    """
-    if not found:
-        return 0
-    run = models.JobRun
-    same = [row.id for row in session.execute(rows.locked_by_id(
-        run, list(found)).with_only_columns(run.id, run.lease_expires_at))
-        if row.lease_expires_at == found[row.id]]
-    session.connection().execute(sa.update(run).where(
-        run.id.in_(same)).values(lease_expires_at=until))
-    return len(same)

@@ -38,9 +38,6 @@ from freezer_api.domain import quota
 from freezer_api.domain import run_state
 from freezer_api.domain import trust_errors
 
-# Rows that one transaction locks or writes at the most.
-MOST_ROWS = 500
-
 _NO_ROOM = ('Not all records of backups could be stored: the project has '
             'reached its limit for {}. Delete backup records that you no '
             'longer need, or ask the administrator for a higher limit.')
@@ -95,13 +92,13 @@ class Taken:
 
 
 def parts(said: Sequence[Report]) -> Iterator[list[Report]]:
-    """Yield parts for one transaction each, of at most MOST_ROWS rows."""
+    """Yield parts for one transaction each, of at most rows.MOST rows."""
     part: list[Report] = []
     size = 0
     for one in said:
         # Its job, its run, its session, its records of backups.
         size += 3 + len(one.backups)
-        if part and size > MOST_ROWS:
+        if part and size > rows.MOST:
             yield part
             part, size = [], 3 + len(one.backups)
         part.append(one)

@@ -24,6 +24,9 @@ import sqlalchemy as sa
 
 from freezer_api.db import models
 
+#: Rows that one transaction locks or writes at most.
+MOST = 500
+
 Row = TypeVar('Row')
 Model = TypeVar('Model', bound=models.Base)
 

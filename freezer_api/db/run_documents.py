@@ -36,9 +36,6 @@ from freezer_api.db import rows
 
 _DOCUMENT = models.RunDocument
 
-# Rows that one transaction of the maintenance examines.
-_BATCH = 500
-
 
 def add(session: orm.Session,
         begun: Sequence[tuple[models.Job, models.JobRun]],
@@ -90,7 +87,7 @@ def remove_unused(session: orm.Session, after: str) -> str | None:
     :returns: where the next batch begins; None if none follows
     """
     ids = session.scalars(sa.select(_DOCUMENT.id).where(
-        _DOCUMENT.id > after).order_by(_DOCUMENT.id).limit(_BATCH)).all()
+        _DOCUMENT.id > after).order_by(_DOCUMENT.id).limit(rows.MOST)).all()
     unused = sa.select(_DOCUMENT.id, _DOCUMENT.job_id).where(
         ~sa.exists().where(models.JobRun.document_id == _DOCUMENT.id))
     found = dict(session.execute(unused.where(_DOCUMENT.id.in_(ids))).all())
@@ -105,7 +102,7 @@ def remove_unused(session: orm.Session, after: str) -> str | None:
         session.execute(
             sa.delete(_DOCUMENT).where(_DOCUMENT.id.in_(going)),
             execution_options={'synchronize_session': False})
-    return ids[-1] if len(ids) == _BATCH else None
+    return ids[-1] if len(ids) == rows.MOST else None
 
 
 def _content(job: models.Job,

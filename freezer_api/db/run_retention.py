@@ -33,9 +33,6 @@ Position = tuple[int, str]
 
 _RUN = models.JobRun
 
-# Number of rows that one transaction examines.
-_BATCH = 500
-
 # The jobs whose runs are counted: those of the runs that have ended last.
 _LATEST = 200
 _RECENT = 600
@@ -54,9 +51,9 @@ def remove_old(session: orm.Session, after: Position,
         sa.select(_RUN.time_ended, _RUN.id).where(
             _RUN.time_ended >= after[0], _RUN.time_ended < before,
             sa.or_(_RUN.time_ended > after[0], _RUN.id > after[1]))
-        .order_by(_RUN.time_ended, _RUN.id).limit(_BATCH)).all()
+        .order_by(_RUN.time_ended, _RUN.id).limit(rows.MOST)).all()
     removed = remove(session, [run_id for _, run_id in found])
-    if len(found) < _BATCH:
+    if len(found) < rows.MOST:
         return removed, None
     ended, run_id = found[-1]
     return removed, (ended or 0, run_id)
@@ -78,7 +75,7 @@ def surplus(session: orm.Session, last: int, now: int) -> list[Sequence[str]]:
     found = (session.scalars(
         sa.select(_RUN.id).where(_RUN.job_id == job_id)
         .order_by(_RUN.nominal_at.desc())
-        .offset(last).limit(_BATCH)).all() for job_id in sorted(job_ids))
+        .offset(last).limit(rows.MOST)).all() for job_id in sorted(job_ids))
     return [run_ids for run_ids in found if run_ids]
 
 

@@ -41,7 +41,9 @@ from freezer_api.db import claims
 from freezer_api.db import deadlines
 from freezer_api.db import due_queue
 from freezer_api.db import engine
+from freezer_api.db import leases
 from freezer_api.db import models
+from freezer_api.db import rows
 from freezer_api.db import run_documents
 from freezer_api.db import run_rows
 from freezer_api.db import session_runs
@@ -218,10 +220,10 @@ class _Claimer:
     def _renew(self, wanted: Wanted, now: int) -> dict[str, str | None]:
         renewed: dict[str, str | None] = {}
         held = sorted(wanted.held.items())
-        for start in range(0, len(held), claims.MOST_ROWS):
+        for start in range(0, len(held), rows.MOST):
             renewed |= self._database.write(functools.partial(
-                claims.renew, holder=self._holder, now=now, lease=wanted.lease,
-                held=dict(held[start:start + claims.MOST_ROWS])))
+                leases.renew, holder=self._holder, now=now, lease=wanted.lease,
+                held=dict(held[start:start + rows.MOST])))
         return renewed
 
     def _items(self, session: orm.Session, line: Sequence[fair_share.Entry],
@@ -229,7 +231,7 @@ class _Claimer:
         """Compute what becomes of what is in line. Nothing is locked."""
         if not line:
             return []
-        job_of, own = claims.expired_runs(
+        job_of, own = leases.expired_runs(
             session, [entry.id for entry in line if entry.goes_on])
         due = claim_decisions.prepare(
             session, self._holder,
@@ -275,11 +277,11 @@ class _Claimer:
         """
         projects = sorted({run.run.project_id for run in runs
                            if run.run.project_id is not None})
-        for start in range(0, len(projects), claims.MOST_ROWS):
+        for start in range(0, len(projects), rows.MOST):
             try:
                 self._database.write(functools.partial(
                     due_queue.note_turns, client_id=self._holder.client_id,
-                    project_ids=projects[start:start + claims.MOST_ROWS],
+                    project_ids=projects[start:start + rows.MOST],
                     now=now))
             except (db_exception.DBError,
                     deadlines.DeadlineExceeded) as error:
@@ -312,7 +314,7 @@ class _Claimer:
 
         A job without a trust that works comes alone, and its run ends here.
         """
-        expired = claims.lock_expired(
+        expired = leases.lock_expired(
             session, self._holder, {item.id: item.job_id for item in items
                                     if item.due is None}, now)
         due = claims.lock_due(session, [
@@ -332,7 +334,7 @@ class _Claimer:
         # The next claim gets a job whose user changes its session right now.
         due = [(one, job) for one, job in due
                if job.session_id not in sessions.busy]
-        claims.reclaim(expired, self._holder, lease, now)
+        leases.reclaim(expired, self._holder, lease, now)
         begun = claims.claim(session, self._holder, due, lease, now)
         content = run_documents.of_runs(session, [run for _, run in expired])
         content |= run_documents.add(session, begun)
@@ -389,7 +391,7 @@ def _parts(items: Sequence[_Item]) -> Iterator[list[_Item]]:
     """Yield parts for one transaction each."""
     part: list[_Item] = []
     for item in items:
-        if part and (len(part) == _RUNS or claims.MOST_ROWS < item.rows + sum(
+        if part and (len(part) == _RUNS or rows.MOST < item.rows + sum(
                 one.rows for one in part)):
             yield part
             part = []

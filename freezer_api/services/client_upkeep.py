@@ -27,7 +27,9 @@ from freezer_api.conf import scheduling
 from freezer_api.db import adoption
 from freezer_api.db import client_heartbeat
 from freezer_api.db import clock_repair
+from freezer_api.db import leases
 from freezer_api.db import models
+from freezer_api.db import rows
 from freezer_api.db import run_rows
 from freezer_api.schemas import claims as schema
 from freezer_api.services import dependencies
@@ -97,11 +99,11 @@ class ClientUpkeep:
         prolonged = 0
         while True:
             with self._database.read() as session:
-                found = client_heartbeat.leases(
+                found = leases.to_extend(
                     session, holder, last, lease, now)
             prolonged += self._database.write(functools.partial(
-                client_heartbeat.prolong, found=found, until=now + lease))
-            if len(found) < client_heartbeat.MOST_ROWS:
+                leases.extend, found=found, until=now + lease))
+            if len(found) < rows.MOST:
                 return prolonged
 
     def _repair(self, client_row_id: str, holder: run_rows.Holder, step: int,

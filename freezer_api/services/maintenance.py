@@ -23,7 +23,7 @@ import functools
 
 from freezer_api.conf import scheduling
 from freezer_api.db import jobs
-from freezer_api.db import reaper
+from freezer_api.db import leases
 from freezer_api.db import run_documents
 from freezer_api.db import run_retention
 from freezer_api.services import dependencies
@@ -65,7 +65,7 @@ class MaintenanceService:
         self._self_test = services.self_test
         self._options = services.conf.scheduling
         self._rules = scheduling.rules(services.conf)
-        self._abandoned = reaper.Search()
+        self._abandoned = leases.AbandonedRuns()
         # Where the last pass ended, so that what is kept is not looked at
         # each time. Another process has another, which is as good.
         self._trimmed: run_retention.Position = (0, '')
@@ -112,13 +112,13 @@ class MaintenanceService:
         if not after:
             return 0
         with self._database.read() as session:
-            found = self._abandoned.abandoned(session, now - after)
+            found = self._abandoned.find(session, now - after)
         return sum(self._end(run_id, after, now) for run_id in found)
 
     def _end(self, run_id: str, after: int, now: int) -> bool:
         try:
             return quarantine.write(self._database, functools.partial(
-                reaper.end, run_id=run_id, rules=self._rules, after=after,
+                leases.give_up, run_id=run_id, rules=self._rules, after=after,
                 now=now))
         except quarantine.Refused:
             quarantine.end_run(self._database, run_id, now)

@@ -22,8 +22,8 @@ from unittest import mock
 
 import sqlalchemy as sa
 
+from freezer_api.db import leases
 from freezer_api.db import models
-from freezer_api.db import reaper
 from tests.functional import base
 
 EVERY_SECOND = {'job_schedule': {'schedule_second': '*'}}
@@ -227,7 +227,7 @@ class TestAttacks(base.ApiTestCase):
         self.assertEqual('completed', self.call(
             base.MEMBER, 'GET', f'sessions/{session_id}')['status'])
 
-    @mock.patch.object(reaper, '_CLIENTS', 5)
+    @mock.patch.object(leases, '_CLIENTS', 5)
     def test_a_crowd_of_clients_does_not_hold_up_maintenance(self) -> None:
         with self.database.engine.begin() as connection:
             connection.execute(sa.insert(models.Queue), [
