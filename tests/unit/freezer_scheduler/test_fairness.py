@@ -185,7 +185,7 @@ class TestFairness(testtools.TestCase):
         assert other is not None
         self.assertEqual('one', other.run.run_id)
 
-    def test_waiting_projects_cost_the_others_nothing(self):
+    def test_waiting_projects_take_no_slots_from_others(self):
         """A hundred projects that only wait, and one more."""
         clock = fakes.FakeClock()
         table = run_table.RunTable(clock, lambda: run_table.Limits(5, 4))

@@ -117,7 +117,7 @@ class TestHangs(testtools.TestCase):
         self.assertEqual(180, len(scheduler.ended))
         self.assertLessEqual(scheduler.most_in_flight, 30 + WORKERS)
 
-    def test_what_had_begun_leaves_places_when_it_hangs(self):
+    def test_current_runs_free_their_slots_when_they_hang(self):
         """Such as when the domain of five projects stops answering."""
         scheduler = hang_simulation.Scheduler(30, WORKERS)
         for number in range(5):

@@ -186,6 +186,6 @@ class TestHanging(Case):
 
 class TestLimits(testtools.TestCase):
 
-    def test_there_is_room_for_what_the_tests_have_hang(self):
+    def test_the_workers_suffice_for_the_hanging_runs(self):
         self.assertLess(HANGING, 3 * WORKERS)
         self.assertGreater(scheduler_runs.Limits(50, 10).total, 5 * HANGING)

@@ -40,14 +40,14 @@ class TestPidFile(testtools.TestCase):
         self.addCleanup(file.release)
         return file
 
-    def test_who_runs(self):
+    def test_the_file_names_the_running_process(self):
         self.assertIsNone(pidfile.PidFile(self.path).running())
         file = self.acquired()
         self.assertEqual(os.getpid(), pidfile.PidFile(self.path).running())
         file.release()
         self.assertIsNone(pidfile.PidFile(self.path).running())
 
-    def test_one_at_a_time(self):
+    def test_only_one_process_has_the_lock(self):
         file = self.acquired()
         taken = self.assertRaises(pidfile.Taken,
                                   pidfile.PidFile(self.path).acquire)
@@ -55,20 +55,20 @@ class TestPidFile(testtools.TestCase):
         file.release()
         self.acquired()
 
-    def test_only_we_may_read_it(self):
+    def test_only_its_owner_can_read_it(self):
         self.acquired()
         self.assertEqual(0o600, stat.S_IMODE(self.path.stat().st_mode))
         self.assertEqual(0o700,
                          stat.S_IMODE(self.path.parent.stat().st_mode))
 
-    def test_a_stale_number_is_never_believed(self):
+    def test_the_id_of_an_ended_process_is_not_used(self):
         self.path.parent.mkdir()
         self.path.write_text('1234\n')
         self.path.chmod(0o600)
         self.assertIsNone(pidfile.PidFile(self.path).running())
         self.acquired()
 
-    def test_a_number_of_who_has_not_the_file_is_nobody_s(self):
+    def test_the_id_of_a_process_without_the_file_is_not_used(self):
         """It was left there, and belongs to another process by now."""
         other = subprocess.Popen(['sleep', '600'])
         self.addCleanup(other.wait)
@@ -82,7 +82,7 @@ class TestPidFile(testtools.TestCase):
                                   pidfile.PidFile(self.path).acquire)
         self.assertIsNone(taken.pid)
 
-    def test_who_begins_leaves_no_stale_number(self):
+    def test_acquiring_it_removes_the_old_id(self):
         self.path.parent.mkdir()
         self.path.write_text('1234\n')
         self.path.chmod(0o600)
@@ -91,7 +91,7 @@ class TestPidFile(testtools.TestCase):
         self.addCleanup(file.release)
         self.assertEqual('', self.path.read_text())
 
-    def test_who_asks_keeps_nobody_from_running(self):
+    def test_a_question_does_not_prevent_a_start(self):
         done = threading.Event()
 
         def ask():
@@ -111,7 +111,7 @@ class TestPidFile(testtools.TestCase):
             for asker in askers:
                 asker.join()
 
-    def test_what_others_could_have_written_is_refused(self):
+    def test_a_file_that_others_can_write_is_refused(self):
         self.path.parent.mkdir()
         self.path.write_text('1234\n')
         self.path.chmod(0o666)

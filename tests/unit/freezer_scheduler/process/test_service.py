@@ -144,7 +144,7 @@ class TestService(Case):
         self.test_a_run_from_claim_to_success()
         self.assertEqual(100, len(self.freezer.faults['reports']))
 
-    def test_reports_that_are_refused_together_are_told_alone(self):
+    def test_reports_that_are_refused_together_are_sent_alone(self):
         self.freezer.faults['reports'] = [500]
         self.test_a_run_from_claim_to_success()
         self.assertIn('1 reports are kept', self.log.output)
@@ -159,7 +159,7 @@ class TestService(Case):
         self.assertIn('an error in the scheduler while reporting',
                       self.log.output.lower())
 
-    def test_a_clean_stop_hands_back_what_is_held(self):
+    def test_a_clean_stop_hands_back_the_claimed_runs(self):
         self.freezer.due = [fakes.run_document(f'r{number}')
                             for number in range(3)]
         self.start()
@@ -224,7 +224,7 @@ class TestService(Case):
         self.assertEqual(1, self.status)
         self.assertNotIn('the role service', self.log.output)
 
-    def test_a_missing_role_is_told_by_its_name(self):
+    def test_a_missing_role_is_named(self):
         self.freezer.faults['clients'] = [403]
         self.cloud.roles = ['member']
         self.start()
@@ -234,7 +234,7 @@ class TestService(Case):
                       'os_username has not the role service',
                       self.log.output)
 
-    def test_it_is_told_too_where_the_api_cannot_say_so(self):
+    def test_a_missing_role_is_named_even_if_the_api_does_not_know(self):
         """With the same account it cannot check the scheduler's token."""
         self.freezer.faults['v2'] = [503] * 99
         self.cloud.roles = ['member']
@@ -259,7 +259,7 @@ class TestService(Case):
         self.stop()
         self.assertEqual(0, self.status)
 
-    def test_a_reload_takes_over_what_may_change(self):
+    def test_a_reload_applies_the_options_that_can_change(self):
         self.start()
         self.until(lambda: self.freezer.claimed, 'it does not claim')
         self.conf.set_override('supported_actions', ['backup'],
@@ -283,7 +283,7 @@ class TestService(Case):
         self.until(lambda: self.freezer.claimed, 'it does not claim')
         self.assertIn('RISK', self.log.output)
 
-    def test_idle_it_asks_once_each_interval(self):
+    def test_an_idle_scheduler_claims_once_in_an_interval(self):
         self.start()
         self.until(lambda: len(self.freezer.claimed) >= 2, 'no second claim')
         before = len(self.freezer.claimed)
@@ -351,7 +351,7 @@ class TestClassicMode(Case):
         self.assertNotIn('maintenance',
                          [thread.name for thread in threading.enumerate()])
 
-    def test_a_clean_stop_hands_back_what_is_held(self):
+    def test_a_clean_stop_hands_back_the_claimed_runs(self):
         """But for what agents are at work with: that it ends."""
         self.start()
         started = self.home / 'started'
@@ -383,7 +383,7 @@ class TestClassicMode(Case):
         self.assertEqual([], self.freezer.registered)
         self.assertEqual([], self.cloud.logins)
 
-    def test_a_folder_for_agents_that_others_may_write_to(self):
+    def test_an_agent_folder_that_others_can_write_is_refused(self):
         self.start('--scheduler-agent-dir', '/tmp')
         self.thread.join(WITHIN)
         self.assertEqual(1, self.status)

@@ -53,7 +53,7 @@ getattr(importlib.import_module(module), function)()
 
 class TestStart(testtools.TestCase):
 
-    def test_no_signal_comes_too_early(self):
+    def test_an_early_signal_does_not_end_the_process(self):
         setup = configparser.ConfigParser()
         setup.read(pathlib.Path(__file__).parents[4] / 'setup.cfg')
         scripts = dict(
@@ -90,13 +90,13 @@ class TestTimedWait(testtools.TestCase):
         time.sleep(2)
         process.send_signal(signal.SIGCONT)
 
-    def test_stopped_for_longer_than_it_waits(self):
+    def test_a_stop_that_is_longer_than_the_wait_is_no_signal(self):
         process = self.waiter()
         self.stop_for_longer(process)
         self.assertEqual('None\n', process.stdout.read())
         self.assertEqual(0, process.wait())
 
-    def test_a_signal_is_told_at_once(self):
+    def test_a_signal_ends_the_wait_at_once(self):
         for number, received in ((signal.SIGTERM, 'STOP'),
                                  (signal.SIGINT, 'STOP'),
                                  (signal.SIGHUP, 'RELOAD')):

@@ -33,7 +33,7 @@ class TestNotifier(testtools.TestCase):
     def path(self):
         return str(pathlib.Path(self.useFixture(fixtures.TempDir()).path, 's'))
 
-    def test_what_systemd_is_told(self):
+    def test_notifications_from_start_to_stop(self):
         path = self.path()
         listener = self.listen(path)
         notifier = systemd.Notifier({'NOTIFY_SOCKET': path})
@@ -53,7 +53,7 @@ class TestNotifier(testtools.TestCase):
         systemd.Notifier({'NOTIFY_SOCKET': '@' + name}).ready()
         self.assertEqual(b'READY=1', listener.recv(1000))
 
-    def test_nobody_listens(self):
+    def test_a_socket_without_a_listener_does_no_harm(self):
         for environ in ({}, {'NOTIFY_SOCKET': ''},
                         {'NOTIFY_SOCKET': self.path()},
                         {'NOTIFY_SOCKET': 'x' * 1000}):

@@ -132,7 +132,7 @@ class TestBulkhead(testtools.TestCase):
         self.assertEqual(20, len(later))
         self.assertLessEqual(max(later), QUICK)
 
-    def test_what_hangs_goes_on_when_it_does_not_any_more(self):
+    def test_runs_continue_when_their_services_answer_again(self):
         pool = Pool()
         pool.hangs = {f'hangs-{number}' for number in range(20)}
         for name in sorted(pool.hangs) * 10:
@@ -146,7 +146,7 @@ class TestBulkhead(testtools.TestCase):
         self.assertEqual(50, pool.table.room())
         self.assertEqual([], pool.table.claimed())
 
-    def test_one_project_alone_has_no_less_than_its_share(self):
+    def test_a_single_project_gets_its_whole_share(self):
         pool = Pool()
         for _number in range(40):
             pool.add('one')
@@ -154,14 +154,14 @@ class TestBulkhead(testtools.TestCase):
         self.assertEqual(40, len(pool.delays))
         self.assertEqual(SIZES.share, pool.most)
 
-    def test_a_scheduler_of_one_project_gives_it_all(self):
+    def test_the_only_project_of_a_scheduler_gets_all_threads(self):
         pool = Pool(bulkhead.Sizes.of_pool(8, False, HANG))
         for _number in range(8):
             pool.add('one')
         pool.play(QUICK / 2)
         self.assertEqual(8, pool.most)
 
-    def test_a_run_that_is_lost_keeps_no_other_back(self):
+    def test_a_lost_run_delays_no_other(self):
         """Whichever of them goes, in whichever state it is."""
         for gone in itertools.permutations(range(5), 3):
             pool = Pool()
@@ -174,7 +174,7 @@ class TestBulkhead(testtools.TestCase):
             self.assertEqual([], pool.table.claimed(), str(gone))
             self.assertEqual(50, pool.table.room())
 
-    def test_a_run_that_may_not_begin_gives_its_place_back(self):
+    def test_a_run_that_may_not_begin_gives_its_slot_back(self):
         """Its project was not known to hang when it got one."""
         sizes = bulkhead.Sizes(fast=9, slow=9, share=3, known=1)
         pool = Pool(sizes)
@@ -203,7 +203,7 @@ class TestSizes(testtools.TestCase):
                     math.ceil(timeout / sizes.after) - 1))
             self.assertLessEqual(sizes.threads, 256 + 4 * workers)
 
-    def test_the_usual_ones(self):
+    def test_the_sizes_by_default(self):
         sizes = bulkhead.Sizes.of_pool(8, True, 30)
         self.assertEqual((2, 2, 136), (sizes.share, sizes.after,
                                        sizes.threads))

@@ -72,7 +72,7 @@ class TestRuns(testtools.TestCase):
         self.clock.sleep(5)
         self.assertEqual(['a'], self.ids(self.take_all()))
 
-    def test_limits_and_turns(self):
+    def test_projects_take_turns_within_the_limits(self):
         self.add('a1', 'a2', 'a3', 'a4', project_id='pa')
         self.add('b1', 'b2', 'b3', project_id='pb')
         taken = self.take_all()
@@ -124,11 +124,11 @@ class TestRuns(testtools.TestCase):
         self.runs.done(taken[0], 0)
         self.assertEqual(['d', 'a'], self.ids(self.take_all()))
 
-    def test_what_is_held_takes_no_room(self):
+    def test_queued_runs_take_no_slot(self):
         self.add(*(f'a{number}' for number in range(99)), project_id='pa')
         self.assertEqual(2, self.runs.room())
 
-    def test_a_run_that_only_waits_has_no_place(self):
+    def test_a_run_that_only_waits_has_no_slot(self):
         self.add('a', 'b')
         first, second = self.take_all()
         self.assertEqual(2, self.runs.room())
@@ -138,14 +138,14 @@ class TestRuns(testtools.TestCase):
         self.assertEqual(4, self.runs.room())
         self.assertEqual([('a', 1), ('b', 1)], self.runs.claimed())
 
-    def test_a_run_under_way_keeps_its_place_between_its_moves(self):
+    def test_a_run_under_way_keeps_its_slot_between_its_moves(self):
         self.add('a', 'b', 'c')
         for claimed in self.take_all():
             self.runs.done(claimed, 30)
         self.assertEqual(2, self.runs.room())
         self.assertEqual([], self.take_all())
 
-    def test_a_place_that_was_given_up_is_somebody_elses(self):
+    def test_a_slot_that_was_given_up_goes_to_another_run(self):
         self.add('a', 'b', 'c')
         first, _second = self.take_all()
         self.wait_idly(first, 604800)
@@ -167,7 +167,7 @@ class TestRuns(testtools.TestCase):
             self.wait_idly(claimed, 0)
         self.assertEqual(['a3', 'c1'], self.ids(self.take_all()))
 
-    def test_an_event_wakes_a_run_without_a_place(self):
+    def test_an_event_wakes_a_run_without_a_slot(self):
         self.add('a')
         [claimed] = self.take_all()
         self.wait_idly(claimed, 604800)
@@ -180,7 +180,7 @@ class TestRuns(testtools.TestCase):
         self.assertEqual([claimed], self.take_all())
         self.assertEqual([], self.take_all())
 
-    def test_a_run_without_a_place_can_be_lost(self):
+    def test_a_run_without_a_slot_can_be_lost(self):
         self.add('a')
         [claimed] = self.take_all()
         self.wait_idly(claimed, 60)
@@ -217,7 +217,7 @@ class TestRuns(testtools.TestCase):
         self.clock.sleep(60)
         self.assertEqual([kept], self.take_all())
 
-    def test_a_run_without_a_place_is_handed_back_too(self):
+    def test_a_run_without_a_slot_is_handed_back_too(self):
         self.add('a')
         [claimed] = self.take_all()
         self.wait_idly(claimed, 60)
@@ -231,7 +231,7 @@ class TestRuns(testtools.TestCase):
         claimed.progress.under_way = count
         self.runs.done(claimed, after)
 
-    def test_each_volume_under_way_takes_a_place(self):
+    def test_each_volume_under_way_takes_a_slot(self):
         self.limits = run_table.Limits(5, 3)
         self.add('a')
         [claimed] = self.take_all()
@@ -246,7 +246,7 @@ class TestRuns(testtools.TestCase):
         self.add('d', project_id='pd')
         self.assertEqual(['b', 'c'], self.ids(self.take_all()))
 
-    def test_a_place_that_was_not_used_is_given_back(self):
+    def test_a_slot_of_no_volume_is_given_back(self):
         self.add('a')
         [claimed] = self.take_all()
         self.assertTrue(self.runs.reserve_slot(claimed))
@@ -254,7 +254,7 @@ class TestRuns(testtools.TestCase):
         self.runs.done(claimed, 10)
         self.assertEqual(3, self.runs.room())
 
-    def test_what_a_volume_leaves_goes_to_who_is_in_line(self):
+    def test_the_slot_of_a_volume_goes_to_the_next_in_the_queue(self):
         self.add('a')
         [claimed] = self.take_all()
         self.under_way(claimed, 2)
@@ -333,14 +333,14 @@ class TestRuns(testtools.TestCase):
                 self.runs.done(claimed, 10)
         self.assertEqual(1, self.runs.room())
 
-    def test_places_of_a_run_that_ends_are_free(self):
+    def test_the_slots_of_a_run_that_ends_are_free(self):
         self.add('a')
         [claimed] = self.take_all()
         self.under_way(claimed, 2, None)
         self.assertEqual(4, self.runs.room())
         self.assertFalse(self.runs.reserve_slot(claimed))
 
-    def test_a_run_that_is_taken_over_counts_what_is_under_way(self):
+    def test_a_reclaimed_run_has_a_slot_for_each_volume_under_way(self):
         part = messages.Step('x', 0, messages.StepState.SUBMITTED, 1,
                              volume_id=fakes.VOLUME)
         step = messages.Step('x', 0, messages.StepState.SUBMITTED, 1,
@@ -365,7 +365,7 @@ class TestRuns(testtools.TestCase):
         # It is aborted at once.
         self.assertEqual(['a'], self.ids(self.take_all()))
 
-    def test_limits_that_grow(self):
+    def test_higher_limits_admit_queued_runs(self):
         self.add('a', 'b', 'c')
         self.assertEqual(['a', 'b'], self.ids(self.take_all()))
         self.limits = run_table.Limits(9, 9)
@@ -392,7 +392,7 @@ class TestRuns(testtools.TestCase):
         self.runs.done(claimed, 3600)
         self.assertEqual([claimed], self.take_all())
 
-    def test_leases(self):
+    def test_a_lease_ends_unless_it_is_renewed(self):
         self.add('a')
         [claimed] = self.take_all()
         self.assertEqual(60, self.runs.lease_left(claimed))
@@ -403,7 +403,7 @@ class TestRuns(testtools.TestCase):
         self.runs.lost('a')
         self.assertLess(self.runs.lease_left(claimed), 0)
 
-    def test_a_lost_run_is_gone(self):
+    def test_a_lost_run_is_removed(self):
         self.add('a', 'b', 'c')
         [first, _second] = self.take_all()
         self.assertTrue(self.runs.lost('a'))
@@ -413,7 +413,7 @@ class TestRuns(testtools.TestCase):
         self.assertEqual(['c'], self.ids(self.take_all()))
         self.runs.lost('c')
 
-    def test_what_a_lost_run_left_is_cleared_up_in_its_place(self):
+    def test_a_lost_run_keeps_its_slot_until_it_is_cleaned_up(self):
         self.add('a', 'b', 'c')
         [first, second] = self.take_all()
         first.progress.engine_state = second.progress.engine_state = 'asked'
@@ -434,7 +434,7 @@ class TestRuns(testtools.TestCase):
         self.assertEqual([('c', 1)], self.runs.claimed())
         self.runs.lost('c')
 
-    def test_a_run_that_is_handed_out_again_waits_for_its_last_move(self):
+    def test_a_run_that_is_claimed_again_waits_for_its_last_move(self):
         self.add('a')
         [old] = self.take_all()
         self.add('a', fence=2)
@@ -445,7 +445,7 @@ class TestRuns(testtools.TestCase):
         self.assertEqual(2, new.run.fence)
         self.assertEqual([('a', 2)], self.runs.claimed())
 
-    def test_stopping_hands_out_each_run_once(self):
+    def test_a_stop_gives_each_run_to_a_worker_once(self):
         self.add('a', 'b', 'c')
         taken = self.take_all()
         self.runs.done(taken[0], 3600)
@@ -461,7 +461,7 @@ class TestRuns(testtools.TestCase):
 
 class TestThreads(testtools.TestCase):
 
-    def test_no_run_is_ever_in_two_hands(self):
+    def test_no_two_threads_have_the_same_run(self):
         table = run_table.RunTable(scheduler_clock.SystemClock(),
                                    lambda: run_table.Limits(50, 50))
         inside: set[str] = set()
@@ -503,7 +503,7 @@ class TestThreads(testtools.TestCase):
 class TestWorkers(testtools.TestCase):
     """Workers are started while calls hang, and end when they are over."""
 
-    def test_there_is_always_one_that_waits(self):
+    def test_a_worker_is_free_while_others_hang(self):
         sizes = bulkhead.Sizes(fast=2, slow=6, share=8, known=8, after=0.05)
         workers: list[threading.Thread] = []
         hangs, over = threading.Event(), threading.Event()

@@ -173,7 +173,7 @@ class TestDirectory(testtools.TestCase):
         source.tick()
         self.assertEqual('a', self.taken().run.job_id)
 
-    def test_one_bad_file_hurts_no_other(self):
+    def test_an_unusable_file_affects_no_other(self):
         for number, text in enumerate((
                 '', '[]', '{', '{"job_actions": 3}', '[' * 100_000,
                 '{"job_actions": [], "job_schedule": []}',
@@ -194,7 +194,7 @@ class TestDirectory(testtools.TestCase):
             self.assertIn(f'{file} is left out', self.log.output)
         self.assertIn('same.conf is left out', self.log.output)
 
-    def test_what_anybody_may_have_put_there(self):
+    def test_a_file_that_any_user_can_have_written_is_left_out(self):
         """In a folder such as /tmp it would say what is run as us."""
         self.write('theirs.conf', job_id='theirs')
         if os.geteuid() == 0:
@@ -209,7 +209,7 @@ class TestDirectory(testtools.TestCase):
         self.assertIn('theirs.conf is left out: everybody may write to its '
                       'folder', self.log.output)
 
-    def test_a_place_that_is_not_there(self):
+    def test_a_missing_folder_is_logged(self):
         source = directory.DirectorySource(
             self.place / 'none', self.runs, self.clock)
         source.begin()
@@ -253,7 +253,7 @@ class TestDirectory(testtools.TestCase):
         self.assertEqual(['a'], self.due())
         self.assertEqual([], self.after(10 ** 6))
 
-    def test_a_place_that_cannot_be_read_any_more(self):
+    def test_a_folder_that_becomes_unreadable_changes_nothing(self):
         self.write('a.conf', job_id='a')
         self.source.begin()
         with mock.patch.object(pathlib.Path, 'iterdir', autospec=True,

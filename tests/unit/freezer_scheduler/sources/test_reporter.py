@@ -119,7 +119,7 @@ class TestReporter(testtools.TestCase):
         # Some 900 bytes each are sent as far as they fit into 96 KiB.
         self.assertGreater(min(sizes[:-1]), 60)
 
-    def test_the_order_is_that_of_coming(self):
+    def test_reports_are_sent_in_their_order(self):
         for number in range(150):
             self.take(f'r{number}')
         while len(self.back) < 150:
@@ -137,7 +137,7 @@ class TestReporter(testtools.TestCase):
         self.assertEqual((None, None), (self.back['r0'], self.back['r2']))
         self.assertEqual(2, len(self.told))
 
-    def test_what_is_not_taken_goes_back_with_the_problem(self):
+    def test_a_refused_run_is_given_back_with_the_error(self):
         self.source.problem = freezer_client.ApiUnreachable('away')
         self.take('r1')
         self.take('r2')
@@ -146,13 +146,13 @@ class TestReporter(testtools.TestCase):
                          self.back)
         self.assertEqual([], self.told)
 
-    def test_a_mistake_keeps_no_run(self):
+    def test_an_unknown_error_gives_the_runs_back(self):
         self.source.problem = KeyError('a mistake')
         self.take('r1')
         self.assertRaises(KeyError, self.reporter.send)
         self.assertIsInstance(self.back['r1'], freezer_client.ApiUnreachable)
 
-    def test_a_mistake_with_one_run_keeps_no_other(self):
+    def test_an_unknown_error_with_one_run_affects_no_other(self):
         """Invariant 4."""
         self.mistaken = {'r0', 'r1'}
         for number in range(3):
@@ -160,14 +160,14 @@ class TestReporter(testtools.TestCase):
         self.assertRaises(KeyError, self.reporter.send)
         self.assertEqual({'r2': None}, self.back)
 
-    def test_each_goes_on_as_the_run_that_it_is(self):
+    def test_each_run_continues_with_its_own_log_context(self):
         self.take('r1')
         self.take('r2')
         self.reporter.send()
         self.assertEqual({'r1': 'of r1', 'r2': 'of r2'}, self.in_context)
         self.assertIsNone(log_context.current())
 
-    def test_what_was_taken_is_sent_before_the_end(self):
+    def test_accepted_reports_are_sent_before_the_end(self):
         self.take('r1')
         self.reporter.stop()
         self.assertFalse(self.take('r2'))
@@ -175,6 +175,6 @@ class TestReporter(testtools.TestCase):
         self.assertFalse(self.reporter.send())
         self.assertEqual([['r1']], self.source.sent)
 
-    def test_an_api_that_cannot_do_it(self):
+    def test_an_api_without_common_reports_gets_single_ones(self):
         self.source.report_all = None
         self.assertFalse(self.take('r1'))

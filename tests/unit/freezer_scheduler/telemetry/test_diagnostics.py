@@ -34,7 +34,7 @@ class TestDiagnostics(testtools.TestCase):
             conf, lambda: {'runs': [{'run_id': 'run-1', 'odd': 'secret'}]},
             ('secret',), fakes.FakeClock())
 
-    def test_it_holds_threads_options_and_runs_and_no_secret(self):
+    def test_it_has_threads_options_and_runs_and_no_secret(self):
         waits = threading.Event()
         thread = threading.Thread(target=waits.wait, name='worker-77')
         thread.start()

@@ -55,7 +55,7 @@ class TestExporter(testtools.TestCase):
                 for family in parser.text_string_to_metric_families(text)
                 for sample in family.samples}
 
-    def test_what_is_counted_is_shown(self):
+    def test_it_serves_the_metrics(self):
         port = self.serve()
         self.counter.inc(3)
         self.assertEqual(3, self.ask(port)['things_total'])
@@ -77,7 +77,7 @@ class TestExporter(testtools.TestCase):
                                              r'\[metrics\] bind_host'):
                 exporter.listen((host, free_port()))
 
-    def test_slow_clients_keep_nobody_from_the_metrics(self):
+    def test_slow_clients_do_not_block_the_metrics(self):
         """However many they are, and however often they come back."""
         port = self.serve()
         threads = threading.active_count()
@@ -94,7 +94,7 @@ class TestExporter(testtools.TestCase):
                 self.assertLessEqual(threading.active_count(),
                                      threads + 2 * exporter._AT_ONCE + 2)
 
-    def test_a_dripping_client_is_let_go(self):
+    def test_a_dripping_client_is_disconnected(self):
         self.useFixture(fixtures.MonkeyPatch(
             'freezer_scheduler.telemetry.exporter._LONGEST', 1))
         port = self.serve()
@@ -112,7 +112,7 @@ class TestExporter(testtools.TestCase):
                     continue
         self.fail('it is still served')
 
-    def test_where_no_thread_could_be_made_there_may_be_one_later(self):
+    def test_it_recovers_if_no_thread_could_be_started(self):
         port = self.serve()
         with mock.patch.object(threading.Thread, 'start', autospec=True,
                                side_effect=RuntimeError):

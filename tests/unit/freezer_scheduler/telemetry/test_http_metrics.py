@@ -101,14 +101,14 @@ class TestObservedSession(testtools.TestCase):
         assert request is not None
         return request.headers
 
-    def test_a_request_is_told_with_its_time_and_outcome(self):
+    def test_a_request_is_recorded_with_its_time_and_outcome(self):
         for status, outcome in ((200, '2xx'), (404, '4xx'), (503, '5xx')):
             self.answer(status)
             self.session.get('http://cinder/v3/p/backups/b')
             self.assertEqual(('cinder', 'show_backup', outcome, 0.5),
                              self.observer.seen[-1])
 
-    def test_one_without_an_answer_is_told_too(self):
+    def test_a_request_without_an_answer_is_recorded_too(self):
         self.mocker.get(requests_mock.ANY, exc=requests.ReadTimeout)
         self.assertRaises(requests.ReadTimeout, self.session.get,
                           'http://cinder/v3/p/backups/b')

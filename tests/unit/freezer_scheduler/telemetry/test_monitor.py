@@ -81,7 +81,7 @@ class TestMetrics(Case):
         self.assertEqual(self.clock.epoch,
                          self.value('last_claim_timestamp_seconds'))
 
-    def test_what_waits_waits_on_while_nobody_can_tell(self):
+    def test_the_waiting_time_grows_between_two_answers(self):
         self.assertIsNone(self.monitor.waiting())
         self.monitor.claimed(self.tick())
         self.assertEqual(30, self.value('due_waiting_seconds'))
@@ -92,7 +92,7 @@ class TestMetrics(Case):
         self.clock.sleep(100)
         self.assertEqual(0, self.value('due_waiting_seconds'))
 
-    def test_ends_are_counted_once_the_api_has_taken_them(self):
+    def test_results_are_counted_when_the_api_has_accepted_them(self):
         taken: list[object] = []
 
         def report(run_id, fence, said):
@@ -125,7 +125,7 @@ class TestMetrics(Case):
         self.assertEqual(1, self.value('runs_parted_with_total',
                                        how='handed_back'))
 
-    def test_old_backups_by_what_became_of_them(self):
+    def test_old_backups_are_counted_by_result(self):
         for deleted in (True, False, True):
             self.monitor.old_backup(deleted)
         self.assertEqual((2, 1), (
@@ -144,7 +144,7 @@ class TestMetrics(Case):
         self.assertEqual(2, self.value('trusts_pending'))
         self.assertEqual(3, self.value('trusts_unproven'))
 
-    def test_held_runs_are_told_by_what_they_are_at(self):
+    def test_claimed_runs_are_counted_by_phase(self):
         for number in range(4):
             self.table.add(run(f'r{number}'), 1e9)
         held = self.table.take(wait=False)
@@ -195,7 +195,7 @@ class TestStatus(Case):
                       'Held runs:  0'):
             self.assertIn(words, text)
 
-    def test_it_tells_who_what_and_how_late(self):
+    def test_the_text_names_client_runs_and_delay(self):
         self.monitor.registered('central')
         self.monitor.claimed(self.tick())
         self.clock.sleep(61)
@@ -223,7 +223,7 @@ class TestStatus(Case):
         self.assertNotIn(fakes.TRUST, json.dumps(self.shown()))
         self.assertNotIn('secret', json.dumps(self.shown()))
 
-    def test_people_are_shown_some_and_told_of_the_others(self):
+    def test_the_text_shows_a_limited_number_of_runs(self):
         for number in range(status._SHOWN + 7):
             self.table.add(run(f'r{number}'), 1e9)
         self.assertIn('... and 7 more', self.text())

@@ -41,20 +41,20 @@ class TestStatusSocket(testtools.TestCase):
             'runs': [{'run_id': str(number)} for number in range(20_000)]}
         self.listener = status_socket.Listener(self.path, lambda: self.told)
 
-    def test_the_answer_is_that_of_the_moment(self):
+    def test_the_answer_is_current(self):
         self.listener.open()
         self.assertEqual(self.told, status_socket.ask(self.path, os.getpid()))
         self.told = {'runs': []}
         self.assertEqual(self.told, status_socket.ask(self.path, os.getpid()))
 
-    def test_nobody_else_may_ask(self):
+    def test_other_users_get_no_answer(self):
         before = os.umask(0)
         self.addCleanup(os.umask, before)
         self.listener.open()
         self.assertEqual(0o600, stat.S_IMODE(self.path.stat().st_mode))
         self.assertEqual(0, os.umask(0))
 
-    def test_what_a_killed_scheduler_left_is_replaced(self):
+    def test_the_socket_of_a_killed_scheduler_is_replaced(self):
         with socket.socket(socket.AF_UNIX) as left:
             folder = os.open(self.path.parent, os.O_PATH)
             left.bind(f'/proc/self/fd/{folder}/{self.path.name}')
@@ -66,13 +66,13 @@ class TestStatusSocket(testtools.TestCase):
         self.listener.close()
         self.assertFalse(self.path.exists())
 
-    def test_another_process_is_not_believed(self):
+    def test_the_answer_of_another_process_is_refused(self):
         self.listener.open()
         with testtools.ExpectedException(status_socket.NoAnswer,
                                          '.*is not that of process 1'):
             status_socket.ask(self.path, 1)
 
-    def test_a_process_that_hangs_keeps_nobody_for_long(self):
+    def test_a_question_to_a_process_that_hangs_ends(self):
         self.useFixture(fixtures.MonkeyPatch(
             'freezer_scheduler.telemetry.status_socket._PATIENCE', 0.2))
         awake = threading.Event()
@@ -87,7 +87,7 @@ class TestStatusSocket(testtools.TestCase):
                                          'no answer within .*'):
             status_socket.ask(self.path, os.getpid())
 
-    def test_who_asks_and_reads_nothing_holds_up_nobody_for_long(self):
+    def test_a_client_that_reads_nothing_delays_others_shortly(self):
         self.useFixture(fixtures.MonkeyPatch(
             'freezer_scheduler.telemetry.status_socket._PATIENCE', 5))
         self.told = {'much': 'x' * (4 << 20)}
@@ -98,7 +98,7 @@ class TestStatusSocket(testtools.TestCase):
             os.close(folder)
         self.assertEqual(self.told, status_socket.ask(self.path, os.getpid()))
 
-    def test_too_many_open_files_keep_it_waiting_not_busy(self):
+    def test_it_waits_while_too_many_files_are_open(self):
         waits: list[float] = []
 
         def wait(seconds):
