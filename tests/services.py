@@ -21,7 +21,7 @@ one of its own, which is dropped when it ends::
 
 A server that is not there fails the test where CI is set in the environment.
 Elsewhere the test is skipped with the reason, and ``tools/test`` lists it as
-not run: nobody needs a database server to work on the project.
+not run: work on the project needs no database server.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def postgresql_url(test: Test) -> str:
 
 
 def new_name() -> str:
-    """Return a name for a database that nobody has."""
+    """Return a name that no database has."""
     return f'freezer_test_{uuid.uuid4().hex}'
 
 

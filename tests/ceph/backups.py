@@ -23,7 +23,7 @@ class Backups(on_ceph.CephCase):
     """To be mixed into the test that has the cloud."""
 
     def test_a_default_job_backs_up_and_restores(self) -> None:
-        """Nobody names a container: Cinder takes the pool it knows."""
+        """Without a container, Cinder takes the pool that it is given."""
         volume = self.volume()
         job_id = self.job_of(volume, incremental=True)
         full = self.good(job_id)

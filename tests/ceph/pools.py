@@ -22,7 +22,7 @@ from tests.ceph import on_ceph
 from tests.cloud import waiting
 from tools.cloud import ceph
 
-# What release 19.0.0 asks for where nobody names a container.
+# What release 19.0.0 asks for without a container.
 FORMER_POOL = 'freezer_backups'
 
 # What the scheduler logs when it has read its configuration again.

@@ -45,11 +45,11 @@ class MissingTests(unittest.TestCase):
         return [f'{name}.{tag}-x86_64-linux-gnu.so'
                 for name in ('rados', 'rbd')]
 
-    def test_all_is_there(self) -> None:
+    def test_nothing_is_missing(self) -> None:
         self.assertIsNone(self.missing(
             set(ceph._COMMANDS), *self.modules(_THIS)))
 
-    def test_no_packages(self) -> None:
+    def test_missing_packages_are_named(self) -> None:
         for programs, modules in (
                 (set(), []), (set(), self.modules(_THIS)),
                 (set(ceph._COMMANDS) - {'ceph-osd'}, self.modules(_THIS)),

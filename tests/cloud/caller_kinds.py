@@ -107,7 +107,7 @@ class CallerKinds:
         return str(answer['X-Subject-Token'])
 
     def _user(self) -> str:
-        """Make a user, whose name is his password."""
+        """Make a user with a password that is the name."""
         name = uuid.uuid4().hex
         self._call('POST', '/users', {'user': {
             'name': name, 'password': name, 'domain_id': 'default'}})

@@ -38,7 +38,7 @@ class Failures(cinder_restores.Restores):
 
     def test_an_aborted_backup_is_deleted_once_cinder_lets_go(self) -> None:
         volume = self.volume()
-        # Whoever reads it waits for somebody who writes.
+        # A reader waits until there is a writer.
         self.file(volume).unlink()
         os.mkfifo(self.file(volume))
         job_id = self.job(volume)
@@ -168,7 +168,7 @@ class Failures(cinder_restores.Restores):
         self.assertEqual([False, False], self.kinds(volume))
         self.assertEqual(2, len(self.backups(volume)))
 
-    def test_no_container_is_asked_for_that_nobody_named(self) -> None:
+    def test_no_container_is_asked_for_without_a_name(self) -> None:
         volume = self.volume()
         job_id = self.backup_job(volume, incremental=True)
         self.assertEqual('success', self.result(job_id))

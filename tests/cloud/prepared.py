@@ -36,7 +36,7 @@ from tools.cloud import locks
 from tools.cloud import programs
 from tools.cloud import progress
 
-#: All but the scheduler, for who wants to start one of his own.
+#: All but the scheduler, for tests that start their own.
 SERVERS = frozenset(programs.NAMES) - {'freezer-scheduler'}
 
 _NAMES = ('keystone', 'cinder')

@@ -114,7 +114,7 @@ class FaultyCinderTests(cinder_failures.Failures):
         self.assertEqual([], self.backups(volume))
 
     def test_a_late_duplicate_is_gone_with_the_next_backup(self) -> None:
-        """The request arrives again when nobody waits for it any more."""
+        """The request arrives again after its run has ended."""
         volume = self.volume()
         rule = self.proxy.fail('POST', '/backups', volume,
                                faulty_proxy.Fault())
@@ -159,7 +159,7 @@ class FaultyCinderTests(cinder_failures.Failures):
         self.assertTrue(self.said('it is a duplicate of', kept['id']))
         self.assert_one_good_backup(volume, job_id)
 
-    def test_cinder_away(self) -> None:
+    def test_a_job_waits_while_cinder_is_away(self) -> None:
         volume = self.volume()
         self.made.kill('cinder')
         job_id = self.job(volume)
@@ -170,7 +170,7 @@ class FaultyCinderTests(cinder_failures.Failures):
         self.assertEqual('success', self.result(job_id))
         self.assert_one_good_backup(volume, job_id)
 
-    def test_keystone_away(self) -> None:
+    def test_a_job_waits_while_keystone_is_away(self) -> None:
         volume = self.volume()
         job_id = self.job(volume, start=False)
         keystone = self.made.processes['keystone'].pid

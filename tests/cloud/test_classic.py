@@ -182,7 +182,7 @@ class ClassicTests(unittest.TestCase):
         """Whether no file of an agent is there."""
         return not list((self.scheduler.home / 'agents').glob('*/*/*'))
 
-    def test_a_directory_there_and_back(self) -> None:
+    def test_a_directory_is_backed_up_and_restored(self) -> None:
         source = self.directory / '100% of $HOME'
         source.mkdir()
         for number in range(20):
@@ -211,7 +211,7 @@ class ClassicTests(unittest.TestCase):
             {path.name: path.read_bytes() for path in back.iterdir()})
         self.assertTrue(self.nothing_left())
 
-    def test_commands_and_failures(self) -> None:
+    def test_a_failed_action_ends_the_job(self) -> None:
         touched = self.directory / 'touched'
         job_id = self.create(
             self.command(f'touch {touched}'),
@@ -229,7 +229,7 @@ class ClassicTests(unittest.TestCase):
         self.assertEqual('fail', self.api('GET', f'jobs/{job_id}')[
             'job_schedule']['result'])
 
-    def test_abort_kills(self) -> None:
+    def test_an_abort_kills_the_agent(self) -> None:
         job_id = self.create(self.command('sleep 98701'))
         waiting.eventually(lambda: processes('98701'))
         self.api('POST', f'jobs/{job_id}/event', {'abort': None})
@@ -251,7 +251,7 @@ class ClassicTests(unittest.TestCase):
         self.assertIn('went away', run['reason'])
         self.assertEqual([], processes('98702'))
 
-    def test_a_clean_stop_says_so(self) -> None:
+    def test_a_stop_is_the_reason_of_the_run(self) -> None:
         job_id = self.create(self.command('sleep 98703'))
         waiting.eventually(lambda: processes('98703'))
         assert self.scheduler.process is not None
@@ -267,7 +267,7 @@ class ClassicTests(unittest.TestCase):
             (self.scheduler.home / 'agents').iterdir()))
         self.scheduler.start()
 
-    def test_reload_takes_over_what_the_file_says_by_then(self) -> None:
+    def test_a_reload_applies_the_changed_file(self) -> None:
         file = self.scheduler.home / 'scheduler.conf'
         before = file.read_text()
 
@@ -287,7 +287,7 @@ class ClassicTests(unittest.TestCase):
                  ['backup'], 7)
         reloaded(before, offered, 50)
 
-    def test_a_volume_by_cinder(self) -> None:
+    def test_cinder_backs_up_a_volume_without_an_agent(self) -> None:
         """No agent is needed for it, and success is what Cinder says."""
         volume = self.made.volumes('project-1')[0]['id']
         run = self.ended(self.create({
@@ -487,7 +487,8 @@ class AgentReadsTests(unittest.TestCase):
     @hypothesis.given(st.dictionaries(st.sampled_from(FREE), TEXTS,
                                       max_size=5))
     @hypothesis.settings(deadline=None, max_examples=200)
-    def test_texts(self, document: dict[str, str]) -> None:
+    def test_the_agent_reads_any_text_as_it_was_written(
+            self, document: dict[str, str]) -> None:
         try:
             action = agent_action.read(document, False, '')
             text = action.text()

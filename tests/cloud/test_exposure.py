@@ -30,7 +30,7 @@ AT_ONCE = 20
 
 class ExposureTests(service_mode.ServiceModeCase):
 
-    def test_slow_clients_keep_nobody_from_the_api(self) -> None:
+    def test_slow_clients_hold_up_no_other_client(self) -> None:
         url = parse.urlsplit(self.made.urls['freezer-api'])
         assert url.hostname and url.port
         slow = []

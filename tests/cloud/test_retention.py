@@ -99,7 +99,7 @@ class RetentionTests(service_mode.ServiceModeCase):
         self.api('DELETE', f'jobs/{job_id}')
         return run
 
-    def test_by_number_and_by_age(self) -> None:
+    def test_old_backups_go_by_number_and_by_age(self) -> None:
         volume = self.volume()
         made = self.make(volume, 'fifif')
         run = self.guide(volume)
@@ -215,7 +215,7 @@ class RetentionTests(service_mode.ServiceModeCase):
                    if backup['id'] == backup_id]
         return dict(found)
 
-    def test_one_that_cinder_refuses_to_delete(self) -> None:
+    def test_a_backup_that_cinder_refuses_to_delete_stays(self) -> None:
         """Its availability zone was never there."""
         volume = self.volume()
         made = self.make(volume, 'fifff')
@@ -268,7 +268,7 @@ class RetentionTests(service_mode.ServiceModeCase):
             volume, cindernative_freezer_only=False))
         self.assert_left(volume, last)
 
-    def test_a_deleted_volume(self) -> None:
+    def test_backups_of_a_deleted_volume_go_as_configured(self) -> None:
         volume, there = self.volume(), self.volume()
         for one in (volume, there):
             self.cinder('POST', f'/volumes/{one}/metadata',
@@ -301,8 +301,8 @@ class RetentionTests(service_mode.ServiceModeCase):
                              len(self.backups(there)))
         self.assert_left(volume)
 
-    def test_a_kill_in_the_middle(self) -> None:
-        """Whoever goes on removes the rest, and each record."""
+    def test_a_removal_goes_on_after_a_kill(self) -> None:
+        """The next holder of the run removes the rest, and each record."""
         volume = self.volume()
         made = self.make(volume, 'fiiif')
         job_id = self.begin({'action': 'admin',

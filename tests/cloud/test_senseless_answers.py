@@ -38,7 +38,7 @@ TOKEN_PERCENT = 90
 def kinds(trap: str) -> dict[str, faulty_proxy.Fault]:
     """Return senseless answers by name; what was asked for is done.
 
-    :param trap: URL of a server that nobody may ask
+    :param trap: URL of a server that no client may ask
     """
     found = {f'redirect {status}': faulty_proxy.Fault(
         status=status, body=PAGE, headers=(('Location', f'{trap}/moved'),))

@@ -69,7 +69,7 @@ class ServiceModeTests(service_mode.ServiceModeCase):
 
     def test_a_stopped_scheduler_hands_back_what_it_holds(self) -> None:
         self.addCleanup(self.tune, **self.TUNED)
-        # Nobody could wait until it has expired.
+        # It does not expire while the test lasts.
         self.tune(lease_seconds=10 * waiting.PATIENCE)
         volume = self.volume()
         job_id = self.job(volume)
@@ -94,7 +94,7 @@ class ServiceModeTests(service_mode.ServiceModeCase):
         self.assert_one_good_backup(volume, job_id)
 
     def test_two_schedulers_share_the_work(self) -> None:
-        """At most one backup per firing, whoever makes it."""
+        """At most one backup per firing, by whichever scheduler."""
         work = {}
         with self.second_scheduler():
             for project in ('project-1', 'project-2'):
@@ -213,7 +213,7 @@ class ServiceModeTests(service_mode.ServiceModeCase):
         self.assertEqual((['backup', 'restore', 'admin'], ['cindernative']), (
             client['supported_actions'], client['supported_modes']))
 
-    def test_what_an_operator_sees(self) -> None:
+    def test_an_operator_sees_a_run_without_a_secret(self) -> None:
         """Status, metrics, log and report of one run, without a secret."""
         [port] = ports.find_free(1)
         volume = self.volume()

@@ -136,7 +136,7 @@ class StockCase(testtools.TestCase):
 
     @contextlib.contextmanager
     def recorded(self, job_id: str) -> Iterator[list[State]]:
-        """Record what a job looks like to whoever reads it all the time."""
+        """Record the states of a job, read one after the other."""
         life = [self.state(job_id)]
         done = threading.Event()
 
@@ -209,13 +209,13 @@ class ClassicTests(StockCase):
         action['freezer_action']['path_to_backup'] = '/nowhere'
         return action
 
-    def test_a_client_like_any_other(self) -> None:
+    def test_it_registers_like_any_other_client(self) -> None:
         shown = self.api('GET', f'clients/{self.client}')
         self.assertFalse(shown['client']['is_central'])
         self.assertEqual(self.user.project_id, shown['project_id'])
         self.assertIn(self.client, self.freezer('client-list'))
 
-    def test_the_life_of_a_job(self) -> None:
+    def test_a_job_starts_runs_and_completes(self) -> None:
         job_id = self.create(self.files())
         self.reaches(job_id, ('', 'stop', None))
         with self.recorded(job_id) as life:
@@ -247,12 +247,12 @@ class ClassicTests(StockCase):
         self.reaches(job_id, ('', 'completed', 'success'))
         self.assertEqual(1, len(self.backups_of(job_id)))
 
-    def test_a_failure(self) -> None:
+    def test_a_failed_agent_is_a_failed_job(self) -> None:
         job_id = self.create({**self.failing(), 'max_retries': 1},
                              stopped=False)
         self.reaches(job_id, ('', 'completed', 'fail'))
 
-    def test_stop_of_a_running_job(self) -> None:
+    def test_a_stop_takes_effect_after_the_run(self) -> None:
         """It takes effect once the run is over."""
         job_id = self.create(self.failing(), schedule={
             'schedule_interval': '2 seconds'})
@@ -272,7 +272,7 @@ class ClassicTests(StockCase):
             'current_pid'))
         self.assertEqual(('', 'running', ''), self.state(job_id))
 
-    def test_abort_of_a_running_job(self) -> None:
+    def test_an_abort_is_recorded_while_the_job_runs(self) -> None:
         """A stock scheduler kills nothing; the API says what it was told."""
         job_id = self.create(self.failing())
         self.reaches(job_id, ('', 'stop', None))
@@ -288,8 +288,8 @@ class ClassicTests(StockCase):
             for status in ('completed', 'stop')
             for result in ('fail', 'aborted')))
 
-    def test_abort_of_a_job_that_never_ran_hurts_nobody(self) -> None:
-        """It would end the poll of all jobs, of everybody."""
+    def test_an_abort_before_the_first_run_leaves_others_alone(self) -> None:
+        """It would end the poll of the jobs of all projects."""
         job_id = self.create(self.files(), stopped=False, schedule={
             'schedule_interval': '1 hours'})
         self.reaches(job_id, ('', 'scheduled', None))
@@ -323,7 +323,7 @@ class ClassicTests(StockCase):
         self.api('PATCH', f'jobs/{job_id}', {
             'job_schedule': {'schedule_interval': interval}})
 
-    def test_an_edit_of_the_description_hurts_nobody(self) -> None:
+    def test_an_edit_of_the_description_leaves_other_jobs_alone(self) -> None:
         job_id = self.create(self.files(), stopped=False, schedule={
             'schedule_interval': '1 hours'})
         self.reaches(job_id, ('', 'scheduled', None))
@@ -395,7 +395,7 @@ class CentralTests(StockCase):
             'log_file': str(self.directory / 'agent.log')},
             'max_retries': 0, 'max_retries_interval': 1}
 
-    def test_the_life_of_a_job(self) -> None:
+    def test_a_job_starts_runs_and_completes(self) -> None:
         shown = self.api('GET', f'clients/{self.client}')
         self.assertTrue(shown['client']['is_central'])
         volume = self.made.volumes('project-1')[0]['id']

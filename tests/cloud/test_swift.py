@@ -23,14 +23,14 @@ from tools.cloud import swift
 # The data of a MIB_PER_GB, an object for each MiB, and two about them.
 _OBJECTS = on_swift.MIB_PER_GB + 2
 
-# What Swift takes for an operator of an account, where nobody configures it.
+# What Swift takes for an operator of an account by default.
 _THEIR_ROLE = 'swiftoperator'
 
 
 class SwiftTests(on_swift.SwiftCase):
 
     def test_a_default_job_backs_up_and_restores(self) -> None:
-        """Nobody names a container: Cinder takes and makes its own."""
+        """Without a container, Cinder takes its own and makes it."""
         volume = self.volume()
         job_id = self.job_of(volume, incremental=True)
         first = self.digest(volume)
@@ -79,7 +79,7 @@ class SwiftTests(on_swift.SwiftCase):
                          self.digest(self.restored(volume)))
 
     def test_a_role_that_swift_does_not_know(self) -> None:
-        """As Swift is where nobody configures it; and what is to be done."""
+        """Swift with its defaults, and what an operator does about it."""
         def configure(**options: Any) -> None:
             self.made.swift.configure({'keystoneauth': options})
             self.made.processes['swift-proxy'].stop()

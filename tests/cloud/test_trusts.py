@@ -229,7 +229,7 @@ class DelegationTests(service_mode.ServiceModeCase):
               shared: str) -> dict[str, callers.Answer]:
         """Send each request with a token.
 
-        :param shared: a job of a team mate's
+        :param shared: a job of another member's
         """
         # Of a user of its own, so that it is the only job of a trust.
         _, other = self.join(tenant.name, tenant.project_id)
@@ -290,7 +290,7 @@ class DelegationTests(service_mode.ServiceModeCase):
         for tenant, job_id in jobs.items():
             self.works(tenant, job_id)
 
-    def test_what_is_gone_is_replaced_by_whoever_is_left(self) -> None:
+    def test_a_lost_trust_is_replaced_by_another_member(self) -> None:
         trust, user, project = (self.tenant() for _number in range(3))
         jobs = {tenant: self.frequent(tenant)
                 for tenant in (trust, user, project)}
@@ -305,11 +305,12 @@ class DelegationTests(service_mode.ServiceModeCase):
         for tenant, job_id in jobs.items():
             self.assertEqual('trust_gone', self.suspended(tenant, job_id))
             self.assertEqual({}, self.trusts(tenant))
-        # Its giver saves the job; the deleted one's team mate starts it.
+        # Its trustor saves the job; another member starts that of the deleted
+        # user.
         self.api('PATCH', f'jobs/{jobs[trust]}', {'description': 'saved'},
                  trust.session)
         # While it is tried, which is often, it is started already, and says
-        # so; then nobody's trust is given.
+        # so; then no trust is made.
         waiting.eventually(lambda: self.api(
             'POST', f'jobs/{jobs[user]}/event', {'start': None},
             mate)['result'] == 'success')
@@ -317,7 +318,7 @@ class DelegationTests(service_mode.ServiceModeCase):
             self.works(tenant, jobs[tenant])
             self.assertEqual([trustor], list(self.trusts(tenant).values()))
 
-    def test_withdrawn_and_given_again(self) -> None:
+    def test_a_withdrawn_trust_can_be_given_again(self) -> None:
         tenant = self.tenant()
         job_id = self.job(VOLUME, start=False, session=tenant.session)
         self.api('PATCH', f'jobs/{job_id}', {'user_credentials': {}},
@@ -632,7 +633,7 @@ class DelegationTests(service_mode.ServiceModeCase):
 
     # -- expiry --
 
-    def test_a_lifetime_is_keystones_too(self) -> None:
+    def test_keystone_ends_a_trust_at_its_lifetime(self) -> None:
         tenant = self.tenant()
         status, text = self.request(
             tenant, 'POST', 'jobs', self.document(VOLUME),

@@ -85,8 +85,8 @@ class UnderFireTests(testtools.TestCase):
         self.assertNotEqual([], held)
         self.assertEqual([], [one for one in held if one.violations], text)
 
-    def test_mariadb(self) -> None:
+    def test_the_invariants_hold_on_mariadb(self) -> None:
         self.survives('mariadb', services.mysql_url(self))
 
-    def test_postgresql(self) -> None:
+    def test_the_invariants_hold_on_postgresql(self) -> None:
         self.survives('postgresql', services.postgresql_url(self))

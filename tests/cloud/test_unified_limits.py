@@ -150,7 +150,7 @@ class UnifiedLimitTests(unittest.TestCase):
         self.assertEqual(status, caught.exception.status, caught.exception)
         return caught.exception.body
 
-    def test_the_way_through(self) -> None:
+    def test_limits_from_the_first_setup_to_wrong_ones(self) -> None:
         self.configure()
         user = self.login('user-1', 'user-1', 'project-1')
 

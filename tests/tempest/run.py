@@ -312,7 +312,7 @@ class ScenarioWorkspace(Workspace):
 def fixed_files(tell: progress.Progress) -> collections.abc.Iterator[None]:
     """Have the files in /tmp for ourselves, and leave none of them.
 
-    :raises Refused: they are somebody else's
+    :raises Refused: they belong to another program
     """
     lock = pathlib.Path(tempfile.gettempdir(),
                         f'freezer-tempest-{os.getuid()}.lock')
