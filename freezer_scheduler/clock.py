@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Time, as something that is handed in."""
+"""The clock, which is passed in."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where code that needs the time gets it from."""
+    """The times that the scheduler needs."""
 
     def wall(self) -> float:
-        """Return seconds since the epoch, for what others get to see."""
+        """Return epoch seconds, for times that others read."""
 
     def monotonic(self) -> float:
-        """Return seconds that only ever grow, for leases and waiting."""
+        """Return seconds that never decrease, for leases and waits."""
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The clocks of this machine."""
 
     def wall(self) -> float:
         return time.time()
 
     def monotonic(self) -> float:
-        # Unlike CLOCK_MONOTONIC this goes on while the machine sleeps, and
-        # so does the lease at the API.
+        # Unlike CLOCK_MONOTONIC it continues while the machine sleeps, as the
+        # lease at the API does.
         return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Commands. Here is nothing that takes time to import."""
+"""Commands. This module imports nothing that takes time."""
 
 import signal
 
@@ -18,9 +18,9 @@ import signal
 def main() -> int:
     """Run freezer-scheduler; returns the exit status.
 
-    A request for a report, or to reload, that comes before it can be met
-    waits. By default it would end the process. The signals that end it are
-    unblocked: some process managers block them for what they start.
+    SIGUSR2 and SIGHUP wait until the scheduler can handle them: by default
+    they would end the process. The signals that end it are unblocked: some
+    process managers block them for the processes that they start.
     """
     signal.pthread_sigmask(
         signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})

@@ -14,8 +14,8 @@
 
 Each value can be given as ``os_X`` or ``X`` in the file, as ``--os-X``,
 ``--os_X`` or ``--service_auth-X`` on the command line, and as ``OS_X`` in the
-environment. The environment is read here and not as an option's default, so
-that it never shows up in samples, help or logs.
+environment. The environment is not the default of an option, so that it never
+appears in samples, help or logs.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ OPTS = [_opt(name) for name in _HELP]
 
 
 def plain_opts() -> list[cfg.Opt]:
-    """Return the same options as spelled without ``os_`` in a file."""
+    """Return the same options, spelled without ``os_`` as in files."""
     return [cfg.StrOpt(name.replace('-', '_'), secret=name in _SECRET,
                        choices=_ENDPOINT_TYPES
                        if name == 'endpoint-type' else None)
@@ -78,7 +78,7 @@ def plain_opts() -> list[cfg.Opt]:
 
 @dataclasses.dataclass(frozen=True)
 class ServiceAuth:
-    """The account as read; what was not given is None."""
+    """The account; values that are not set are None."""
 
     auth_url: str | None
     username: str | None
@@ -127,7 +127,7 @@ def read(conf: cfg.ConfigOpts, environ: Mapping[str, str]) -> ServiceAuth:
 def variables(auth: ServiceAuth) -> dict[str, str]:
     """Return the account as the OS_* variables of agents.
 
-    They cannot log in with an application credential, so are not given it.
+    Agents cannot log in with an application credential, so it is left out.
     """
     return {f'OS_{field.name.upper()}': value
             for field in dataclasses.fields(auth)

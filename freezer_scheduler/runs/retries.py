@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How often something that failed is tried again, and when."""
+"""How often and when a failed action is tried again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ INTERVAL = 60
 
 @dataclasses.dataclass(frozen=True)
 class Retries:
-    """What a user wants done after a failure.
+    """The retries that a user wants after a failure.
 
     :ivar most: tries after the first one
     :ivar interval: seconds between the end of a try and the next
@@ -35,9 +35,9 @@ class Retries:
 
     def after(self, failed: messages.Step,
               wall: float) -> messages.Step | None:
-        """Return a step that waits for its next try; None without one.
+        """Return a failed step as it waits for its next try, or None.
 
-        :param wall: now, in seconds since the epoch
+        :param wall: now, in epoch seconds
         """
         if failed.tries > self.most:
             return None
@@ -49,8 +49,8 @@ class Retries:
     def left(self, step: messages.Step, wall: float) -> float:
         """Return the seconds until the next try of a step that was stored.
 
-        Whoever stored it may have had another time. So it is never longer
-        than the interval.
+        The clock of the scheduler that stored it may differ. So the result is
+        never longer than the interval.
         """
         if step.retry_at is None:
             return 0

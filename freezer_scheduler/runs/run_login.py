@@ -12,9 +12,9 @@
 
 """Runs and the logins that they wait for.
 
-A run whose next move needs a token that is not there gives its worker back,
-and its slot too while nothing of it is under way. The end of the login wakes
-it, whatever came of it: without a token its engine waits and says why.
+A run whose next move needs a token waits for the login without a worker, and
+without a slot while nothing of it is under way. The end of the login wakes it,
+also if the login failed: without a token its engine waits and says why.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from freezer_scheduler.freezer import messages
 from freezer_scheduler.runs import progress as run_progress
 from freezer_scheduler.runs import run_table
 
-# Seconds after which a run asks again, should nothing wake it.
+# Seconds after which a run that nothing wakes checks its login again.
 _ASKS_AGAIN = 600
 
 # A run that waits for longer than the first gives up its slot.
@@ -37,16 +37,16 @@ _SUBMITS = (messages.StepState.PENDING, messages.StepState.SUBMITTING)
 
 
 class RunLogin:
-    """Tells whether a run waits for a login.
+    """Decides whether a run waits for a login.
 
-    Without arguments it is one of runs that need none.
+    Without arguments it is for runs that need no login.
 
-    :param needed: has a login made where it is due, see
+    :param needed: queues a login if it is due, see
         :meth:`freezer_scheduler.keystone.logins.Logins.needed`
-    :param wake: has a run go on now
-    :param check: returns what is the matter with a trust, if anything
-    :param retry_in: returns the seconds for which no login is tried with a
-        trust that has no token, because one failed
+    :param wake: makes a run continue now
+    :param check: returns why a trust does not work, or None
+    :param retry_in: returns the seconds until the next login with a trust
+        whose login failed
     """
 
     def __init__(self, needed: Callable[
@@ -56,16 +56,16 @@ class RunLogin:
             = lambda _: None,
             retry_in: Callable[[str], float] = lambda _: 0) -> None:
         self._needed = needed
-        self._hurry = wake
+        self._wake = wake
         self.check = check
         self._retry_in = retry_in
 
     def waits(self, claimed: run_table.ClaimedRun,
               native: Callable[[run_table.ClaimedRun, int], bool]
               = lambda _held, _current: False) -> bool:
-        """Return whether a run waits; it is told for how long at most.
+        """Return whether a run waits, and set for how long at most.
 
-        :param native: whether one of its actions sends requests by its trust
+        :param native: returns whether an action sends requests with the trust
         """
         trust_id, progress = claimed.run.trust_id, claimed.progress
         works = _works(claimed, native)
@@ -73,16 +73,14 @@ class RunLogin:
             return False
         if not self._needed(trust_id, claimed.run.project_id,
                             works and _submits(progress),
-                            lambda: self._hurry(claimed)):
+                            lambda: self._wake(claimed)):
             return False
         progress.idle = not progress.under_way
         progress.after = _ASKS_AGAIN if progress.idle else _KEEPS_SLOT
         return True
 
     def judge(self, progress: run_progress.RunProgress) -> None:
-        """Have the report of a failed run say what its trust has to do with
-        it.
-        """
+        """Add the state of its trust to the report of a failed run."""
         if progress.to_judge and progress.unstored is not None:
             progress.to_judge = False
             progress.unstored = dataclasses.replace(
@@ -90,19 +88,19 @@ class RunLogin:
 
     def pause(self, progress: run_progress.RunProgress,
               step: messages.Step) -> None:
-        """Have a run wait on whose trust could not be logged in with."""
+        """Make a run wait longer if the login with its trust failed."""
         trust_id = progress.run.trust_id
         left = self._retry_in(trust_id) if trust_id else 0
         if left > 0 and not step.state.final:
-            # What is under way goes on without us, so it needs no slot that
-            # another run could have.
+            # Cinder continues without the scheduler, so another run can have
+            # the slot.
             progress.after = max(progress.after, left, _GIVES_SLOT_UP
                                  if progress.under_way else 0)
 
 
 def _works(claimed: run_table.ClaimedRun,
            native: Callable[[run_table.ClaimedRun, int], bool]) -> bool:
-    """Return whether the next move of a run sends requests by its trust."""
+    """Return whether the next move of a run needs the trust."""
     progress = claimed.progress
     if claimed.lost or progress.orphaned:
         if progress.engine_state is None:
@@ -119,7 +117,7 @@ def _works(claimed: run_table.ClaimedRun,
 
 
 def _submits(progress: run_progress.RunProgress) -> bool:
-    """Return whether a request may come that starts something."""
+    """Return whether the next request can start something."""
     current = progress.current
     return current is None or any(
         leaf.state in _SUBMITS for leaf in progress.steps[current].leaves)

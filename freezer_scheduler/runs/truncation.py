@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Making the steps of a run fit into what the API stores of them."""
+"""Shortening the steps of a run to the size that the API stores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import json
 from typing import Any
 
-# The API takes no longer list of actions than 64 KiB.
+# The API accepts a list of actions of up to 64 KiB.
 _MOST_BYTES = 60 * 1024
 
 _SHORT_REASONS = (100, 40)
@@ -27,12 +27,13 @@ _SHORT_REASONS = (100, 40)
 
 def fitted(steps: list[dict[str, Any]],
            final: Collection[str]) -> list[dict[str, Any]]:
-    """Return the documents of steps as they can be stored.
+    """Return the documents of steps in a size that can be stored.
 
-    Where there are so many that they do not fit, those that have ended are
-    told shortly: nobody has to go on with them.
+    If they are too large, those that have ended are shortened first: no
+    scheduler has to continue them.
 
-    :param final: the states of what has ended
+    :param steps: they are changed
+    :param final: the states of steps that have ended
     """
     if _fit(steps):
         return steps
@@ -44,13 +45,13 @@ def fitted(steps: list[dict[str, Any]],
             for entry, _part in entries:
                 if len(entry.get('reason', '')) > length:
                     entry['reason'] = entry['reason'][:length - 3] + '...'
-    # Words of what goes on come last: people want to read those.
+    # The reasons of current steps are removed last: users read those.
     for entry, _part in sorted(
             entries, key=lambda one: one[0]['state'] not in final):
         if _fit(steps):
             break
         entry.pop('reason', None)
-        # The base of the increment that failed says so, too.
+        # The failed base of the increment has the same reason.
         entry.pop('full_because', None)
         if entry['state'] in final:
             entry.pop('cinder_backup_id', None)
@@ -61,10 +62,10 @@ def _compact(entry: dict[str, Any], part: bool, final: bool) -> None:
     for key in [key for key, value in entry.items() if value is None]:
         del entry[key]
     if 'full_because' in entry:
-        # Without Cinder's words, of which there are as many as of a reason.
+        # Without the words of Cinder, which are as long as a reason.
         entry['full_because'] = entry['full_because'].partition(':')[0]
     if final:
-        # What a part is about, nothing else says.
+        # A part needs its volume: nothing else names it.
         for key in ('full_because', 'started_at', 'ended_at', 'posts',
                     'engine', 'action', 'volume_id')[:7 - part]:
             entry.pop(key, None)
@@ -72,7 +73,7 @@ def _compact(entry: dict[str, Any], part: bool, final: bool) -> None:
 
 def _entries(steps: list[dict[str, Any]],
              ) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Yield each step and each part, and whether it is one."""
+    """Yield each step and each part, and whether it is a part."""
     for step in steps:
         yield step, False
         for part in step.get('parts', ()):

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an operator gets to see of a running scheduler.
+"""What operators see of a running scheduler: metrics, status, diagnostics.
 
-Everything here looks on: no run waits for it, and none fails with it.
+No run waits for anything here, or fails with it.
 """

@@ -10,11 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Asking a running scheduler how it stands.
+"""Asking a running scheduler for its status.
 
-It listens at a Unix socket beside its pid file, which only its own user may
-use. So the answer is that of the process itself, at that moment, and there is
-no file that could be out of date.
+It listens at a Unix socket beside its PID file, which only its own user can
+use. So the answer is current, and no status file can be out of date.
 """
 
 from __future__ import annotations
@@ -38,16 +37,16 @@ _CREDENTIALS = struct.Struct('3i')
 
 
 class NoAnswer(Exception):
-    """The process did not say how it stands; the text is why."""
+    """The process did not send its status; the text says why."""
 
 
 def path_of(pid_file: pathlib.Path) -> pathlib.Path:
-    """Return where the scheduler of a pid file listens."""
+    """Return the path of the socket that belongs to a PID file."""
     return pid_file.with_name(pid_file.name + '.sock')
 
 
 class Listener:
-    """The running scheduler's end. Its pid file is to be held."""
+    """The socket of the running scheduler, which must hold its PID file."""
 
     def __init__(self, path: pathlib.Path,
                  document: Callable[[], dict[str, Any]]) -> None:
@@ -58,12 +57,13 @@ class Listener:
     def open(self) -> None:
         """Listen, in a thread of its own.
 
-        To be called before there are other threads: while the socket is
-        made, the whole process makes its files for the owner alone.
+        Call it before other threads exist: while the socket is created, the
+        umask of the whole process is changed.
 
-        :raises OSError: when that is not possible
+        :raises OSError: if the socket cannot be created
         """
-        # Whoever left it there has ended, or the lock were not ours.
+        # A socket that is there belongs to no running scheduler, because this
+        # process has the lock of the PID file.
         self._path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
@@ -76,7 +76,7 @@ class Listener:
                          daemon=True).start()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Remove the socket."""
         self._path.unlink(missing_ok=True)
 
     def _serve(self) -> None:
@@ -84,7 +84,7 @@ class Listener:
             try:
                 asking, _address = self._socket.accept()
             except OSError:
-                # Too many files are open. Who asks is still there then.
+                # Too many files are open. The client waits.
                 time.sleep(_MOMENT)
                 continue
             with contextlib.suppress(OSError), asking:
@@ -94,10 +94,10 @@ class Listener:
 
 
 def ask(path: pathlib.Path, pid: int) -> dict[str, Any]:
-    """Return how a scheduler stands.
+    """Return the status document of a scheduler.
 
-    :param pid: the process that its pid file names
-    :raises NoAnswer: when it does not say
+    :param pid: the process that its PID file names
+    :raises NoAnswer: if there is no usable answer
     """
     try:
         text = _read(path, pid)
@@ -131,7 +131,7 @@ def _read(path: pathlib.Path, pid: int) -> bytes:
 
 
 def _peer(connected: socket.socket) -> tuple[int, int]:
-    """Return process id and user id of the other end."""
+    """Return the process ID and the user ID of the other end."""
     pid, uid, _gid = _CREDENTIALS.unpack(connected.getsockopt(
         socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
     return pid, uid
@@ -139,7 +139,7 @@ def _peer(connected: socket.socket) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _short(path: pathlib.Path) -> Iterator[str]:
-    """Name a path in the few bytes that an address of a socket may have."""
+    """Yield a short name of a path: a socket address is limited."""
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
         yield f'/proc/self/fd/{folder}/{path.name}'

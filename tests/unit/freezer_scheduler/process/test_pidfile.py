@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The pid file: a lock that ends with its process, in a safe place."""
+"""The PID file: a lock that ends with its process, in a safe folder."""
 
 from __future__ import annotations
 

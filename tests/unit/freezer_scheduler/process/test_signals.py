@@ -84,7 +84,11 @@ class TestTimedWait(testtools.TestCase):
 
     def stop_for_longer(self, process):
         """Stop it while it waits, until its time is over."""
-        time.sleep(0.2)
+        status = pathlib.Path('/proc', str(process.pid), 'stat')
+        began = time.monotonic()
+        while status.read_text().rpartition(')')[2].split()[0] != 'S':
+            self.assertLess(time.monotonic(), began + 30)
+            time.sleep(0.01)
         process.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
         time.sleep(2)

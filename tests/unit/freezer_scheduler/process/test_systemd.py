@@ -41,11 +41,11 @@ class TestNotifier(testtools.TestCase):
         notifier.status('cannot register:\nno answer')
         notifier.reloading()
         notifier.stopping()
-        told = [listener.recv(1000).decode() for _ in range(4)]
+        sent = [listener.recv(1000).decode() for _ in range(4)]
         self.assertEqual(
-            ['READY=1', 'STATUS=cannot register: no answer'], told[:2])
-        self.assertRegex(told[2], r'\ARELOADING=1\nMONOTONIC_USEC=\d+\Z')
-        self.assertEqual('STOPPING=1', told[3])
+            ['READY=1', 'STATUS=cannot register: no answer'], sent[:2])
+        self.assertRegex(sent[2], r'\ARELOADING=1\nMONOTONIC_USEC=\d+\Z')
+        self.assertEqual('STOPPING=1', sent[3])
 
     def test_an_abstract_socket(self):
         name = self.path()

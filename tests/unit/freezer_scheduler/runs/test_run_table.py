@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Held runs: never two moves at once, within the limits, in turns."""
+"""Claimed runs: never two moves at once, within the limits, in turns."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ class TestDirectory(testtools.TestCase):
         self.assertIn('same.conf is left out', self.log.output)
 
     def test_a_file_that_any_user_can_have_written_is_left_out(self):
-        """In a folder such as /tmp it would say what is run as us."""
+        """In a folder such as /tmp it could run commands as this user."""
         self.write('theirs.conf', job_id='theirs')
         if os.geteuid() == 0:
             os.chown(self.place / 'theirs.conf', 54321, -1)

@@ -57,12 +57,12 @@ class TestReporter(testtools.TestCase):
     def setUp(self):
         super().setUp()
         self.source = FakeSource()
-        self.told: list[messages.Report] = []
+        self.accepted: list[messages.Report] = []
         self.back = {}
         self.mistaken = set()
         self.in_context = {}
         self.reporter = reporter.Reporter(
-            typing.cast(base.Source, self.source), self.told.append,
+            typing.cast(base.Source, self.source), self.accepted.append,
             self.give_back)
 
     def give_back(self, claimed, answer):
@@ -105,7 +105,7 @@ class TestReporter(testtools.TestCase):
         self.assertEqual([['r0', 'r1', 'r2']], self.source.sent)
         self.assertEqual({'r0': None, 'r1': Event.ABORT, 'r2': None},
                          self.back)
-        self.assertEqual(3, len(self.told))
+        self.assertEqual(3, len(self.accepted))
 
     def test_a_request_has_no_more_than_the_api_takes(self):
         self.take('long', 'x' * 1000)
@@ -135,7 +135,7 @@ class TestReporter(testtools.TestCase):
         self.reporter.send()
         self.assertIsInstance(self.back['r1'], freezer_client.StaleFence)
         self.assertEqual((None, None), (self.back['r0'], self.back['r2']))
-        self.assertEqual(2, len(self.told))
+        self.assertEqual(2, len(self.accepted))
 
     def test_a_refused_run_is_given_back_with_the_error(self):
         self.source.problem = freezer_client.ApiUnreachable('away')
@@ -144,7 +144,7 @@ class TestReporter(testtools.TestCase):
         self.reporter.send()
         self.assertEqual(dict.fromkeys(('r1', 'r2'), self.source.problem),
                          self.back)
-        self.assertEqual([], self.told)
+        self.assertEqual([], self.accepted)
 
     def test_an_unknown_error_gives_the_runs_back(self):
         self.source.problem = KeyError('a mistake')

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is told of requests, and under which id they are sent."""
+"""The records of requests, and the request ID that they are sent with."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""From what happens to the metrics and the status that tell of it."""
+"""The metrics and the status after each kind of event."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ class TestMetrics(Case):
                 raise ValueError
             taken.append(said)
 
-        told = self.monitor.watching(report)
+        recorded = self.monitor.watching(report)
         success = messages.Report(_State.SUCCESS, None, ())
-        self.assertRaises(ValueError, told, 'r', 1, success)
+        self.assertRaises(ValueError, recorded, 'r', 1, success)
         self.assertEqual(0, self.value('runs_total', result='success'))
         step = messages.Step('a', 0, messages.StepState.FAIL)
         for said in (success,
@@ -114,7 +114,7 @@ class TestMetrics(Case):
                                      cause='trust_refused'),
                      messages.Report(_State.RUNNING, None, (),
                                      release=True)):
-            told('r', 1, said)
+            recorded('r', 1, said)
         self.assertEqual(
             {'success': 1, 'fail': 1, 'skipped': 1, 'aborted': 0,
              'missed': 0},
@@ -167,12 +167,12 @@ class TestMetrics(Case):
             self.assertNotIn(word, text)
 
     def test_a_failed_run_names_the_request_that_failed(self):
-        told = self.monitor.watching(lambda *_args: None)
+        recorded = self.monitor.watching(lambda *_args: None)
         with log_context.of(run()):
             context = log_context.current()
             assert context is not None
             context.trouble = 'cinder create_backup: 500 (req-x)'
-            told('r', 1, messages.Report(_State.FAIL, 'x', ()))
+            recorded('r', 1, messages.Report(_State.FAIL, 'x', ()))
         self.assertIn('cinder create_backup: 500 (req-x)', self.log.output)
 
 
