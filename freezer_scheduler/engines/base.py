@@ -48,6 +48,7 @@ class ActionContext:
         None if the clock of this host decides
     :ivar alone: whether this is a whole action, not one volume of several
     :ivar fence: of the run, by which the API knows its holder
+    :ivar aborting: whether an engine carries out ``abort``
     :ivar reserve_slot: reserves a slot for one more volume; the first volume
         under way uses the slot of the run
     """
@@ -66,6 +67,7 @@ class ActionContext:
     reserve_slot: Callable[[], bool] = lambda: True
     fence: int = 0
     alone: bool = True
+    aborting: bool = False
     due_at: float | None = None
 
 

@@ -89,14 +89,11 @@ class Identity:
         self._http = adapter.mount(http or requests.Session(),
                                    settings.workers + 4)
         self._lock = threading.Lock()
-        self._service: ks_session.Session | None = None
+        self._service = self._own_session()
 
     def service(self) -> ks_session.Session:
         """Return the session of the scheduler's own project."""
-        with self._lock:
-            if self._service is None:
-                self._service = self._own_session()
-            return self._service
+        return self._service
 
     def trust(self, trust_id: str) -> ks_session.Session:
         """Return the session that acts with a trust, in its project.

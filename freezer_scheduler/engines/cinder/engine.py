@@ -40,9 +40,8 @@ from freezer_scheduler.freezer import messages
 
 _State = messages.StepState
 
-# Creates the operation of one call; the last argument says whether the run is
-# aborted.
-Action = Callable[[operation.Dependencies, base.ActionContext, bool],
+# Creates the operation of one call.
+Action = Callable[[operation.Dependencies, base.ActionContext],
                   operation.Operation]
 
 _OF_BACKUP: Mapping[_State, Action] = {
@@ -55,17 +54,17 @@ _OF_BACKUP: Mapping[_State, Action] = {
 }
 
 
-def _backup(dependencies: operation.Dependencies, context: base.ActionContext,
-            aborting: bool) -> operation.Operation:
-    return _OF_BACKUP[context.step.state](dependencies, context, aborting)
+def _backup(dependencies: operation.Dependencies,
+            context: base.ActionContext) -> operation.Operation:
+    return _OF_BACKUP[context.step.state](dependencies, context)
 
 
-def _restore(dependencies: operation.Dependencies, context: base.ActionContext,
-             aborting: bool) -> operation.Operation:
-    # The stored step decides, because the action may have been edited.
+def _restore(dependencies: operation.Dependencies,
+             context: base.ActionContext) -> operation.Operation:
+    # Both begin in the same way, and store which one it is.
     into = (cinder_restore.RestoreIntoNewVolume if context.step.new_volume
             else cinder_restore.Restore)
-    return into(dependencies, context, aborting)
+    return into(dependencies, context)
 
 
 ACTIONS: Mapping[str, Action] = {
@@ -86,50 +85,42 @@ class CinderEngine:
             capabilities.CINDER_NATIVE, actions=tuple(carried_out))
 
     def start(self, context: base.ActionContext) -> base.Progress:
-        return self._go_on(context, aborting=False)
+        if context.step.parts or (
+                context.step.state is _State.PENDING
+                and context.freezer_action.get(cinder_selection.KEY)
+                is not None):
+            return self._volumes(context).go_on()
+        return self._one(context)
 
     poll = start
 
     def abort(self, context: base.ActionContext) -> base.Progress:
-        return self._go_on(context, aborting=True)
+        return self.start(dataclasses.replace(context, aborting=True))
 
     def clean_up(self, context: base.ActionContext) -> base.Progress | None:
         match context.engine_state:
             case cinder_volumes.EngineState():
-                return self._volumes(context, aborting=False).clean_up(
-                    self.clean_up)
+                return self._volumes(context).clean_up(self.clean_up)
             case cinder_backup.EngineState():
                 return cinder_duplicates.OrphanCleanup(
-                    self._dependencies, context, aborting=False).look()
+                    self._dependencies, context).look()
         return None
 
     def left(self, context: base.ActionContext) -> base.Progress | None:
         # Cinder goes on, and the next holder of the run polls it.
         return None
 
-    def _go_on(self, context: base.ActionContext,
-               aborting: bool) -> base.Progress:
-        if context.step.parts or (
-                context.step.state is _State.PENDING
-                and context.freezer_action.get(cinder_selection.KEY)
-                is not None):
-            return self._volumes(context, aborting).go_on()
-        return self._one(context, aborting)
+    def _volumes(self, context: base.ActionContext) -> cinder_volumes.Volumes:
+        return cinder_volumes.Volumes(self._dependencies, context, self._one)
 
-    def _volumes(self, context: base.ActionContext,
-                 aborting: bool) -> cinder_volumes.Volumes:
-        return cinder_volumes.Volumes(self._dependencies, context, aborting,
-                                      self._one)
-
-    def _one(self, context: base.ActionContext,
-             aborting: bool) -> base.Progress:
+    def _one(self, context: base.ActionContext) -> base.Progress:
         """Go on with a single volume.
 
         The reason of a success says why the backup is a full one, if the
         action asks for increments.
         """
         action = self._actions[context.step.action]
-        progress = action(self._dependencies, context, aborting).go_on()
+        progress = action(self._dependencies, context).go_on()
         step = progress.step
         why = cinder_increment.words(step.full_because)
         if step.state is not _State.SUCCESS or why is None:

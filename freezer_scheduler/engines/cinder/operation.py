@@ -163,10 +163,10 @@ class Operation:
     _engine_state: EngineState
 
     def __init__(self, dependencies: Dependencies,
-                 context: base.ActionContext, aborting: bool) -> None:
+                 context: base.ActionContext) -> None:
         self._dependencies = dependencies
         self._context = context
-        self._aborting = aborting
+        self._aborting = context.aborting
         self._step = context.step
         self._limits = dependencies.limits()
         self._client = dependencies.clients(context.trust_id)

@@ -133,8 +133,7 @@ class Poll(cinder_backup.BackupOperation):
             _State.SUCCESS, None)
         return base.Progress(step, backups=self._finished(backup))
 
-    def _finished(self, backup: views.Backup,
-                  ) -> tuple[messages.Backup, ...]:
+    def _finished(self, backup: views.Backup) -> tuple[messages.Backup, ...]:
         now = self._epoch()
         return self._record(
             'available', cinder_backup_id=backup.id, size=backup.size,
@@ -170,13 +169,11 @@ class Poll(cinder_backup.BackupOperation):
         try:
             self._client.delete(backup.id)
         except cinder_client.Refused as error:
-            if (backup.status != 'creating'
-                    or self._too_long):
+            if backup.status != 'creating' or self._too_long:
                 return self._stays(backup, f': {error}')
             return self._again()
         return self._again(deleting=True, wait=operation.Wait(self._now()))
 
-    def _stays(self, backup: views.Backup,
-               why: str = '') -> base.Progress:
+    def _stays(self, backup: views.Backup, why: str = '') -> base.Progress:
         return self._leave(f'Cinder\'s backup {backup.id} stays '
                            f'{backup.status}{why}', left=True)

@@ -89,9 +89,9 @@ class Volumes(operation.Operation):
 
     def __init__(
             self, dependencies: operation.Dependencies,
-            context: base.ActionContext, aborting: bool,
-            one: Callable[[base.ActionContext, bool], base.Progress]) -> None:
-        super().__init__(dependencies, context, aborting)
+            context: base.ActionContext,
+            one: Callable[[base.ActionContext], base.Progress]) -> None:
+        super().__init__(dependencies, context)
         self._one = one
         if not isinstance(context.engine_state, EngineState):
             # After a reclaim. A volume that waits for its next try goes on
@@ -233,7 +233,7 @@ class Volumes(operation.Operation):
         if (part.state is _State.PENDING and not self._aborting
                 and child.engine_state is None):
             part = part.begun()
-        return self._one(self._context_of(part, child), self._aborting)
+        return self._one(self._context_of(part, child))
 
     def _context_of(self, part: messages.Step,
                     child: Child) -> base.ActionContext:
