@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
-import typing
 import uuid
 
 from oslo_context import context
@@ -46,7 +45,7 @@ class RunContext(context.RequestContext):
         self.job_id = run.job_id
         self.trouble: str | None = None
 
-    def get_logging_values(self) -> dict[str, typing.Any]:
+    def get_logging_values(self) -> dict[str, object]:
         return {**super().get_logging_values(), 'run_id': self.run_id,
                 'job_id': self.job_id}
 

@@ -19,7 +19,6 @@ from collections.abc import Mapping
 import functools
 import itertools
 import threading
-from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -96,7 +95,7 @@ class Service:
         self.refused = ''
         self._observer.look_at(self._runs, self._run_limits)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> dict[str, object]:
         """Return the status document, see :mod:`.telemetry.status`."""
         return status.document(
             self._parts.scheduler_id, self._source.interval, self._first,

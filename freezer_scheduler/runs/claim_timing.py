@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 import dataclasses
 import datetime
-from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +41,7 @@ class ClaimTiming:
     due_in: tuple[float, ...] = ()
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> ClaimTiming:
+    def from_document(cls, document: Mapping[str, object]) -> ClaimTiming:
         """Read the answer to a claim, as far as it can be read."""
         now = epoch(document.get('server_time'))
         missed = document.get('missed')

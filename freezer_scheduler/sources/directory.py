@@ -29,7 +29,6 @@ import os
 import pathlib
 import stat
 import threading
-from typing import Any
 import uuid
 
 from oslo_log import log as logging
@@ -70,7 +69,7 @@ class _Job:
     """A job with its state."""
 
     job_id: str
-    document: Mapping[str, Any]
+    document: Mapping[str, object]
     plan: firing_plan.Plan
     runtime: job_state.Runtime
 
@@ -238,7 +237,7 @@ class DirectorySource:
         return _Job(job_id, {**document, 'job_actions': named}, plan, made)
 
 
-def _check_names(job_actions: list[Any]) -> None:
+def _check_names(job_actions: list[object]) -> None:
     """Refuse misspelled keys, as the API does when an action is written."""
     compared = cinder_keys.comparisons()
     for action in job_actions:
@@ -248,7 +247,7 @@ def _check_names(job_actions: list[Any]) -> None:
             cinder_keys.check_names(freezer_action, compared)
 
 
-def _document(file: pathlib.Path) -> dict[str, Any]:
+def _document(file: pathlib.Path) -> dict[str, object]:
     try:
         # Opening a pipe without a writer must not block.
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

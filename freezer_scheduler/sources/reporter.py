@@ -28,7 +28,6 @@ import dataclasses
 import json
 import threading
 import time
-from typing import Any
 
 from oslo_log import log as logging
 
@@ -55,7 +54,7 @@ Answer = messages.Event | None | freezer_client.ApiError
 class _Waiting:
     claimed: run_table.ClaimedRun
     report: messages.Report
-    document: dict[str, Any]
+    document: dict[str, object]
     size: int
     context: log_context.RunContext | None
     report_all: base.ReportAll

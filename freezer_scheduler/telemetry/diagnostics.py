@@ -31,7 +31,6 @@ import signal
 import sys
 import threading
 import types
-from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -53,7 +52,7 @@ class Diagnostics:
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
-                 status: Callable[[], dict[str, Any]],
+                 status: Callable[[], dict[str, object]],
                  secrets: tuple[str, ...],
                  clock: scheduler_clock.Clock) -> None:
         self._conf = conf

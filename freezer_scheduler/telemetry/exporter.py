@@ -94,7 +94,7 @@ class _Quiet(simple_server.WSGIRequestHandler):
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    def log_message(self, *args: Any) -> None:
+    def log_message(self, *args: object) -> None:
         """Log nothing: a scrape comes every few seconds."""
 
     def address_string(self) -> str:
@@ -143,7 +143,7 @@ class _Server(socketserver.ThreadingMixIn, simple_server.WSGIServer):
         finally:
             self._release(request)
 
-    def _release(self, request: Any) -> None:
+    def _release(self, request: socket.socket) -> None:
         with self._changed:
             del self._connections[id(request)]
             self._changed.notify()

@@ -22,7 +22,7 @@ from collections.abc import Callable
 import dataclasses
 import functools
 import threading
-import typing
+from typing import Any
 
 from oslo_log import log as logging
 import prometheus_client
@@ -104,7 +104,7 @@ class Monitor:
         return (known + self._clock.monotonic() - self._heard if known
                 else known)
 
-    def _learn(self, **facts: typing.Any) -> None:
+    def _learn(self, **facts: Any) -> None:
         with self._lock:
             self._facts = dataclasses.replace(self._facts, **facts)
 

@@ -37,7 +37,7 @@ _SHOWN = 50
 def document(scheduler_id: str, claim_interval: float,
              settings: scheduler_settings.Settings, facts: monitor.Facts,
              table: run_table.RunTable,
-             limits: run_table.Limits) -> dict[str, Any]:
+             limits: run_table.Limits) -> dict[str, object]:
     """Return the status document; times are ISO 8601, UTC.
 
     :param claim_interval: seconds
@@ -78,7 +78,7 @@ def document(scheduler_id: str, claim_interval: float,
 
 
 def _run(claimed: run_table.ClaimedRun,
-         phase: run_table.Phase) -> dict[str, Any]:
+         phase: run_table.Phase) -> dict[str, object]:
     # A worker may change the run meanwhile: read each value once.
     steps = claimed.progress.known_steps
     current = result.current(steps)

@@ -49,7 +49,7 @@ class Listener:
     """The socket of the running scheduler, which must hold its PID file."""
 
     def __init__(self, path: pathlib.Path,
-                 document: Callable[[], dict[str, Any]]) -> None:
+                 document: Callable[[], dict[str, object]]) -> None:
         self._path = path
         self._document = document
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
