@@ -95,18 +95,8 @@ class Logins:
 
     def work(self) -> None:
         """Start logins until :meth:`stop`."""
-        while True:
-            with self._changed:
-                login = None
-                while not self._stopping and login is None:
-                    login = self._begin_next()
-                    if login is None:
-                        self._changed.wait(
-                            self._bulkhead.until_slow(self._clock.monotonic())
-                            if self._queued else None)
-            if login is None:
-                return
-            self._start(functools.partial(self._run, login))
+        while self.start_next(wait=True):
+            pass
 
     def stop(self) -> None:
         """Start no more logins; current ones continue."""
@@ -114,10 +104,19 @@ class Logins:
             self._stopping = True
             self._changed.notify_all()
 
-    def start_next(self) -> bool:
-        """Start the next login that may begin; return whether one did."""
+    def start_next(self, wait: bool = False) -> bool:
+        """Start the next login that may begin.
+
+        :param wait: whether to wait for one
+        :returns: whether one was started; with ``wait``, False after a stop
+        """
         with self._changed:
-            login = self._begin_next()
+            login = None
+            while not self._stopping and (
+                    login := self._begin_next()) is None and wait:
+                self._changed.wait(
+                    self._bulkhead.until_slow(self._clock.monotonic())
+                    if self._queued else None)
         if login is None:
             return False
         self._start(functools.partial(self._run, login))

@@ -91,7 +91,9 @@ class Service:
         self._source = parts.source
         self._executor = parts.executor
         self._reporter = reporter.Reporter(
-            self._source, self._observer.reported, self._answered)
+            self._source, self._observer.reported,
+            lambda claimed, answer: self._runs.done(
+                claimed, parts.executor.answered(claimed, answer)))
         self.refused = ''
         self._observer.look_at(self._runs, self._run_limits)
 
@@ -197,10 +199,6 @@ class Service:
             # the thread would end, and no run would be reported any more.
             except Exception:
                 LOG.exception('An error in the scheduler while reporting')
-
-    def _answered(self, claimed: run_table.ClaimedRun,
-                  answer: reporter.Answer) -> None:
-        self._runs.done(claimed, self._executor.answered(claimed, answer))
 
     def _claim(self) -> None:
         while not self._ending.is_set():

@@ -22,11 +22,6 @@ from freezer_scheduler.runs import claimed_run
 # Obsolete entries that are not worth a cleaning.
 _STALE = 100
 
-# A run that continues at once comes before runs that could begin so many
-# seconds ago or later: the request for a backup must not wait until all others
-# have been prepared. It delays nothing for longer than that.
-_AHEAD = 30
-
 # Time, number, and the run; None if only something is due.
 _Entry = tuple[float, int, claimed_run.ClaimedRun | None]
 
@@ -53,11 +48,6 @@ class DelayQueue:
         if claimed is not None:
             claimed.due = number
         heapq.heappush(self._heap, (at, number, claimed))
-
-    def go_on(self, now: float, after: float,
-              claimed: claimed_run.ClaimedRun) -> None:
-        """Add a run that has begun, for so many seconds from now."""
-        self.put(now + after if after > 0 else now - _AHEAD, claimed)
 
     @property
     def at(self) -> float | None:

@@ -50,6 +50,11 @@ from freezer_scheduler.runs import slots
 # A run that is not due for longer than this, in seconds, has no slot.
 _LONGEST_HOLD = 30
 
+# A run that continues at once comes before runs that could begin so many
+# seconds ago or later: the request for a backup must not wait until all others
+# have been prepared. It delays nothing for longer than that.
+_AHEAD = 30
+
 _ANY = 1 << 30
 
 
@@ -373,7 +378,9 @@ class RunTable:
 
     def _push(self, claimed: ClaimedRun, after: float) -> None:
         self._kept_back.remove(claimed.run.project_id, claimed)
-        self._delayed.go_on(self._clock.monotonic(), after, claimed)
+        self._delayed.put(
+            self._clock.monotonic() + (after if after > 0 else -_AHEAD),
+            claimed)
         self._changed.notify()
 
     def wake(self, claimed: ClaimedRun) -> None:

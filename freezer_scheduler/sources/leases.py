@@ -90,13 +90,8 @@ class Leases:
         self._observer.renewed()
         for run_id, event in answer.held.items():
             self._runs.renewed(run_id, asked + settings.lease_seconds, event)
-        for run_id in answer.lost:
-            self._lose(run_id)
-
-    def _lose(self, run_id: str) -> None:
-        claimed = self._runs.lost(run_id)
-        if claimed is not None:
+        for claimed in filter(None, map(self._runs.lost, answer.lost)):
             self._observer.lost()
             with log_context.of(claimed.run):
                 LOG.warning('Run %s is not ours any more: its lease ended',
-                            run_id)
+                            claimed.run.run_id)
