@@ -140,8 +140,8 @@ class TableTests(AuthorityCase):
     def setUp(self) -> None:
         super().setUp()
         self.owners: set[str] = set()
-        self.refused: dict[tuple[callers.Request, str],
-                           trust_requests.Prepared] = {}
+        self.refused: dict[tuple[callers.Request, str], tuple[
+            trust_requests.Prepared, dict[str, Any] | None]] = {}
 
     def expected(self, kind: callers.Kind, request: callers.Request,
                  own: bool) -> callers.Answer | None:
@@ -183,9 +183,12 @@ class TableTests(AuthorityCase):
             self.create_job(owner)
             self.owners.add(owner.user_id)
         # What was refused to others has changed nothing.
-        made = self.refused.pop((request, owner.user_id), None) or (
-            self.requests(owner).prepare(request))
-        before = self.shown(made.job_id) if made.job_id else None
+        kept = self.refused.pop((request, owner.user_id), None)
+        if kept is None:
+            made = self.requests(owner).prepare(request)
+            before = self.shown(made.job_id) if made.job_id else None
+        else:
+            made, before = kept
         self.trusts.group = kind.name == 'group'
         result = self.client.simulate_request(
             made.method, f'/v2/p1/{made.path}', json=made.body,
@@ -202,8 +205,10 @@ class TableTests(AuthorityCase):
                 refused is None and said.status >= 300):
             return f'{said}, and not {refused or "yes"}'
         if refused is not None:
-            self.refused[request, owner.user_id] = made
-            return None if before == after else 'refused and changed'
+            if before != after:
+                return 'refused and changed'
+            self.refused[request, owner.user_id] = made, after
+            return None
         return self.effect(request, caller.user_id, before, after)
 
     def effect(self, request: callers.Request, user_id: str, before: Any,
