@@ -165,7 +165,7 @@ WRITES = (
             'added to the session', Needs.ANY),
     Request('POST', _SESSION, 'replaces the session; its jobs keep their '
             'schedules', Needs.ANY),
-    Request('DELETE', _SESSION, '', Needs.ANY),
+    Request('DELETE', _SESSION, '', Needs.REDUCES),
     Request('POST', f'{_SESSION}/action', 'start', Needs.ANY),
     Request('POST', f'{_SESSION}/action', 'end', Needs.ANY),
     Request('PUT', _MEMBER, 'a job of a central client', Needs.TRUSTOR),
