@@ -13,10 +13,11 @@
 """The usage of projects, counted in the transaction that changes it.
 
 ``project_usage`` has a row for each project. A transaction collects its
-changes. Before it commits, it locks the rows of its projects, in the order of
-their IDs and after all other locks, checks the limits and writes the new
-numbers. So the numbers are exact with any number of writers, the cost of a
-check does not depend on the number of jobs, and there are no deadlocks.
+changes. Before it commits, it adds them to the rows of its projects, in the
+order of their IDs and after all other locks. The statement that adds also
+checks the limits. So the numbers are exact with any number of writers, the
+cost of a check does not depend on the number of jobs, and there are no
+deadlocks.
 
 Changes by an API of an earlier release are not counted: ``freezer-manage db
 repair`` counts again, see :mod:`freezer_api.db.admin.usage_recount`.
@@ -24,13 +25,15 @@ repair`` counts again, see :mod:`freezer_api.db.admin.usage_recount`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
 import json
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import collation
 from freezer_api.db import models
 from freezer_api.domain import quota
 
@@ -54,9 +57,12 @@ def size(document: Any) -> int:
 def of_project(session: orm.Session,
                project_id: str) -> dict[quota.Resource, int]:
     """Return the usage of a project."""
-    row = session.get(models.ProjectUsage, project_id)
-    return {resource: 0 if row is None else getattr(row, resource.value)
-            for resource in quota.Resource}
+    return _counts(session.connection().execute(
+        _READ, {'project': project_id}).first())
+
+
+def _counts(row: Sequence[int] | None) -> dict[quota.Resource, int]:
+    return dict(zip(_COLUMNS, row or [0] * len(_COLUMNS), strict=True))
 
 
 class Usage:
@@ -129,33 +135,75 @@ class Usage:
             the usage and the limits have not been read
         """
         session.flush()
-        changes = {project_id: change for project_id, change
-                   in sorted(self._changes.items())
-                   if any(change.values())}
-        self._changes = {}
-        if not changes:
-            return
-        if (self.limits is not None and self.limits.by_resource is None
-                and self.limits.project_id in changes):
-            # Raise LimitsUnknown before anything is locked.
-            self.limits.check({}, changes[self.limits.project_id])
-        found = _locked(session, changes)
-        for project_id, change in changes.items():
-            row = found.get(project_id)
-            if row is None:
-                row = models.ProjectUsage(id=project_id, **{
-                    resource.value: 0 for resource in quota.Resource})
-                session.add(row)
-            if (self.limits is not None
-                    and self.limits.project_id == project_id):
-                self.limits.check({
-                    resource: getattr(row, resource.value)
-                    for resource in quota.Resource}, change)
-            for resource, number in change.items():
-                # Never below zero: an earlier release may have added a row
-                # that is deleted now.
-                setattr(row, resource.value, max(
-                    0, getattr(row, resource.value) + number))
+        changes, self._changes = self._changes, {}
+        if changes:
+            write(session.connection(), changes, self.limits)
+
+
+def write(connection: sa.Connection, changes: Mapping[str, quota.Counts],
+          limits: quota.Limits | None) -> None:
+    """Change the usage of projects, as the last writes of a transaction.
+
+    :param changes: by how much the usage of each project grows
+    :param limits: of one of the projects
+    :raises freezer_api.domain.quota.Exceeded: see :meth:`Usage.write`
+    :raises freezer_api.domain.quota.LimitsUnknown: see :meth:`Usage.write`
+    """
+    if limits is not None and limits.by_resource is None:
+        # Raise LimitsUnknown before anything is locked.
+        limits.check({}, changes.get(limits.project_id, {}))
+    for project_id, change in sorted(changes.items()):
+        limited = limits is not None and limits.project_id == project_id
+        if not any(change.values()) or _add(
+                connection, project_id, change, limits if limited else None):
+            continue
+        found = connection.execute(
+            _READ.with_for_update(), {'project': project_id}).first()
+        if limited and limits is not None:
+            limits.check(_counts(found), change)
+        if found is None:
+            connection.execute(sa.insert(models.ProjectUsage).values(
+                id=project_id, **{resource: max(0, change.get(resource, 0))
+                                  for resource in quota.Resource}))
+        else:
+            _add(connection, project_id, change, None)
+
+
+def _number(name: str) -> sa.BindParameter[int]:
+    return sa.bindparam(name, type_=sa.BigInteger())
+
+
+def _increased(resource: quota.Resource) -> sa.ColumnElement[int]:
+    total = _COLUMNS[resource] + _number(f'more_{resource}')
+    # Never below zero: an earlier release may have added a row that is
+    # deleted now.
+    return sa.case((total < 0, 0), else_=total)
+
+
+_COLUMNS = {resource: models.ProjectUsage.__table__.c[resource]
+            for resource in quota.Resource}
+_OF_PROJECT = models.ProjectUsage.id == collation.text('project')
+_READ = sa.select(*_COLUMNS.values()).where(_OF_PROJECT)
+_ADD = sa.update(models.ProjectUsage).where(_OF_PROJECT, *(
+    column <= _number(f'most_{resource}')
+    for resource, column in _COLUMNS.items())).values({
+        resource.value: _increased(resource) for resource in quota.Resource})
+_UNLIMITED = 2 ** 63 - 1
+
+
+def _add(connection: sa.Connection, project_id: str, change: quota.Counts,
+         limits: quota.Limits | None) -> bool:
+    """Change the usage of a project within its limits, in one statement.
+
+    :returns: False if that would exceed a limit, or no row is there yet
+    """
+    most = {} if limits is None else limits.most_before(change)
+    numbers = {}
+    for resource in quota.Resource:
+        numbers[f'more_{resource}'] = change.get(resource, 0)
+        numbers[f'most_{resource}'] = most.get(resource, _UNLIMITED)
+    return bool(connection.execute(
+        _ADD, {'project': project_id, **numbers}).rowcount)
 
 
 def watched(session: orm.Session) -> Usage | None:
@@ -169,12 +217,3 @@ def _before(row: Any, name: str) -> Any:
     if history.deleted:
         return history.deleted[0]
     return getattr(row, name)
-
-
-def _locked(session: orm.Session, project_ids: Iterable[str],
-            ) -> dict[str, models.ProjectUsage]:
-    """Return the current rows of projects, locked."""
-    row = models.ProjectUsage
-    return {found.id: found for found in session.scalars(
-        sa.select(row).where(row.id.in_(list(project_ids))).order_by(row.id)
-        .with_for_update().execution_options(populate_existing=True))}

@@ -110,6 +110,16 @@ class Limits:
             if 0 <= limit < used + requested:
                 raise Exceeded(resource, limit, used, requested)
 
+    def most_before(self, change: Counts) -> dict[Resource, int]:
+        """Return up to which usage a change is within the limits.
+
+        :returns: only what has a limit and is increased
+        """
+        limits = self.by_resource or {}
+        return {resource: limits[resource] - requested
+                for resource, requested in change.items()
+                if requested > 0 and limits.get(resource, UNLIMITED) >= 0}
+
     def with_reserve(self) -> Limits:
         """Return the limits for the end of a backup."""
         if self.by_resource is None:
