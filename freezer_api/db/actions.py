@@ -91,6 +91,28 @@ class Content:
             mandatory=mandatory is True)
 
 
+@dataclasses.dataclass(frozen=True)
+class Definition:
+    """The columns of an action that say what it does."""
+
+    id: str
+    action: str
+    actionmode: str | None
+    path_to_backup: str | None
+    backup_name: str | None
+    container: str | None
+    timeout: int | None
+    priority: int | None
+    log_file: str | None
+    max_retries_interval: int | None
+    max_retries: int | None
+    mandatory: bool | None
+    backup_metadata: dict[str, Any] | None
+
+
+AnyAction = models.Action | Definition
+
+
 def retries(document: Mapping[str, Any]) -> dict[str, int]:
     """Return how often and when a document wants its action tried again.
 
@@ -103,7 +125,7 @@ def retries(document: Mapping[str, Any]) -> dict[str, int]:
                 ('max_retries_interval', DEFAULT_MAX_RETRIES_INTERVAL))}
 
 
-def retries_of(action: models.Action) -> dict[str, int]:
+def retries_of(action: AnyAction) -> dict[str, int]:
     """Return the retries of a row; databases of upstream's hold nulls."""
     return retries({'max_retries': action.max_retries,
                     'max_retries_interval': action.max_retries_interval})
@@ -115,7 +137,7 @@ def shown(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, **{key: document.get(key) for key in COLUMNS}}
 
 
-def freezer_action(action: models.Action) -> dict[str, Any]:
+def freezer_action(action: AnyAction) -> dict[str, Any]:
     """Return the freezer_action of a row."""
     stored = action.backup_metadata
     document = dict(stored) if isinstance(stored, dict) else {}

@@ -21,21 +21,14 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.db import clients
-from freezer_api.db import collation
 from freezer_api.db import models
-from freezer_api.db import rows
 from freezer_api.db import trusts
 
 # Made once: to put a query together takes longer than to ask it.
-_ASSIGNED = clients.NAMED.add_columns(*trusts.JOB_TRUST).select_from(
-    sa.join(
-        models.Client, models.UserCredential,
-        sa.and_(rows.live(models.UserCredential),
-                models.UserCredential.job_id == collation.text('job')),
-        isouter=True).outerjoin(
-            models.Delegation,
-            collation.same(models.Delegation.id,
-                           models.UserCredential.delegation_id)))
+_ASSIGNED = clients.NAMED.add_columns(
+    models.UserCredential.trustor_user_id, trusts.REPLACED).select_from(
+        sa.outerjoin(models.Client, models.UserCredential, trusts.OF_JOB)
+        .outerjoin(models.Delegation, trusts.DELEGATION))
 
 
 def find(session: orm.Session, project_id: str, job: models.Job, now: int,
@@ -45,7 +38,9 @@ def find(session: orm.Session, project_id: str, job: models.Job, now: int,
     :param now: epoch seconds
     """
     found = session.execute(_ASSIGNED, {
-        'project': project_id, 'name': job.client_id, 'job': job.id}).first()
+        'project': project_id, 'name': job.client_id, 'job': job.id,
+        'now': now}).first()
     if found is None:
         return None, trusts.of_job(session, job, now)
-    return found[0], trusts.of_row(found, job, now)
+    client, trustor, replaced = found
+    return client, trusts.job_trust(trustor, replaced, job.suspension_reason)

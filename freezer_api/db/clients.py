@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
+from typing import TypeVarTuple
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -27,6 +28,8 @@ from freezer_api.db import rows
 from freezer_api.db import search
 from freezer_api.domain import capabilities
 from freezer_api import errors
+
+Columns = TypeVarTuple('Columns')
 
 SEARCHED = search.Columns(
     terms=models.Client.search_terms,
@@ -56,7 +59,23 @@ class Registration:
     supports_claims: bool
 
 
-def supported(client: models.Client) -> capabilities.Capabilities:
+@dataclasses.dataclass(frozen=True)
+class Assigned:
+    """The columns of a client that its jobs depend on."""
+
+    client_id: str
+    is_central: bool
+    supports_claims: bool
+    supported_actions: list[str] | None
+    supported_modes: list[str] | None
+    supported_storages: list[str] | None
+    supported_engines: list[str] | None
+
+
+AnyClient = models.Client | Assigned
+
+
+def supported(client: AnyClient) -> capabilities.Capabilities:
     """Return the capability lists of a client."""
     return capabilities.Capabilities(
         *(tuple(value) if isinstance(value, list) else () for value in (
@@ -76,15 +95,23 @@ def visible(project_id: str) -> sa.Select[models.Client]:
     return sa.select(models.Client).where(_visible(project_id))
 
 
-# What an id means to a project. Made once: to put a query together takes
-# longer than to ask it. A job that is being changed is written later, once.
-NAMED = sa.select(models.Client).where(
-    _visible(collation.text('project')),
-    collation.same_text(models.Client.client_id,
-                        collation.text('name'))).order_by(
-                            models.Client.is_central.desc(),
-                            models.Client.created_at, models.Client.id
-                            ).execution_options(autoflush=False)
+def named(query: sa.Select[*Columns]) -> sa.Select[*Columns]:
+    """Restrict a query of clients to those that a client ID means.
+
+    The first one counts: a central client precedes one of the project's own,
+    which cannot take its place. The query has the parameters ``project`` and
+    ``name``.
+    """
+    return query.where(
+        _visible(collation.text('project')),
+        collation.same_text(models.Client.client_id, collation.text('name'))
+        ).order_by(models.Client.is_central.desc(), models.Client.created_at,
+                   models.Client.id)
+
+
+# Created once: constructing a query takes longer than executing it. A job
+# that is being changed is written later, once.
+NAMED = named(sa.select(models.Client)).execution_options(autoflush=False)
 
 
 def _named(session: orm.Session, project_id: str,
@@ -95,11 +122,7 @@ def _named(session: orm.Session, project_id: str,
 
 def find_visible(session: orm.Session, project_id: str,
                  client_id: str) -> models.Client | None:
-    """Return the client that an id means to a project.
-
-    A central client goes before one of the project's own, which cannot take
-    a central one's place.
-    """
+    """Return the client that an ID means to a project; see :func:`named`."""
     return next(iter(_named(session, project_id, client_id)), None)
 
 

@@ -234,7 +234,7 @@ class Database:
     def write_rows(self, work: Callable[[sa.Connection], Result]) -> Result:
         """Run ``work`` as :meth:`write` does, without a session.
 
-        For statements that write no column that is searched by.
+        ``work`` must update search terms and usage itself.
         """
 
         def attempt() -> Result:

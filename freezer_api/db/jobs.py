@@ -18,6 +18,7 @@ from collections.abc import Collection
 import dataclasses
 import functools
 import operator
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -34,6 +35,14 @@ from freezer_api import errors
 
 _RUNTIME = tuple(field.name for field in dataclasses.fields(job_state.Runtime))
 _values = operator.attrgetter(*_RUNTIME)
+
+#: The columns of a :class:`freezer_api.domain.job_state.Runtime`.
+RUNTIME: tuple[sa.ColumnElement[Any], ...] = _values(models.Job)
+
+
+#: The condition of the live job whose ID is the parameter ``id``.
+OF_ID = sa.and_(rows.live(models.Job),
+                collation.same_text(models.Job.id, collation.text('id')))
 
 
 def runtime(job: models.Job) -> job_state.Runtime:
@@ -69,8 +78,13 @@ def end_waiting(job: models.Job, run_id: str | None) -> None:
 
 def schedule(job: models.Job) -> dict[str, object]:
     """Return what the user wrote of the schedule."""
+    return user_part(job.schedule)
+
+
+def user_part(stored: object) -> dict[str, object]:
+    """Return what the user wrote of a stored schedule."""
     user, _ = job_state.split_schedule(
-        job.schedule if isinstance(job.schedule, dict) else {})
+        stored if isinstance(stored, dict) else {})
     return user
 
 
@@ -109,9 +123,7 @@ def find(session: orm.Session, project_id: str | None, job_id: str,
 # Made once: to put a query together takes longer than to ask it.
 @functools.cache
 def _of_id(in_project: bool, lock: bool) -> sa.Select[models.Job]:
-    query = sa.select(models.Job).where(
-        rows.live(models.Job),
-        collation.same_text(models.Job.id, collation.text('id')))
+    query = sa.select(models.Job).where(OF_ID)
     if in_project:
         query = query.where(models.Job.project_id == collation.text('project'))
     if lock:

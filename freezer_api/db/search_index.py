@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ from freezer_api.db import backups
 from freezer_api.db import bulk
 from freezer_api.db import clients
 from freezer_api.db import collation
+from freezer_api.db import job_schedule
 from freezer_api.db import job_search
 from freezer_api.db import jobs
 from freezer_api.db import models
@@ -73,8 +75,18 @@ def _of(row: _Row, its_actions: Sequence[models.Action] = ()) -> str:
             return domain_search.terms(
                 serializers.backup(row), backups.SEARCHED.keys)
         case models.Job():
-            return domain_search.terms(
-                serializers.job(row, its_actions), job_search.ALWAYS)
+            return _of_job(jobs.schedule(row), its_actions)
+
+
+# Keys at the top of each job. They hide those of its schedule and actions.
+_TOP = dict.fromkeys(job_search.ALWAYS)
+
+
+def _of_job(schedule: Mapping[str, object],
+            its_actions: Sequence[actions.AnyAction]) -> str:
+    return domain_search.terms({
+        **_TOP, 'job_schedule': schedule, 'job_actions': [
+            serializers.definition(one) for one in its_actions]}, _TOP)
 
 
 def made(session: orm.Session, found: Sequence[_Row],
@@ -83,11 +95,12 @@ def made(session: orm.Session, found: Sequence[_Row],
 
     :param anew: whether to read the current actions of jobs again
     """
-    jobs = [row.id for row in found if isinstance(row, models.Job)]
+    job_ids = [row.id for row in found if isinstance(row, models.Job)]
     # With a lock MySQL reads current rows, without one the snapshot of the
     # transaction.
     lock = anew and session.get_bind().dialect.name in ('mysql', 'mariadb')
-    its_actions = actions.of_jobs(session, jobs, lock, anew) if jobs else {}
+    its_actions = (
+        actions.of_jobs(session, job_ids, lock, anew) if job_ids else {})
     return [_of(row, its_actions.get(row.id, ())) for row in found]
 
 
@@ -102,33 +115,32 @@ def set_actions(session: orm.Session, job: models.Job,
         session.changed.set_actions(session, job, its_actions)
 
 
-# Without the session, which would load the job as an object.
 _RESCHEDULE = sa.update(
     models.Job).where(models.Job.id == collation.text('job'))
 
 
-def reschedule(session: orm.Session, job: models.Job,
-               its_actions: Sequence[models.Action],
-               schedule: dict[str, Any], state: job_state.Runtime) -> None:
-    """Set the schedule of a job and the resulting runtime.
+def reschedule(connection: sa.Connection, job: job_schedule.Job,
+               its_actions: Sequence[actions.Definition],
+               schedule: dict[str, Any], state: job_state.Runtime,
+               limits: quota.Limits) -> None:
+    """Set the schedule of a locked job and the resulting runtime.
 
-    :param job: a read-only view, locked
-    :param its_actions: in their order
+    :param its_actions: in their order, read since the job is locked
     :param schedule: the user's part of the job_schedule
     :param state: the new runtime
+    :param limits: of the project
+    :raises freezer_api.domain.quota.Exceeded: see freezer_api.db.usage
+    :raises freezer_api.domain.quota.LimitsUnknown: see there
     """
-    before = jobs.runtime(job)
-    terms = domain_search.terms({**serializers.job(job, its_actions),
-                                 'job_schedule': schedule}, job_search.ALWAYS)
-    if isinstance(session, Session):
-        session.usage.add(
-            job.project_id, quota.Resource.STORED_BYTES,
-            usage.size(schedule) - usage.size(job.schedule))
-    session.connection().execute(_RESCHEDULE, {
-        'job': job.id, 'schedule': schedule, 'search_terms': terms,
+    connection.execute(_RESCHEDULE, {
+        'job': job.id, 'schedule': schedule,
+        'search_terms': _of_job(schedule, its_actions),
         **{name: value
            for name, value in vars(job_state.shortened(state)).items()
-           if value != getattr(before, name)}})
+           if value != getattr(job.state, name)}})
+    usage.write(connection, {job.project_id: {
+        quota.Resource.STORED_BYTES:
+        usage.size(schedule) - usage.size(job.schedule)}}, limits)
 
 
 class Session(orm.Session):

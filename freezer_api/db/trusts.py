@@ -18,7 +18,6 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import hashlib
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -64,26 +63,28 @@ _OF_JOBS = rows.ordered(sa.select(models.UserCredential).where(
     models.UserCredential.job_id.in_(sa.bindparam('jobs', expanding=True))),
     models.UserCredential)
 
-#: The columns for :func:`of_row`.
-JOB_TRUST = (models.UserCredential.trustor_user_id, models.Delegation.id,
-             models.Delegation.active_key, models.Delegation.renew_at)
-
-_OF_JOB = (
-    sa.select(*JOB_TRUST)
-    .outerjoin(models.Delegation, collation.same(
-        models.Delegation.id, models.UserCredential.delegation_id))
-    .where(rows.live(models.UserCredential),
-           models.UserCredential.job_id == collation.text('job')))
-
+#: The condition that a trust is that of the job of the parameter ``job``.
+OF_JOB = sa.and_(rows.live(models.UserCredential),
+                 models.UserCredential.job_id == collation.text('job'))
+#: The condition that a trust of our own is that of a job.
+DELEGATION = collation.same(
+    models.Delegation.id, models.UserCredential.delegation_id)
 _INVALID = sa.or_(models.Delegation.active_key.is_(None),
-                  models.Delegation.renew_at <= sa.bindparam('now'))
+                  models.Delegation.renew_at <= sa.bindparam(
+                      'now', type_=sa.BigInteger()))
+
+#: Whether a trust of our own must be replaced at the time of the parameter
+#: ``now``, in epoch seconds.
+REPLACED = sa.and_(models.Delegation.id.is_not(None), _INVALID)
+
+_JOB_TRUST = (
+    sa.select(models.UserCredential.trustor_user_id, REPLACED)
+    .outerjoin(models.Delegation, DELEGATION).where(OF_JOB))
 
 _NEEDS_NEW = sa.select(models.UserCredential.id).where(
-    rows.live(models.UserCredential),
-    models.UserCredential.job_id == collation.text('job'),
+    OF_JOB,
     models.UserCredential.trustor_user_id == collation.text('user'),
-    collation.same(models.Delegation.id, models.UserCredential.delegation_id),
-    _INVALID)
+    DELEGATION, _INVALID)
 
 
 def find_live(session: orm.Session, project_id: str, trustor_user_id: str,
@@ -236,16 +237,24 @@ class JobTrust:
 
 def of_job(session: orm.Session, job: models.Job, now: int) -> JobTrust | None:
     """Return the trust of a job, or None."""
-    found = session.connection().execute(_OF_JOB, {'job': job.id}).first()
-    return None if found is None else of_row(found, job, now)
+    found = session.connection().execute(
+        _JOB_TRUST, {'job': job.id, 'now': now}).first()
+    return None if found is None else job_trust(
+        *found, job.suspension_reason)
 
 
-def of_row(found: Any, job: models.Job, now: int) -> JobTrust | None:
-    """Return the trust of a job from a row of :data:`JOB_TRUST`."""
-    if found.trustor_user_id is None:
+def job_trust(trustor_user_id: str | None, replaced: bool | None,
+              suspension_reason: str | None) -> JobTrust | None:
+    """Return the trust of a job.
+
+    :param trustor_user_id: None for a job without a trust
+    :param replaced: :data:`REPLACED`, None if that is unknown
+    :param suspension_reason: of the job
+    """
+    if trustor_user_id is None:
         return None
-    return JobTrust(found.trustor_user_id,
-                    _is_invalid(found, job.suspension_reason, now))
+    return JobTrust(trustor_user_id, bool(replaced)
+                    or trust_errors.is_invalid(suspension_reason))
 
 
 def needs_new(connection: sa.Connection, job_id: str, user_id: str,
@@ -256,12 +265,6 @@ def needs_new(connection: sa.Connection, job_id: str, user_id: str,
     """
     return connection.execute(_NEEDS_NEW, {
         'job': job_id, 'user': user_id, 'now': now}).first() is not None
-
-
-def _is_invalid(found: Any, suspension_reason: str | None, now: int) -> bool:
-    return trust_errors.is_invalid(suspension_reason) or (
-        found.id is not None and
-        (found.active_key is None or to_renew(found.renew_at, now)))
 
 
 def to_renew(renew_at: int | None, now: int) -> bool:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import orm
 
+from freezer_api.db import actions
 from freezer_api.db import assignment
 from freezer_api.db import clients
 from freezer_api.db import models
@@ -61,8 +62,8 @@ def of_job(session: orm.Session, project_id: str, job: models.Job, now: int,
     return known(client, job.client_id), job_trust
 
 
-def check(read: parsed_documents.Readings, client: models.Client,
-          wanted: Sequence[models.Action], new: bool = True) -> None:
+def check(read: parsed_documents.Readings, client: clients.AnyClient,
+          wanted: Sequence[actions.AnyAction], new: bool = True) -> None:
     """Refuse actions of a job that cannot be carried out.
 
     :param read: what documents say
@@ -95,7 +96,7 @@ def check_client(read: parsed_documents.Readings, client: models.Client,
     _check_client(client, read.of_actions([action]), 'freezer_action')
 
 
-def _check_client(client: models.Client,
+def _check_client(client: clients.AnyClient,
                   wanted: Sequence[parsed_documents.Action],
                   field: str) -> None:
     """Refuse actions that the client does not support.

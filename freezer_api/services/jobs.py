@@ -26,12 +26,14 @@ import types
 from typing import Any
 from typing import TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.conf import scheduling
 from freezer_api.db import actions
 from freezer_api.db import clients
 from freezer_api.db import job_actions
+from freezer_api.db import job_schedule
 from freezer_api.db import job_size
 from freezer_api.db import jobs
 from freezer_api.db import models
@@ -43,6 +45,7 @@ from freezer_api.db import trusts
 from freezer_api.domain import firing_plan
 from freezer_api.domain import job_state
 from freezer_api.domain import legacy_scheduler
+from freezer_api.domain import quota
 from freezer_api.domain import schedule as schedules
 from freezer_api.domain import suspension
 from freezer_api import errors
@@ -68,7 +71,7 @@ class JobChange:
                  project_id: str) -> None:
         self._conf = made.conf
         self._database = made.database
-        self._write = functools.partial(made.quotas.write, project_id)
+        self._quotas = made.quotas
         self._caller = caller
         self._project_id = project_id
         self._now = made.clock()
@@ -93,7 +96,7 @@ class JobChange:
             self._fill(session, job, sent, client)
             return job.id
 
-        return self._run(work, sent)
+        return self._run(lambda: self._write(work), sent)
 
     def replace(self, job_id: str, sent: Mapping[str, Any]) -> None:
         """Put a checked document in the place of a job, or add it."""
@@ -108,7 +111,7 @@ class JobChange:
                                sent['client_id'])
             self._fill(session, job, sent, client)
 
-        self._run(work, sent)
+        self._run(lambda: self._write(work), sent)
 
     def update(self, job_id: str, sent: Mapping[str, Any]) -> None:
         """Change what a checked document names, and nothing else."""
@@ -117,14 +120,20 @@ class JobChange:
             return
 
         def work(session: orm.Session) -> None:
-            if (set(sent) == {'job_schedule'}
-                    and self._rearm(session, job_id, sent['job_schedule'])):
-                return
             job = self._find(session, job_id, lock=True)
             self._update(session, job, legacy_documents.as_meant(
                 session, self._project_id, job, sent))
 
-        self._run(work, sent)
+        if set(sent) == {'job_schedule'}:
+            user, _ = job_state.split_schedule(sent['job_schedule'])
+            self._run(lambda: (
+                self._quotas.write_rows(
+                    self._project_id,
+                    lambda connection, limits: self._reschedule_waiting(
+                        connection, job_id, user, limits))
+                or self._write(work)), sent)
+        else:
+            self._run(lambda: self._write(work), sent)
 
     def _describe(self, job_id: str, text: str) -> bool:
         """Set a job's description, if that is all there is to do.
@@ -139,37 +148,37 @@ class JobChange:
                 ) and jobs.describe(
                     connection, self._project_id, job_id, text))
 
-    def _rearm(self, session: orm.Session, job_id: str,
-               sent: Mapping[str, Any]) -> bool:
+    def _reschedule_waiting(self, connection: sa.Connection, job_id: str,
+                            user: dict[str, Any],
+                            limits: quota.Limits) -> bool:
         """Give a job another schedule, if that is all there is to do.
 
-        Where the job waits for its next firing, with a trust of the
-        caller's, this is all that :meth:`_update` would do. Rows are read for
-        it, and no objects.
+        This is what :meth:`_update` does to a job that waits for its next
+        firing, and whose trust the caller need not replace.
+
+        :returns: whether that was done
         """
-        job = jobs.find(session, self._project_id, job_id, lock=True)
+        job = job_schedule.lock(connection, self._project_id, job_id)
         if job is None:
             return False
-        user, _ = job_state.split_schedule(sent)
-        state = jobs.runtime(job)
+        state = job.state
+        stored = jobs.user_part(job.schedule)
         if (state.run_id is not None or state.retry_run_id is not None
-                or job_state.overdue(state, self._now)
-                or user == jobs.schedule(job)):
+                or job_state.overdue(state, self._now) or user == stored):
             return False
-        client, job_trust = assignment.of_job(
-            session, self._project_id, job, self._now)
-        if (not client.supports_claims
-                or not self._trust.is_wanted(client)
-                or self._trust.is_due(client, job_trust)
-                or not self._trust.may_delegate()):
+        assigned = job_schedule.assigned(connection, job, self._now)
+        if assigned is None:
             return False
-        self._check_schedule(job, user, client)
-        its_actions = actions.of_job(session, job_id)
-        assignment.check(self._read, client, its_actions, new=False)
+        client = assigned.client
+        if not client.supports_claims or not self._trust.is_kept(
+                client, assigned.trust, state.suspension_reason):
+            return False
+        self._check_schedule(stored, user, client)
+        assignment.check(self._read, client, assigned.actions, new=False)
         search_index.reschedule(
-            session, job, its_actions, user,
-            job_state.reschedule(firing_plan.Plan(user, job.id, self._rules),
-                                 state, self._now))
+            connection, job, assigned.actions, user, job_state.reschedule(
+                firing_plan.Plan(user, job.id, self._rules), state,
+                self._now), limits)
         return True
 
     def delete(self, job_id: str) -> None:
@@ -203,7 +212,7 @@ class JobChange:
                 else row.schedule or {}})
             sessions.join(row, job)
 
-        self._run(work)
+        self._run(lambda: self._write(work))
 
     def _find(self, session: orm.Session, job_id: str,
               lock: bool = False) -> models.Job:
@@ -213,16 +222,19 @@ class JobChange:
                 'not_found', f'Job not registered with ID {job_id}')
         return job
 
-    def _run(self, work: Callable[[orm.Session], Result],
+    def _run(self, transaction: Callable[[], Result],
              sent: Mapping[str, Any] = types.MappingProxyType({})) -> Result:
-        """Do the work in a transaction, with a trust if it needs one."""
+        """Execute a transaction, with a trust if it needs one."""
         self._read.prepare(
             sent, {0, self._conf.scheduling.minimum_interval})
         try:
             return self._trust.run(
-                lambda: self._read.run(lambda: self._write(work)))
+                lambda: self._read.run(transaction))
         except schedules.ScheduleError as error:
             raise errors.ApiError('invalid_document', str(error)) from None
+
+    def _write(self, work: Callable[[orm.Session], Result]) -> Result:
+        return self._quotas.write(self._project_id, work)
 
     def _needs_new(self, session: orm.Session, job: models.Job) -> bool:
         """Whether a job of the caller's needs another trust of his."""
@@ -281,7 +293,7 @@ class JobChange:
             session_runs.leave(session, job, session_id, self._now)
         user, runtime = job_state.split_schedule(
             sent.get('job_schedule') or {})
-        self._check_schedule(job, user, client, moved or new)
+        self._check_schedule(jobs.schedule(job), user, client, moved or new)
         if new:
             job.schedule = user
             jobs.set_runtime(job, job_state.create(
@@ -331,7 +343,7 @@ class JobChange:
             if not client.supports_claims and legacy_scheduler.restarts(
                     jobs.runtime(job), runtime):
                 self._trust.require(client, job_trust)
-            self._check_schedule(job, user, client, moved)
+            self._check_schedule(jobs.schedule(job), user, client, moved)
             self._reschedule(session, job, user, runtime, client, moved)
         if says_what:
             self._trust.require(client, job_trust)
@@ -346,11 +358,12 @@ class JobChange:
         elif says_what or needs_new:
             self._trust.give(session, job, client, job_trust, self._now)
 
-    def _check_schedule(self, job: models.Job, user: Mapping[str, Any],
-                        client: models.Client, moved: bool = False) -> None:
+    def _check_schedule(self, stored: Mapping[str, Any],
+                        user: Mapping[str, Any], client: clients.AnyClient,
+                        moved: bool = False) -> None:
         new_schedule.check_known(user, client)
         new_schedule.check(
-            self._read, 'job_schedule', jobs.schedule(job), user,
+            self._read, 'job_schedule', stored, user,
             new_schedule.minimum_interval(self._conf, client), moved)
 
     def _reschedule(self, session: orm.Session, job: models.Job,

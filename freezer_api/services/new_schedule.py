@@ -18,14 +18,14 @@ from collections.abc import Mapping
 
 from oslo_config import cfg
 
-from freezer_api.db import models
+from freezer_api.db import clients
 from freezer_api.domain import job_state
 from freezer_api.domain import schedule as schedules
 from freezer_api import errors
 from freezer_api.services import parsed_documents
 
 
-def minimum_interval(conf: cfg.ConfigOpts, client: models.Client) -> int:
+def minimum_interval(conf: cfg.ConfigOpts, client: clients.AnyClient) -> int:
     """Return the least seconds between two firings of a client's jobs."""
     minimum: int = conf.scheduling.minimum_interval if client.is_central else 0
     return minimum
@@ -60,7 +60,8 @@ def check(read: parsed_documents.Readings, field: str, stored: object,
         raise errors.ApiError('invalid_document', f'{field}.{error}') from None
 
 
-def check_known(schedule: Mapping[str, object], client: models.Client) -> None:
+def check_known(schedule: Mapping[str, object],
+                client: clients.AnyClient) -> None:
     """Refuse a schedule that the client's scheduler would not understand.
 
     A scheduler of an earlier release polls, ignores the keys that it does not

@@ -36,7 +36,6 @@ from typing import TypeVar
 import cachetools
 
 from freezer_api.db import actions
-from freezer_api.db import models
 from freezer_api.domain import capabilities
 from freezer_api.domain import cinder_action
 from freezer_api.domain import cinder_keys
@@ -177,7 +176,8 @@ class Readings:
         user, _ = job_state.split_schedule(document)
         self._read_schedule(_key(user, True, minimum), user, True, minimum)
 
-    def of_actions(self, wanted: Sequence[models.Action]) -> list[Action]:
+    def of_actions(
+            self, wanted: Sequence[actions.AnyAction]) -> list[Action]:
         """Return what actions say.
 
         :raises Unread: when some were not read

@@ -25,6 +25,7 @@ from typing import Protocol
 from typing import TypeVar
 
 from oslo_config import cfg
+import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.conf import quota as options
@@ -110,9 +111,22 @@ class Quotas:
         :raises freezer_api.keystone.unified_limits.Unavailable: nothing is
             changed
         """
+        return self._within(project_id, lambda limits: self._database.write(
+            work, limits))
+
+    def write_rows(self, project_id: str,
+                   work: Callable[[sa.Connection, quota.Limits], Result],
+                   ) -> Result:
+        """Run ``work`` likewise without a session; it checks the limits."""
+        return self._within(
+            project_id, lambda limits: self._database.write_rows(
+                lambda connection: work(connection, limits)))
+
+    def _within(self, project_id: str,
+                write: Callable[[quota.Limits], Result]) -> Result:
         try:
-            return self._database.write(work, quota.Limits(
+            return write(quota.Limits(
                 project_id, self._source.cached(project_id)))
         except quota.LimitsUnknown:
-            return self._database.write(work, quota.Limits(
+            return write(quota.Limits(
                 project_id, self._source.get(project_id)))

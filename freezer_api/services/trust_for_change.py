@@ -29,6 +29,7 @@ from typing import TypeVar
 
 from sqlalchemy import orm
 
+from freezer_api.db import clients
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import trusts as db_trusts
@@ -93,12 +94,12 @@ class TrustForChange:
         """Return whether a trust of the caller could be asked for."""
         return self._trusts.may_delegate(self._caller, self._project_id)
 
-    def is_wanted(self, client: models.Client) -> bool:
+    def is_wanted(self, client: clients.AnyClient) -> bool:
         """Return whether jobs of a client run with a trust."""
         return self._conf.service_mode.enabled and (
             bool(client.is_central) or self._conf.service_mode.enforce_trusts)
 
-    def is_due(self, client: models.Client,
+    def is_due(self, client: clients.AnyClient,
                job_trust: db_trusts.JobTrust | None) -> bool:
         """Return whether a job must be given the caller's trust.
 
@@ -108,6 +109,19 @@ class TrustForChange:
         :param job_trust: whose trust the job has
         """
         return self.is_wanted(client) and self._is_others(job_trust)
+
+    def is_kept(self, client: clients.AnyClient,
+                job_trust: db_trusts.JobTrust | None,
+                suspension_reason: str | None) -> bool:
+        """Return whether the caller may change a job, and its trust stays.
+
+        :param client: the job's
+        :param job_trust: whose trust the job has
+        :param suspension_reason: of the job; without a trust it would resume
+        """
+        if self.is_wanted(client):
+            return not self._is_others(job_trust) and self.may_delegate()
+        return job_trust is None and suspension_reason is None
 
     def _is_others(self, job_trust: db_trusts.JobTrust | None) -> bool:
         return (job_trust is None or job_trust.invalid
