@@ -12,10 +12,12 @@
 
 """What a job is assigned to: its client, and the trust that it runs with.
 
-Both are asked for at once, whenever a job is changed.
+Both are read at once, whenever a job is changed.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -24,23 +26,26 @@ from freezer_api.db import clients
 from freezer_api.db import models
 from freezer_api.db import trusts
 
-# Made once: to put a query together takes longer than to ask it.
-_ASSIGNED = clients.NAMED.add_columns(
-    models.UserCredential.trustor_user_id, trusts.REPLACED).select_from(
-        sa.outerjoin(models.Client, models.UserCredential, trusts.OF_JOB)
-        .outerjoin(models.Delegation, trusts.DELEGATION))
+# Created once: constructing a query takes longer than executing it.
+_ASSIGNED = clients.named(sa.select(
+    models.UserCredential.trustor_user_id, trusts.REPLACED,
+    *(getattr(models.Client, field.name)
+      for field in dataclasses.fields(clients.Assigned))).select_from(
+          sa.outerjoin(models.Client, models.UserCredential, trusts.OF_JOB)
+          .outerjoin(models.Delegation, trusts.DELEGATION)))
 
 
 def find(session: orm.Session, project_id: str, job: models.Job, now: int,
-         ) -> tuple[models.Client | None, trusts.JobTrust | None]:
+         ) -> tuple[clients.Assigned | None, trusts.JobTrust | None]:
     """Return a job's client, None where it is gone, and whose trust it has.
 
     :param now: epoch seconds
     """
-    found = session.execute(_ASSIGNED, {
+    found = session.connection().execute(_ASSIGNED, {
         'project': project_id, 'name': job.client_id, 'job': job.id,
         'now': now}).first()
     if found is None:
         return None, trusts.of_job(session, job, now)
-    client, trustor, replaced = found
-    return client, trusts.job_trust(trustor, replaced, job.suspension_reason)
+    trustor, replaced, *client = found
+    return clients.Assigned(*client), trusts.job_trust(
+        trustor, replaced, job.suspension_reason)

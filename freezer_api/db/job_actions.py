@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import itertools
@@ -45,6 +46,7 @@ def unlink(session: orm.Session, job: models.Job, now: int) -> None:
 
 def set_of_job(session: orm.Session, job: models.Job, user_id: str,
                entries: Sequence[Mapping[str, Any]],
+               current: Sequence[models.Action],
                now: int) -> list[models.Action]:
     """Make the entries of a job's document the job's actions.
 
@@ -55,6 +57,7 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
     Actions that were made for this job, and that no job has any more, are
     deleted. An entry that repeats such an action as it was brings it back.
 
+    :param current: the live actions of the job, read since it is locked
     :param now: epoch seconds
     :raises freezer_api.errors.ApiError: action_refused on an unknown
         action_id, or one with another definition
@@ -86,19 +89,23 @@ def set_of_job(session: orm.Session, job: models.Job, user_id: str,
             link.action_id = action.id
             link.position = position
             link.deleted = False
-    _delete_unused(session, unused, now)
+    owned = {action.id for action in current if action.owned_by_job}
+    shared = {action.id for action in current} - owned
+    _delete_unused(session, unused - shared, now, owned)
     return actions
 
 
-def _delete_unused(session: orm.Session, action_ids: set[str],
-                   now: int) -> None:
+def _delete_unused(session: orm.Session, action_ids: set[str], now: int,
+                   owned: Collection[str] = ()) -> None:
     """Delete those of some actions that were made for jobs, and lost theirs.
+
+    :param owned: actions that are known to be made for a job
     """
-    if not action_ids:
-        return
-    made = set(session.scalars(sa.select(models.Action.id).where(
-        rows.live(models.Action), models.Action.owned_by_job.is_(True),
-        models.Action.id.in_(action_ids))))
+    made = action_ids.intersection(owned)
+    if others := action_ids - made:
+        made |= set(session.scalars(sa.select(models.Action.id).where(
+            rows.live(models.Action), models.Action.owned_by_job.is_(True),
+            models.Action.id.in_(others))))
     if not made:
         return
     # Who gives an action to a job locks it first.

@@ -234,7 +234,9 @@ class _Changed:
                     if row in new:
                         _set_defaults(row)
                     row.search_terms = _of(row)
-                    if isinstance(row, models.Action) and row not in new:
+                    # Of a deleted action the links have changed, too.
+                    if (isinstance(row, models.Action) and row not in new
+                            and not row.deleted):
                         self._actions.add(row.id)
         if any(isinstance(row, models.Job | models.JobAction | models.Action)
                for row in changed):

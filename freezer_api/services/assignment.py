@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from sqlalchemy import orm
 
@@ -27,6 +28,8 @@ from freezer_api.domain import cinder_action
 from freezer_api.domain import cinder_selection
 from freezer_api import errors
 from freezer_api.services import parsed_documents
+
+Client = TypeVar('Client', bound=clients.AnyClient)
 
 _FIELD = 'job_actions.{}.freezer_action'
 
@@ -41,7 +44,7 @@ def client_of(session: orm.Session, project_id: str,
         clients.find_visible(session, project_id, client_id), client_id)
 
 
-def known(client: models.Client | None, client_id: str) -> models.Client:
+def known(client: Client | None, client_id: str) -> Client:
     """Return a client that was looked for.
 
     :raises freezer_api.errors.ApiError: 422 when there is none
@@ -53,7 +56,7 @@ def known(client: models.Client | None, client_id: str) -> models.Client:
 
 
 def of_job(session: orm.Session, project_id: str, job: models.Job, now: int,
-           ) -> tuple[models.Client, trusts.JobTrust | None]:
+           ) -> tuple[clients.Assigned, trusts.JobTrust | None]:
     """Return a job's client, and whose trust the job has.
 
     :raises freezer_api.errors.ApiError: 422 when there is no such client
@@ -86,7 +89,7 @@ def check(read: parsed_documents.Readings, client: clients.AnyClient,
     _check_client(client, found, _FIELD)
 
 
-def check_client(read: parsed_documents.Readings, client: models.Client,
+def check_client(read: parsed_documents.Readings, client: clients.AnyClient,
                  action: models.Action) -> None:
     """Refuse an action that the client of one of its jobs does not support.
 

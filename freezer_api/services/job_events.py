@@ -18,10 +18,9 @@ from sqlalchemy import orm
 
 from freezer_api.conf import scheduling
 from freezer_api.db import actions
-from freezer_api.db import clients
+from freezer_api.db import assignment as db_assignment
 from freezer_api.db import jobs
 from freezer_api.db import run_rows
-from freezer_api.db import trusts as db_trusts
 from freezer_api.domain import events
 from freezer_api.domain import job_state
 from freezer_api.domain import trust_errors
@@ -76,7 +75,7 @@ class JobEventService:
             raise errors.ApiError(
                 'not_found', f'Job not registered with ID {job_id}')
         run_rows.abort_orphan(session, job, self._rules, now)
-        client = clients.find_visible(session, project_id, job.client_id)
+        client, job_trust = db_assignment.find(session, project_id, job, now)
         if event == 'start':
             # Whatever became of client and actions, a job can be stopped.
             client = assignment.known(client, job.client_id)
@@ -85,7 +84,6 @@ class JobEventService:
                              actions.of_job(session, job_id), new=False)
             # The run has what the trust gives, which may be more than the
             # token has, and may outlast it.
-            job_trust = db_trusts.of_job(session, job, now)
             trust.require(client, job_trust)
             # The user who starts a job whose trust does not work gives his.
             if (job.suspension_reason is not None and job.run_id is None

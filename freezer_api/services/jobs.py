@@ -266,18 +266,17 @@ class JobChange:
             wanted, _ = job_state.split_schedule(sent['job_schedule'])
             if wanted != jobs.schedule(job):
                 return True
-        if ((sent.get('client_id') is not None or 'job_actions' in sent)
-                and job.id not in trusts.of_jobs(session, [job.id])):
-            return True
-        if 'job_actions' not in sent:
-            return False
-        entries = sent['job_actions']
-        return len(current) != len(entries) or not all(
-            actions.is_named(action, entry)
-            for action, entry in zip(current, entries, strict=True))
+        if 'job_actions' in sent:
+            entries = sent['job_actions']
+            if len(current) != len(entries) or not all(
+                    actions.is_named(action, entry)
+                    for action, entry in zip(current, entries, strict=True)):
+                return True
+        return ((sent.get('client_id') is not None or 'job_actions' in sent)
+                and job.id not in trusts.of_jobs(session, [job.id]))
 
     def _fill(self, session: orm.Session, job: models.Job,
-              sent: Mapping[str, Any], client: models.Client) -> None:
+              sent: Mapping[str, Any], client: clients.AnyClient) -> None:
         """Set all of a job from a document."""
         new = job.time_created is None
         current = () if new else actions.of_job(session, job.id)
@@ -368,7 +367,7 @@ class JobChange:
 
     def _reschedule(self, session: orm.Session, job: models.Job,
                     user: dict[str, Any], runtime: Mapping[str, Any],
-                    client: models.Client, moved: bool) -> None:
+                    client: clients.AnyClient, moved: bool) -> None:
         """Set a job's schedule; arm it anew where that makes a difference.
 
         A firing that nobody has claimed yet stays with a job that moves.
@@ -400,7 +399,7 @@ class JobChange:
                      ) -> Sequence[models.Action]:
         size = job_size.of_actions(current)
         made = job_actions.set_of_job(
-            session, job, self._caller.user_id, entries, self._now)
+            session, job, self._caller.user_id, entries, current, self._now)
         job_size.check(made, size)
         search_index.set_actions(session, job, made)
         return made

@@ -127,7 +127,7 @@ class TrustForChange:
         return (job_trust is None or job_trust.invalid
                 or job_trust.trustor_user_id != self._caller.user_id)
 
-    def require(self, client: models.Client | None,
+    def require(self, client: clients.AnyClient | None,
                 job_trust: db_trusts.JobTrust | None) -> None:
         """Refuse a token that could not delegate, if a job has a trust.
 
@@ -142,7 +142,7 @@ class TrustForChange:
             self._trusts.check_caller(self._caller, self._project_id)
 
     def give(self, session: orm.Session, job: models.Job,
-             client: models.Client | None,
+             client: clients.AnyClient | None,
              job_trust: db_trusts.JobTrust | None, now: int,
              new: bool = False) -> None:
         """Let a job that does something else run with the caller's trust.
