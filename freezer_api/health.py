@@ -26,8 +26,8 @@ from freezer_api import schema_gate
 class Schema(pluginbase.HealthcheckBaseExtension):
     """A plugin of oslo.middleware.
 
-    A database that does not answer leaves the service healthy: to take all
-    processes out of the balance would help nobody.
+    A database that does not answer leaves the service healthy: a load balancer
+    that removes all processes would not help.
     """
 
     def __init__(self, oslo_conf: cfg.ConfigOpts, conf: dict[str, Any],

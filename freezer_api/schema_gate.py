@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Requests wait at the gate until the database has the schema of the release.
+"""Requests are refused until the database has the schema of the release.
 
-Without it each of them would end as an error of the server.
+Without the check, each request would end as an error of the server.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from freezer_api import errors
 
 LOG = log.getLogger(__name__)
 
-# Seconds for which an answer of the database holds.
+# Seconds for which an answer of the database is used.
 _LOOK_AGAIN = 1.0
 
 
 class SchemaWatch:
-    """Asks the database about its schema, once a second at the most.
+    """Reads the version of the schema, at most once a second.
 
-    :param ask: returns what the schema is, or raises NotAsked, LoginRefused
+    :param ask: returns the version, or raises NotAsked or LoginRefused
     """
 
     def __init__(self, ask: Callable[[], schema_version.Found]) -> None:
@@ -51,19 +51,19 @@ class SchemaWatch:
 
     @property
     def ready(self) -> bool:
-        """Whether the database has been seen with a schema that will do."""
+        """Whether the database has had a sufficient schema."""
         return self._ready
 
     def problem(self) -> str:
-        """Return why no request can be answered, empty if there is no reason.
+        """Return why no request can be answered, an empty text for no reason.
 
-        A database that does not answer is no reason: requests say so. Nor is
-        a newer schema: while the nodes of a service are upgraded one by one,
-        the earlier release goes on with it.
+        A database that does not answer is not a reason: requests report it.
+        Neither is a newer schema, which the earlier release uses while the
+        nodes of a service are upgraded one by one.
         """
         if time.monotonic() - self._looked < _LOOK_AGAIN:
             return self._problem
-        # One asks. The others go on with what it found last.
+        # One thread reads it. The others use the last result.
         if self._lock.acquire(blocking=False):
             try:
                 self._problem = self._look()
@@ -87,10 +87,9 @@ class SchemaWatch:
 
 
 class SchemaGate:
-    """Answers 503 as long as the schema is missing or too old.
+    """Answers 503 while the schema is missing or too old.
 
-    :param app: the application behind it
-    :param watch: what it goes by
+    :param app: the application behind the gate
     """
 
     def __init__(self, app: Callable[..., Iterable[bytes]],
@@ -106,7 +105,7 @@ class SchemaGate:
 
 
 def _unavailable(start_response: Callable[..., Any]) -> Iterable[bytes]:
-    # What to do is for the operator, who has it in the log.
+    # The log contains the remedy, for the operator.
     body = json.dumps(errors.document(
         'unavailable',
         'The database is not ready for this release yet')).encode()

@@ -29,8 +29,8 @@ class Effect:
     """The effect of an event.
 
     :ivar result: the text of the answer
-    :ivar for_run: what the scheduler of the current run is told, if
-        anything
+    :ivar for_run: the event for the scheduler of the current run, None for
+        none
     """
 
     runtime: job_state.Runtime
@@ -116,5 +116,5 @@ def _end(event: str, runtime: job_state.Runtime) -> Effect:
         return Effect(runtime, 'success')
     # A stop lets the run end, and disarms the job then.
     return Effect(dataclasses.replace(runtime, event=event), 'success',
-                  for_run=next((known for known in run_state.Event
-                                if known == event), None))
+                  for_run=next((one for one in run_state.Event
+                                if one == event), None))

@@ -66,7 +66,7 @@ def suspend(plan: firing_plan.Plan, runtime: job_state.Runtime,
             begun: bool = False) -> job_state.Runtime:
     """Return the runtime of a job whose run could not use its trust.
 
-    A withdrawn delegation stays withdrawn. A run that did not take place
+    A withdrawn trust stays withdrawn. A run that did not take place
     leaves no times.
 
     :param firing: the firing to retry, None for none
@@ -114,7 +114,7 @@ def resume(runtime: job_state.Runtime, now: int) -> job_state.Runtime:
 
 def withdraw(plan: firing_plan.Plan, runtime: job_state.Runtime,
              now: int) -> job_state.Runtime:
-    """Return the runtime of a job whose delegation is withdrawn.
+    """Return the runtime of a job whose trust is withdrawn.
 
     A current run continues to its end.
     """

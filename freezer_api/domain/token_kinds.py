@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Tell tokens of a user's own login from delegated tokens."""
+"""Distinguish tokens of a user's own login from tokens of other origins."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _PRIMARY_METHODS = frozenset((
 
 def delegated_how(token: Mapping[str, Any], more_methods: Collection[str],
                   now: int) -> str | None:
-    """Return the delegation that a token comes from, None for an own login.
+    """Return the origin of a token, None for a login of the user.
 
-    As in Keystone, an unknown method counts as a delegation, and so does none.
-    Keystone's own check does not suffice: if the user already has a trust, no
-    request is sent to it.
+    As in Keystone, an unknown method does not count as a login, and neither
+    does none. Keystone's own check does not suffice: if the user already has a
+    trust, no request is sent to it.
 
     :param token: the ``token`` object of Keystone's validation answer
     :param more_methods: additional methods of users' own logins

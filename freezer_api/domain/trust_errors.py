@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import enum
 
-_TAKE_OVER = ('Another member of the project can replace it with a trust of '
-              'their own by starting the job, or by changing what it does.')
+_REPLACE = ('Another member of the project can replace it with a trust of '
+            'their own by starting the job, or by changing what it does.')
 _RENEW = 'Its trustor creates a new one by saving the job or starting it. '
 
 
@@ -49,29 +49,29 @@ REPORTED = (Cause.GONE, Cause.REFUSED, Cause.PROJECT_DISABLED)
 
 _ADVICE = {
     Cause.WITHDRAWN:
-        'The delegation of the job was withdrawn. A member of the project '
-        'delegates again by updating its client_id or job_actions.',
+        'The trust of the job was withdrawn. A member of the project creates '
+        'a new one by updating its client_id or job_actions.',
     Cause.MISSING:
-        'The job has no delegation to the central scheduler. A member of '
-        'the project delegates by updating its client_id or job_actions.',
+        'The job has no trust for the central scheduler. A member of the '
+        'project creates one by updating its client_id or job_actions.',
     Cause.GONE:
-        'The trust that was delegated with the job no longer exists: the '
-        'trust, its trustor or the project was deleted in Keystone. ' + _RENEW
-        + _TAKE_OVER,
+        'The trust of the job no longer exists: the trust, its trustor or the '
+        'project was deleted in Keystone. ' + _RENEW
+        + _REPLACE,
     Cause.EXPIRED:
-        'The trust that was delegated with the job has expired. ' + _RENEW
-        + _TAKE_OVER,
+        'The trust of the job has expired. ' + _RENEW
+        + _REPLACE,
     Cause.REFUSED:
-        'Keystone refuses the trust that was delegated with the job: its '
-        'trustor has lost a role, or is disabled. The job continues when that '
-        'is corrected. ' + _TAKE_OVER,
+        'Keystone refuses the trust of the job: its trustor has lost a role, '
+        'or is disabled. The job continues when that is corrected. '
+        + _REPLACE,
     Cause.PROJECT_DISABLED:
         'The project is disabled in Keystone. The job continues when it is '
         'enabled again.',
     Cause.UNREADABLE:
         'The service cannot read the trust of the job. The job continues when '
         'the operator has corrected the keys of the service. ' + _RENEW
-        + _TAKE_OVER,
+        + _REPLACE,
 }
 
 
@@ -88,6 +88,6 @@ def is_invalid(suspension_reason: str | None) -> bool:
 def lasting(suspension_reason: str | None) -> str | None:
     """Return the part of a suspension that lasts while a run is tried.
 
-    A withdrawn delegation ends only with a new trust.
+    A withdrawn trust ends only with a new trust.
     """
     return suspension_reason if suspension_reason == Cause.WITHDRAWN else None

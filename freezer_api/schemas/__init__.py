@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What documents may look like: one module per noun.
+"""The schemas of documents: one module for each noun.
 
-Each validator is compiled once and offered as a plain function that returns
-nothing or raises InvalidDocument. Nothing else is raised, whatever the JSON:
-a document that passes fits its columns on every database engine.
+Each validator is compiled once. It returns nothing, or raises InvalidDocument
+and no other error, for any JSON. A valid document fits into its columns on
+each database engine.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ _OPTIONAL_TEXT = common.nullable(common.text(255))
 _WITHIN_COLUMN = {'minimum': -common.MAX_INTEGER - 1,
                   'maximum': common.MAX_INTEGER}
 
-# Any other key is free: agents of other releases have other options. Stock
-# schedulers write each as a line of an ini file, so none may hold what ends
-# the line or opens a section.
+# Other keys are accepted, because agents of other releases have other options.
+# Stock schedulers write each key as a line of an ini file, so a key must not
+# contain characters that end the line or begin a section.
 _KEY = r'^[\w.-]+$'
 
 FREEZER_ACTION: common.Schema = {
@@ -49,7 +49,7 @@ FREEZER_ACTION: common.Schema = {
 
 _PROPERTIES: common.Schema = {
     'freezer_action': FREEZER_ACTION,
-    # An empty one asks for an id to be made.
+    # For an empty one, the API generates an ID.
     'action_id': common.text(36, pattern=r'^[\w-]*$'),
     'max_retries': common.nullable(common.integer(0)),
     'max_retries_interval': common.nullable(common.integer(0)),
@@ -69,30 +69,30 @@ UPDATE = common.Compiled({'type': 'object', 'properties': _PROPERTIES})
 
 
 def validate_create(document: Any) -> None:
-    """Check a new action, or one that replaces another.
+    """Validate a new action, or one that replaces another.
 
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     CREATE(document)
     check_content('freezer_action', document['freezer_action'])
 
 
 def validate_update(document: Any) -> None:
-    """Check a change of an action; nothing is required.
+    """Validate a change of an action; nothing is required.
 
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     UPDATE(document)
     check_content('freezer_action', document.get('freezer_action', {}))
 
 
 def check_content(field: str, freezer_action: Mapping[str, Any]) -> None:
-    """Check what a schema cannot say of a freezer_action.
+    """Check the rules of a freezer_action that a schema cannot express.
 
-    A carriage return is refused: an agent that reads its file as text takes
-    it for the end of a line, and what follows for a line of its own.
+    A carriage return is refused: for an agent that reads its file as text, it
+    ends the line and begins another one.
 
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     common.check_stored_size(field, freezer_action)
     for key, value in freezer_action.items():

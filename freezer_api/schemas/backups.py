@@ -32,7 +32,7 @@ CREATE = common.Compiled({
         'status': {'enum': list(STATUSES)},
         'job_id': _JOB_ID,
     },
-    # A backup that is not there yet, or never will be, has no place.
+    # A backup that does not exist yet, or failed, has no location.
     'if': {'required': ['status'],
            'properties': {
                'status': {'enum': ['creating', 'error', 'deleting']}}},
@@ -54,7 +54,7 @@ UPDATE = common.Compiled({
 
 
 def validate_create(document: Any) -> None:
-    """Check a new record, which is the metadata and its status.
+    """Validate a new record, which is the metadata and its status.
 
     :raises freezer_api.schemas.InvalidDocument: with the text that callers
         know, ``Bad Data Format``, and then what is wrong
@@ -68,9 +68,9 @@ def validate_create(document: Any) -> None:
 
 
 def validate_update(document: Any) -> None:
-    """Check a change of a record; an empty one is refused.
+    """Validate a change of a record; an empty one is refused.
 
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     UPDATE(document)
     if not document:

@@ -29,7 +29,7 @@ def _list_of(values: Iterable[str]) -> common.Schema:
 CREATE = common.Compiled({
     'type': 'object',
     'required': ['client_id'],
-    # Other keys are let pass and dropped: known clients send them.
+    # Other keys are accepted and dropped: known clients send them.
     'properties': {
         'client_id': common.CLIENT_ID,
         'hostname': common.text(
@@ -48,8 +48,8 @@ CREATE = common.Compiled({
 
 
 def validate_create(document: object) -> None:
-    """Check a registration.
+    """Validate a registration.
 
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     CREATE(document)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the schemas of all nouns are made of."""
+"""The common parts of the schemas of all nouns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from jsonschema import validators
 
 MAX_INTEGER = 2 ** 31 - 1
 
-# What one TEXT cell of MySQL holds.
+# Maximum length of a TEXT column of MySQL.
 MAX_STORED = 65535
 
 _MAX_DEPTH = 32
@@ -43,16 +43,17 @@ _SURROGATE = re.compile('[\ud800-\udfff]')
 
 Schema = dict[str, Any]
 
-# Where in a document: a key, and the place of what it is a key of. A dotted
-# path is made of it only when there is something to say.
+# A place in a document: a key, and the place of its object. It becomes a
+# dotted path only for an error.
 _Place = tuple['_Place', str] | None
 
 
 class InvalidDocument(Exception):
-    """A document that is refused.
+    """A document is refused.
 
-    ``field`` is the dotted path to what is wrong, empty for the document as
-    a whole; ``message``, which is also the exception's text, names it too.
+    :ivar field: the dotted path to the wrong value, empty for the whole
+        document
+    :ivar message: the text of the exception, which contains the field
     """
 
     def __init__(self, field: str, message: str) -> None:
@@ -75,14 +76,14 @@ def nullable(schema: Schema) -> Schema:
 
 
 def integer(minimum: int = -MAX_INTEGER - 1) -> Schema:
-    """An integer that fits a column."""
+    """Return the schema of an integer that fits into a column."""
     return {'type': 'integer', 'minimum': minimum, 'maximum': MAX_INTEGER}
 
 
 ID = text(36, pattern=r'^[\w-]+$')
 
 _LABEL = r'([a-zA-Z\d]|[a-zA-Z\d][a-zA-Z\d\-]{0,61}[a-zA-Z\d])'
-# A host name, after a project id and an underscore or not.
+# A host name, optionally after a project ID and an underscore.
 CLIENT_ID = text(
     255, pattern=rf'^(?:([\w\-]+)_)?{_LABEL}(\.{_LABEL})*$')
 
@@ -95,7 +96,7 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 def _match_whole(validator: Any, pattern: str, instance: object,
                  schema: Mapping[str, Any],
                  ) -> Iterable[exceptions.ValidationError]:
-    """The keyword ``pattern``, for the whole text: no newline at its end."""
+    """Check ``pattern`` against the whole text, without a final newline."""
     if isinstance(instance, str) and (
             len(instance) > _MAX_PATTERN_INPUT
             or _pattern(pattern).fullmatch(instance) is None):
@@ -104,7 +105,7 @@ def _match_whole(validator: Any, pattern: str, instance: object,
 
 
 def _is_integer(checker: object, instance: object) -> bool:
-    """Whether a value is an integer: neither 1.0 nor true is one."""
+    """Return whether a value is an integer; 1.0 and true are not."""
     return isinstance(instance, int) and not isinstance(instance, bool)
 
 
@@ -145,12 +146,12 @@ def _field(error: Any) -> str:
 
 
 def check_values(document: object) -> None:
-    """Refuse what no column can hold or no caller can want, anywhere.
+    """Refuse values that no column can store, at any place, and large ones.
 
-    Text with NUL or half a surrogate pair, numbers that are none or need
-    more than 64 bits, deep nesting and sheer size.
+    These are texts with NUL or half a surrogate pair, NaN and infinity,
+    integers of more than 64 bits, deep nesting, and very large documents.
 
-    :raises InvalidDocument: also when the document is no object
+    :raises InvalidDocument: also if the document is not an object
     """
     if not isinstance(document, dict):
         raise InvalidDocument('', 'The request body is not an object')
@@ -168,16 +169,16 @@ def check_values(document: object) -> None:
 
 
 def storable(text: str) -> bool:
-    """Return whether every database engine has a form for a text."""
+    """Return whether every database engine can store a text."""
     return '\0' not in text and not _SURROGATE.search(text)
 
 
 def check_stored_size(field: str, value: object) -> None:
-    """Refuse a value whose JSON is too long for one cell.
+    """Refuse a value whose JSON is too long for a column.
 
-    To be called again where a change is merged into what is stored.
+    Call it again after a change was merged into the stored value.
 
-    :raises InvalidDocument: naming ``field``
+    :raises InvalidDocument: with ``field``
     """
     size = len(json.dumps(value))
     if size > MAX_STORED:
@@ -188,7 +189,7 @@ def check_stored_size(field: str, value: object) -> None:
 
 def _children(place: _Place, value: object,
               budget: list[int]) -> Iterator[tuple[_Place, object]]:
-    """Check a value itself and return what is in it."""
+    """Check a value, and yield the values in it."""
     _spend(place, budget, 0, 1)
     if isinstance(value, dict):
         for key, inner in value.items():

@@ -12,8 +12,8 @@
 
 """A job: its schedule, and its actions or references to them.
 
-``action_defaults`` is no part of what is checked: the caller fills it into
-the actions first.
+``action_defaults`` is not part of the schema: the caller fills it into the
+actions before.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ JOB_SCHEDULE: common.Schema = {
 
 _NUMBERS = ('max_retries', 'max_retries_interval')
 
-# Beside an action_id the numbers mean nothing and come from an answer; they
-# may be null there.
+# With an action_id, the numbers come from an answer and have no meaning; they
+# can be null.
 _JOB_ACTION: common.Schema = {
     'type': 'object',
     'properties': {
@@ -91,8 +91,8 @@ _PROPERTIES: common.Schema = {
     'session_id': common.nullable(common.text(36, pattern=r'^[\w-]*$')),
     'session_tag': common.integer(),
     'description': common.nullable(common.text(255)),
-    # What answers hold and clients send back. Nothing is taken from it, so
-    # nothing of it is checked.
+    # Keys of answers that clients send back. They are ignored, so their
+    # values are not checked.
     **dict.fromkeys(
         ('_version', 'session_name', 'user_id', 'project_id',
          'user_credentials', 'trust_id', 'trustor_user_id', 'status_reason',
@@ -115,18 +115,18 @@ UPDATE = common.Compiled({
 
 
 def validate_create(document: Any) -> None:
-    """Check a new job, or one that replaces another.
+    """Validate a new job, or one that replaces another.
 
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     CREATE(document)
     _check_meaning(document)
 
 
 def validate_update(document: Any) -> None:
-    """Check a change of a job; nothing is required.
+    """Validate a change of a job; nothing is required.
 
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     UPDATE(document)
     _check_meaning(document)
@@ -145,12 +145,12 @@ def _check_meaning(document: Mapping[str, Any]) -> None:
 
 
 def check_schedule(field: str, schedule: Mapping[str, Any]) -> None:
-    """Check that each value of a schedule can be used, not just its form.
+    """Check the meaning of each value of a schedule.
 
     Names of weekdays in ``schedule_day`` pass: known clients send them, and
     the schedule then never fires.
 
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     common.check_stored_size(field, schedule)
     values = {name: value for name, value in schedule.items()

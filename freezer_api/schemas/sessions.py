@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Documents of sessions, and what jobs report to them."""
+"""Documents of sessions, and reports of jobs to them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PROPERTIES: common.Schema = {
                     common.integer()),
 }
 
-# Any other key is let pass, and nothing is done with it.
+# Other keys are accepted and ignored.
 CREATE = common.Compiled({
     'type': 'object', 'required': ['schedule'], 'properties': _PROPERTIES})
 
@@ -44,7 +44,7 @@ UPDATE = common.Compiled({
 _ID = common.Compiled({
     'type': 'object', 'properties': {'session_id': common.ID}})
 
-# Clients send the tag as they got it on a command line: as text.
+# Clients send the tag as a text, as it is on a command line.
 _TAG: common.Schema = {'anyOf': [
     common.integer(0), common.text(10, pattern=r'^\d+$')]}
 
@@ -63,26 +63,26 @@ _ACTION = common.Compiled({'type': 'object', 'properties': ACTIONS})
 
 
 def validate_create(document: Any) -> None:
-    """Check a new session, or one that replaces another.
+    """Validate a new session, or one that replaces another.
 
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     CREATE(document)
     jobs.check_schedule('schedule', document['schedule'])
 
 
 def validate_id(session_id: str) -> None:
-    """Check an id that the caller chose.
+    """Validate an ID that the caller chose.
 
-    :raises freezer_api.schemas.InvalidDocument: naming session_id
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     _ID({'session_id': session_id})
 
 
 def validate_update(document: Any) -> None:
-    """Check a change of a session; nothing is required.
+    """Validate a change of a session; nothing is required.
 
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     UPDATE(document)
     jobs.check_schedule('schedule', document.get('schedule', {}))
@@ -90,9 +90,9 @@ def validate_update(document: Any) -> None:
 
 
 def validate_action(action: str, parameters: Any) -> None:
-    """Check what a job reports.
+    """Validate the report of a job.
 
     :param action: start or end
-    :raises freezer_api.schemas.InvalidDocument: naming the field
+    :raises freezer_api.schemas.InvalidDocument: with the field
     """
     _ACTION({action: parameters})

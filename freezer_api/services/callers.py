@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Who asks: the user behind a request, and what policy lets him do."""
+"""The caller of a request, and the permissions by policy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from freezer_api.policies import enforcer as policy_enforcer
 
 @dataclasses.dataclass(frozen=True)
 class Caller:
-    """The user behind a request, and what policy lets him do."""
+    """The user of a request, with the permissions by policy."""
 
     context: oslo_context.RequestContext
     enforcer: policy_enforcer.Enforcer
@@ -41,7 +41,7 @@ class Caller:
 
     @property
     def sees_trusts(self) -> bool:
-        """Whether trust ids of others are shown."""
+        """Whether the IDs of other users' trusts are shown."""
         return bool({'admin', 'service'}.intersection(
             role.lower() for role in self.trust_caller.roles))
 
@@ -65,8 +65,8 @@ class Caller:
         if self.project_id is None:
             raise errors.ApiError(
                 'token_without_project',
-                'The token is not one of a project, but of the system, of a '
-                'domain or of nothing. Ask Keystone for a token that is '
+                'The token is not scoped to a project, but to the system, a '
+                'domain or nothing. Ask Keystone for a token that is '
                 'scoped to the project.')
         raise errors.ApiError(
             'forbidden', 'You are not allowed to access this resource')

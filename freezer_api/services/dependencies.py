@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What services work with. Assembled once, in :mod:`freezer_api.app`."""
+"""The dependencies of services; :mod:`freezer_api.app` creates them once."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from freezer_api.services import trusts as trust_service
 
 @dataclasses.dataclass(frozen=True)
 class Services:
-    """Everything that outlives a request.
+    """The objects that exist longer than a request.
 
-    :param clock: returns now, in epoch seconds
-    :param known: what the documents of earlier requests say
-    :param clock_ahead: returns by how many seconds the host's clock is ahead
-        of the one that counts
-    :param clock_set_back: returns how often the clock that counts was set
-        back, and by how many seconds the last time, as this process knows
-    :param self_test: looks at Keystone, unless that has been done
+    :ivar clock: returns the current time, in epoch seconds
+    :ivar known: the parsed documents of earlier requests
+    :ivar clock_ahead: returns by how many seconds the clock of the host is
+        ahead of ``clock``
+    :ivar clock_set_back: returns how often ``clock`` was set back while this
+        process ran, and by how many seconds the last time
+    :ivar self_test: checks Keystone, unless it has been checked
     """
 
     conf: cfg.ConfigOpts

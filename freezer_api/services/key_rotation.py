@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Changing the keys that stored trust ids are encrypted with.
+"""Rotation of the keys with which stored IDs of trusts are encrypted.
 
-The services go on meanwhile. A row is replaced only as it was read, so what
-they write in between is not lost; and what they write with an older key is
-found by another pass.
+The services continue meanwhile. A row is replaced only if it did not change
+since it was read, so no change is lost. Another pass finds rows that were
+written with an older key meanwhile.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from freezer_api.keystone import crypt
 UNREADABLE = 'unreadable'
 PLAIN = 'plain text'
 
-# Rows change under our hands for as long as a service without the newest key
-# runs; more passes would not help that.
+# Rows with old keys appear while a service without the newest key runs; more
+# passes would not help.
 _PASSES = 5
 
 
 def key_name(number: int | None) -> str:
-    """Return how a key is called: by its place in the configuration."""
+    """Return the name of a key: its position in the configuration."""
     return PLAIN if number is None else f'key {number}'
 
 
@@ -46,10 +46,10 @@ class KeyRotation:
         self._box = box
 
     def counts(self) -> dict[str, int]:
-        """Return how many trust ids need which key.
+        """Return the number of IDs of trusts for each key.
 
-        The first key is always named; plain text and trust ids that no key
-        fits are where there are any.
+        The first key is always included; plain text and unreadable IDs only
+        if there are any.
         """
         found: collections.Counter[str] = collections.Counter()
         for chunk in trust_id_columns.chunks(self._database):
@@ -57,12 +57,12 @@ class KeyRotation:
         return {key_name(1): 0, **dict(sorted(found.items()))}
 
     def rotate(self) -> int:
-        """Encrypt every trust id with the first key.
+        """Encrypt each ID of a trust with the first key.
 
-        What no key fits is left as it is.
+        Unreadable IDs stay unchanged.
 
-        :returns: how many were changed
-        :raises freezer_api.keystone.crypt.CryptError: without any key
+        :returns: the number of changed IDs
+        :raises freezer_api.keystone.crypt.CryptError: if no key is configured
         """
         total = 0
         for _ in range(_PASSES):

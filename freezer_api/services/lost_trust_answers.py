@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What became of requests for trusts whose answers were lost.
+"""Resolves requests for trusts whose answers were lost.
 
-Keystone may have made the trust, and may hold others of the same user and
-project, which other deployments and services have made. Only one that bears
-the id of the request is deleted.
+Keystone may have created the trust, and may have others of the same user and
+project, from other deployments and services. Only a trust with the ID of the
+request is deleted.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from freezer_api.keystone import trusts
 
 LOG = log.getLogger(__name__)
 
-# Intents of earlier whose outcome is looked into once more.
+# Earlier intents that are resolved once more.
 _MOST_UNPROVEN = 100
 
 
 class TrustRecovery:
-    """Finds out what intents have left in Keystone, and deletes it.
+    """Finds and deletes the trusts of intents in Keystone.
 
-    :param later: has an intent looked into later, because of an error
+    :param later: postpones an intent because of an error
     """
 
     def __init__(self, database: engine.Database, keystone: trusts.Trusts,
@@ -53,16 +53,16 @@ class TrustRecovery:
         self._later = later
 
     def resolve(self, intents: Sequence[models.Delegation]) -> int:
-        """Find out what became of intents, and delete what they left.
+        """Delete the trusts of intents.
 
-        :returns: of how many of them nothing is left
+        :returns: the number of intents that are resolved
         """
         with self._database.read() as session:
             earlier = unproven_trusts.get(session, _MOST_UNPROVEN)
         wanted = {(one.project_id, one.trustor_user_id)
                   for one in (*intents, *earlier)}
         try:
-            # One listing for all of them, of which little is kept.
+            # One list for all intents, of which only few trusts are kept.
             found = [one for one in self._keystone.listed() if
                      (one.project_id, one.trustor_user_id) in wanted]
         except trusts.KeystoneUnavailable as error:
@@ -104,10 +104,10 @@ class TrustRecovery:
 
     def _has_unknown(self, intent: models.Delegation,
                      found: Sequence[trusts.Listed]) -> bool:
-        """Whether an intent may have made a trust without a mark.
+        """Return whether an intent may have created a trust without a mark.
 
-        A Keystone that keeps no marks makes such ones, and so do releases of
-        ours before this one, and other services.
+        Such trusts come from a Keystone that stores no marks, from earlier
+        releases of this service, and from other services.
         """
         unmarked = {one.trust_id for one in found if one.mark is None}
         if not unmarked:

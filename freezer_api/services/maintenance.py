@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Work that no request of a user waits for: a pass is asked for each minute.
+"""Background work: a scheduler requests a pass each minute.
 
-Each part does a limited amount, and the next pass goes on from there.
+Each part of a pass does limited work, and the next pass continues there.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _BATCHES = 10
 
 @dataclasses.dataclass(frozen=True)
 class Done:
-    """What a pass has done and found.
+    """The results of a pass.
 
-    :ivar trusts: how many trusts are still to be dealt with
+    :ivar trusts: the numbers of trusts that are not resolved yet
     :ivar suspended: the number of suspended jobs, by cause
     :ivar clock_ahead: by how many seconds the clock of this host is ahead of
         the one that counts
@@ -66,8 +66,8 @@ class MaintenanceService:
         self._options = services.conf.scheduling
         self._rules = scheduling.rules(services.conf)
         self._abandoned = leases.AbandonedRuns()
-        # Where the last pass ended, so that what is kept is not looked at
-        # each time. Another process has another, which is as good.
+        # Where the last pass ended, so that runs that stay are not examined
+        # each time. Each process has its own position.
         self._trimmed: run_retention.Position = (0, '')
         self._swept: str | None = None
 
@@ -107,7 +107,7 @@ class MaintenanceService:
         return gone
 
     def _end_abandoned(self, now: int) -> int:
-        """End some of the runs whose lease was over long ago."""
+        """End some of the runs whose lease expired long ago."""
         after: int = self._options.abandoned_after
         if not after:
             return 0

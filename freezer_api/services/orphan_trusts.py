@@ -13,8 +13,8 @@
 """Trusts to the service account that this database does not know.
 
 Several regions may share one Keystone and one account, and other services may
-make trusts to it. None of what is listed here is ever deleted unless an
-operator names it. Trust ids are secrets, so an orphan is named by a digest.
+create trusts to it. A trust in this list is deleted only if an operator names
+it. IDs of trusts are secrets, so a digest names an orphan.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class NoOrphan(Exception):
 
 
 class Maker(enum.StrEnum):
-    """Who made a trust, by its mark."""
+    """The creator of a trust, by its mark."""
 
     THIS = 'this database'
     UNKNOWN = 'another'
@@ -52,7 +52,7 @@ class Maker(enum.StrEnum):
 class Orphan:
     """A trust that no job of this database can use.
 
-    :ivar reference: names it, and is no secret
+    :ivar reference: its name, which is not a secret
     """
 
     reference: str
@@ -64,16 +64,16 @@ class Orphan:
 
 
 def reference(trust_id: str) -> str:
-    """Return what names a trust where its id must not be shown."""
+    """Return the name of a trust that does not reveal its ID."""
     return hashlib.sha256(trust_id.encode()).hexdigest()[:_REFERENCE]
 
 
 class Orphans:
     """The trusts that Keystone lists and this database does not know.
 
-    Each method raises freezer_api.keystone.trusts.KeystoneUnavailable when
-    Keystone cannot be asked, and freezer_api.keystone.crypt.CryptError when a
-    key is missing: then known trusts cannot be told from unknown ones.
+    Each method raises freezer_api.keystone.trusts.KeystoneUnavailable if
+    Keystone does not answer, and freezer_api.keystone.crypt.CryptError if a
+    key is missing, because known trusts cannot be recognised without it.
     """
 
     def __init__(self, database: engine.Database, keystone: trusts.Trusts,
@@ -83,16 +83,16 @@ class Orphans:
         self._box = box
 
     def find(self) -> Iterator[Orphan]:
-        """Yield all orphans, in the order that Keystone has them."""
+        """Yield all orphans, in the order of Keystone."""
         for found, maker in self._unknown():
             yield Orphan(reference(found.trust_id), found.project_id,
                          found.trustor_user_id, found.expires_at, maker,
                          found.region)
 
     def delete(self, name: str) -> None:
-        """Delete the trust that a reference names, whoever made it.
+        """Delete the trust that a reference names, independent of its creator.
 
-        :raises NoOrphan: when there is none
+        :raises NoOrphan: if there is none
         """
         named = [found.trust_id for found, _maker in self._unknown()
                  if reference(found.trust_id) == name]
@@ -104,9 +104,9 @@ class Orphans:
             self._keystone.delete(trust_id)
 
     def settle(self) -> int:
-        """Count no more what nothing is left of.
+        """Drop unproven intents that have no trust in Keystone any more.
 
-        :returns: how many lost answers that settles
+        :returns: the number of dropped intents
         """
         left = {(found.project_id, found.trustor_user_id)
                 for found, maker in self._unknown()
@@ -114,9 +114,9 @@ class Orphans:
         return self._drop(left)
 
     def dismiss(self) -> int:
-        """Count no more what was left, for an operator has judged it.
+        """Drop all unproven intents, because an operator has examined them.
 
-        :returns: how many lost answers that settles
+        :returns: the number of dropped intents
         """
         return self._drop(set())
 

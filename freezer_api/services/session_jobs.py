@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The jobs of a session: taking them out, and what they report to it."""
+"""The jobs of a session: their removal, and their reports to it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from freezer_api.services import sessions
 class SessionJobService:
     """Changes that concern a session and one of its jobs.
 
-    A job is put into a session by
+    A job is added to a session by
     :meth:`freezer_api.services.jobs.JobChange.join`.
     """
 
@@ -45,7 +45,7 @@ class SessionJobService:
         self._rules = scheduling.rules(services.conf)
 
     def remove(self, project_id: str, session_id: str, job_id: str) -> None:
-        """Take a job out of a session.
+        """Remove a job from a session.
 
         :raises freezer_api.errors.ApiError: not_found
         """
@@ -64,7 +64,7 @@ class SessionJobService:
         self._database.write(work)
 
     def _stop(self, session: orm.Session, job: models.Job, now: int) -> None:
-        """Stop a job that leaves its session, whose schedule it had."""
+        """Stop a job that leaves its session, because it has its schedule."""
         run_rows.skip_unclaimed(session, job, self._rules, now,
                                 'The job was taken out of its session')
         job.session_id = ''
@@ -80,10 +80,10 @@ class SessionJobService:
 
     def report(self, project_id: str, session_id: str, action: str,
                said: Mapping[str, Any]) -> domain_sessions.Outcome:
-        """Let a job start or end its part of a session.
+        """Process the report that a job of the session starts or has ended.
 
         :param action: start or end
-        :param said: a checked document
+        :param said: a validated document
         :raises freezer_api.errors.ApiError: not_found, session_action_refused
         """
         now = self._clock()

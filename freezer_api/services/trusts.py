@@ -10,18 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Gives jobs the trusts they run with, and takes them away again.
+"""Attaches trusts to jobs, and deletes trusts that no job needs.
 
-Keystone and the database have no transaction in common, so the order of
-steps sees to it that nothing is left behind. That a trust is about to be made
-is written down before it is; it becomes one that jobs share in the same
-transaction that writes the first of them. What did not get that far, be it
-for an answer that was lost or a process that died, is looked for and deleted,
-and so is a trust whose last job has gone: as often as it takes.
+Keystone and the database have no common transaction, so the order of the steps
+prevents orphaned trusts. A row with the intent is stored before the trust is
+created in Keystone. The transaction that writes the first job of the trust
+also activates it. An intent without a job, after a lost answer or a crash, is
+resolved and its trust deleted, as is a trust without jobs; both are retried
+until they succeed.
 
-Other regions and other services may make trusts of the same users to the same
-account. So each trust bears the id of the row that it was made for, and of
-what this database does not know only a trust with such an id is deleted.
+Other regions and services may create trusts of the same users for the same
+account. So each trust has the ID of its row as an attribute. Of the trusts
+that the database does not know, only those with such an ID are deleted.
 """
 
 from __future__ import annotations
@@ -45,27 +45,27 @@ from freezer_api.services import lost_trust_answers
 
 LOG = log.getLogger(__name__)
 
-# Within which a trust that was to be made is made and has its job: seconds.
+# Seconds in which a trust is created and attached to its job.
 _INTENT = 600
-# Until an unknown outcome is looked into, and Keystone has surely forgotten
-# the request: seconds.
+# Seconds until an unknown result is resolved; Keystone has then surely ended
+# the request.
 _SETTLE = 120
-# Until a deletion is tried again, at random within: seconds. What is stuck
-# must not stand before what is not.
+# Range of seconds until a failed deletion is retried, so that other deletions
+# come first.
 _RETRY = (60, 900)
-# Transactions of one maintenance in which a user's jobs get his new trust.
+# Transactions of one maintenance pass that attach new trusts of one user.
 _REPLACEMENT_PARTS = 50
-# Deletions that a request of a project's user waits for.
+# Deletions that a user's request waits for.
 _AT_ONCE = 3
 
 
 class Vanished(Exception):
-    """A trust went away while a job was to be given it: begin again."""
+    """The trust does not exist any more: begin the transaction again."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Credentials:
-    """A trust in the clear: for its trustor, admin and service only."""
+    """A decrypted trust: for its trustor, admin and service only."""
 
     trust_id: str = dataclasses.field(repr=False)
     trustor_user_id: str
@@ -73,11 +73,11 @@ class Credentials:
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """How many trusts are still to be dealt with.
+    """The numbers of trusts that are not resolved yet.
 
-    :ivar pending: wait to be deleted in Keystone
-    :ivar unproven: may have been left in Keystone by us, which nothing
-        proves, so that they are not deleted
+    :ivar pending: trusts to delete in Keystone
+    :ivar unproven: trusts in Keystone that this service may have created;
+        they are not deleted without a proof
     """
 
     pending: int
@@ -86,7 +86,7 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True)
 class _Made:
-    """A trust that was made for an intent, as it is to be stored."""
+    """A trust that was created for an intent, encrypted."""
 
     intent_id: str
     trust_id: str = dataclasses.field(repr=False)
@@ -95,7 +95,7 @@ class _Made:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A trust that is there for jobs to be given it."""
+    """A trust that can be attached to jobs."""
 
     project_id: str
     trustor_user_id: str
@@ -105,10 +105,10 @@ class Prepared:
 
     def attach(self, session: orm.Session, job: models.Job,
                now: int, new: bool = False) -> None:
-        """Let a job run with it.
+        """Attach the trust to a job.
 
-        :param new: it has had none before
-        :raises Vanished: when it has gone
+        :param new: whether the job has never had one
+        :raises Vanished: if it does not exist any more
         """
         live = db_trusts.find_live(
             session, self.project_id, self.trustor_user_id, self.roles,
@@ -148,14 +148,14 @@ class TrustService:
             database, keystone, box, self._try_later)
 
     def check_caller(self, caller: trusts.Caller, project_id: str) -> None:
-        """Refuse a token that could make no trust in a project.
+        """Refuse a token that cannot create a trust in a project.
 
-        :raises freezer_api.keystone.trusts.TrustRefused: that says why
+        :raises freezer_api.keystone.trusts.TrustRefused: with the reason
         """
         self._keystone.check(caller, project_id)
 
     def may_delegate(self, caller: trusts.Caller, project_id: str) -> bool:
-        """Return whether a trust of the caller could be asked for."""
+        """Return whether the caller's token can create a trust."""
         with contextlib.suppress(trusts.TrustRefused):
             self._check(caller, project_id)
             return True
@@ -173,7 +173,7 @@ class TrustService:
     def cached(self, caller: trusts.Caller, project_id: str) -> Prepared:
         """Return the trust that a user's jobs share.
 
-        Whether there is one shows when it is attached.
+        Its existence is checked when it is attached.
 
         :raises freezer_api.keystone.trusts.TrustRefused: see :meth:`prepared`
         """
@@ -184,14 +184,14 @@ class TrustService:
     @contextlib.contextmanager
     def prepared(self, caller: trusts.Caller,
                  project_id: str) -> Iterator[Prepared]:
-        """Have a trust of the caller ready while jobs are written.
+        """Provide a trust of the caller while jobs are written.
 
-        What was made for it and not given to a job is deleted at the end.
+        A new trust that was not attached to a job is deleted at the end.
 
-        :raises freezer_api.keystone.trusts.TrustRefused: when the caller
-            cannot delegate, or no key is configured to keep a trust with
-        :raises freezer_api.keystone.trusts.KeystoneUnavailable: when Keystone
-            cannot be asked
+        :raises freezer_api.keystone.trusts.TrustRefused: if the caller cannot
+            create one, or no encryption key is configured
+        :raises freezer_api.keystone.trusts.KeystoneUnavailable: if Keystone
+            does not answer
         """
         cached = self.cached(caller, project_id)
         roles = cached.roles
@@ -212,12 +212,12 @@ class TrustService:
         finally:
             self._settle(intent.id, trust_id)
 
-    def _sound(self, delegation: models.Delegation) -> bool:
-        """Whether more jobs may be given a trust."""
-        if db_trusts.to_renew(delegation.renew_at, self._clock()):
+    def _sound(self, row: models.Delegation) -> bool:
+        """Return whether a trust can be attached to more jobs."""
+        if db_trusts.to_renew(row.renew_at, self._clock()):
             return False
         try:
-            self._box.decrypt(delegation.trust_id, delegation.decrypt_method)
+            self._box.decrypt(row.trust_id, row.decrypt_method)
         except crypt.CryptError:
             return False
         return True
@@ -238,22 +238,21 @@ class TrustService:
             self._forget(intent_id)
             raise
         except trusts.KeystoneUnavailable:
-            # It may have been made all the same.
+            # Keystone may have created it.
             self._postpone(intent_id, _SETTLE)
             raise
 
     def _settle(self, intent_id: str, trust_id: str) -> None:
-        """Delete a trust unless a job was given it.
+        """Delete a trust unless it was attached to a job.
 
-        Where that fails, or the database cannot say, it stays an intent that
-        is looked into later.
+        If that fails, the intent stays and is resolved later.
         """
         with self._database.read() as session:
             row = session.get(models.Delegation, intent_id)
             if row is None or row.active_key is not None or row.trust_id:
                 return
         try:
-            # Keystone's answer to our own request named it.
+            # The ID is from Keystone's answer to this service's own request.
             self._keystone.delete(trust_id)
         except trusts.KeystoneUnavailable:
             self._postpone(intent_id, 0)
@@ -261,9 +260,9 @@ class TrustService:
             self._forget(intent_id)
 
     def credentials(self, credential: db_trusts.Stored) -> Credentials:
-        """Return what a scheduler logs in with.
+        """Return the trust with which a scheduler logs in.
 
-        :raises freezer_api.keystone.crypt.CryptError: when it cannot be
+        :raises freezer_api.keystone.crypt.CryptError: if it cannot be
             decrypted
         """
         return Credentials(
@@ -272,28 +271,28 @@ class TrustService:
             credential.trustor_user_id)
 
     def is_trustee(self, user_id: str) -> bool:
-        """Return whether trusts are of any use to a user.
+        """Return whether a user is the trustee of the trusts.
 
-        :raises freezer_api.keystone.trusts.KeystoneUnavailable: when Keystone
-            cannot be asked
+        :raises freezer_api.keystone.trusts.KeystoneUnavailable: if Keystone
+            does not answer
         """
         return user_id == self._keystone.trustee_user_id()
 
     def delete_retired(self, project_id: str) -> None:
-        """Delete what a project's user has just made useless.
+        """Delete trusts of a project that a request has just retired.
 
-        Whatever else there is to delete is left to :meth:`maintain`.
+        :meth:`maintain` deletes any others.
         """
         with self._database.read() as session:
             due = db_trusts.due(
                 session, self._clock(), _AT_ONCE, project_id)
-        for delegation in due:
-            self._delete(delegation)
+        for row in due:
+            self._delete(row)
 
     def maintain(self, limit: int = 20) -> int:
-        """Delete trusts that no job needs, where Keystone lets us.
+        """Delete trusts that no job needs, and resolve intents.
 
-        :returns: how many are gone
+        :returns: the number of deleted trusts and resolved intents
         """
         with self._database.read() as session:
             due = db_trusts.due(session, self._clock(), limit)
@@ -307,7 +306,7 @@ class TrustService:
 
     def _replace_invalid(self, project_id: str, trustor_user_id: str,
                          roles: str) -> None:
-        """Give a user's new trust to the jobs that have his invalid ones."""
+        """Attach a user's new trust to jobs with an invalid one."""
         def work(session: orm.Session) -> bool:
             live = db_trusts.find_live(
                 session, project_id, trustor_user_id, roles, lock=True)
@@ -319,51 +318,46 @@ class TrustService:
                 return
 
     def counts(self) -> Counts:
-        """Return how many trusts are still to be dealt with."""
+        """Return the numbers of trusts that are not resolved yet."""
         with self._database.read() as session:
             return Counts(db_trusts.pending(session),
                           unproven_trusts.count(session))
 
-    def _delete(self, delegation: models.Delegation) -> bool:
+    def _delete(self, row: models.Delegation) -> bool:
         try:
-            self._keystone.delete_made(
-                self._box.decrypt(delegation.trust_id,
-                                  delegation.decrypt_method), delegation.id)
+            self._keystone.delete_made(self._box.decrypt(
+                row.trust_id, row.decrypt_method), row.id)
         except trusts.NotOurs as error:
             LOG.error('The trust of user %s in project %s is not deleted, '
                       'and forgotten: %s. Is this a copy of the database of '
                       'another deployment? See freezer-manage trusts disown.',
-                      delegation.trustor_user_id, delegation.project_id,
-                      error)
+                      row.trustor_user_id, row.project_id, error)
         except (trusts.KeystoneUnavailable, crypt.CryptError) as error:
-            self._try_later(delegation, error)
+            self._try_later(row, error)
             return False
-        self._forget(delegation.id)
+        self._forget(row.id)
         return True
 
-    def _try_later(self, delegation: models.Delegation,
-                   error: Exception) -> None:
+    def _try_later(self, row: models.Delegation, error: Exception) -> None:
         LOG.warning('The trust of user %s in project %s is not deleted '
-                    'yet: %s', delegation.trustor_user_id,
-                    delegation.project_id, error)
-        # Not for secrecy: only that not all come due together.
+                    'yet: %s', row.trustor_user_id, row.project_id, error)
+        # Not for secrecy: retries are spread.
         self._postpone(
-            delegation.id,
-            random.randint(*_RETRY))  # noqa: S311  # nosec B311
+            row.id, random.randint(*_RETRY))  # noqa: S311  # nosec B311
 
-    def _postpone(self, delegation_id: str, seconds: int) -> None:
+    def _postpone(self, row_id: str, seconds: int) -> None:
         self._database.write(lambda session: db_trusts.postpone(
-            session, delegation_id, self._clock() + seconds))
+            session, row_id, self._clock() + seconds))
 
-    def _forget(self, delegation_id: str) -> None:
+    def _forget(self, row_id: str) -> None:
         self._database.write(lambda session: db_trusts.forget(
-            session, delegation_id, self._clock()))
+            session, row_id, self._clock()))
 
 
 class Decrypted:
-    """Stored trusts in the clear, each decrypted once.
+    """Decrypted trusts, each decrypted once.
 
-    Jobs of a user share a trust, and decrypting one takes its time.
+    Jobs of a user share a trust, and its decryption takes time.
     """
 
     def __init__(self, trusts: TrustService) -> None:
