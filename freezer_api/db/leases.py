@@ -66,11 +66,7 @@ def renew(session: orm.Session, holder: run_rows.Holder,
             run.id, run.fence, run.event, run.client_id, run.project_id,
             run.scheduler_id, run.lease_expires_at)).all()
     ours = {row.id: row.event for row in locked
-            if row.fence == held[row.id]
-            and row.client_id == holder.client_id
-            and holder.project_id in (None, row.project_id)
-            and row.scheduler_id == holder.scheduler_id
-            and row.lease_expires_at is not None}
+            if holder.has(row, held[row.id])}
     _set(session, ours, now + lease)
     return ours
 
@@ -120,15 +116,16 @@ def _set(session: orm.Session, run_ids: Collection[str], until: int) -> None:
 
 
 def expired_runs(session: orm.Session, run_ids: Sequence[str],
-                 ) -> tuple[dict[str, str], dict[str, str | None]]:
-    """Return the jobs and the trusts of runs, each by the IDs of the runs."""
+                 ) -> dict[str, tuple[str, str | None]]:
+    """Return the IDs of job and trust of each run, in the order of runs."""
+    if not run_ids:
+        return {}
     run = models.JobRun
-    found = {row.id: row for row in session.execute(
-        sa.select(run.id, run.job_id, run.delegation_id).where(
-            run.id.in_(run_ids)))} if run_ids else {}
-    known = [found[run_id] for run_id in run_ids if run_id in found]
-    return ({row.id: row.job_id for row in known},
-            {row.id: row.delegation_id for row in known})
+    found = {run_id: (job_id, delegation_id)
+             for run_id, job_id, delegation_id in session.execute(
+                 sa.select(run.id, run.job_id, run.delegation_id).where(
+                     run.id.in_(run_ids)))}
+    return {run_id: found[run_id] for run_id in run_ids if run_id in found}
 
 
 def lock_expired(session: orm.Session, holder: run_rows.Holder,
@@ -145,9 +142,7 @@ def lock_expired(session: orm.Session, holder: run_rows.Holder,
     locked = {run.id: run for run in session.scalars(rows.locked_by_id(
         models.JobRun, ids, skip_locked=True))}
     return [(jobs[run.job_id], run) for run_id in ids
-            if (run := locked.get(run_id)) is not None
-            and run.client_id == holder.client_id
-            and holder.project_id in (None, run.project_id)
+            if (run := locked.get(run_id)) is not None and holder.serves(run)
             and run.lease_expires_at is not None
             and run.lease_expires_at <= now]
 

@@ -129,8 +129,7 @@ def take(session: orm.Session, holder: run_rows.Holder, said: Sequence[Report],
             (one for one in said if one.run_id in found),
             key=lambda one: found[one.run_id][0].session_id or ''):
         job, run = found[one.run_id]
-        if (run.fence != one.fence or run.lease_expires_at is None
-                or run.scheduler_id != holder.scheduler_id):
+        if not holder.has(run, one.fence):
             taken.stale.append(run.id)
             continue
         _write(session, job, run, one, known, now)
@@ -173,15 +172,6 @@ def foresee(session: orm.Session, holder: run_rows.Holder,
             run_rows.foresee(found[job_id], known, now, one.ended(
                 started, now), one.state is run_state.State.SUCCESS)
     return known
-
-
-def holds(session: orm.Session, holder: run_rows.Holder, said: Report) -> bool:
-    """Return whether the run that is reported on is the holder's."""
-    run = models.JobRun
-    return session.scalar(sa.select(run.id).where(
-        run.id == said.run_id, run_rows.of_client(holder),
-        run.scheduler_id == holder.scheduler_id, run.fence == said.fence,
-        run.lease_expires_at.is_not(None))) is not None
 
 
 def _locked(session: orm.Session, holder: run_rows.Holder,

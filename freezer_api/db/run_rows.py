@@ -18,7 +18,6 @@ other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
@@ -62,6 +61,16 @@ class Holder:
     project_id: str | None
     scheduler_id: str
 
+    def serves(self, run: Any) -> bool:
+        """Return whether a run, or some columns of it, is of the client."""
+        return (run.client_id == self.client_id
+                and self.project_id in (None, run.project_id))
+
+    def has(self, run: Any, fence: int) -> bool:
+        """Return whether a run is in progress and belongs to the holder."""
+        return (self.serves(run) and run.scheduler_id == self.scheduler_id
+                and run.fence == fence and run.lease_expires_at is not None)
+
 
 def of_client(holder: Holder) -> sa.ColumnElement[bool]:
     """The condition of a run of the holder's client."""
@@ -76,12 +85,6 @@ def look_up(session: orm.Session, holder: Holder,
     """Return a run of the holder's client."""
     return session.scalars(sa.select(models.JobRun).where(
         models.JobRun.id == run_id, of_client(holder))).first()
-
-
-def is_held(run: models.JobRun, holder: Holder, fence: int) -> bool:
-    """Return whether a run goes on and is the holder's."""
-    return (run.fence == fence and run.lease_expires_at is not None
-            and run.scheduler_id == holder.scheduler_id)
 
 
 def list_of_job(session: orm.Session, job_id: str, limit: int,
@@ -365,10 +368,3 @@ def fail_bare(connection: sa.Connection, job_id: str, run_id: str,
         models.JobRun.id == run_id).values(
             state=run_state.State.FAIL, time_ended=now,
             lease_expires_at=None))
-
-
-def of_ids(session: orm.Session,
-           job_ids: Iterable[str]) -> dict[str, models.Job]:
-    """Return jobs by id, deleted ones too."""
-    return {job.id: job for job in session.scalars(
-        sa.select(models.Job).where(models.Job.id.in_(list(job_ids))))}

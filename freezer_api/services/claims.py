@@ -22,6 +22,7 @@ under a lock.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -231,17 +232,17 @@ class _Claimer:
         """Compute what becomes of what is in line. Nothing is locked."""
         if not line:
             return []
-        job_of, own = leases.expired_runs(
+        runs = leases.expired_runs(
             session, [entry.id for entry in line if entry.goes_on])
         due = claim_decisions.prepare(
             session, self._holder,
             [entry.id for entry in line if not entry.goes_on],
             self._rules, now)
         trusts = self._trusts_of(
-            session, job_of | {one.job_id: one.job_id for one in due}, own)
+            session, [one.job_id for one in due], runs)
         return [*(_Item(run_id, job_id, None, isinstance(
                     trusts[run_id], _Trust))
-                  for run_id, job_id in job_of.items()),
+                  for run_id, (job_id, _) in runs.items()),
                 *(_Item(one.job_id, one.job_id, one,
                         one.run is None or isinstance(
                             trusts[one.job_id], _Trust))
@@ -320,9 +321,8 @@ class _Claimer:
         due = claims.lock_due(session, [
             item.due for item in items if item.due is not None])
         trusts = self._trusts_of(
-            session, {run.id: job.id for job, run in expired}
-            | {one.job_id: one.job_id for one, _ in due},
-            {run.id: run.delegation_id for _, run in expired})
+            session, [one.job_id for one, _ in due],
+            {run.id: (job.id, run.delegation_id) for job, run in expired})
         if items[0].trusted:
             # Such a job comes alone to the next claim.
             expired = [one for one in expired
@@ -356,15 +356,17 @@ class _Claimer:
             if run.lease_expires_at is not None], now)
         return _Taken(made, sum(one.missed for one, _ in due))
 
-    def _trusts_of(self, session: orm.Session, job_of: Mapping[str, str],
-                   own: Mapping[str, str | None],
+    def _trusts_of(self, session: orm.Session, due: Collection[str],
+                   expired: Mapping[str, tuple[str, str | None]],
                    ) -> dict[str, _Trust | trust_errors.Cause]:
         """Return what runs are handed out with, or why there is nothing.
 
-        :param job_of: IDs of jobs, by the IDs of the runs that they have
-            already, or by their own
-        :param own: IDs of the trusts that those runs were claimed with
+        :param due: IDs of jobs that have no run yet
+        :param expired: IDs of job and trust of the other runs, by run ID
+        :returns: by the ID of the job or the run
         """
+        job_of = {job_id: job_id for job_id in due} | {
+            run_id: job_id for run_id, (job_id, _) in expired.items()}
         if not self._central:
             # Members run it, with an authority of their own.
             return dict.fromkeys(job_of, _Trust())
@@ -373,8 +375,8 @@ class _Claimer:
         made: dict[str, _Trust | trust_errors.Cause] = {}
         for key, job_id in job_of.items():
             current = found.get(job_id)
-            stored = (db_trusts.of_run(session, current, own[key])
-                      if key in own else current)
+            stored = (db_trusts.of_run(session, current, expired[key][1])
+                      if key in expired else current)
             if stored is None:
                 made[key] = (trust_errors.Cause.GONE if current
                              else trust_errors.Cause.MISSING)
@@ -382,7 +384,7 @@ class _Claimer:
                 made[key] = trust_errors.Cause.UNREADABLE
             else:
                 made[key] = _Trust(
-                    read, own[key] if isinstance(stored, models.Delegation)
+                    read, stored.id if isinstance(stored, models.Delegation)
                     else stored.delegation_id)
         return made
 

@@ -107,7 +107,7 @@ class ReportService:
             return take([one])
         except quarantine.Refused:
             with self._database.read() as session:
-                ours = reports.holds(session, holder, one)
-            if ours:
+                run = run_rows.look_up(session, holder, one.run_id)
+            if run is not None and holder.has(run, one.fence):
                 quarantine.end_run(self._database, one.run_id, now, one.fence)
             return reports.Taken({}, [one.run_id])

@@ -68,7 +68,7 @@ class RunService:
             run = run_rows.look_up(session, holder, run_id)
             if run is None:
                 raise not_found(run_id)
-            if not run_rows.is_held(run, holder, fence):
+            if not holder.has(run, fence):
                 raise stale(run_id)
             return jobs.living(session, run.project_id, job_ids)
 

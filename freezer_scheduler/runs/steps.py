@@ -35,6 +35,12 @@ _ADDED = ('engine', 'action', 'posts', 'retry_at', 'removing',
           'removing_record', 'removed', 'full_because',
           'volume_deleted', 'new_volume', 'parts')
 
+# The optional keys, by the type of their value.
+_TEXTS = ('engine', 'action', 'reason', 'volume_id', 'backup_id',
+          'cinder_backup_id', 'removing', 'removing_record', 'full_because')
+_NUMBERS = ('tries', 'posts', 'started_at', 'ended_at', 'retry_at', 'removed')
+_FLAGS = ('volume_deleted', 'new_volume')
+
 
 @dataclasses.dataclass(frozen=True)
 class Step:
@@ -145,28 +151,17 @@ class Step:
 
     @classmethod
     def _read(cls, document: Mapping[str, Any]) -> Step:
-        text, number = values.optional_text, values.optional_number
         try:
-            return cls(
-                action_id=values.text(document, 'action_id'),
-                position=values.number(document, 'position'),
-                state=StepState(values.text(document, 'state')),
-                engine=text(document, 'engine') or '',
-                action=text(document, 'action') or '',
-                tries=number(document, 'tries') or 0,
-                reason=text(document, 'reason'),
-                volume_id=text(document, 'volume_id'),
-                backup_id=text(document, 'backup_id'),
-                cinder_backup_id=text(document, 'cinder_backup_id'),
-                started_at=number(document, 'started_at'),
-                ended_at=number(document, 'ended_at'),
-                retry_at=number(document, 'retry_at'),
-                removing=text(document, 'removing'),
-                removing_record=text(document, 'removing_record'),
-                removed=number(document, 'removed') or 0,
-                volume_deleted=document.get('volume_deleted') is True,
-                new_volume=document.get('new_volume') is True,
-                posts=number(document, 'posts') or 0,
-                full_because=text(document, 'full_because'))
+            state = StepState(values.text(document, 'state'))
         except ValueError:
             raise values.Malformed('a step has an unknown state') from None
+        more: dict[str, Any] = {
+            key: document.get(key) is True for key in _FLAGS}
+        for keys, read in ((_TEXTS, values.optional_text),
+                           (_NUMBERS, values.optional_number)):
+            for key in keys:
+                value = read(document, key)
+                if value is not None:
+                    more[key] = value
+        return cls(values.text(document, 'action_id'),
+                   values.number(document, 'position'), state, **more)

@@ -278,9 +278,58 @@ class ContentTests(base.ApiTestCase):
         self.assertEqual('success', run['state'])
 
 
-class ContentOnMySQLTests(base.MySQL, ContentTests):
+class AtOnce(ContentTests):
+    """... where a claim and the maintenance meet."""
+
+    def unused(self) -> str:
+        """Return a job with a document that no run refers to."""
+        job_id = self.create_job()
+        self.start(job_id)
+        self.report(self.one_run(), 'success')
+        with self.database.engine.begin() as connection:
+            connection.execute(sa.delete(models.JobRun))
+        self.clock.now += 1
+        self.assertEqual(1, len(self.documents()))
+        return job_id
+
+    def maintain(self) -> None:
+        self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)
+
+    def test_maintenance_waits_for_no_claim(self) -> None:
+        job_id = self.unused()
+        with self.database.engine.begin() as claim:
+            claim.execute(sa.select(models.Job.id).where(
+                models.Job.id == job_id).with_for_update())
+            self.maintain()
+            self.assertEqual(1, len(self.documents()))
+        self.maintain()
+        self.assertEqual([], self.documents())
+
+    def test_a_document_that_a_run_refers_to_meanwhile_stays(self) -> None:
+        job_id = self.unused()
+        self.start(job_id)
+        claimed: list[Any] = []
+
+        def claim(connection: Any, cursor: Any, statement: str,
+                  *rest: Any) -> None:
+            if 'SKIP LOCKED' in statement and not claimed:
+                claimed.append(None)
+                claimed.append(self.one_run())
+
+        sa.event.listen(self.database.engine, 'before_cursor_execute', claim)
+        self.maintain()
+        [_, run] = claimed
+        self.assertEqual(1, len(self.documents()))
+        self.pass_lease()
+        self.assertEqual(run['job'], self.one_run()['job'])
+
+
+class ContentOnMySQLTests(base.MySQL, AtOnce):
     pass
 
 
-class ContentOnPostgreSQLTests(base.PostgreSQL, ContentTests):
+class ContentOnPostgreSQLTests(base.PostgreSQL, AtOnce):
     pass
+
+
+del AtOnce

@@ -26,7 +26,6 @@ import sqlalchemy as sa
 
 from freezer_api.db import due_queue
 from freezer_api.db import models
-from freezer_api.db import run_rows
 from tests.functional import base
 
 
@@ -721,7 +720,8 @@ class ClaimTests(base.ApiTestCase):
                         'job_schedule': {'schedule_interval': '2 days'},
                         **others}, 200)
             with self.database.read() as session:
-                found = run_rows.of_ids(session, [ended, stopped])
+                found = {job_id: session.get_one(models.Job, job_id)
+                         for job_id in (ended, stopped)}
             in_two_days = self.clock.now + 2 * 86_400
             self.assertEqual(
                 [(in_two_days, in_two_days, 'scheduled'),
