@@ -421,19 +421,24 @@ class SequenceTests(AuthorityCase):
             strategies.booleans()), min_size=1, max_size=12))
         def check(steps: list[tuple[base.Persona, str, bool]]) -> None:
             ids = self.begin()
+            jobs = ids['job'], ids['other']
+            standing = [self.cached(job_id) for job_id in jobs]
             for caller, name, other in steps:
-                self.step(ids | ({'job': ids['other']} if other else {}),
-                          (ids['job'], ids['other']), caller, name)
+                standing = self.step(
+                    ids | ({'job': ids['other']} if other else {}),
+                    jobs, standing, caller, name)
 
         check()
 
     def step(self, ids: dict[str, str], jobs: Sequence[str],
-             caller: base.Persona, name: str) -> None:
-        before = [self.cached(job_id) for job_id in jobs]
+             before: Sequence[Standing], caller: base.Persona,
+             name: str) -> list[Standing]:
+        """Send a request, and compare the jobs; return how they are now."""
         method, path, body = _STEPS[name](ids)
         status = self.send(caller, method, path.format(**ids), body)
         could = caller.project_id == 'p1' and caller.token == _OWN
-        for was, now in zip(before, map(self.cached, jobs), strict=True):
+        after = [self.cached(job_id) for job_id in jobs]
+        for was, now in zip(before, after, strict=True):
             told = f'{name} by {caller}: {status}, {was}, {now}'
             if status >= 400:
                 self.assertEqual(was, now, told)
@@ -446,6 +451,7 @@ class SequenceTests(AuthorityCase):
                     self.assertEqual(caller.user_id, now.trustor, told)
             if now.due and not was.due and now.trustor is not None:
                 self.assertTrue(could, told)
+        return after
 
 
 class SequenceTestsOnMySQL(base.MySQL, SequenceTests):
