@@ -445,7 +445,9 @@ class TestTheEnd(Case):
         self.program(WAITS)
         context = self.running()
         pid = self.noted('pid')
+        deadline = time.monotonic() + WITHIN
         while (progress := self.engine.clean_up(context)) is not None:
+            self.assertLess(time.monotonic(), deadline, 'it does not end')
             context = dataclasses.replace(context,
                                           engine_state=progress.engine_state)
             time.sleep(0.02)
