@@ -89,33 +89,32 @@ class AgentAction:
         :param more: options that the scheduler sets
         :raises Unusable: if the agent would read something else
         """
-        lines = [f'[{_SECTION}]'] + [
-            f'{key} = {_written(key, value)}'
-            for key, value in {**self.values, **more}.items()]
-        text = '\n'.join(lines) + '\n'
+        written = {key: _written(key, value)
+                   for key, value in {**self.values, **more}.items()}
+        text = '\n'.join((f'[{_SECTION}]', *(
+            f'{key} = {value}' for key, value in written.items()), ''))
         try:
             size = len(text.encode())
         except UnicodeEncodeError:
             raise Unusable('a value holds what is not text') from None
         if size > _LARGEST:
             raise Unusable(f'the action is longer than {_LARGEST} bytes')
-        self._check(text, more)
-        return text
-
-    def _check(self, text: str, more: Mapping[str, str]) -> None:
-        """Read it back as the agent does."""
-        parser = configparser.ConfigParser()
-        try:
-            parser.read_string(text)
-            read = {section: dict(parser.items(section))
-                    for section in parser.sections()}
-        except configparser.Error:
-            read = {}
-        wanted = {key: _written(key, value).replace('%%', '%')
-                  for key, value in {**self.values, **more}.items()}
-        if read != {_SECTION: wanted}:
+        if _as_the_agent_reads(text) != {_SECTION: {
+                key: value.replace('%%', '%')
+                for key, value in written.items()}}:
             raise Unusable('the action cannot be written to the file of '
                            'freezer-agent')
+        return text
+
+
+def _as_the_agent_reads(text: str) -> dict[str, dict[str, str]]:
+    parser = configparser.ConfigParser()
+    try:
+        parser.read_string(text)
+        return {section: dict(parser.items(section))
+                for section in parser.sections()}
+    except configparser.Error:
+        return {}
 
 
 def read(document: Mapping[str, object], shared: bool,
