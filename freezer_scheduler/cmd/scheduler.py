@@ -112,14 +112,16 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
         clock = scheduler_clock.SystemClock()
         made = service.Service(conf, settings, os.environ, hostname, clock,
                                signals.ProcessSignals())
-        shown = None
-        try:
+        with contextlib.ExitStack() as at_end:
+            if locked:
+                at_end.callback(pid_file.release)
             # Before any thread exists: its signal would end the process.
             diagnostics.Diagnostics(
                 conf, made.status, settings.auth.secrets, clock).listen()
             if locked:
                 shown = status_socket.Listener(
                     status_socket.path_of(pid_file.path), made.status)
+                at_end.callback(shown.close)
                 shown.open()
             if metrics is not None:
                 exporter.serve(metrics, made.registry)
@@ -128,11 +130,6 @@ def _start(conf: cfg.ConfigOpts, pid_file: pidfile.PidFile) -> int:
                 # The log may be a file.
                 print(f'Cannot start: {made.refused}', file=sys.stderr)
             return ended
-        finally:
-            if shown is not None:
-                shown.close()
-            if locked:
-                pid_file.release()
 
     if background:
         return daemon.detach(pid_file.write, inside)

@@ -62,8 +62,8 @@ class PidFile:
     def acquire(self) -> None:
         """Take the lock until :meth:`release` or the end of the process.
 
-        :raises Taken: when another scheduler runs
-        :raises Unsafe: when the file can belong to another user
+        :raises Taken: if another scheduler runs
+        :raises Unsafe: if the file can belong to another user
         """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ class PidFile:
     def running(self) -> int | None:
         """Return the process ID of the running scheduler, or None.
 
-        :raises Unsafe: when the file can belong to another user
+        :raises Unsafe: if the file can belong to another user
         """
         try:
             descriptor = self._open(os.O_RDONLY)

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Iterator
 import json
 from typing import Any
 
@@ -37,7 +36,9 @@ def fitted(steps: list[dict[str, Any]],
     """
     if _fit(steps):
         return steps
-    entries = list(_entries(steps))
+    # Each step and each of its parts, and whether it is a part.
+    entries = [(entry, entry is not step) for step in steps
+               for entry in (step, *step.get('parts', ()))]
     for entry, part in entries:
         _compact(entry, part, entry['state'] in final)
     for length in _SHORT_REASONS:
@@ -69,15 +70,6 @@ def _compact(entry: dict[str, Any], part: bool, final: bool) -> None:
         for key in ('full_because', 'started_at', 'ended_at', 'posts',
                     'engine', 'action', 'volume_id')[:7 - part]:
             entry.pop(key, None)
-
-
-def _entries(steps: list[dict[str, Any]],
-             ) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Yield each step and each part, and whether it is a part."""
-    for step in steps:
-        yield step, False
-        for part in step.get('parts', ()):
-            yield part, True
 
 
 def _fit(steps: list[dict[str, Any]]) -> bool:

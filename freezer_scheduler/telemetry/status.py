@@ -136,9 +136,10 @@ def _service_lines(shown: Mapping[str, Any], now: float) -> Iterator[str]:
         else f'the first has waited for {_span(waiting)}'))
     if shown['mode'] == 'service':
         counts = shown['jobs_suspended']
+        number = sum(counts.values()) if counts else 0
         yield _line('Suspended', (
             'not known yet' if counts is None else 'no jobs' if not counts
-            else f'{_jobs(sum(counts.values()))}: ' + ', '.join(
+            else f'{number} job{"s" * (number != 1)}: ' + ', '.join(
                 f'{cause} {count}' for cause, count in counts.items())))
 
 
@@ -161,10 +162,6 @@ def _table(claimed: Iterable[Mapping[str, Any]], now: float) -> Iterator[str]:
 
 def _line(name: str, value: str) -> str:
     return f'{name + ":" if name else "":12}{value}'
-
-
-def _jobs(count: int) -> str:
-    return '1 job' if count == 1 else f'{count} jobs'
 
 
 def _iso(epoch: float | None) -> str | None:
