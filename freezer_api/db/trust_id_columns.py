@@ -20,9 +20,9 @@ import dataclasses
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db.admin import side_tables
 from freezer_api.db import collation
 from freezer_api.db import engine
+from freezer_api.db.migrations import migration_quarantine
 from freezer_api.db import models
 
 _CHUNK = 500
@@ -57,10 +57,9 @@ class StoredTrust:
 def chunks(database: engine.Database) -> Iterator[list[StoredTrust]]:
     """Yield all stored trust ids, some hundred at a time."""
     with database.read() as session:
-        orphaned = side_tables.ORPHANED_CREDENTIALS
-        tables = [*_TABLES, *(
-            table for table in side_tables.present(session.connection())
-            if table is orphaned)]
+        present = migration_quarantine.present(session.connection())
+    orphaned = migration_quarantine.ORPHANED_CREDENTIALS
+    tables = [*_TABLES, *(table for table in present if table is orphaned)]
     for table in tables:
         last = ''
         while True:

@@ -22,8 +22,8 @@ from cryptography import fernet
 import sqlalchemy as sa
 
 from freezer_api.cmd import manage
-from freezer_api.db.admin import side_tables
 from freezer_api.db.admin import upgrade_report
+from freezer_api.db.migrations import migration_quarantine
 from freezer_api.db import models
 from freezer_api.db import trust_id_columns
 from freezer_api.keystone import crypt
@@ -69,9 +69,9 @@ class KeyRotationTests(base.ApiTestCase):
             self.trust_of(self.create_job())], 'the trust is shared still')
 
     def test_a_trust_of_no_job_is_encrypted_and_reported(self) -> None:
-        orphaned = side_tables.ORPHANED_CREDENTIALS
+        orphaned = migration_quarantine.ORPHANED_CREDENTIALS
         with self.database.engine.begin() as connection:
-            side_tables.ensure(connection, orphaned)
+            orphaned.create(connection, checkfirst=True)
             connection.execute(orphaned.insert(), {
                 'id': 'o', 'trust_id': 'adopted', 'trustor_user_id': 'alice',
                 'job_id': 'gone', 'deleted': False})

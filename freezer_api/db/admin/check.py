@@ -33,7 +33,6 @@ from freezer_api.db.admin import zero_dates
 from freezer_api.db import collation
 from freezer_api.db.migrations import job_actions
 from freezer_api.db.migrations import job_runtime
-from freezer_api.db.migrations import unreadable
 from freezer_api.db import search_index
 
 # The releases by their last revision. _MARKS has a column that each revision
@@ -329,8 +328,9 @@ def _look_into_rows(found: Finding, connection: sa.Connection,
         kept.update(f'jobs.schedule: {reason}'
                     for reason in job_runtime.reasons(connection))
     if _UNREADABLE in (revision for revision, _ in found.steps):
-        kept.update(f'{table}.{column}: {reason}' for table, column, reason
-                    in unreadable.reasons(connection, columns))
+        kept.update(
+            f'{value.table_name}.{value.column_name}: {value.reason}'
+            for value in job_runtime.unreadable(connection, columns))
     if ('user_credentials' in columns
             and 'delegation_id' not in columns['user_credentials']):
         credentials = sa.table('user_credentials', sa.column('job_id'))

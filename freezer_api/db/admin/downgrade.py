@@ -25,7 +25,6 @@ upgrade and another downgrade are possible.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
@@ -33,6 +32,7 @@ import sqlalchemy as sa
 
 from freezer_api.db.admin import upgrade
 from freezer_api.db import bulk
+from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import job_entries
 from freezer_api.db import models
 from freezer_api.db import search_index
@@ -41,7 +41,6 @@ from freezer_api.keystone import crypt
 
 RELEASE = '19.0.0'
 REVISION = '7a3b9c1d2e4f'
-_BATCH = 500
 
 _TABLES = models.Base.metadata.tables
 JOBS = _TABLES['jobs']
@@ -136,17 +135,11 @@ def _refuse(connection: sa.Connection) -> None:
 def _trusts(connection: sa.Connection, box: crypt.Crypt
             ) -> Iterator[list[dict[str, str]]]:
     """Yield batches of row IDs with decrypted trusts."""
-    last = ''
-    while True:
-        rows = connection.execute(
-            sa.select(CREDENTIALS.c.id, CREDENTIALS.c.trust_id,
-                      CREDENTIALS.c.decrypt_method)
-            .where(CREDENTIALS.c.decrypt_method.is_not(None),
-                   CREDENTIALS.c.trust_id != '', CREDENTIALS.c.id > last)
-            .order_by(CREDENTIALS.c.id).limit(_BATCH)).all()
-        if not rows:
-            return
-        last = rows[-1].id
+    for rows in batches.by_id(
+            connection, CREDENTIALS,
+            [CREDENTIALS.c.trust_id, CREDENTIALS.c.decrypt_method],
+            sa.and_(CREDENTIALS.c.decrypt_method.is_not(None),
+                    CREDENTIALS.c.trust_id != '')):
         yield [{'id': row.id, 'trust_id': box.decrypt(
             row.trust_id, row.decrypt_method)} for row in rows]
 
@@ -170,26 +163,20 @@ def _decrypt_all(connection: sa.Connection, box: crypt.Crypt) -> int:
 def _move_all(connection: sa.Connection) -> int:
     """Copy the status of jobs into their schedules."""
     names = (*_RUNTIME, *_FORGOTTEN)
-    cell = sa.type_coerce(JOBS.c.schedule, sa.Text())
+    columns = [JOBS.c[name] for name in names]
     update = bulk.Update(JOBS, ['schedule'], updated_at=JOBS.c.updated_at,
                          **dict.fromkeys(names))
     total = 0
-    last = ''
-    while True:
-        rows: Sequence[sa.Row[Any]] = connection.execute(
-            sa.select(JOBS.c.id, cell.label('cell'),
-                      *(JOBS.c[name] for name in names))
-            .where(sa.or_(*(JOBS.c[name].is_not(None) for name in names)),
-                   JOBS.c.id > last)
-            .order_by(JOBS.c.id).limit(_BATCH)).all()
-        if not rows:
-            return total
-        last = rows[-1].id
+    for rows in batches.by_id(
+            connection, JOBS,
+            [sa.type_coerce(JOBS.c.schedule, sa.Text()).label('cell'),
+             *columns], sa.or_(*(column.is_not(None) for column in columns))):
         values = [{'id': row.id, 'schedule': merged} for row in rows
                   if (merged := _merged(row)) is not None]
         with transactions.lasting(connection):
             update.run(connection, values)
         total += len(values)
+    return total
 
 
 def _merged(row: sa.Row[Any]) -> dict[str, Any] | None:

@@ -37,10 +37,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db.admin import side_tables
 from freezer_api.db import collation
 from freezer_api.db import due_queue
 from freezer_api.db import engine
+from freezer_api.db.migrations import migration_quarantine
 from freezer_api.db import models
 
 BATCH = 500
@@ -111,13 +111,9 @@ def _actions(before: datetime.datetime) -> _Condition:
             collation.same(JOBS.c.id, LINKS.c.job_id), _staying(before)))
 
 
-def _credentials(before: datetime.datetime) -> _Condition:
-    return _expired(CREDENTIALS, before)
-
-
 def _delegations(before: datetime.datetime) -> _Condition:
     going = sa.or_(
-        sa.func.coalesce(_credentials(before), sa.false()),
+        sa.func.coalesce(_expired(CREDENTIALS, before), sa.false()),
         CREDENTIALS.c.job_id.in_(_named(
             JOBS.c.id, CREDENTIALS.c.job_id, _jobs(before))))
     return sa.and_(
@@ -168,36 +164,29 @@ def _queues(before: datetime.datetime) -> _Condition:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Satellite:
-    """Dependent rows: those whose column has the ID of the purged row."""
-
-    column: Any
-
-
-@dataclasses.dataclass(frozen=True)
 class _Kind:
     """Rows that are purged together.
 
+    :ivar dependent: columns of other tables with the ID of a purged row; their
+        rows are removed with it
     :ivar wanted: whether the API may use a row at the same time; it then
         locks the row first
     """
 
     table: Any
     condition: Callable[[datetime.datetime], _Condition]
-    satellites: tuple[_Satellite, ...] = ()
+    dependent: tuple[Any, ...] = ()
     wanted: bool = False
 
 
 # Rows come before the rows that they refer to.
 _KINDS = (
     _Kind(BACKUPS, _backups),
-    _Kind(CREDENTIALS, _credentials),
-    _Kind(JOBS, _jobs, (
-        _Satellite(LINKS.c.job_id), _Satellite(CREDENTIALS.c.job_id),
-        _Satellite(RUNS.c.job_id), _Satellite(RUN_DOCUMENTS.c.job_id))),
+    _Kind(CREDENTIALS, functools.partial(_expired, CREDENTIALS)),
+    _Kind(JOBS, _jobs, (LINKS.c.job_id, CREDENTIALS.c.job_id, RUNS.c.job_id,
+                        RUN_DOCUMENTS.c.job_id)),
     _Kind(DELEGATIONS, _delegations),
-    _Kind(ACTIONS, _actions, (
-        _Satellite(LINKS.c.action_id), _Satellite(REPORTS.c.id))),
+    _Kind(ACTIONS, _actions, (LINKS.c.action_id, REPORTS.c.id)),
     _Kind(REPORTS, _reports),
     _Kind(SESSIONS, _sessions),
     _Kind(CLIENTS, _clients),
@@ -216,39 +205,34 @@ class Purge:
         self._database = database
         self._before = before
 
+    def _kinds(self) -> list[_Kind]:
+        orphaned = migration_quarantine.ORPHANED_CREDENTIALS
+        with self._database.read() as session:
+            present = migration_quarantine.present(session.connection())
+        return [*_KINDS, *(
+            _Kind(table, functools.partial(_expired, table))
+            for table in present if table is orphaned)]
+
     def counts(self) -> dict[str, int]:
         """Count the rows that would be removed, without dependent rows.
 
         :returns: the numbers by table
         """
+        kinds = self._kinds()
         with self._database.read() as session:
-            found = {kind.table.name: session.scalar(
+            return {kind.table.name: session.scalar(
                 sa.select(sa.func.count()).select_from(kind.table).where(
-                    kind.condition(self._before))) or 0 for kind in _KINDS}
-            for table in side_tables.present(session.connection()):
-                if side_tables.is_soft_deleted(table):
-                    found[table.name] = session.scalar(
-                        sa.select(sa.func.count()).select_from(table).where(
-                            _expired(table, self._before))) or 0
-        return found
+                    kind.condition(self._before))) or 0 for kind in kinds}
 
     def run(self) -> dict[str, int]:
         """Remove the rows, each batch in its own transaction.
 
         :returns: the numbers by table, without dependent rows
         """
-        found = {}
-        for kind in _KINDS:
-            found[kind.table.name] = self._all(kind)
+        found = {kind.table.name: self._all(kind) for kind in self._kinds()}
         if found[models.Queue.__tablename__]:
             # The locks of another node of a cluster are not visible here.
             self._database.write(due_queue.add_missing)
-        with self._database.read() as session:
-            tables = side_tables.present(session.connection())
-        for table in tables:
-            if side_tables.is_soft_deleted(table):
-                found[table.name] = self._all(_Kind(
-                    table, functools.partial(_expired, table)))
         return found
 
     def _all(self, kind: _Kind) -> int:
@@ -271,10 +255,9 @@ class Purge:
             .order_by(kind.table.c.id).limit(BATCH)).all()
         if not ids:
             return ids
-        for satellite in kind.satellites:
-            session.execute(sa.delete(satellite.column.table).where(
-                satellite.column.in_(ids)))
-        side_tables.forget(session, kind.table.name, ids)
+        for column in kind.dependent:
+            session.execute(sa.delete(column.table).where(column.in_(ids)))
+        migration_quarantine.forget(session, kind.table.name, ids)
         going = kind.table.c.id.in_(ids)
         if kind.wanted:
             # A separate statement sees the changes of the previous holder.

@@ -19,8 +19,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from freezer_api.db.admin import side_tables
 from freezer_api.db import engine
+from freezer_api.db.migrations import migration_quarantine
 from freezer_api.db import models
 from freezer_api.db import rows
 from freezer_api.db import unproven_trusts
@@ -65,9 +65,9 @@ def make(database: engine.Database) -> Report:
     """
     with database.read() as session:
         connection = session.connection()
-        present = side_tables.present(connection)
-        kept = side_tables.KEPT_VALUES
-        orphaned = side_tables.ORPHANED_CREDENTIALS
+        present = migration_quarantine.present(connection)
+        kept = migration_quarantine.KEPT_VALUES
+        orphaned = migration_quarantine.ORPHANED_CREDENTIALS
         job, credential = models.Job, models.UserCredential
         status = sa.func.coalesce(job.status, '')
         return Report(

@@ -82,7 +82,7 @@ def clear(connection: sa.Connection) -> int:
                     .where(_is_none(column)).limit(batches.SIZE)).all()
             if not rows:
                 break
-            migration_quarantine.TABLE.create(connection, checkfirst=True)
+            migration_quarantine.ensure_table(connection)
             with transactions.lasting(connection):
                 migration_quarantine.keep([migration_quarantine.Value.of(
                     table.name, column.name, row_id, [REASON], text)

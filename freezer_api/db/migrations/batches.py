@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Data steps over tables of any size, a batch at a time."""
+"""Steps over tables of any size, a batch at a time."""
 
 from __future__ import annotations
 
@@ -25,45 +25,64 @@ from freezer_api.db.migrations import ddl
 
 SIZE = 500
 
+Rows = Sequence[sa.Row[Any]]
+
+
+def by_key(bind: sa.Connection, query: sa.Select[Any],
+           keys: Sequence[sa.ColumnElement[Any]]) -> Iterator[Rows]:
+    """Yield the rows of a query in batches, in the order of their keys.
+
+    The rows may be changed between two batches.
+
+    :param keys: columns of the query that identify a row
+    """
+    last = None
+    while True:
+        batch = query if last is None else query.where(
+            sa.tuple_(*keys) > last)
+        rows = bind.execute(batch.order_by(*keys).limit(SIZE)).all()
+        if not rows:
+            return
+        last = tuple(rows[-1]._mapping[key] for key in keys)
+        yield rows
+
+
+def by_id(bind: sa.Connection, table: sa.TableClause,
+          columns: Sequence[sa.ColumnElement[Any]],
+          where: sa.ColumnElement[bool]) -> Iterator[Rows]:
+    """Yield batches of rows, ``id`` first, as :func:`by_key` does."""
+    return by_key(bind, sa.select(table.c.id, *columns).where(where),
+                  [table.c.id])
+
+
+def cells(bind: sa.Connection, table: sa.TableClause, name: str,
+          *columns: str) -> Iterator[Rows]:
+    """Yield batches of rows with a text cell that is not NULL.
+
+    SQLite stores any bytes in a TEXT column, and its driver fails if they are
+    not UTF-8. So there the cell is read as a BLOB.
+
+    :param name: column of the cell, which is ``cell`` in the rows
+    :param columns: further columns to read
+    """
+    column = table.c[name]
+    return by_id(bind, table, [raw(column, bind).label('cell'), *(
+        table.c[other] for other in columns)], column.is_not(None))
+
 
 def raw(column: sa.ColumnElement[Any], bind: sa.Connection
         ) -> sa.ColumnElement[Any]:
-    """A text cell as it is stored.
-
-    SQLite keeps whatever bytes it is given in a TEXT column, and its driver
-    fails on those that are not UTF-8; as a BLOB they can be read.
-    """
+    """Return a text column as :func:`cells` reads it."""
     if bind.dialect.name == 'sqlite':
         return sa.cast(column, sa.LargeBinary)
     return column
 
 
-def by_id(bind: sa.Connection, table: sa.TableClause,
-          columns: Sequence[sa.ColumnElement[Any]],
-          where: sa.ColumnElement[bool],
-          ) -> Iterator[Sequence[sa.Row[Any]]]:
-    """Yield batches of rows, ``id`` first, in the order of the id.
-
-    The rows may be changed while the iteration goes on.
-    """
-    last = None
-    while True:
-        query = (sa.select(table.c.id, *columns).where(where)
-                 .order_by(table.c.id).limit(SIZE))
-        if last is not None:
-            query = query.where(table.c.id > last)
-        rows = bind.execute(query).all()
-        if not rows:
-            return
-        last = rows[-1][0]
-        yield rows
-
-
 def commit(bind: sa.Connection) -> None:
-    """Make what was done last, and let go of its locks.
+    """Commit the work so far, which also releases its locks.
 
-    An upgrade that is killed then goes on after the last batch. On SQLite
-    the upgrade stays one transaction.
+    If the upgrade is killed, the next one continues after the last batch. On
+    SQLite the upgrade stays one transaction.
     """
     if ddl.is_mysql(bind):
         bind.exec_driver_sql('COMMIT')

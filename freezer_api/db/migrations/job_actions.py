@@ -12,10 +12,10 @@
 
 """The data step from ``jobs.job_actions`` (JSON) to table ``job_actions``.
 
-An entry that says just what a live action row of its project says becomes a
-link to that row. Any other gets an action row of its own, made from its own
-copy of the definition, so that the job goes on doing what it did. The cell is
-kept aside wherever the rows do not hold all of it.
+An entry that equals a live action row of its project becomes a link to that
+row. Any other entry gets an action row with its own copy of the definition, so
+that the job does the same as before. If the rows do not hold all of a cell,
+the cell is kept aside.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _COMMON = ('created_at', 'updated_at', 'deleted_at', 'deleted')
 
 
 def _table(name: str, *columns: str) -> sa.TableClause:
-    # Times have no type here: they are handed on as the driver gives them.
+    # Times have no type, so that they are copied as the driver returns them.
     booleans = {'deleted', 'mandatory'}
     return sa.table(name, *(
         sa.column(column, sa.Boolean if column in booleans else None)
@@ -59,8 +59,9 @@ LINKS = _table('job_actions', 'id', 'job_id', 'action_id', 'position',
 
 @dataclasses.dataclass
 class _Batch:
-    """What is to be written for a batch of jobs."""
+    """The rows to write for a batch of jobs."""
 
+    job_ids: list[str]
     actions: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     links: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     values: list[migration_quarantine.Value] = dataclasses.field(
@@ -70,41 +71,37 @@ class _Batch:
 def convert_all() -> None:
     """Convert each job whose cell is not NULL, and set the cell to NULL."""
     bind = op.get_bind()
-    batches.commit(bind)  # The new table is there.
-    charset = (ddl.collation('actions', 'backup_name') or (None,))[0]
-    cell = batches.raw(JOBS.c.job_actions, bind)
-    columns = [cell.label('cell'), *(
-        JOBS.c[name] for name in ('project_id', 'user_id', *_COMMON))]
-    for jobs in batches.by_id(bind, JOBS, columns,
-                              JOBS.c.job_actions.is_not(None)):
-        _write(bind, [job.id for job in jobs], _convert(bind, jobs, charset))
+    batches.commit(bind)  # The new table exists.
+    for batch in _converted(bind):
+        _write(bind, batch)
 
 
 def reasons(bind: sa.Connection) -> Iterator[str]:
-    """Yield why each cell that does not become rows entirely is kept.
+    """Yield the reasons of each cell that would be kept aside.
 
-    Nothing is written. The tables have to be those of 16.0.0 to 18.0.0.
+    This writes nothing. The tables must be those of 16.0.0 to 18.0.0.
     """
-    charset = (ddl.collation_of(bind, 'actions', 'backup_name') or (None,))[0]
-    cell = batches.raw(JOBS.c.job_actions, bind).label('cell')
-    columns = [cell, *(JOBS.c[name] for name in (
-        'project_id', 'user_id', *_COMMON))]
-    for jobs in batches.by_id(bind, JOBS, columns,
-                              JOBS.c.job_actions.is_not(None)):
-        for value in _convert(bind, jobs, charset).values:
+    for batch in _converted(bind):
+        for value in batch.values:
             yield value.reason
 
 
-def _write(bind: sa.Connection, job_ids: Sequence[str],
-           batch: _Batch) -> None:
+def _converted(bind: sa.Connection) -> Iterator[_Batch]:
+    charset = (ddl.collation('actions', 'backup_name', bind) or (None,))[0]
+    for jobs in batches.cells(bind, JOBS, 'job_actions', 'project_id',
+                              'user_id', *_COMMON):
+        yield _convert(bind, jobs, charset)
+
+
+def _write(bind: sa.Connection, batch: _Batch) -> None:
     if batch.values:
         migration_quarantine.ensure_table()
-    # First: a link to a job locks it for readers, and whoever waits to write
-    # it meanwhile could not let this on.
-    bind.execute(JOBS.update().where(JOBS.c.id.in_(job_ids))
+    # Write jobs first: a link to a job takes a shared lock of its row, which
+    # could not be raised while another transaction waits to write the row.
+    bind.execute(JOBS.update().where(JOBS.c.id.in_(batch.job_ids))
                  .values(job_actions=None))
-    # Another attempt may have left links behind; the cell is the truth.
-    bind.execute(LINKS.delete().where(LINKS.c.job_id.in_(job_ids)))
+    # An earlier attempt may have left links; the cell takes precedence.
+    bind.execute(LINKS.delete().where(LINKS.c.job_id.in_(batch.job_ids)))
     if batch.actions:
         bind.execute(ACTIONS.insert(), batch.actions)
     if batch.links:
@@ -115,7 +112,7 @@ def _write(bind: sa.Connection, job_ids: Sequence[str],
 
 def _convert(bind: sa.Connection, jobs: Sequence[sa.Row[Any]],
              charset: str | None) -> _Batch:
-    batch = _Batch()
+    batch = _Batch([job.id for job in jobs])
     parsed = {job.id: job_entries.parse(job.cell) for job in jobs}
     rows = _action_rows(bind, (
         entry.action_id for found in parsed.values()
@@ -141,10 +138,14 @@ def _convert(bind: sa.Connection, jobs: Sequence[sa.Row[Any]],
 def _action_id(job: sa.Row[Any], entry: job_entries.Entry,
                rows: dict[str, sa.Row[Any] | None], charset: str | None,
                batch: _Batch, reasons: list[str]) -> str | None:
-    """Find or make the action of an entry; None when it cannot have one."""
+    """Return the ID of the action of an entry, which may be a new row.
+
+    :param reasons: gets the reasons to keep the cell aside
+    :returns: None if the entry can have no action
+    """
     key = None if entry.action_id is None else entry.action_id.casefold()
     row = None if key is None else rows.get(key)
-    if row is not None and row.id == entry.action_id and _says(
+    if row is not None and row.id == entry.action_id and _equals(
             row, job, entry):
         if entry.definition is None:
             reasons.append('an entry has no freezer_action')
@@ -165,7 +166,7 @@ def _action_id(job: sa.Row[Any], entry: job_entries.Entry,
         user_id = job.user_id
     action_id = uuid.uuid4().hex
     if entry.action_id is not None and key is not None and key not in rows:
-        # The id was never a row's: this entry is what it stands for.
+        # No row has the ID, so it becomes that of the new row.
         action_id = entry.action_id
         rows[key] = None
     batch.actions.append({
@@ -178,9 +179,9 @@ def _action_id(job: sa.Row[Any], entry: job_entries.Entry,
     return action_id
 
 
-def _says(row: sa.Row[Any], job: sa.Row[Any],
-          entry: job_entries.Entry) -> bool:
-    """Whether an action row is live, the job's own and equal to an entry."""
+def _equals(row: sa.Row[Any], job: sa.Row[Any],
+            entry: job_entries.Entry) -> bool:
+    """Whether an action row is live, of the job's project and equal."""
     if row.deleted is not False or row.project_id != job.project_id:
         return False
     if entry.definition is None:
@@ -199,7 +200,7 @@ def _says(row: sa.Row[Any], job: sa.Row[Any],
 
 def _action_rows(bind: sa.Connection, ids: Iterable[str | None]
                  ) -> dict[str, sa.Row[Any] | None]:
-    """Action rows by casefolded id, as MySQL tells ids apart."""
+    """Return action rows by casefolded ID, because MySQL ignores case."""
     wanted = {action_id for action_id in ids if action_id is not None}
     stored = batches.raw(ACTIONS.c.backup_metadata, bind)
     rows: dict[str, sa.Row[Any] | None] = {}

@@ -139,5 +139,5 @@ def _kinds_of_table(connection: sa.Connection,
 
 def _is_converted(connection: sa.Connection) -> bool:
     """Return whether the upgrade converts user_credentials.job_id."""
-    return (ddl.collation_of(connection, 'user_credentials', 'job_id')
-            != ddl.collation_of(connection, 'jobs', 'id'))
+    return (ddl.collation('user_credentials', 'job_id', connection)
+            != ddl.collation('jobs', 'id', connection))

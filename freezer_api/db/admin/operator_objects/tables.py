@@ -104,11 +104,12 @@ def _indexes(inspector: sa.Inspector, table: str,
     ours = {index.name for index in models.Base.metadata.tables[table].indexes}
     found = [(f'index {index["name"]}', bool(index['unique']),
               {*index['column_names'], *index.get('expressions', ())})
-             for index in ddl.indexes(inspector, table)
+             for index in ddl.reflected(inspector.get_indexes, table)
              if index['name'] not in ours]
     found += [(f'unique constraint {constraint["name"]}', True,
                {*constraint['column_names']})
-              for constraint in ddl.unique_constraints(inspector, table)
+              for constraint in ddl.reflected(
+                  inspector.get_unique_constraints, table)
               if not constraint.get('duplicates_index')]
     for what, unique, parts in found:
         for column in going:

@@ -29,7 +29,6 @@ down_revision = None
 def upgrade() -> None:
     ddl.create_table(
         'action_reports',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('project_id', sa.String(36)),
         sa.Column('user_id', sa.String(64), nullable=False),
@@ -39,7 +38,6 @@ def upgrade() -> None:
         sa.Column('log', sa.LargeBinary))
     ddl.create_table(
         'actions',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('action', sa.String(255), nullable=False),
         sa.Column('project_id', sa.String(36)),
@@ -58,7 +56,6 @@ def upgrade() -> None:
     ddl.rename_column('actions', 'mode', 'actionmode')
     ddl.create_table(
         'backups',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('job_id', sa.String(36)),
         sa.Column('project_id', sa.String(36)),
@@ -67,7 +64,6 @@ def upgrade() -> None:
         sa.Column('backup_metadata', sa.Text))
     ddl.create_table(
         'clients',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(255), primary_key=True),
         sa.Column('project_id', sa.String(36)),
         sa.Column('user_id', sa.String(64), nullable=False),
@@ -77,7 +73,6 @@ def upgrade() -> None:
         sa.Column('uuid', sa.String(36), nullable=False))
     ddl.create_table(
         'sessions',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('session_tag', sa.Integer),
         sa.Column('description', sa.String(255)),
@@ -94,7 +89,6 @@ def upgrade() -> None:
         sa.Column('result', sa.String(255)))
     ddl.create_table(
         'jobs',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('project_id', sa.String(36)),
         sa.Column('user_id', sa.String(36), nullable=False),

@@ -25,7 +25,6 @@ down_revision = '23c8ad2655a6'
 def upgrade() -> None:
     ddl.create_table(
         'user_credentials',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('trust_id', sa.String(255), nullable=False),
         sa.Column('trustor_user_id', sa.String(64), nullable=False),

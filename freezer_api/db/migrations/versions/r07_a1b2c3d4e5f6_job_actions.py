@@ -26,7 +26,6 @@ down_revision = '4f8c679a1d3b'
 def upgrade() -> None:
     ddl.create_table(
         'job_actions',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('job_id', ddl.reference_type('jobs', 'id'),
                   sa.ForeignKey('jobs.id'), nullable=False),

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Trusts of our own making, encrypted, and a credential for a real job.
+"""Encrypted trusts, and credentials with a foreign key to their job.
 
-A credential whose job does not exist cannot have a foreign key to it. Nothing
-can run with it, but it names a trust that may still be there, so it moves to
-table ``orphaned_user_credentials``, which exists only where there are any.
+A credential whose job does not exist cannot have the foreign key. No job runs
+with it, but its trust may still exist in Keystone. So it moves to table
+``orphaned_user_credentials``, which exists only if there are such credentials.
 """
 
 from __future__ import annotations
@@ -24,19 +24,15 @@ import sqlalchemy as sa
 
 from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import ddl
+from freezer_api.db.migrations import migration_quarantine
 
 revision = '19efaf5fa3ab'
 down_revision = '7a3b9c1d2e4f'
-
-_COLUMNS = ('id', 'created_at', 'updated_at', 'deleted_at', 'deleted',
-            'trust_id', 'trustor_user_id', 'job_id', 'decrypt_method')
-_REFERENCES = (('job_id', 'jobs'), ('delegation_id', 'delegations'))
 
 
 def upgrade() -> None:
     ddl.create_table(
         'delegations',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('project_id', sa.String(36), nullable=False),
         sa.Column('trustor_user_id', sa.String(64), nullable=False),
@@ -64,30 +60,23 @@ def upgrade() -> None:
     batches.commit(op.get_bind())
     ddl.create_index('ix_user_credentials_delegation_id', 'user_credentials',
                      ['delegation_id'])
-    for reference in _REFERENCES:
+    for column, referred in (('job_id', 'jobs'),
+                             ('delegation_id', 'delegations')):
         batches.commit(op.get_bind())
-        ddl.create_foreign_keys('user_credentials', [reference])
+        ddl.create_foreign_key('user_credentials', column, referred)
 
 
 def _move_orphans() -> None:
     bind = op.get_bind()
+    side = migration_quarantine.ORPHANED_CREDENTIALS
     credentials = sa.table('user_credentials',
-                           *(sa.column(name) for name in _COLUMNS))
+                           *(sa.column(name) for name in side.c.keys()))
     jobs = sa.table('jobs', sa.column('id'))
     orphaned = ~sa.exists().where(jobs.c.id == credentials.c.job_id)
     if bind.execute(sa.select(credentials.c.id).where(orphaned).limit(1)
                     ).first() is None:
         return
-    ddl.create_table(
-        'orphaned_user_credentials',
-        *ddl.common_columns(),
-        sa.Column('id', sa.String(36), primary_key=True),
-        sa.Column('trust_id', sa.String(255), nullable=False),
-        sa.Column('trustor_user_id', sa.String(64), nullable=False),
-        sa.Column('job_id', sa.String(36), nullable=False),
-        sa.Column('decrypt_method', sa.String(64)))
-    side = sa.table('orphaned_user_credentials',
-                    *(sa.column(name) for name in _COLUMNS))
+    ddl.create_table(side.name, *migration_quarantine.orphaned_columns())
     bind.execute(side.insert().from_select(
-        list(_COLUMNS), sa.select(*credentials.c).where(orphaned)))
+        side.c.keys(), sa.select(*credentials.c).where(orphaned)))
     bind.execute(credentials.delete().where(orphaned))

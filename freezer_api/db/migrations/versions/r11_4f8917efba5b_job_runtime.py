@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where a job stands becomes columns; what cannot be read is kept aside.
+"""The status of jobs becomes columns; unreadable cells are kept aside.
 
-The schedule stays the user's. Cells that are not JSON are copied to the side
-table before a change overwrites them.
+The schedule has only the keys of the user. Cells that are not JSON are copied
+to table ``kept_values`` before a change overwrites them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import sqlalchemy as sa
 from freezer_api.db.migrations import batches
 from freezer_api.db.migrations import ddl
 from freezer_api.db.migrations import job_runtime
-from freezer_api.db.migrations import unreadable
 
 revision = '4f8917efba5b'
 down_revision = '19efaf5fa3ab'
@@ -50,7 +49,7 @@ def upgrade() -> None:
     ddl.add_column('jobs', sa.Column('consecutive_failures', sa.Integer))
     ddl.add_column('jobs', sa.Column('status_reason', sa.Text))
     job_runtime.move_all()
-    unreadable.keep_all()
+    job_runtime.keep_unreadable()
     ddl.add_column('jobs', sa.Column('due_at', sa.BigInteger))
     batches.commit(op.get_bind())
     for name, columns in _INDEXES.items():

@@ -64,7 +64,6 @@ def upgrade() -> None:
     ddl.create_index('ix_run_documents_job_id', 'run_documents', ['job_id'])
     ddl.create_table(
         'job_runs',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('job_id', ddl.reference_type('jobs', 'id'),
                   sa.ForeignKey('jobs.id', name='fk_job_runs_job_id'),
@@ -94,7 +93,6 @@ def upgrade() -> None:
         ddl.create_index(name, 'job_runs', columns)
     ddl.create_table(
         'queues',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36), primary_key=True),
         sa.Column('client_id', ddl.reference_type('jobs', 'client_id', 255),
                   nullable=False),

@@ -35,7 +35,6 @@ _COUNTS = ('jobs', 'actions', 'clients', 'sessions', 'backups',
 def upgrade() -> None:
     ddl.create_table(
         'project_usage',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(36).with_variant(
             mysql.VARCHAR(36, charset='utf8mb4', collation='utf8mb4_bin'),
             'mysql', 'mariadb'), primary_key=True),
