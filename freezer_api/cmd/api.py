@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 import gc
 import multiprocessing
-import signal
 import socket
 import sys
 from typing import Any
@@ -34,6 +33,7 @@ import cotyledon
 from oslo_config import cfg
 
 from freezer_api import app
+from freezer_api.cmd import command
 from freezer_api import conf as configuration
 from freezer_api.keystone import preflight
 from freezer_api import server
@@ -42,10 +42,6 @@ from freezer_config import logging_setup
 
 # Seconds that current requests have to end when the process ends.
 _GRACE = 30
-
-# Signals for the master and its workers.
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM,
-            signal.SIGCHLD)
 
 _CLI = [
     cfg.HostAddressOpt('host', help='Address to listen at, instead of '
@@ -143,8 +139,7 @@ class Worker(cotyledon.Service):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the API; return the exit status."""
-    # Some process managers start programs with blocked signals.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    command.unblock_signals()
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         conf = load(args)

@@ -10,13 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Common parts of the commands of freezer-manage."""
+"""Common parts of the commands of this package."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
 import dataclasses
+import signal
 
 from oslo_config import cfg
 
@@ -61,3 +62,13 @@ def connection(conf: cfg.ConfigOpts) -> str:
     if problems := option_requirements.of_database(url):
         raise CommandError(problems[0])
     return str(url)
+
+
+def unblock_signals() -> None:
+    """Unblock the signals that end or reload this process.
+
+    Some process managers start programs with blocked signals.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (
+        signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM,
+        signal.SIGCHLD))

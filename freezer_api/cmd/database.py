@@ -22,7 +22,6 @@ import datetime
 from oslo_config import cfg
 
 from freezer_api.cmd import command
-from freezer_api.cmd import database_text
 from freezer_api import conf as configuration
 from freezer_api.db.admin import check as database_check
 from freezer_api.db.admin import copy as database_copy
@@ -33,6 +32,32 @@ from freezer_api.db.admin import upgrade
 from freezer_api.db.admin import upgrade_report
 from freezer_api.db import engine
 from freezer_api.keystone import crypt
+
+
+_CHAPTERS = (
+    ('kept', 'Kept aside by an upgrade (table kept_values)'),
+    ('orphaned', 'Kept aside (table orphaned_user_credentials)'),
+    ('suspended', 'Suspended jobs, by cause'),
+    ('unarmed', 'Jobs without a next firing: a polling scheduler runs them, '
+                'or none'),
+    ('trusts', 'Trusts that'),
+    ('containers', 'Cinder-native actions with a container, which Cinder '
+                   'receives since 20.0.0'),
+    ('invisible', 'Rows that count as deleted because their mark is NULL'),
+)
+
+
+def _upgraded(conf: cfg.ConfigOpts) -> str:
+    """Return the URL of the database.
+
+    :raises CommandError: if it does not have the schema of this release
+    """
+    url = command.connection(conf)
+    if upgrade.current(url) != upgrade.head():
+        raise command.CommandError(
+            'the database is not at the revision of this release: see '
+            'freezer-manage db check')
+    return url
 
 
 @contextlib.contextmanager
@@ -47,19 +72,6 @@ def opened(conf: cfg.ConfigOpts) -> Iterator[engine.Database]:
         yield database
     finally:
         database.engine.dispose()
-
-
-def _upgraded(conf: cfg.ConfigOpts) -> str:
-    """Return the URL of the database.
-
-    :raises CommandError: if it does not have the schema of this release
-    """
-    url = command.connection(conf)
-    if upgrade.current(url) != upgrade.head():
-        raise command.CommandError(
-            'the database is not at the revision of this release: see '
-            'freezer-manage db check')
-    return url
 
 
 def sync(conf: cfg.ConfigOpts) -> None:
@@ -171,20 +183,89 @@ def check(conf: cfg.ConfigOpts) -> int:
         found.notes.append(
             '[user_credentials] keys is not set: an upgrade needs no key, '
             'but without one no job for a central client can be created')
-    for line in database_text.finding(found):
+    for line in _finding_lines(found):
         print(line)
     return 1 if found.obstacles else 0
 
 
-def tell(conf: cfg.ConfigOpts) -> None:
+def _finding_lines(found: database_check.Finding) -> Iterator[str]:
+    """Yield the lines of ``db check``."""
+    yield f'Database of: {found.origin}'
+    yield f'Revision:    {found.revision or "none"}'
+    if any(found.rows.values()):
+        yield 'Rows:        ' + ', '.join(
+            f'{name} {count}' for name, count in found.rows.items() if count)
+    yield from _work(found)
+    for title, lines in (('Notes:', found.notes),
+                         ('Obstacles:', found.obstacles)):
+        if lines:
+            yield ''
+            yield title
+            for line in lines:
+                yield f'  * {line}'
+    yield ''
+    if found.obstacles:
+        yield 'Result: an upgrade is not possible because of the obstacles.'
+    elif found.to_do:
+        yield 'Result: ready for freezer-manage db sync.'
+    else:
+        yield 'Result: up to date, nothing to do.'
+
+
+def _work(found: database_check.Finding) -> Iterator[str]:
+    """Yield the lines about the steps of an upgrade."""
+    if not found.to_do:
+        return
+    yield ''
+    yield 'An upgrade runs these revisions:'
+    for revision, does in found.steps:
+        yield f'  {revision}  {does}'
+    if not any(found.rows.values()):
+        return
+    yield '  afterwards    Rows get the terms for searches'
+    if found.kept:
+        yield ''
+        yield 'It keeps aside:'
+        for what, count in sorted(found.kept.items()):
+            yield f'  {count:>7}  {what}'
+    yield ''
+    yield f'It takes {_duration(found.seconds)}.'
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return 'a minute or less'
+    return f'about {round(seconds / 60)} to {round(seconds / 60 * 2)} minutes'
+
+
+def report(conf: cfg.ConfigOpts) -> None:
     """Print the data that an upgrade kept aside, and the jobs that do not run.
 
     The report contains no values and no trusts, only the IDs of rows.
     """
     with opened(conf) as database:
         found = upgrade_report.make(database)
-    for line in database_text.report(found):
+    for line in _report_lines(found):
         print(line)
+
+
+def _report_lines(found: upgrade_report.Report) -> Iterator[str]:
+    """Yield the lines of ``db report``."""
+    empty = True
+    for name, title in _CHAPTERS:
+        sorts: list[upgrade_report.Sort] = getattr(found, name)
+        if not sorts:
+            continue
+        if not empty:
+            yield ''
+        empty = False
+        yield f'{title}:'
+        for sort in sorts:
+            yield f'  {sort.count:>7}  {sort.title}'
+            more = ' ...' if sort.count > len(sort.ids) else ''
+            yield f'           {" ".join(sort.ids)}{more}'
+    if empty:
+        yield 'Nothing to report.'
 
 
 def _downgrade_arguments(parser: argparse.ArgumentParser) -> None:
@@ -247,7 +328,7 @@ COMMANDS = {
     'version': command.Command(version),
     'show': command.Command(show),
     'check': command.Command(check),
-    'report': command.Command(tell),
+    'report': command.Command(report),
     'copy': command.Command(copy, _copy_arguments),
     'downgrade': command.Command(downgrade, _downgrade_arguments),
     'purge': command.Command(purge_deleted, _purge_arguments),

@@ -38,7 +38,6 @@ from freezer_api.cmd import database as database_commands
 from freezer_api.cmd import trusts as trust_commands
 from freezer_api import conf as freezer_conf
 from freezer_api.db.admin import upgrade
-from freezer_api.db import engine
 from freezer_api.db import schema_version
 from freezer_api.keystone import crypt
 from freezer_api.services import key_rotation
@@ -60,13 +59,9 @@ def credential_generate_key(conf: cfg.ConfigOpts) -> None:
 @contextlib.contextmanager
 def _key_rotation(
         conf: cfg.ConfigOpts) -> Iterator[key_rotation.KeyRotation]:
-    command.connection(conf)
-    database = engine.Database(conf, bounded=False)
-    try:
+    with database_commands.opened(conf) as database:
         yield key_rotation.KeyRotation(
             database, crypt.Crypt(conf.user_credentials['keys']))
-    finally:
-        database.engine.dispose()
 
 
 def credential_rotate(conf: cfg.ConfigOpts) -> None:
@@ -165,6 +160,8 @@ def _database_problem(conf: cfg.ConfigOpts | None,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit status."""
+    command.unblock_signals()
     conf = None
     try:
         if found := packages.conflicts():

@@ -25,6 +25,7 @@ from oslo_upgradecheck import common_checks
 from oslo_upgradecheck import upgradecheck
 import sqlalchemy as sa
 
+from freezer_api.cmd import command
 from freezer_api.cmd import manage
 from freezer_api import conf as configuration
 from freezer_api.conf import quota
@@ -222,6 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :returns: 0 if all checks succeed, else the code of the worst result
     """
+    command.unblock_signals()
     conf = configuration.new()
     checks = Checks(conf)
     upgradecheck.register_cli_options(conf, checks)

@@ -17,12 +17,15 @@ A process inherits the mask of its parent, over exec too.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from tests.functional import test_exposure
@@ -111,6 +114,40 @@ class InterruptedApiTests(ApiTests):
         self.wait_for(lambda: len(self.workers()) == 2)
         self.process.send_signal(signal.SIGINT)
         self.assertNotEqual(0, self.process.wait(test_exposure.PATIENCE))
+
+
+class ManageTests(unittest.TestCase):
+
+    def test_a_command_that_waits_can_be_ended(self) -> None:
+        folder = pathlib.Path(self.enterContext(
+            tempfile.TemporaryDirectory()))
+        config = folder / 'freezer-api.conf'
+        config.write_text(
+            f'[database]\nconnection = sqlite:///{folder}/freezer.db\n')
+        with contextlib.closing(sqlite3.connect(
+                folder / 'freezer.db', isolation_level=None)) as connection:
+            connection.execute('BEGIN IMMEDIATE')
+            process = subprocess.Popen([
+                *command('freezer-manage'), '--config-file', str(config),
+                'db', 'sync'])
+            self.addCleanup(process.wait)
+            self.addCleanup(process.kill)
+            deadline = time.monotonic() + test_exposure.PATIENCE
+            while not self.has_open(process.pid, folder / 'freezer.db'):
+                self.assertIsNone(process.poll())
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            self.assertEqual(-signal.SIGTERM,
+                             process.wait(test_exposure.PATIENCE))
+
+    def has_open(self, pid: int, path: pathlib.Path) -> bool:
+        """Return whether a process has opened a file."""
+        for number in pathlib.Path(f'/proc/{pid}/fd').iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if number.samefile(path):
+                    return True
+        return False
 
 
 class SchedulerTests(unittest.TestCase):

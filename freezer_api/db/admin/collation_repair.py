@@ -40,15 +40,15 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import interfaces
 from sqlalchemy import schema
 
-from freezer_api.db.migrations import migration_quarantine
 from freezer_api.db import models
 
 #: The execution option of a statement with :data:`Collations`, if columns
 #: differ. That of an engine is the object that adds them to its statements.
 OPTION = 'freezer_collations'
 
-# Only an upgrade creates this table.
-_ORPHANED = migration_quarantine.ORPHANED_CREDENTIALS.name
+# Only an upgrade creates this table. The API does not load its module, which
+# needs alembic.
+_ORPHANED = 'orphaned_user_credentials'
 
 # The larger a character set, the more texts it can store.
 _CHARSETS = ('utf8mb4', 'utf8mb3', 'utf8')
