@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The one place where the API is put together.
+"""Assembles the API.
 
-Nothing here is global: each application has its own configuration, database
-and policy.
+Nothing is global: each application has its own configuration, database and
+policy.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 import functools
 from typing import Any
+from wsgiref import types
 
 import falcon
 from keystonemiddleware import opts as authtoken_opts
@@ -67,9 +68,7 @@ from freezer_api.services import trusts as trust_service
 
 LOG = log.getLogger(__name__)
 
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-# Seconds. Validating a token takes a fraction of one.
+# Seconds; the validation of a token takes a fraction of one.
 _KEYSTONE_TIMEOUT = 10
 
 ROUTES: tuple[tuple[str, type[base.Resource[Any]]], ...] = (
@@ -98,7 +97,7 @@ ROUTES: tuple[tuple[str, type[base.Resource[Any]]], ...] = (
 
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI document of the API."""
-    # More than a MiB, of use to hardly any process.
+    # It takes more than a MiB, and hardly any process needs it.
     from freezer_api.api.openapi import document
     return document.build(
         [path for path, _ in ROUTES], policies.list_rules())
@@ -107,9 +106,10 @@ def openapi() -> dict[str, Any]:
 def make_services(
         conf: cfg.ConfigOpts,
         clock: Callable[[], int] | None = None) -> dependencies.Services:
-    """Return what the resources work with.
+    """Create the services that the resources call.
 
-    :param clock: returns now, in epoch seconds; the database's clock without
+    :param clock: returns the current time in epoch seconds; None for the
+        clock of the database
     :raises freezer_api.keystone.crypt.CryptError: on an unusable key
     """
     database = engine.Database(conf)
@@ -129,7 +129,7 @@ def make_services(
 
 
 def make_resources(made: dependencies.Services) -> falcon.App[Any, Any]:
-    """Return the application behind authentication."""
+    """Return the application without authentication."""
     middleware: list[Any] = [
         context.ContextMiddleware(
             enforcer.Enforcer(made.conf),
@@ -149,19 +149,19 @@ def make_resources(made: dependencies.Services) -> falcon.App[Any, Any]:
     app.add_route(versions.OPENAPI, versions.OpenApi(openapi))
     last, _ = ROUTES[-1]
     for path, resource in ROUTES:
-        # Compiled at once: the processes of a server then share that.
+        # Compile the router now, so that the processes of a server share it.
         app.add_route(f'/v2/{{project_id}}{path}', resource(made),
                       compile=path == last)
     return app
 
 
 def check(conf: cfg.ConfigOpts, schema: bool = True) -> None:
-    """Log what keeps the application from starting.
+    """Check that the application can work, and log the reasons if it cannot.
 
-    :param schema: whether the database has to have the schema of this
-        release. A worker of a server that runs does not ask: an upgrade of
-        the other nodes must not end it
-    :raises freezer_api.keystone.preflight.Refused: naming the options that
+    :param schema: whether the database must have the schema of this release.
+        The workers of a running server do not require it, so that they
+        survive an upgrade by another node
+    :raises freezer_api.keystone.preflight.Refused: with the options that
         cannot work
     """
     problems = preflight.before_start(conf, schema)
@@ -171,23 +171,24 @@ def check(conf: cfg.ConfigOpts, schema: bool = True) -> None:
         raise preflight.Refused(problems)
 
 
-def start(conf: cfg.ConfigOpts, schema: bool = True) -> Wsgi:
+def start(conf: cfg.ConfigOpts,
+          schema: bool = True) -> types.WSGIApplication:
     """Return the whole application, if the configuration can work.
 
     :param schema: see :func:`check`
-    :raises freezer_api.keystone.preflight.Refused: naming the options that
-        cannot
+    :raises freezer_api.keystone.preflight.Refused: with the options that
+        cannot work
     """
     check(conf, schema)
     return make_app(conf)
 
 
 def set_authtoken_defaults(conf: cfg.ConfigOpts) -> None:
-    """Register the options of keystonemiddleware, with defaults of ours.
+    """Register the options of keystonemiddleware with other defaults.
 
-    By default keystonemiddleware waits for Keystone without a limit, so that
-    a Keystone that hangs would hold each thread that validates a token. It
-    also caches the catalogue with each token, which no request needs.
+    By default keystonemiddleware waits for Keystone without a limit, so a
+    Keystone that hangs would block each thread that validates a token. It also
+    caches the catalogue with each token, which no request needs.
     """
     for group, options in authtoken_opts.list_auth_token_opts():
         conf.register_opts(options, group)
@@ -196,14 +197,14 @@ def set_authtoken_defaults(conf: cfg.ConfigOpts) -> None:
     conf.set_default('include_service_catalog', False, 'keystone_authtoken')
 
 
-def health_check(conf: cfg.ConfigOpts) -> Wsgi:
+def health_check(conf: cfg.ConfigOpts) -> types.WSGIApplication:
     """Return the health check, with the defaults of this service."""
     configuration.set_health_defaults(conf)
-    check_health: Wsgi = healthcheck.Healthcheck(None, conf)
+    check_health: types.WSGIApplication = healthcheck.Healthcheck(None, conf)
     return check_health
 
 
-def make_app(conf: cfg.ConfigOpts) -> Wsgi:
+def make_app(conf: cfg.ConfigOpts) -> types.WSGIApplication:
     """Return the whole application of a configuration.
 
     :raises freezer_api.keystone.crypt.CryptError: on an unusable key
@@ -212,29 +213,29 @@ def make_app(conf: cfg.ConfigOpts) -> Wsgi:
     set_authtoken_defaults(conf)
     watch = schema_gate.SchemaWatch(functools.partial(
         schema_version.read, conf.database.connection))
-    # So that no request without a token asks the database.
+    # Ask now, so that no request without a token asks the database.
     watch.problem()
     authenticated = schema_gate.SchemaGate(
         token_validation.protect(resources, conf), watch)
     check_health = health_check(conf)
 
-    # For everybody: what the API is, and whether this process answers.
-    open_to_all: dict[str, Any] = {
+    # Versions, the OpenAPI document and the health check need no token.
+    open_to_all: dict[str, types.WSGIApplication] = {
         '': resources, '/': resources, versions.OPENAPI: resources,
         '/healthcheck': check_health}
 
-    def root(environ: dict[str, Any],
-             start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def root(environ: types.WSGIEnvironment,
+             start_response: types.StartResponse) -> Iterable[bytes]:
         chosen = open_to_all.get(environ.get('PATH_INFO', ''), authenticated)
-        answer: Iterable[bytes] = chosen(environ, start_response)
-        return answer
+        return chosen(environ, start_response)
 
-    # What is not configured is left out: each takes its time of a request.
+    # Middleware that is not configured is left out, because each slows down
+    # all requests.
     app: Any = cors.CORS(root, conf)
     if not app.allowed_origins:
         app = root
     proxied = http_proxy_to_wsgi.HTTPProxyToWSGI(app, conf)
     if conf.oslo_middleware.enable_proxy_headers_parsing:
         app = proxied
-    wsgi: Wsgi = app
+    wsgi: types.WSGIApplication = app
     return wsgi

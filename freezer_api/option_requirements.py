@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What options of the API need beside this package: others, and files."""
+"""Packages, files and further options that options of the API require."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _EXCLUSIVE = {'disable_by_file', 'enable_by_files'}
 
 
 def problems(conf: cfg.ConfigOpts) -> list[str]:
-    """Name the options whose needs are not met, each with a cure."""
+    """Return a line for each unmet requirement, with its remedy."""
     return [*of_database(conf.database.connection), *_of_tokens(conf),
             *_of_healthcheck(conf)]
 
 
 def of_database(url: str | None) -> list[str]:
-    """Name what is wrong with the URL of the database."""
+    """Return a line if the URL of the database is missing or not usable."""
     option = '[database] connection'
     if not url:
         return [f'{option} is not set: give the URL of the database, such as '
@@ -60,10 +60,10 @@ def of_database(url: str | None) -> list[str]:
     try:
         sa.make_url(url).get_dialect().import_dbapi()
     except (sa.exc.ArgumentError, ValueError):
-        # What SQLAlchemy says repeats the URL.
-        return [f'{option} is not the URL of a database that can be used: it '
-                'has the form mysql+pymysql://freezer:PASSWORD@HOST/freezer, '
-                'and special characters of the password are written as %XX']
+        # The message of SQLAlchemy contains the URL.
+        return [f'{option} is not the URL of a database that can be used: use '
+                'the form mysql+pymysql://freezer:PASSWORD@HOST/freezer, and '
+                'write special characters of the password as %XX']
     except ImportError as error:
         module = str(error.name)
         package, extra = _DRIVERS.get(module, (module, None))
@@ -85,8 +85,8 @@ def _of_tokens(conf: cfg.ConfigOpts) -> Iterator[str]:
     if (given.memcache_security_strategy.lower() != 'none'
             and not given.memcache_secret_key):
         yield (f'[{_AUTHTOKEN}] memcache_secret_key is not set, and '
-               'memcache_security_strategy needs it: set a long random text, '
-               'the same for all processes')
+               'memcache_security_strategy requires it: set a long random '
+               'text, the same for all processes')
     names = list(_FILES)
     if given.memcached_servers:
         yield from _of_memcache(given)
@@ -95,12 +95,12 @@ def _of_tokens(conf: cfg.ConfigOpts) -> Iterator[str]:
     for name in names:
         path = given[name]
         if path and not os.access(path, os.R_OK):
-            yield (f'[{_AUTHTOKEN}] {name}: {path} cannot be read: name a '
-                   'file that the user of the process can read')
+            yield (f'[{_AUTHTOKEN}] {name}: {path} cannot be read: set it to '
+                   'a file that the user of the process can read')
 
 
 def _of_memcache(given: cfg.ConfigOpts.GroupAttr) -> Iterator[str]:
-    """What keystonemiddleware imports with the first request."""
+    # keystonemiddleware imports the module with the first request.
     option = f'[{_AUTHTOKEN}] memcached_servers'
     binary = given.memcache_sasl_enabled or (
         given.memcache_tls_enabled and given.memcache_use_advanced_pool)
@@ -118,12 +118,12 @@ def _of_login(auth_type: str | None) -> Iterator[str]:
     try:
         loader: Any = loading.get_plugin_loader(auth_type)
     except ks_exceptions.NoMatchingPlugin:
-        yield f'{option}: there is no plugin {auth_type}: use password'
+        yield f'{option}: there is no plugin {auth_type}: set it to password'
         return
     if not loader.available:
-        yield (f'{option}: the plugin {auth_type} needs a package that is '
-               'not installed, which the documentation of keystoneauth '
-               'names: install it, or use password')
+        yield (f'{option}: the plugin {auth_type} requires a package that is '
+               'not installed: install the package that the documentation of '
+               'keystoneauth lists, or set the option to password')
 
 
 def _of_healthcheck(conf: cfg.ConfigOpts) -> Iterator[str]:
@@ -138,7 +138,7 @@ def _of_healthcheck(conf: cfg.ConfigOpts) -> Iterator[str]:
         group='oslo.middleware.healthcheck')}
     given = set(conf[_HEALTHCHECK].backends)
     if unknown := sorted(given - known):
-        yield (f'{option}: there is no {", ".join(unknown)}: use some of '
+        yield (f'{option}: there is no {", ".join(unknown)}: choose from '
                + ', '.join(sorted(known)))
     if given >= _EXCLUSIVE:
         yield (f'{option}: disable_by_file and enable_by_files contradict '

@@ -10,19 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The HTTP server of ``freezer-api``: waitress, with bounds on clients.
+"""The HTTP server of ``freezer-api``: waitress, with limits for clients.
 
-waitress reads requests and sends answers in one loop that waits for nobody; a
-thread works on a request only when all of it is there. What it does not bound
-by itself, each connection bounds here:
+waitress reads requests and sends answers in one loop that never blocks; a
+thread works on a request after its complete arrival. Each connection adds the
+limits that waitress lacks:
 
-* A client may send a byte now and then, for good: a whole request and a whole
-  answer have a time limit.
-* waitress stops to accept connections when there are too many: instead, the
-  one that has waited longest for its client is closed.
-* A thread waits for a client that sends several requests at once and reads no
-  answer: of several requests the first one is answered, and the connection is
-  closed.
+* A client can send one byte at a time without an end. So a whole request and
+  a whole answer have a time limit.
+* waitress accepts no connection while there are too many. Instead, the one
+  that has waited longest for its client is closed.
+* If a client sends several requests at once and reads no answer, a thread
+  waits for it. So the first request is answered, and the connection is closed.
 """
 
 from __future__ import annotations
@@ -42,25 +41,25 @@ from waitress import task
 
 from freezer_api import errors
 
-# Bytes. A token takes some hundred of them.
+# Bytes. A token has several hundred.
 _MAX_HEADERS = 32 * 1024
-# Bytes of one answer that are kept in memory, not in a file.
+# Maximum size in bytes of an answer in memory; a larger one is in a file.
 _ANSWER_IN_MEMORY = 256 * 1024
-# More than any answer has: no thread waits until one has been sent.
+# Bytes. No answer is so large, so no thread waits while one is sent.
 _MAX_ANSWER = 256 * 1024 * 1024
-# Seconds between two looks for idle connections.
+# Seconds between two checks for idle connections.
 _CLEANUP = 5
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What clients may take of a process.
+    """The limits of clients for one process.
 
-    :ivar body: bytes of a request's body
-    :ivar connections: open connections
-    :ivar threads: requests that are worked on at a time
+    :ivar body: maximum size of a request's body, in bytes
+    :ivar connections: maximum number of open connections
+    :ivar threads: number of requests that are handled at a time
     :ivar request: seconds to send a request, or to receive an answer
-    :ivar idle: seconds without any data
+    :ivar idle: seconds after which a connection without data is closed
     """
 
     body: int
@@ -71,10 +70,10 @@ class Limits:
 
 
 class _ErrorTask(task.ErrorTask):
-    """Answers what is no request, in the form of all errors of the API."""
+    """Answers invalid HTTP requests, in the form of the API's errors."""
 
     def execute(self) -> None:
-        """Write the answer; the connection is closed after it."""
+        """Write the answer, and close the connection afterwards."""
         error = self.request.error
         body = json.dumps({
             'title': error.reason, 'description': error.body,
@@ -103,22 +102,22 @@ class _Channel(channel.HTTPChannel):
 
     @property
     def since(self) -> float:
-        """When it began to wait for its client, in monotonic seconds."""
+        """The start of the wait for its client, in monotonic seconds."""
         return self._since
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it waits for its client, and is not being closed yet."""
+        """Whether it waits for its client and is not being closed."""
         return not (self.requests or self._working or self.will_close)
 
     def readable(self) -> bool:
-        """Look at the time: the loop calls this at least each second."""
+        """Check the time limit; the loop calls this at least each second."""
         if (self.is_waiting
                 and time.monotonic() - self._since > self.limits.request):
             self.will_close = True
         if self.will_close and not self._shut:
-            # waitress closes what can be written to. A client that reads
-            # nothing would keep its connection, and the answer, for good.
+            # waitress closes a connection only when it can write to it. A
+            # client that reads nothing would keep it, and the answer, forever.
             self._shut = True
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_RDWR)
@@ -126,12 +125,12 @@ class _Channel(channel.HTTPChannel):
 
     def received(self, data: bytes) -> bool:
         if self.request is None:
-            # The first bytes of a request.
+            # These are the first bytes of a request.
             self._since = time.monotonic()
         return bool(super().received(data))
 
     def service(self) -> None:
-        """Work on a request, in a thread."""
+        """Handle a request in a thread."""
         self._working = True
         with self.requests_lock:
             if len(self.requests) > 1:
@@ -144,13 +143,14 @@ class _Channel(channel.HTTPChannel):
 def _close_longest(channels: Any) -> None:
     waiting = [one for one in channels if one.is_waiting]
     if waiting:
-        # The loop closes it. Here, its number could become another's.
+        # The loop closes it. If this thread did, another connection could get
+        # its file descriptor.
         min(waiting, key=lambda one: one.since).will_close = True
 
 
 def make_server(application: Any, listening: socket.socket, limits: Limits,
                 ) -> Any:
-    """Return a waitress server at a socket that is bound already.
+    """Return a waitress server for a socket that already listens.
 
     :param application: the WSGI application
     """
@@ -158,18 +158,18 @@ def make_server(application: Any, listening: socket.socket, limits: Limits,
         application, sockets=[listening], threads=limits.threads,
         ident='freezer', backlog=1024, asyncore_use_poll=True,
         max_request_header_size=_MAX_HEADERS,
-        # From this size on a request is refused.
+        # A request of this size is refused.
         max_request_body_size=limits.body + 1,
         inbuf_overflow=max(limits.body, 512 * 1024),
         outbuf_overflow=_ANSWER_IN_MEMORY, outbuf_high_watermark=_MAX_ANSWER,
-        # Here a connection is closed, so that this is never reached.
+        # Never reached, because a connection is closed before.
         connection_limit=2 * limits.connections + 16,
         channel_timeout=limits.idle, cleanup_interval=_CLEANUP,
-        # Clients that go away are no news.
+        # A client that disconnects is normal.
         log_socket_errors=False,
-        # oslo.middleware reads them, where that is configured.
+        # oslo.middleware reads them if it is configured to.
         clear_untrusted_proxy_headers=False)
-    # Clients that wait for a thread are no news.
+    # A client that waits for a thread is normal.
     logging.getLogger('waitress.queue').setLevel(logging.ERROR)
     server.channel_class = type(
         'Channel', (_Channel,), {'limits': limits})
@@ -177,9 +177,9 @@ def make_server(application: Any, listening: socket.socket, limits: Limits,
 
 
 def drain(server: Any, seconds: float) -> None:
-    """Accept no more connections, and let what was begun end.
+    """Accept no more connections, and finish the current requests.
 
-    :param seconds: after which it returns in any case
+    :param seconds: maximum duration
     """
     server.accepting = False
     deadline = time.monotonic() + seconds

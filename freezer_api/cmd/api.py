@@ -123,8 +123,8 @@ class Worker(cotyledon.Service):
             sys.exit(1)
         self._server = server.make_server(
             application, listening, limits(conf))
-        # The garbage collector neither looks at what was imported each time
-        # nor touches memory that the workers share.
+        # From now on the garbage collector ignores the imported objects, and
+        # does not write to memory that the workers share.
         gc.collect()
         gc.freeze()
 

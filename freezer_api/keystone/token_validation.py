@@ -23,9 +23,8 @@ Its public hooks change two things:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Iterable
 from typing import Any
+from wsgiref import types
 
 from keystoneauth1 import discover
 from keystoneauth1 import exceptions as ks_exceptions
@@ -43,8 +42,6 @@ from freezer_http import adapter
 from freezer_http import responses
 
 LOG = log.getLogger(__name__)
-
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 # The name of the loader in the entry points.
 LOADER = 'freezer_bounded'
@@ -136,7 +133,8 @@ class TokenValidation(auth_token.AuthProtocol):
             json_body=errors.document('keystone_unavailable', _DESCRIPTION))
 
 
-def protect(app: Wsgi, conf: cfg.ConfigOpts) -> Wsgi:
+def protect(app: types.WSGIApplication,
+            conf: cfg.ConfigOpts) -> types.WSGIApplication:
     """Put the middleware in front of an application.
 
     :param conf: with the options of keystonemiddleware registered
@@ -151,5 +149,5 @@ def protect(app: Wsgi, conf: cfg.ConfigOpts) -> Wsgi:
             loading.get_auth_plugin_conf_options(LOADER), section)
         conf.set_default('bounded_login', inner, section)
         settings['auth_type'] = LOADER
-    protected: Wsgi = TokenValidation(app, settings)
+    protected: types.WSGIApplication = TokenValidation(app, settings)
     return protected

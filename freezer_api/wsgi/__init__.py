@@ -12,10 +12,10 @@
 
 """The WSGI application: ``freezer_api.wsgi:application``.
 
-Reads freezer-api.conf from the usual places, or the files and folders that
-``OS_FREEZER_API_CONFIG_FILES`` and ``OS_FREEZER_API_CONFIG_DIRS`` name,
-separated as in PATH. Where that cannot work the import fails, and the log
-says why.
+It reads freezer-api.conf in the usual directories, or the files and
+directories in ``OS_FREEZER_API_CONFIG_FILES`` and
+``OS_FREEZER_API_CONFIG_DIRS``, which are separated as in PATH. If the
+configuration cannot work, the import fails, and the log has the reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from freezer_config import logging_setup
 _conf = configuration.load()
 logging_setup.setup(_conf, 'freezer-api')
 application = app.start(_conf)
-# The garbage collector neither looks at what was imported each time nor
-# touches memory that the processes of a server share.
+# From now on the garbage collector ignores the imported objects, and does not
+# write to memory that the processes of a server share.
 gc.collect()
 gc.freeze()
