@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import importlib.metadata
 import os
 from typing import Any
@@ -47,8 +48,14 @@ _EXCLUSIVE = {'disable_by_file', 'enable_by_files'}
 
 def problems(conf: cfg.ConfigOpts) -> list[str]:
     """Return a line for each unmet requirement, with its remedy."""
-    return [*of_database(conf.database.connection), *_of_tokens(conf),
-            *_of_healthcheck(conf)]
+    declared = [*authtoken_opts.list_auth_token_opts(),
+                *middleware_opts.list_opts_healthcheck()]
+    for group, options in declared:
+        conf.register_opts(options, group)
+    return [*of_database(conf.database.connection),
+            *(errors.unreadable(conf, declared) or (
+                *_of_tokens(conf[_AUTHTOKEN]),
+                *_of_healthcheck(conf[_HEALTHCHECK].backends)))]
 
 
 def of_database(url: str | None) -> list[str]:
@@ -73,14 +80,7 @@ def of_database(url: str | None) -> list[str]:
     return []
 
 
-def _of_tokens(conf: cfg.ConfigOpts) -> Iterator[str]:
-    declared = authtoken_opts.list_auth_token_opts()
-    for group, options in declared:
-        conf.register_opts(options, group)
-    if unreadable := errors.unreadable(conf, declared):
-        yield from unreadable
-        return
-    given = conf[_AUTHTOKEN]
+def _of_tokens(given: cfg.ConfigOpts.GroupAttr) -> Iterator[str]:
     yield from _of_login(given.auth_type)
     if (given.memcache_security_strategy.lower() != 'none'
             and not given.memcache_secret_key):
@@ -123,20 +123,14 @@ def _of_login(auth_type: str | None) -> Iterator[str]:
     if not loader.available:
         yield (f'{option}: the plugin {auth_type} requires a package that is '
                'not installed: install the package that the documentation of '
-               'keystoneauth lists, or set the option to password')
+               'keystoneauth lists, or use password')
 
 
-def _of_healthcheck(conf: cfg.ConfigOpts) -> Iterator[str]:
-    declared = middleware_opts.list_opts_healthcheck()
-    for group, options in declared:
-        conf.register_opts(options, group)
-    if unreadable := errors.unreadable(conf, declared):
-        yield from unreadable
-        return
+def _of_healthcheck(backends: Sequence[str]) -> Iterator[str]:
     option = f'[{_HEALTHCHECK}] backends'
     known = {point.name for point in importlib.metadata.entry_points(
         group='oslo.middleware.healthcheck')}
-    given = set(conf[_HEALTHCHECK].backends)
+    given = set(backends)
     if unknown := sorted(given - known):
         yield (f'{option}: there is no {", ".join(unknown)}: choose from '
                + ', '.join(sorted(known)))
