@@ -20,6 +20,7 @@ import contextlib
 import datetime
 
 from oslo_config import cfg
+import sqlalchemy as sa
 
 from freezer_api.cmd import command
 from freezer_api import conf as configuration
@@ -109,8 +110,9 @@ def version(conf: cfg.ConfigOpts) -> None:
 
 def show(conf: cfg.ConfigOpts) -> None:
     """Print the names of the tables."""
-    for name in upgrade.tables(command.connection(conf)):
-        print(name)
+    with upgrade.reading(command.connection(conf)) as connection:
+        for name in sorted(sa.inspect(connection).get_table_names()):
+            print(name)
 
 
 def _age(text: str) -> int:

@@ -32,6 +32,7 @@ from freezer_api.conf import quota
 from freezer_api.db.admin import upgrade
 from freezer_api.db import database_clock
 from freezer_api.db import schema_version
+from freezer_api.db import search_index
 from freezer_api.keystone import preflight
 from freezer_api.keystone import unified_limits
 from freezer_api import option_requirements
@@ -87,9 +88,11 @@ class Checks(upgradecheck.UpgradeCommands):
             return _result(problems)
         try:
             text = schema_version.read(url).text
-            if not text and upgrade.unfilled(url):
-                text = ('The database is not up to date: run freezer-manage '
-                        'db sync')
+            if not text:
+                with upgrade.reading(url) as connection:
+                    if search_index.missing(connection):
+                        text = ('The database is not up to date: run '
+                                'freezer-manage db sync')
         except schema_version.LoginRefused as error:
             text = str(error)
         except (schema_version.NotAsked, sa.exc.SQLAlchemyError,

@@ -26,11 +26,11 @@ import sqlalchemy as sa
 from freezer_api.db.admin import collation_repair
 from freezer_api.db.admin import operator_objects
 from freezer_api.db.admin import privileges
-from freezer_api.db.admin import rehearsal
 from freezer_api.db.admin import upgrade
 from freezer_api.db.admin import upgrade_lock
 from freezer_api.db.admin import zero_dates
 from freezer_api.db import collation
+from freezer_api.db.migrations import ddl
 from freezer_api.db.migrations import job_actions
 from freezer_api.db.migrations import job_runtime
 from freezer_api.db import search_index
@@ -58,7 +58,8 @@ _MARKS = (
     ('c166c40f79d2', 'actions', 'owned_by_job'),
 )
 
-# The revision that keeps aside cells that are not JSON.
+# The revision of 19.0.0, and the one that keeps aside cells that are not JSON.
+_LAST_PUBLISHED = '7a3b9c1d2e4f'
 _UNREADABLE = '4f8917efba5b'
 
 # CPU seconds of upgrade and server together; doc/source/admin/upgrade.rst
@@ -67,10 +68,17 @@ SECONDS_PER_ROW = {
     'jobs': 140e-5, 'actions': 25e-5, 'backups': 25e-5, 'clients': 25e-5,
     'sessions': 25e-5}
 
-
 _STAMP = ('CREATE TABLE alembic_version '
           '(version_num VARCHAR(32) NOT NULL PRIMARY KEY); '
           "INSERT INTO alembic_version VALUES ('{}');")
+
+# Tables before views and triggers.
+_DEFINITIONS = sa.text(
+    "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name "
+    "NOT LIKE 'sqlite@_%' ESCAPE '@' ORDER BY CASE type WHEN 'table' THEN 1 "
+    "WHEN 'view' THEN 2 ELSE 3 END")
+
+Columns = dict[str, dict[str, sa.types.TypeEngine[object]]]
 
 
 @dataclasses.dataclass
@@ -136,65 +144,93 @@ def inspect(url: str) -> Finding:
 
 def _look(found: Finding, connection: sa.Connection) -> None:
     """Find the origin, the rows and the obstacles of a database."""
-    columns = _columns(connection)
+    inspector = sa.inspect(connection)
+    columns: Columns = {
+        name: {column['name']: column['type']
+               for column in inspector.get_columns(name)}
+        for name in inspector.get_table_names()}
     try:
         found.revision = upgrade.current_of(connection)
         upgrade.refuse_the_unknown(connection)
     except upgrade.MigrationError as error:
         found.obstacles.append(str(error))
-    found.origin = _origin(found.revision, columns)
-    if (found.revision is None and found.obstacles
-            and upgrade.VERSION_TABLE in columns):
-        found.origin = 'unknown: it has several versions'
+    found.origin = _origin(found, columns)
     _advise(found, columns)
-    _count_rows(found, connection, columns)
+    found.rows = {
+        name: _count(connection, sa.table(name)) for name in (
+            'actions', 'action_reports', 'backups', 'clients', 'jobs',
+            'job_actions', 'job_runs', 'run_documents', 'sessions',
+            'user_credentials', 'delegations') if name in columns}
     if found.obstacles:
         return
     found.steps = upgrade.steps_from(found.revision)
-    _look_into_rows(found, connection, columns)
-    _look_at_charsets(found, connection)
-    _look_at_values(found, connection)
+    _look_at_values(found, connection, columns)
+    _look_at_collations(found, connection)
     if found.steps:
         _look_at_containers(found, connection, columns)
     else:
         found.unfilled = search_index.missing(connection)
 
 
+def _count(connection: sa.Connection, table: sa.TableClause,
+           *where: sa.ColumnElement[bool]) -> int:
+    return connection.scalar(sa.select(sa.func.count()).select_from(
+        table).where(*where)) or 0
+
+
 def _look_ahead(found: Finding, connection: sa.Connection) -> None:
     """Find the reasons why an upgrade would fail."""
+    revisions = [revision for revision, _ in found.steps]
     if not found.obstacles:
-        found.obstacles += _operator_objects(connection, found)
-    found.obstacles += privileges.missing(
-        connection, [revision for revision, _ in found.steps])
+        found.obstacles += operator_objects.in_the_way(connection, revisions)
+    if (not found.obstacles and connection.dialect.name == 'sqlite'
+            and (failure := _rehearse(connection)) is not None):
+        found.obstacles.append(failure)
+    found.obstacles += privileges.missing(connection, revisions)
     if not privileges.sees_triggers(connection):
         found.notes.append(
             'the account has no right TRIGGER, so triggers are not checked. '
             'A trigger on a table of Freezer can make the upgrade fail')
 
 
-def _operator_objects(connection: sa.Connection,
-                      found: Finding) -> list[str]:
-    told = operator_objects.in_the_way(
-        connection, [revision for revision, _ in found.steps])
-    if not told and connection.dialect.name == 'sqlite':
-        failure = rehearsal.failure(connection)
-        return [] if failure is None else [failure]
-    return told
+def _rehearse(connection: sa.Connection) -> str | None:
+    """Return why the upgrade of a SQLite database would fail, or None.
+
+    When a column is dropped or renamed, SQLite checks all views and triggers,
+    including those that were broken before. So the upgrade is tried in memory
+    with the definitions alone, without rows.
+    """
+    engine = sa.create_engine('sqlite://', poolclass=sa.pool.StaticPool)
+    definitions = connection.execute(_DEFINITIONS).all()
+    try:
+        with engine.begin() as memory:
+            for _, _, sql in definitions:
+                memory.exec_driver_sql(sql)
+            revision = upgrade.current_of(connection)
+            if revision is not None:
+                memory.execute(sa.insert(upgrade.VERSION).values(
+                    version_num=revision))
+    except sa.exc.SQLAlchemyError:
+        return None  # It contains objects that only its programs can create.
+    try:
+        upgrade.sync(engine)
+    except sa.exc.DBAPIError as error:
+        return f'the upgrade would fail: {error.orig}'
+    except upgrade.MigrationError as error:
+        return str(error)
+    with engine.connect() as memory:
+        after = {row[:2] for row in memory.execute(_DEFINITIONS)}
+    lost = sorted(f'{kind} {name}' for kind, name, _ in definitions
+                  if (kind, name) not in after)
+    return f'the upgrade would remove {", ".join(lost)}' if lost else None
 
 
-Columns = dict[str, dict[str, sa.types.TypeEngine[object]]]
-
-
-def _columns(connection: sa.Connection) -> Columns:
-    inspector = sa.inspect(connection)
-    return {name: {column['name']: column['type']
-                   for column in inspector.get_columns(name)}
-            for name in inspector.get_table_names()}
-
-
-def _origin(revision: str | None, columns: Columns) -> str:
+def _origin(found: Finding, columns: Columns) -> str:
     revisions = upgrade.revisions()
+    revision = found.revision
     if revision is None:
+        if found.obstacles and upgrade.VERSION.name in columns:
+            return 'unknown: it has several versions'
         if upgrade.LEGACY_VERSION_TABLE in columns:
             return 'freezer-api 15.0.0 or earlier (sqlalchemy-migrate)'
         if 'jobs' in columns or 'clients' in columns:
@@ -206,7 +242,7 @@ def _origin(revision: str | None, columns: Columns) -> str:
         return 'this release'
     if revision in RELEASES:
         return RELEASES[revision]
-    if revisions.index(revision) > revisions.index('7a3b9c1d2e4f'):
+    if revisions.index(revision) > revisions.index(_LAST_PUBLISHED):
         return 'an earlier revision of this service'
     return 'freezer-api between two releases, or an interrupted upgrade'
 
@@ -214,31 +250,32 @@ def _origin(revision: str | None, columns: Columns) -> str:
 def likely_revision(columns: Columns) -> str | None:
     """Return the revision that matches the columns of the tables."""
     likely = None
-    for revision, table, column in _MARKS:
+    for number, (revision, table, column) in enumerate(_MARKS):
         if column in columns.get(table, {}):
             likely = revision
-        elif revision not in ('1333cef214d9',):
+        elif number:
+            # Only the column of the first revision was renamed later.
             break
     if likely == '5c9d21e87f34' and getattr(
             columns['jobs']['user_id'], 'length', 0) == 64:
-        likely = '7a3b9c1d2e4f'
+        likely = _LAST_PUBLISHED
     return likely
 
 
 def _advise(found: Finding, columns: Columns) -> None:
     """Add notes about a missing or wrong version."""
-    if (found.revision is None and found.obstacles
-            and upgrade.VERSION_TABLE not in columns):
-        likely = likely_revision(columns)
-        if likely is not None:
-            found.notes.append(
-                f'the tables have the columns of revision {likely}'
-                + (f' ({RELEASES[likely]})' if likely in RELEASES else '')
-                + '. If you are sure that this is correct, run: '
-                + _STAMP.format(likely))
     likely = likely_revision(columns)
     revisions = upgrade.revisions()
-    if (likely is not None and found.revision in revisions
+    if likely is None:
+        return
+    if (found.revision is None and found.obstacles
+            and upgrade.VERSION.name not in columns):
+        found.notes.append(
+            f'the tables have the columns of revision {likely}'
+            + (f' ({RELEASES[likely]})' if likely in RELEASES else '')
+            + '. If you are sure that this is correct, run: '
+            + _STAMP.format(likely))
+    if (found.revision in revisions
             and revisions.index(likely) > revisions.index(found.revision)):
         found.notes.append(
             'the database was downgraded, an upgrade was interrupted, or the '
@@ -246,46 +283,23 @@ def _advise(found: Finding, columns: Columns) -> None:
             'An upgrade takes existing columns into account')
 
 
-def _count_rows(found: Finding, connection: sa.Connection,
-                columns: Columns) -> None:
-    for name in ('actions', 'action_reports', 'backups', 'clients', 'jobs',
-                 'job_actions', 'job_runs', 'run_documents', 'sessions',
-                 'user_credentials', 'delegations'):
-        if name in columns:
-            found.rows[name] = connection.scalar(
-                sa.select(sa.func.count()).select_from(sa.table(name))) or 0
-
-
-def _look_at_charsets(found: Finding, connection: sa.Connection) -> None:
-    if not found.steps or connection.dialect.name not in (
-            'mysql', 'mariadb'):
-        return
-    others = connection.scalars(sa.text(
-        'SELECT DISTINCT table_name FROM information_schema.columns '
-        'WHERE table_schema = DATABASE() AND character_set_name = :old '
-        "AND table_name IN ('jobs', 'actions', 'backups', 'clients', "
-        "'sessions') ORDER BY 1"), {'old': 'utf8mb3'}).all()
-    if others:
-        found.notes.append(
-            f'of character set utf8mb3: {", ".join(others)}. The upgrade '
-            'keeps it; such tables cannot store emoji')
-
-
-def _look_at_values(found: Finding, connection: sa.Connection) -> None:
-    differences = collation_repair.differences(connection)
-    if differences:
+def _look_at_collations(found: Finding, connection: sa.Connection) -> None:
+    if found.steps and ddl.is_mysql(connection):
+        others = connection.scalars(sa.text(
+            'SELECT DISTINCT table_name FROM information_schema.columns '
+            'WHERE table_schema = DATABASE() AND character_set_name = :old '
+            "AND table_name IN ('jobs', 'actions', 'backups', 'clients', "
+            "'sessions') ORDER BY 1"), {'old': 'utf8mb3'}).all()
+        if others:
+            found.notes.append(
+                f'of character set utf8mb3: {", ".join(others)}. The upgrade '
+                'keeps it; such tables cannot store emoji')
+    if differences := collation_repair.differences(connection):
         found.notes.append(
             'text columns have several collations: '
             + '; '.join(differences) + '. This makes comparisons slower. '
             'freezer-manage db repair, after an upgrade if one is due, gives '
             'them the same collation')
-    for name, number in zero_dates.counts(connection).items():
-        if found.steps:
-            found.kept[f'{name}: {zero_dates.REASON}'] = number
-        else:
-            found.notes.append(
-                f'{number} values of {name} are not dates: freezer-manage db '
-                'repair removes them')
 
 
 def _look_at_containers(found: Finding, connection: sa.Connection,
@@ -294,9 +308,9 @@ def _look_at_containers(found: Finding, connection: sa.Connection,
         return
     actions = sa.table('actions', sa.column('actionmode', sa.String),
                        sa.column('container', sa.String))
-    number = connection.scalar(sa.select(sa.func.count()).select_from(
-        actions).where(actions.c.actionmode == 'cindernative',
-                       actions.c.container != ''))
+    number = _count(connection, actions,
+                    actions.c.actionmode == 'cindernative',
+                    actions.c.container != '')
     if number:
         found.notes.append(
             f'{number} cinder-native actions have a container. Agents up to '
@@ -305,16 +319,15 @@ def _look_at_containers(found: Finding, connection: sa.Connection,
             'the action. After the upgrade, db report lists the actions')
 
 
-def _look_into_rows(found: Finding, connection: sa.Connection,
+def _look_at_values(found: Finding, connection: sa.Connection,
                     columns: Columns) -> None:
     """Count the values that would be kept aside."""
     kept: collections.Counter[str] = collections.Counter()
     if 'user_name' in columns.get('backups', {}):
-        name: sa.ColumnClause[str] = sa.column('user_name')
-        kept['backups.user_name: a dropped column'] = (
-            connection.scalar(sa.select(sa.func.count()).select_from(
-                sa.table('backups', name)).where(
-                    name.is_not(None), name != '')) or 0)
+        backups = sa.table('backups', sa.column('user_name', sa.String))
+        name = backups.c.user_name
+        kept['backups.user_name: a dropped column'] = _count(
+            connection, backups, name.is_not(None), name != '')
     if 'job_actions' in columns.get('jobs', {}):
         if job_actions.ACTIONS.c.keys() - columns['actions'].keys():
             found.notes.append(
@@ -335,8 +348,14 @@ def _look_into_rows(found: Finding, connection: sa.Connection,
             and 'delegation_id' not in columns['user_credentials']):
         credentials = sa.table('user_credentials', sa.column('job_id'))
         jobs = sa.table('jobs', sa.column('id'))
-        kept['user_credentials: their job does not exist'] = (
-            connection.scalar(sa.select(sa.func.count()).select_from(
-                credentials).where(~sa.exists().where(collation.same(
-                    jobs.c.id, credentials.c.job_id)))) or 0)
-    found.kept |= +kept
+        kept['user_credentials: their job does not exist'] = _count(
+            connection, credentials, ~sa.exists().where(collation.same(
+                jobs.c.id, credentials.c.job_id)))
+    for column, number in zero_dates.counts(connection).items():
+        if found.steps:
+            kept[f'{column}: {zero_dates.REASON}'] = number
+        else:
+            found.notes.append(
+                f'{number} values of {column} are not dates: freezer-manage '
+                'db repair removes them')
+    found.kept = dict(+kept)

@@ -96,8 +96,7 @@ def run(url: str, box: crypt.Crypt) -> Result:
             # Read all trusts before any write: a key may be missing.
             for _ in _trusts(connection, box):
                 pass
-            connection.execute(sa.update(sa.table(
-                upgrade.VERSION_TABLE, sa.column('version_num'))).values(
+            connection.execute(sa.update(upgrade.VERSION).values(
                 version_num=REVISION))
         trusts = _decrypt_all(connection, box)
         jobs = _move_all(connection)

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+import dataclasses
 import os
 import re
 
@@ -26,7 +27,7 @@ from freezer_api.db import models
 # DROP is not needed, because no table is dropped. A test revokes each of these
 # in turn.
 _WANTED = ('ALTER', 'CREATE', 'DELETE', 'INDEX', 'INSERT', 'SELECT', 'UPDATE')
-# MariaDB creates foreign keys without REFERENCES.
+# MariaDB needs no REFERENCES to create a foreign key.
 _WANTED_BY_MYSQL = (*_WANTED, 'REFERENCES')
 _ALL = frozenset(('ALL', 'ALL PRIVILEGES'))
 # Each of these privileges allows writing to a read-only server.
@@ -62,17 +63,18 @@ def unreadable(connection: sa.Connection) -> list[str]:
             return ['the account has no schema to work in']
         return [_no_privilege('SELECT', table) for table in _tables(connection)
                 if not _has_privilege(connection, 'SELECT', table)]
-    database, rights, _ = _grants(connection)
-    if rights & {*_ALL, 'SELECT'} or _table_grants(connection):
+    grants = _grants(connection)
+    if grants.here & {*_ALL, 'SELECT'} or grants.of_tables:
         return []
-    return [f'the account has no right to SELECT in database {database}']
+    return ['the account has no right to SELECT in database '
+            + grants.database]
 
 
 def sees_triggers(connection: sa.Connection) -> bool:
     """Return whether the server shows the triggers to the account."""
     if connection.dialect.name in ('sqlite', 'postgresql'):
         return True
-    return bool(_grants(connection)[1] & {*_ALL, 'TRIGGER'})
+    return bool(_grants(connection).here & {*_ALL, 'TRIGGER'})
 
 
 def _of_file(connection: sa.Connection) -> list[str]:
@@ -84,45 +86,50 @@ def _of_file(connection: sa.Connection) -> list[str]:
         if not os.access(str(part), os.W_OK)]
 
 
-def _grants(connection: sa.Connection) -> tuple[str, set[str], set[str]]:
-    """Return the database, the privileges in it, and the global ones."""
-    database = str(connection.scalar(sa.text('SELECT DATABASE()')))
-    here: set[str] = set()
-    everywhere: set[str] = set()
-    for text in connection.scalars(sa.text('SHOW GRANTS')):
-        grant = _GRANT.match(text)
+@dataclasses.dataclass
+class _Grants:
+    """The privileges of an account of MySQL.
+
+    :ivar here: in the whole database
+    :ivar everywhere: in all databases
+    :ivar of_tables: whether some are of single tables, and not examined
+    """
+
+    database: str
+    here: set[str] = dataclasses.field(default_factory=set)
+    everywhere: set[str] = dataclasses.field(default_factory=set)
+    of_tables: bool = False
+
+
+def _grants(connection: sa.Connection) -> _Grants:
+    found = _Grants(str(connection.scalar(sa.text('SELECT DATABASE()'))))
+    for grant in map(_GRANT.match, connection.scalars(
+            sa.text('SHOW GRANTS'))):
         if grant is None:
             continue
         rights = {right.strip().upper()
                   for right in grant['rights'].split(',')}
-        if _covers(grant['what'], database):
-            here |= rights
+        if _covers(grant['what'], found.database):
+            found.here |= rights
         if grant['what'] == '*.*':
-            everywhere |= rights
-    return database, here, everywhere
-
-
-def _table_grants(connection: sa.Connection) -> bool:
-    """Return whether there are grants on tables, which are not examined."""
-    return any(
-        grant is not None and not grant['what'].endswith('.*')
-        for grant in map(_GRANT.match, connection.scalars(
-            sa.text('SHOW GRANTS'))))
+            found.everywhere |= rights
+        found.of_tables |= not grant['what'].endswith('.*')
+    return found
 
 
 def _of_mysql(connection: sa.Connection) -> list[str]:
     found = []
-    database, rights, everywhere = _grants(connection)
+    grants = _grants(connection)
     if (connection.scalar(sa.text('SELECT @@global.read_only'))
-            and not everywhere & {*_ALL, *_PAST_READ_ONLY}):
+            and not grants.everywhere & {*_ALL, *_PAST_READ_ONLY}):
         found.append('the server is read-only')
-    if not rights & _ALL:
+    if not grants.here & _ALL:
         wanted = (_WANTED if getattr(connection.dialect, 'is_mariadb', False)
                   else _WANTED_BY_MYSQL)
-        lacking = [right for right in wanted if right not in rights]
+        lacking = [right for right in wanted if right not in grants.here]
         if lacking:
             found.append('the account has no right to '
-                         f'{", ".join(lacking)} in database {database}')
+                         f'{", ".join(lacking)} in database {grants.database}')
     return found
 
 

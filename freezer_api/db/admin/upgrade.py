@@ -36,9 +36,11 @@ from freezer_api.db.admin import galera_lock
 from freezer_api.db.admin import operator_objects
 from freezer_api.db.admin import upgrade_lock
 from freezer_api.db.admin import zero_dates
+from freezer_api.db import schema_version
 from freezer_api.db import search_index
 
-VERSION_TABLE = 'alembic_version'
+VERSION_TABLE = schema_version.VERSION_TABLE
+VERSION = sa.table(VERSION_TABLE, sa.column('version_num'))
 # The table of sqlalchemy-migrate, which releases up to 15.0.0 use.
 LEGACY_VERSION_TABLE = 'migrate_version'
 _FIRST_TABLES = frozenset(('action_reports', 'actions', 'backups', 'clients',
@@ -68,8 +70,7 @@ def head() -> str:
 
 def revisions() -> list[str]:
     """Return all revisions of this release, oldest first."""
-    return [step.revision
-            for step in _scripts().walk_revisions('base', 'heads')][::-1]
+    return [revision for revision, _ in steps_from(None)]
 
 
 def current(bind: sa.Engine | sa.URL | str) -> str | None:
@@ -84,43 +85,22 @@ def current(bind: sa.Engine | sa.URL | str) -> str | None:
         return current_of(connection)
 
 
-def unfilled(bind: sa.Engine | sa.URL | str) -> bool:
-    """Return whether rows of an upgraded database still lack search terms.
-
-    :raises MigrationError: if the URL or engine cannot be used
-    :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
-    """
-    with (_engine(bind) as engine, engine.connect() as connection):
-        return search_index.missing(connection)
-
-
 def steps_from(revision: str | None) -> list[tuple[str, str]]:
     """Return the later revisions, each with a one-line description."""
-    scripts = list(_scripts().walk_revisions('base', 'heads'))[::-1]
-    names = [script.revision for script in scripts]
-    first = 0 if revision is None else names.index(revision) + 1
-    return [(script.revision,
-             script.doc.splitlines()[0].replace('``', '').rstrip('.'))
-            for script in scripts[first:]]
-
-
-def tables(bind: sa.Engine | sa.URL | str) -> list[str]:
-    """Return the names of the tables, sorted.
-
-    :raises MigrationError: if the URL or engine cannot be used
-    :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
-    """
-    with (_engine(bind) as engine, engine.connect() as connection):
-        return sorted(sa.inspect(connection).get_table_names())
+    found: list[tuple[str, str]] = []
+    for step in _scripts().walk_revisions('base', 'heads'):
+        if step.revision == revision:
+            break
+        found.insert(0, (step.revision, step.doc.splitlines()[0].replace(
+            '``', '').rstrip('.')))
+    return found
 
 
 def current_of(connection: sa.Connection) -> str | None:
     """Return the stored revision, as :func:`current` does."""
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
-    version = sa.table(VERSION_TABLE, sa.column('version_num'))
-    found = connection.execute(sa.select(version.c.version_num)).scalars()
-    rows = found.all()
+    rows = connection.scalars(sa.select(VERSION.c.version_num)).all()
     if len(rows) > 1:
         raise MigrationError(
             f'table {VERSION_TABLE} has {len(rows)} rows instead of one')
@@ -185,20 +165,14 @@ def exclusive(bind: sa.Engine | sa.URL | str,
         URL cannot be used
     :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
     """
-    with (_engine(bind, lock_timeout) as engine,
-          _locked(engine, lock_timeout) as connection):
-        collation_repair.refresh(connection)
-        _close_transaction(connection)
-        yield connection
-
-
-@contextlib.contextmanager
-def _locked(engine: sa.Engine, lock_timeout: int) -> Iterator[sa.Connection]:
-    try:
-        with upgrade_lock.held(engine, lock_timeout) as connection:
-            yield connection
-    except (upgrade_lock.Busy, galera_lock.Lost) as error:
-        raise MigrationError(str(error)) from None
+    with _engine(bind, lock_timeout) as engine:
+        try:
+            with upgrade_lock.held(engine, lock_timeout) as connection:
+                collation_repair.refresh(connection)
+                _close_transaction(connection)
+                yield connection
+        except (upgrade_lock.Busy, galera_lock.Lost) as error:
+            raise MigrationError(str(error)) from None
 
 
 @contextlib.contextmanager

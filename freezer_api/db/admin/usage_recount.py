@@ -39,6 +39,8 @@ _USAGE = sa.table('project_usage', sa.column('id', sa.String()),
 
 Counts = dict[str, int]
 
+_NOTHING = dict.fromkeys((*_RESOURCES, _BYTES), 0)
+
 
 def _query(name: str) -> sa.Select[Any]:
     documents = _DOCUMENTS[name]
@@ -59,7 +61,10 @@ def _query(name: str) -> sa.Select[Any]:
 
 def count(connection: sa.Connection,
           project_id: str | None = None) -> dict[str, Counts]:
-    """Return the usage of each project, or of one project, by its ID."""
+    """Return the usage of each project by its ID.
+
+    :param project_id: None for all projects
+    """
     found: dict[str, Counts] = {}
     for name in _RESOURCES:
         query = _query(name)
@@ -67,8 +72,7 @@ def count(connection: sa.Connection,
             query = query.where(
                 sa.column('project_id', sa.String()) == project_id)
         for project, number, size in connection.execute(query):
-            counts = found.setdefault(
-                project, dict.fromkeys((*_RESOURCES, _BYTES), 0))
+            counts = found.setdefault(project, {**_NOTHING})
             counts[name] += number
             counts[_BYTES] += int(size)
     return found
@@ -96,10 +100,9 @@ def repair(connection: sa.Connection) -> int:
     with transactions.lasting(connection):
         counted = count(connection)
         stored = _stored(connection)
-    nothing = dict.fromkeys((*_RESOURCES, _BYTES), 0)
     return sum(
         _repair(connection, project) for project in sorted({*counted, *stored})
-        if counted.get(project, nothing) != stored.get(project, nothing))
+        if counted.get(project, _NOTHING) != stored.get(project, _NOTHING))
 
 
 def _stored(connection: sa.Connection, *where: sa.ColumnElement[bool],
@@ -107,8 +110,7 @@ def _stored(connection: sa.Connection, *where: sa.ColumnElement[bool],
     query = sa.select(_USAGE).where(*where)
     if lock:
         query = query.with_for_update()
-    return {row.id: {name: getattr(row, name)
-                     for name in (*_RESOURCES, _BYTES)}
+    return {row.id: {name: getattr(row, name) for name in _NOTHING}
             for row in connection.execute(query)}
 
 
@@ -119,13 +121,11 @@ def _repair(connection: sa.Connection, project_id: str) -> bool:
     if not known:
         with transactions.lasting(connection):
             connection.execute(sa.insert(_USAGE).values(
-                id=project_id, deleted=False,
-                **dict.fromkeys((*_RESOURCES, _BYTES), 0)))
+                id=project_id, deleted=False, **_NOTHING))
     with transactions.lasting(connection):
         # Lock first: later reads see the current rows.
         stored = _stored(connection, own, lock=True).get(project_id)
-        counts = count(connection, project_id).get(
-            project_id, dict.fromkeys((*_RESOURCES, _BYTES), 0))
+        counts = count(connection, project_id).get(project_id, _NOTHING)
         if stored is None or stored == counts:
             return False
         connection.execute(sa.update(_USAGE).where(own).values(**counts))

@@ -75,20 +75,16 @@ def clear(connection: sa.Connection) -> int:
     """
     total = 0
     for table, column in _columns(connection):
-        while True:
-            with transactions.lasting(connection):
-                rows = connection.execute(
-                    sa.select(table.c.id, sa.cast(column, sa.Text))
-                    .where(_is_none(column)).limit(batches.SIZE)).all()
-            if not rows:
-                break
+        for rows in batches.by_id(
+                connection, table, [sa.cast(column, sa.Text).label('text')],
+                _is_none(column)):
             migration_quarantine.ensure_table(connection)
             with transactions.lasting(connection):
                 migration_quarantine.keep([migration_quarantine.Value.of(
-                    table.name, column.name, row_id, [REASON], text)
-                    for row_id, text in rows], connection)
+                    table.name, column.name, row.id, [REASON], row.text)
+                    for row in rows], connection)
                 connection.execute(table.update().where(
-                    table.c.id.in_([row_id for row_id, _ in rows])).values(
+                    table.c.id.in_([row.id for row in rows])).values(
                         {column.name: None}))
             total += len(rows)
     return total
