@@ -23,6 +23,8 @@ from collections.abc import Sequence
 import os
 from typing import Any
 
+from keystoneauth1 import exceptions as ks_exceptions
+from keystoneauth1 import loading
 from oslo_config import cfg
 from oslo_db import options as db_options
 from oslo_log import log
@@ -32,7 +34,6 @@ from oslo_middleware import sizelimit
 from oslo_policy import opts as policy_opts
 
 from freezer_api.conf import api
-from freezer_api.conf import config_files
 from freezer_api.conf import deadlines
 from freezer_api.conf import quota
 from freezer_api.conf import scheduling
@@ -47,6 +48,41 @@ from freezer_config import unknown_options
 HEALTH_DEFAULTS: dict[str, Any] = {
     'backends': ['disable_by_file', 'freezer_schema'],
     'disable_by_file_path': '/etc/freezer/healthcheck_disable'}
+
+# Names of files, and of directories, separated as in PATH.
+_VARIABLES = ('OS_FREEZER_API_CONFIG_FILES', 'OS_FREEZER_API_CONFIG_DIRS')
+
+# As in etc/oslo-config-generator/freezer-api.conf.
+_NAMESPACES = (
+    'keystonemiddleware.auth_token', 'oslo.db', 'oslo.limit',
+    'oslo.log', 'oslo.middleware', 'oslo.middleware.cors',
+    'oslo.middleware.healthcheck', 'oslo.middleware.http_proxy_to_wsgi',
+    'oslo.policy')
+
+# Their options belong to the plugin that auth_type names.
+_LOGINS = ('keystone_authtoken', 'oslo_limit')
+
+# Groups of the scheduler, which may share a file with the API.
+_OF_THE_SCHEDULER = ('scheduler', 'capabilities', 'service_auth',
+                     'coordination', 'metrics')
+
+_OBSOLETE = {
+    '[paste_deploy]': 'the API does not use paste. [oslo_middleware], [cors] '
+                      'and [healthcheck] contain its options',
+    '[storage]': 'set the database with [database] connection',
+    '[elasticsearch]': 'the API does not use Elasticsearch. Set '
+                       '[database] connection',
+    '[centralized_scheduler] service_user':
+        'set [service_mode] auth_section to the section of the account',
+    '[centralized_scheduler] service_user_domain':
+        'set [service_mode] auth_section to the section of the account',
+    '[keystone_authtoken] auth_host': 'use auth_url',
+    '[keystone_authtoken] auth_port': 'use auth_url',
+    '[keystone_authtoken] auth_protocol': 'use auth_url',
+    '[keystone_authtoken] admin_user': 'use username',
+    '[keystone_authtoken] admin_password': 'use password',
+    '[keystone_authtoken] admin_tenant_name': 'use project_name',
+}
 
 _GROUPS = (api, deadlines, quota, scheduling, server, service_mode,
            user_credentials)
@@ -101,7 +137,26 @@ def problems(conf: cfg.ConfigOpts) -> list[str]:
 
 def unread(conf: cfg.ConfigOpts) -> list[str]:
     """Return a line for each option in the files that no program reads."""
-    return config_files.unread(conf, unknown_options.names_of(list_opts()))
+    names = unknown_options.namespaces(*_NAMESPACES)
+    unknown_options.merge(names, unknown_options.names_of(list_opts()))
+    for group in {*_LOGINS, conf.service_mode.auth_section}:
+        unknown_options.merge(names, {group: _of_login(conf, group)})
+    return unknown_options.find(
+        unknown_options.files(conf), names, _OBSOLETE, _OF_THE_SCHEDULER)
+
+
+def _of_login(conf: cfg.ConfigOpts, group: str) -> set[str]:
+    loading.register_auth_conf_options(conf, group)
+    options = [*loading.get_auth_common_conf_options(),
+               *loading.get_session_conf_options(),
+               cfg.StrOpt('region_name'), cfg.StrOpt('interface'),
+               *loading.get_auth_plugin_conf_options('password')]
+    try:
+        options += loading.get_auth_plugin_conf_options(
+            conf[group].auth_type or 'password')
+    except ks_exceptions.NoMatchingPlugin:
+        pass  # The start of the API fails because of it.
+    return unknown_options.names_of([(group, options)])[group]
 
 
 def load(args: Sequence[str] = (),
@@ -138,11 +193,12 @@ def parse(conf: cfg.ConfigOpts, args: Sequence[str], prog: str,
     :raises oslo_config.cfg.Error: if a file, option or value is invalid
     :raises SystemExit: with status 2, on wrong usage
     """
-    files = config_files.default_files(environ)
-    dirs = config_files.default_dirs(environ)
-    if files is None and dirs is None:
+    files, dirs = (
+        [name for name in environ.get(variable, '').split(os.pathsep) if name]
+        for variable in _VARIABLES)
+    if not files and not dirs:
         files = cfg.find_config_files('freezer', 'freezer-api')
         dirs = cfg.find_config_dirs('freezer', 'freezer-api')
     conf(list(args), project='freezer', prog=prog,
          version=version.version_string(),
-         default_config_files=files or [], default_config_dirs=dirs or [])
+         default_config_files=files, default_config_dirs=dirs)

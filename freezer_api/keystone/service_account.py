@@ -36,7 +36,6 @@ _PASSWORD = ('password', 'v3password')
 # Sent with a role that may be unknown, so that no trust can be created.
 _LONG_AGO = '2000-01-01T00:00:00.000000Z'
 
-
 # Options that sections other than [keystone_authtoken] do not have already.
 _INTERFACE = 'internal'
 _ENDPOINT_OPTS = (cfg.StrOpt('region_name'),
@@ -123,15 +122,21 @@ class ServiceAccount:
     @responses.answered('Keystone')
     def is_known(self) -> bool:
         """Return whether Keystone accepts the user without the project."""
+        url = self._login.auth_url.rstrip('/')
+        session = self._as_user(
+            url if url.endswith('/v3') else f'{url}/v3', unscoped=True)
+        return bool(session.get_token())
+
+    def _as_user(self, url: str, *, unscoped: bool = False,
+                 trust_id: str | None = None) -> ks_session.Session:
+        """Return a session with user name and password, in another scope."""
         login = self._login
         domain_id, domain_name = self._domain('user')
-        url = login.auth_url.rstrip('/')
-        session = self.session(v3.Password(
-            url if url.endswith('/v3') else f'{url}/v3',
-            username=login.username, user_id=login.user_id,
+        return self.session(v3.Password(
+            url, username=login.username, user_id=login.user_id,
             password=login.password, user_domain_id=domain_id,
-            user_domain_name=domain_name, unscoped=True))
-        return bool(session.get_token())
+            user_domain_name=domain_name, unscoped=unscoped,
+            trust_id=trust_id))
 
     def _domain(self, of: str) -> tuple[str | None, str | None]:
         """Return id and name of the domain of the user or the project."""
@@ -255,13 +260,7 @@ class ServiceAccount:
         """
         if problems := self.problems():
             raise cfg.ConfigFileValueError(problems[0])
-        login = self._login
-        domain_id, domain_name = self._domain('user')
-        return self.session(v3.Password(
-            self.identity_url(), trust_id=trust_id,
-            username=login.username, user_id=login.user_id,
-            password=login.password, user_domain_id=domain_id,
-            user_domain_name=domain_name))
+        return self._as_user(self.identity_url(), trust_id=trust_id)
 
     def _auth(self) -> plugin.BaseAuthPlugin:
         if self._plugin is None:

@@ -23,10 +23,10 @@ Its public hooks change two things:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from wsgiref import types
 
-from keystoneauth1 import discover
 from keystoneauth1 import exceptions as ks_exceptions
 from keystoneauth1 import loading
 from keystoneauth1 import plugin
@@ -51,6 +51,20 @@ _DESCRIPTION = ('Keystone did not validate the token: it cannot be reached, '
                 'or its answer cannot be read. Try again later.')
 
 
+def _bounded(name: str) -> Callable[..., Any]:
+    """Return a method that calls the inner login with a bounded session."""
+    def method(login: BoundedLogin, session: ks_session.Session,
+               **options: Any) -> Any:
+        if session.redirect is not False:
+            for scheme in ('http://', 'https://'):
+                session.mount(scheme, adapter.Adapter(
+                    pool_maxsize=_CONNECTIONS))
+            session.redirect = False
+        return getattr(login.inner, name)(session, **options)
+
+    return method
+
+
 class BoundedLogin(plugin.BaseAuthPlugin):
     """A login that bounds each session that uses it.
 
@@ -59,43 +73,19 @@ class BoundedLogin(plugin.BaseAuthPlugin):
 
     def __init__(self, bounded_login: plugin.BaseAuthPlugin) -> None:
         super().__init__()
-        self._inner = bounded_login
+        self.inner = bounded_login
 
-    def _bound(self, session: ks_session.Session) -> ks_session.Session:
-        if session.redirect is not False:
-            for scheme in ('http://', 'https://'):
-                session.mount(scheme, adapter.Adapter(
-                    pool_maxsize=_CONNECTIONS))
-            session.redirect = False
-        return session
-
-    def get_token(self, session: ks_session.Session) -> str | None:
-        return self._inner.get_token(self._bound(session))
-
-    def get_headers(self, session: ks_session.Session,
-                    ) -> dict[str, str] | None:
-        return self._inner.get_headers(self._bound(session))
-
-    def get_endpoint(self, session: ks_session.Session,
-                     **kwargs: Any) -> str | None:
-        return self._inner.get_endpoint(self._bound(session), **kwargs)
-
-    def get_endpoint_data(self, session: ks_session.Session,
-                          **kwargs: Any) -> discover.EndpointData | None:
-        return self._inner.get_endpoint_data(self._bound(session), **kwargs)
-
-    def get_connection_params(self, session: ks_session.Session,
-                              ) -> plugin.ConnectionParams:
-        return self._inner.get_connection_params(self._bound(session))
-
-    def get_user_id(self, session: ks_session.Session) -> str | None:
-        return self._inner.get_user_id(self._bound(session))
-
-    def get_project_id(self, session: ks_session.Session) -> str | None:
-        return self._inner.get_project_id(self._bound(session))
+    # Each of them may be the first that sends a request.
+    get_token = _bounded('get_token')
+    get_headers = _bounded('get_headers')
+    get_endpoint = _bounded('get_endpoint')
+    get_endpoint_data = _bounded('get_endpoint_data')
+    get_connection_params = _bounded('get_connection_params')
+    get_user_id = _bounded('get_user_id')
+    get_project_id = _bounded('get_project_id')
 
     def invalidate(self) -> bool:
-        return self._inner.invalidate()
+        return self.inner.invalidate()
 
 
 class Loader(loading.BaseLoader[BoundedLogin]):

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import datetime
 import re
@@ -42,6 +43,8 @@ LOG = log.getLogger(__name__)
 #: this database that the trust is created for.
 MARK = 'freezer_trust'
 REGION = 'freezer_region'
+
+_UNREADABLE = 'The service account cannot read a trust'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +93,23 @@ class Listed:
     region: str | None = None
 
 
+@contextlib.contextmanager
+def _asking(failure: str,
+            *passed: type[ks_exceptions.ClientException]) -> Iterator[None]:
+    """Send requests to Keystone.
+
+    :param failure: the text of the error if they fail
+    :param passed: errors of keystoneauth that are raised as they are
+    """
+    try:
+        with responses.answered('Keystone'):
+            yield
+    except passed:
+        raise
+    except ks_exceptions.ClientException as error:
+        raise KeystoneUnavailable(failure) from error
+
+
 class Trusts:
     """Creates and deletes the trusts to the service account."""
 
@@ -104,11 +124,8 @@ class Trusts:
 
         :raises KeystoneUnavailable: if the service account cannot log in
         """
-        try:
+        with _asking('The service account cannot log in to Keystone'):
             return self._account.user_id()
-        except ks_exceptions.ClientException as error:
-            raise KeystoneUnavailable('The service account cannot log in to '
-                                      'Keystone') from error
 
     def check(self, caller: Caller, project_id: str) -> None:
         """Refuse a trust that Keystone would refuse, with a better text.
@@ -150,8 +167,11 @@ class Trusts:
         :raises KeystoneUnavailable: if Keystone cannot be reached
         """
         self.check(caller, project_id)
+        region = self._account.region_name
         try:
-            with responses.answered('Keystone'):
+            with _asking('Keystone did not create a trust',
+                         ks_exceptions.NotFound, ks_exceptions.Forbidden,
+                         ks_exceptions.Unauthorized):
                 trust = self._client(caller.auth).trusts.create(
                     trustee_user=self.trustee_user_id(),
                     trustor_user=caller.user_id, project=project_id,
@@ -159,8 +179,9 @@ class Trusts:
                     allow_redelegation=False, expires_at=None
                     if expires_at is None
                     else datetime.datetime.fromtimestamp(
-                        expires_at, datetime.UTC), **self._marks(mark))
-                trust_id = _listed(trust).trust_id
+                        expires_at, datetime.UTC),
+                    **{MARK: mark, **({REGION: region} if region else {})})
+                return _listed(trust).trust_id
         except ks_exceptions.NotFound as error:
             raise TrustRefused(
                 'delegation_missing_roles',
@@ -174,14 +195,6 @@ class Trusts:
                 'delegation_refused',
                 'Keystone refuses to create a trust with this token.'
                 ) from error
-        except ks_exceptions.ClientException as error:
-            raise KeystoneUnavailable(
-                'Keystone did not create a trust') from error
-        return trust_id
-
-    def _marks(self, mark: str) -> dict[str, str]:
-        region = self._account.region_name
-        return {MARK: mark, **({REGION: region} if region else {})}
 
     def listed(self) -> Iterator[Listed]:
         """Yield all trusts to the service account, from any deployment.
@@ -191,14 +204,9 @@ class Trusts:
 
         :raises KeystoneUnavailable: if Keystone cannot be reached
         """
-        try:
-            with responses.answered('Keystone'):
-                found = [_listed(trust) for trust
-                         in self._client(None).trusts.list(
-                             trustee_user=self.trustee_user_id())]
-        except ks_exceptions.ClientException as error:
-            raise KeystoneUnavailable(
-                'Keystone did not list the trusts') from error
+        with _asking('Keystone did not list the trusts'):
+            found = [_listed(trust) for trust in self._client().trusts.list(
+                trustee_user=self.trustee_user_id())]
         yield from found
 
     def delete_made(self, trust_id: str, mark: str) -> None:
@@ -209,15 +217,12 @@ class Trusts:
         :raises KeystoneUnavailable: see :meth:`delete`
         """
         try:
-            with responses.answered('Keystone'):
-                trust = _listed(self._client(None).trusts.get(trust_id))
+            with _asking(_UNREADABLE, ks_exceptions.NotFound):
+                trust = _listed(self._client().trusts.get(trust_id))
                 if trust.trust_id != trust_id:
                     raise ValueError('the answer is another trust')
         except ks_exceptions.NotFound:
             return
-        except ks_exceptions.ClientException as error:
-            raise KeystoneUnavailable('The service account cannot read a '
-                                      'trust') from error
         region = self._account.region_name
         # Earlier releases put no mark into their trusts.
         if trust.mark not in (None, mark):
@@ -245,24 +250,18 @@ class Trusts:
         except ks_exceptions.Unauthorized as error:
             # Keystone answers 401 for a deleted trust, for one in a disabled
             # project, and for a wrong password of the account.
-            self._check_gone(trust_id, error)
+            try:
+                with _asking(_UNREADABLE, ks_exceptions.NotFound):
+                    self._client().trusts.get(trust_id)
+            except ks_exceptions.NotFound:
+                return
+            raise KeystoneUnavailable(
+                'The project of a trust is disabled') from error
         except ks_exceptions.ClientException as error:
             raise KeystoneUnavailable(
                 'Keystone did not delete a trust') from error
 
-    def _check_gone(self, trust_id: str, cause: Exception) -> None:
-        try:
-            with responses.answered('Keystone'):
-                self._client(None).trusts.get(trust_id)
-        except ks_exceptions.NotFound:
-            return
-        except ks_exceptions.ClientException:
-            raise KeystoneUnavailable('The service account cannot read a '
-                                      'trust') from cause
-        raise KeystoneUnavailable(
-            'The project of a trust is disabled') from cause
-
-    def _client(self, auth: plugin.BaseAuthPlugin | None) -> Any:
+    def _client(self, auth: plugin.BaseAuthPlugin | None = None) -> Any:
         return ks_client.Client(
             session=self._account.session(auth),
             endpoint_override=self._account.identity_url())
