@@ -12,8 +12,8 @@
 
 """The alembic environment: nine published revisions and the project's own.
 
-The first nine carry the revision ids of freezer-api 16.0.0 to 19.0.0, so a
-database of any of these releases is upgraded from where it stands. Each
-revision looks at the tables before it changes them: the DDL of MariaDB is not
-transactional, so a revision may find its own work half done.
+The first nine have the revision IDs of freezer-api 16.0.0 to 19.0.0, so a
+database of each of these releases can be upgraded. A revision inspects the
+tables before it changes them: DDL is not transactional in MariaDB, so a
+revision can find its own work half done.
 """

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Run by alembic: hands the connection of the caller to the revisions.
+"""Alembic runs this module, which passes the caller's connection to it.
 
-There is no offline mode, since data is converted on the way.
+There is no offline mode, because revisions convert data.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from freezer_api.db import models
 
 
 def run(connection: sa.Connection) -> None:
+    """Run the revisions, each in a transaction of its own."""
     context.configure(
         connection=connection,
         target_metadata=models.Base.metadata,

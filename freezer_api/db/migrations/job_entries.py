@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What an entry of the former ``jobs.job_actions`` means.
+"""Parse the former column ``jobs.job_actions``.
 
-Until 18.0.0 a job carried its own copy of each action as JSON. Pure: bytes in,
-values out, and a reason for each thing that the new tables cannot hold.
+Until 18.0.0 a job had its own copy of each action as JSON. These functions use
+no database. They return the values of a cell, and a reason for each value that
+the new tables cannot hold.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ import json
 import re
 from typing import Any
 
-# The scheduler's defaults for keys that are absent from an entry. They win
-# over what the action row says: the schedulers of then read the entry alone.
+# The scheduler's defaults for missing keys of an entry. They take precedence
+# over the action row, because schedulers up to 18.0.0 read only the entry.
 DEFAULT_MAX_RETRIES = 0
 DEFAULT_MAX_RETRIES_INTERVAL = 60
 
@@ -48,7 +49,10 @@ _ID = re.compile(r'[0-9A-Za-z_-]{1,36}')
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One entry; ``definition`` is its freezer_action, None if absent."""
+    """An entry of a cell.
+
+    :ivar definition: its freezer_action, None if missing
+    """
 
     position: int
     action_id: str | None
@@ -62,7 +66,10 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Parsed:
-    """The entries of a cell, and why the cell is to be kept (if it is)."""
+    """The entries of a cell.
+
+    :ivar reasons: why the cell must be kept aside; empty if it need not be
+    """
 
     entries: list[Entry]
     reasons: list[str]
@@ -71,7 +78,7 @@ class Parsed:
 def load(cell: bytes | str | None) -> Any:
     """Return the JSON of a cell; None for an empty one.
 
-    :raises ValueError: when it is not JSON
+    :raises ValueError: if it is not JSON
     """
     if not cell:
         return None
@@ -82,7 +89,7 @@ def load(cell: bytes | str | None) -> Any:
 
 
 def parse(cell: bytes | str | None) -> Parsed:
-    """Read a cell of ``jobs.job_actions``."""
+    """Parse a cell of ``jobs.job_actions``."""
     try:
         value = load(cell)
     except ValueError:
@@ -111,12 +118,12 @@ def _entry(position: int, item: dict[str, Any],
         definition = None
     mandatory = item.get('mandatory')
     if mandatory is not None and not isinstance(mandatory, bool):
-        # The schedulers of then asked whether it is true in Python.
+        # Schedulers up to 18.0.0 tested its truth value in Python.
         reasons.append('mandatory is not a boolean')
     elif mandatory is None and definition:
         mandatory = definition.get('mandatory')
         if mandatory is not None and not isinstance(mandatory, bool):
-            # They did not look there.
+            # They ignored it there.
             reasons.append('mandatory of a freezer_action is not a boolean')
             mandatory = None
     return Entry(
@@ -133,7 +140,7 @@ def _entry(position: int, item: dict[str, Any],
 
 
 def is_integer(value: Any) -> bool:
-    """Whether an INTEGER column holds ``value``."""
+    """Return whether a value fits an INTEGER column."""
     return (isinstance(value, int) and not isinstance(value, bool)
             and -2 ** 31 <= value < 2 ** 31)
 
@@ -162,10 +169,10 @@ def _text(item: dict[str, Any], key: str, reasons: list[str],
 
 
 def overlaid(stored: Any, columns: dict[str, Any]) -> dict[str, Any]:
-    """The freezer_action of an action row, as it is read.
+    """Return the freezer_action of an action row, as the API reads it.
 
-    :param stored: the JSON of the row; anything but an object is as empty
-    :param columns: column name -> value; they win over the JSON
+    :param stored: the JSON of the row, which is ignored if it is no object
+    :param columns: values by column, which take precedence over the JSON
     """
     document = dict(stored) if isinstance(stored, dict) else {}
     for key, column in (TEXT_COLUMNS | INTEGER_COLUMNS).items():
@@ -174,21 +181,25 @@ def overlaid(stored: Any, columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def same_definition(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two freezer_actions are equal; null is as good as absent."""
+    """Return whether two freezer_actions are equal.
+
+    A key with the value null is equal to a missing key.
+    """
     return _significant(one) == _significant(other)
 
 
 def _significant(definition: dict[str, Any]) -> str:
-    # Compared as JSON, where 1, 1.0 and true are three things.
+    # Compare them as JSON, in which 1, 1.0 and true differ.
     return json.dumps({key: value for key, value in definition.items()
                        if value is not None and key not in _IGNORED},
                       sort_keys=True)
 
 
 def fits(value: str, charset: str | None, length: int = 255) -> bool:
-    """Whether a text column can hold ``value``.
+    """Return whether a text column can hold a value.
 
-    :param charset: MySQL's name of the character set; None elsewhere
+    :param charset: name of the character set in MySQL; None on other engines
+    :param length: of the column, in characters
     """
     if len(value) > length or '\0' in value:
         return False
@@ -201,9 +212,13 @@ def fits(value: str, charset: str | None, length: int = 255) -> bool:
 
 def action_columns(definition: dict[str, Any], charset: str | None,
                    reasons: list[str]) -> dict[str, Any] | None:
-    """Return the columns of an action row, or None when it cannot be one.
+    """Return the columns of an action row.
 
-    A value that its column cannot hold stays in the JSON alone.
+    A value that does not fit its column remains only in the JSON.
+
+    :param charset: see :func:`fits`
+    :param reasons: gets the reasons to keep the cell aside
+    :returns: None if the definition cannot be an action row
     """
     action = definition.get('action')
     if not isinstance(action, str) or not action or not fits(action, charset):

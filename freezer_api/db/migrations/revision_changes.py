@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What each revision changes of what was there before.
+"""The changes of each revision to existing columns and tables.
 
-freezer_api.db.admin.operator_objects compares it with what an operator has
-added to a database. A test compares it with what the revisions do.
+freezer_api.db.admin.operator_objects compares them with the objects that an
+operator has added to a database. A test compares them with the revisions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 
 class How(enum.Enum):
-    """What becomes of a column."""
+    """How a revision changes a column."""
 
     DROPPED = 'drops'
     RENAMED = 'renames'
@@ -37,7 +37,7 @@ class How(enum.Enum):
 
 
 class Column(NamedTuple):
-    """A column that a revision changes, where it is there."""
+    """A column that a revision changes if it exists."""
 
     revision: str
     table: str
@@ -57,7 +57,7 @@ COLUMNS = (
     Column('4f8917efba5b', 'jobs', 'schedule', How.WRITTEN),
 )
 
-# Tables whose rows a revision writes.
+# Tables whose rows a revision updates.
 ROWS: dict[str, tuple[str, ...]] = {
     '23c8ad2655a6': ('clients',),
     'a1b2c3d4e5f6': ('jobs', 'actions', 'job_actions'),
@@ -73,32 +73,32 @@ ADDED = {'a1b2c3d4e5f6': ('actions', 'job_actions')}
 DELETED = {'a1b2c3d4e5f6': ('job_actions',),
            '19efaf5fa3ab': ('user_credentials',)}
 
-# Tables that others get a foreign key to.
+# Tables that new foreign keys refer to.
 REFERRED = {'a1b2c3d4e5f6': ('jobs', 'actions'), '19efaf5fa3ab': ('jobs',),
             'ebaeedeb2197': ('jobs',)}
 
-# Once the schema is the last one, rows get their search terms.
+# After the last revision, rows of these tables get their search terms.
 FILLED = ('actions', 'backups', 'clients', 'jobs', 'sessions')
 
-# Tables that a foreign key of a revision refers to, and that have one.
+# Tables that get a foreign key, and those that it refers to.
 LINKED: dict[str, tuple[str, ...]] = {
     'a1b2c3d4e5f6': ('jobs', 'actions', 'job_actions'),
     '19efaf5fa3ab': ('jobs', 'user_credentials'),
     'ebaeedeb2197': ('jobs',),
 }
 
-# A column that is as long as that already stays as it is.
+# A user_id of this length, in characters, is not changed.
 _LONG = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """What some revisions change in a database.
+    """The changes of some revisions to a database.
 
-    :ivar columns: that are there
-    :ivar written: tables whose rows are written
-    :ivar added: tables to which rows are added
-    :ivar linked: tables that get foreign keys, or are referred to by one
+    :ivar columns: existing columns that change
+    :ivar written: tables whose rows are updated
+    :ivar added: tables that get new rows
+    :ivar linked: tables that get a foreign key, or that one refers to
     """
 
     columns: Sequence[Column]
@@ -107,16 +107,16 @@ class Changes:
     linked: Collection[str]
 
     def of(self, *how: How) -> list[Column]:
-        """Return the columns that are changed in some ways."""
+        """Return the columns that change in one of some ways."""
         return [column for column in self.columns if column.how in how]
 
 
 def of(revisions: Collection[str],
        lengths: Mapping[str, Mapping[str, int | None]]) -> Changes:
-    """Return what some revisions change, and what follows the last of them.
+    """Return the changes of some revisions, and of the work after the last.
 
-    :param lengths: of the columns of each table that there is, None for those
-        without
+    :param lengths: length of each column, or None, by table and column of the
+        existing tables
     """
     return Changes(
         [column for column in COLUMNS

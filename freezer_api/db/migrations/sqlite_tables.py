@@ -10,23 +10,22 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Changing the definition of a table of SQLite in its place.
+"""Edit the definition of a SQLite table without a copy of its rows.
 
-SQLite has no ALTER TABLE for a column's type or a foreign key. To copy the
-table instead loses what an operator added to it: triggers, indexes of
-expressions, constraints without a name. Where the rows stay as they are on
-disk, SQLite allows to edit the definition:
+SQLite has no ALTER TABLE for the type of a column or a foreign key. A copy of
+the table, which alembic would make, loses what an operator has added to it:
+triggers, indexes of expressions, and constraints without a name. If the rows
+do not change on disk, SQLite allows an edit of the definition:
 https://www.sqlite.org/lang_altertable.html#otheralter
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 import re
 
 import sqlalchemy as sa
 
-# Names, texts and comments, in which a parenthesis means nothing.
+# Names, texts and comments, in which a parenthesis has no meaning.
 _OPAQUE = re.compile(
     r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]"""
     r"""|--[^\n]*|/\*.*?\*/""", re.DOTALL)
@@ -36,7 +35,8 @@ def lengthen(bind: sa.Connection, table: str, column: str,
              length: int) -> None:
     """Give a VARCHAR column another length.
 
-    :raises ValueError: when its definition cannot be found
+    :param length: in characters
+    :raises ValueError: if its definition cannot be found
     """
     definition = _definition(bind, table)
     changed, number = re.subn(
@@ -49,9 +49,10 @@ def lengthen(bind: sa.Connection, table: str, column: str,
 
 
 def add_constraint(bind: sa.Connection, table: str, constraint: str) -> None:
-    """Add a constraint, which the rows are not checked against.
+    """Add a constraint. Existing rows are not checked.
 
-    :param constraint: as CREATE TABLE has it
+    :param constraint: in the form of CREATE TABLE
+    :raises ValueError: if the columns of the table cannot be found
     """
     definition = _definition(bind, table)
     end = _end_of_columns(definition)
@@ -66,21 +67,15 @@ def _definition(bind: sa.Connection, table: str) -> str:
 
 
 def _end_of_columns(definition: str) -> int:
-    """Return where the parenthesis is that ends the columns."""
+    """Return the position of the parenthesis that ends the columns."""
     depth = 0
-    for at, character in _meaningful(definition):
+    # Blanks of the same length keep the positions.
+    text = _OPAQUE.sub(lambda found: ' ' * len(found[0]), definition)
+    for position, character in enumerate(text):
         depth += {'(': 1, ')': -1}.get(character, 0)
         if character == ')' and not depth:
-            return at
+            return position
     raise ValueError('a table without columns')
-
-
-def _meaningful(definition: str) -> Iterator[tuple[int, str]]:
-    at = 0
-    for opaque in _OPAQUE.finditer(definition):
-        yield from enumerate(definition[at:opaque.start()], at)
-        at = opaque.end()
-    yield from enumerate(definition[at:], at)
 
 
 def _define(bind: sa.Connection, table: str, definition: str) -> None:
@@ -90,6 +85,6 @@ def _define(bind: sa.Connection, table: str, definition: str) -> None:
         sa.text("UPDATE sqlite_master SET sql = :sql WHERE type = 'table' "
                 'AND name = :table COLLATE NOCASE'),
         {'sql': definition, 'table': table})
-    # Other connections, and this one, read the schema again.
+    # All connections, including this one, read the schema again.
     bind.exec_driver_sql(f'PRAGMA schema_version = {version + 1}')
     bind.exec_driver_sql('PRAGMA writable_schema = RESET')

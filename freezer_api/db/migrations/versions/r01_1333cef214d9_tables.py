@@ -12,8 +12,8 @@
 
 """The six tables of 16.0.0.
 
-Tables that sqlalchemy-migrate made for 15.0.0 and older are left as they are,
-but for a column that SQLite kept under its first name.
+Tables that sqlalchemy-migrate created for 15.0.0 and earlier do not change,
+except for a column that has its first name on SQLite.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@
 
 """``actions.src_file`` becomes ``path_to_backup``.
 
-The last schema of sqlalchemy-migrate has the new name already.
+The last schema of sqlalchemy-migrate already has the new name.
 """
 
 from __future__ import annotations

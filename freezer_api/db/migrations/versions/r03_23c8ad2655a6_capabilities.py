@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What clients support; those that are there already support everything."""
+"""The capabilities of clients; existing clients support everything."""
 
 from __future__ import annotations
 
@@ -39,6 +39,6 @@ def upgrade() -> None:
                                     for name in EVERYTHING))
     for name, supported in EVERYTHING.items():
         ddl.add_column('clients', sa.Column(name, sa.String(255)))
-        # NULL can only mean that an earlier attempt ended between the two.
+        # The value is NULL if an earlier attempt ended after the ALTER TABLE.
         op.execute(clients.update().where(clients.c[name].is_(None))
                    .values({name: json.dumps(supported)}))

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The trusts that jobs run with."""
+"""The trusts with which jobs run."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Clients that serve every project."""
+"""Central clients, which run jobs of every project."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Backups have no user name; the names that there are, are kept aside."""
+"""Backups have no user name; existing names are kept aside."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Backups have a status; those that are there already are available."""
+"""Backups have a status; existing backups are available."""
 
 from __future__ import annotations
 

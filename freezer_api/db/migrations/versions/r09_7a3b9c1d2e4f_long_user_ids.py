@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""User ids of 64 characters, as those of federated users are.
+"""User IDs of 64 characters, such as those of federated users.
 
-The tables of sqlalchemy-migrate have short ones in more places.
+More tables of sqlalchemy-migrate than of alembic have shorter columns.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@
 
 A run refers to what it carries out: the content of its job as of the claim.
 
-Clients whose schedulers claim already adopt their jobs once more: after a
-downgrade to 19.0.0 there are jobs among them that it has made.
+Clients whose schedulers already claim runs adopt their jobs again, because
+19.0.0 may have created jobs after a downgrade.
 """
 
 from __future__ import annotations
@@ -53,7 +53,6 @@ _CLIENTS = sa.table('clients', sa.column('supports_claims', sa.Boolean),
 def upgrade() -> None:
     ddl.create_table(
         'run_documents',
-        *ddl.common_columns(),
         sa.Column('id', sa.String(64), primary_key=True),
         sa.Column('job_id', ddl.reference_type('jobs', 'id'),
                   sa.ForeignKey('jobs.id', name='fk_run_documents_job_id'),
@@ -115,10 +114,10 @@ def upgrade() -> None:
 
 
 def _add_queues() -> None:
-    """Note which projects have jobs for a client.
+    """Add a queue for each project with jobs of a client.
 
-    They are read first, and not inserted by the same statement: MariaDB would
-    lock each job for it.
+    One statement reads the projects and others insert the queues, because
+    INSERT ... SELECT would lock each job on MariaDB.
     """
     bind = op.get_bind()
     missing = bind.execute(

@@ -10,13 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Rows get the terms by which searches find them, lists get indexes.
+"""Columns for the terms of searches, and indexes for lists.
 
-The terms are NULL at first. What they hold depends on how the API shows a
-row, which is not for a revision to know: ``freezer-manage db sync`` fills
-them with the API's own function once the schema is the last one. An upgrade
-that is killed while it does so has lost nothing: run again, it goes on with
-the rows that have none.
+The terms are NULL at first. They depend on the representation of a row by the
+API. So ``freezer-manage db sync`` computes them with the function of the API
+after the last revision. If it is killed, the next run continues with the rows
+that have no terms.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _INDEXES = {
     'ix_sessions_project_id': (
         'sessions', ['project_id', 'created_at', 'id']),
     'ix_jobs_project_id': ('jobs', ['project_id', 'created_at', 'id']),
-    # A stock scheduler lists the jobs of its client, page by page.
+    # A stock scheduler reads the list of its client's jobs in pages.
     'ix_jobs_client_id_created_at': (
         'jobs', ['client_id', 'created_at', 'id']),
     # The list of all projects' jobs.

@@ -10,9 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How much each project has, and which actions belong to a job.
+"""The usage of each project, and the actions that belong to a job.
 
-An action that was made of the document of a job goes with its last job.
+An action that was created from the document of a job is deleted with its last
+job.
 """
 
 from __future__ import annotations
