@@ -100,12 +100,8 @@ def repair(conf: cfg.ConfigOpts) -> None:
 def version(conf: cfg.ConfigOpts) -> None:
     """Print the revision of the database."""
     revision = upgrade.current(command.connection(conf))
-    if revision is None:
-        print('none')
-    elif revision == upgrade.head():
-        print(f'{revision} (head)')
-    else:
-        print(revision)
+    print(f'{revision} (head)' if revision == upgrade.head()
+          else revision or 'none')
 
 
 def show(conf: cfg.ConfigOpts) -> None:

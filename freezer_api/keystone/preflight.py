@@ -98,7 +98,9 @@ def policy_findings(conf: cfg.ConfigOpts) -> tuple[list[str], list[str]]:
     try:
         enforcer = policy_enforcer.Enforcer(conf)
     except policy_enforcer.UNREADABLE as error:
-        return [policy_enforcer.unreadable(error)], []
+        return ['[oslo_policy] policy_file cannot be read: '
+                + ' '.join(str(error).split()) + '. Write the rules as in '
+                'policy.yaml.sample, or remove the file'], []
     return enforcer.problems, enforcer.warnings
 
 

@@ -51,13 +51,13 @@ class _RuleSet:
 
     def __init__(self, conf: cfg.ConfigOpts, rules: dict[str, Any]) -> None:
         self.rules = rules
-        self.findings = open_rules.find(rules, policies.list_rules())
-        accepted = set(conf.api.accept_open_policies)
-        self.accepted = tuple(
-            name for name in self.findings.open if name in accepted)
-        self.refused = frozenset((
-            *self.findings.open, *self.findings.broken)) - accepted.difference(
-                self.findings.broken)
+        self._findings = open_rules.find(rules, policies.list_rules())
+        accepted = conf.api.accept_open_policies
+        self._accepted = [
+            name for name in self._findings.open if name in accepted]
+        self._open = [
+            name for name in self._findings.open if name not in accepted]
+        self.refused = frozenset((*self._open, *self._findings.broken))
         self._enforcer = policy.Enforcer(conf, rules=rules, use_conf=False)
         self._enforcer.register_defaults(policies.list_rules())
         # The same question has the same answer, unless a rule asks another
@@ -65,6 +65,38 @@ class _RuleSet:
         self._cacheable = not any(
             map(open_rules.asks_elsewhere, rules.values()))
         self._decisions: dict[tuple[str, str, str], bool] = {}
+
+    def problems(self) -> list[str]:
+        """Return a line for each kind of refused rules, with its remedy."""
+        problems = []
+        if self._open:
+            problems.append(
+                '[oslo_policy] policy_file gives access to the members of '
+                f'other projects by the rules {", ".join(self._open)}. Remove '
+                'them from the file, or add "project_id:%(project_id)s" to '
+                'each; to accept a rule as it is, add it to [api] '
+                'accept_open_policies')
+        if self._findings.broken:
+            problems.append(
+                '[oslo_policy] policy_file: the rules '
+                f'{", ".join(self._findings.broken)} cannot be evaluated. '
+                'They refer to themselves, or their text is malformed')
+        return problems
+
+    def warnings(self) -> list[str]:
+        """Return a line for each kind of rules with a risk."""
+        warnings = []
+        if self._accepted:
+            warnings.append(
+                'The members of other projects have access by the rules '
+                f'{", ".join(self._accepted)}, which [api] '
+                'accept_open_policies lists')
+        if self._findings.undecided:
+            warnings.append(
+                'Another service decides on the rules '
+                f'{", ".join(self._findings.undecided)}. Whether it gives '
+                'access to the members of other projects is unknown')
+        return warnings
 
     def forget(self) -> None:
         """Clear the cache, to limit its size."""
@@ -109,49 +141,14 @@ class Enforcer:
         self._error = ''
 
     @property
-    def findings(self) -> open_rules.Findings:
-        """The problems of the rules in use."""
-        return self._in_use.findings
-
-    @property
-    def accepted(self) -> tuple[str, ...]:
-        """The open rules that ``accept_open_policies`` lists."""
-        return self._in_use.accepted
-
-    @property
     def problems(self) -> list[str]:
         """A line for each kind of refused rules, with its remedy."""
-        found, refused = self.findings, self._in_use.refused
-        problems = []
-        if rules := [name for name in found.open if name in refused]:
-            problems.append(
-                '[oslo_policy] policy_file gives access to the members of '
-                f'other projects by the rules {", ".join(rules)}. Remove them '
-                'from the file, or add "project_id:%(project_id)s" to each; '
-                'to accept a rule as it is, add it to [api] '
-                'accept_open_policies')
-        if found.broken:
-            problems.append(
-                '[oslo_policy] policy_file: the rules '
-                f'{", ".join(found.broken)} cannot be evaluated. They refer '
-                'to themselves, or their text is malformed')
-        return problems
+        return self._in_use.problems()
 
     @property
     def warnings(self) -> list[str]:
         """A line for each kind of rules with an accepted or unknown risk."""
-        warnings = []
-        if self.accepted:
-            warnings.append(
-                'The members of other projects have access by the rules '
-                f'{", ".join(self.accepted)}, which [api] '
-                'accept_open_policies lists')
-        if self.findings.undecided:
-            warnings.append(
-                'Another service decides on the rules '
-                f'{", ".join(self.findings.undecided)}. Whether it gives '
-                'access to the members of other projects is unknown')
-        return warnings
+        return self._in_use.warnings()
 
     def refuses(self, rule: str) -> bool:
         """Return whether the rule is refused for every caller."""
@@ -210,13 +207,6 @@ class Enforcer:
             LOG.error('Requests are refused: %s', problem)
         for warning in self.warnings:
             LOG.warning('%s', warning)
-
-
-def unreadable(error: Exception) -> str:
-    """Return the message for an error of :data:`UNREADABLE`."""
-    return ('[oslo_policy] policy_file cannot be read: '
-            + ' '.join(str(error).split())
-            + '. Write the rules as in policy.yaml.sample, or remove the file')
 
 
 def unknown_accepted(accepted: Sequence[str]) -> list[str]:

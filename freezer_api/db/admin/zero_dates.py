@@ -36,17 +36,14 @@ def _columns(connection: sa.Connection
     """Yield the existing date columns, with their tables."""
     if connection.dialect.name not in ('mysql', 'mariadb'):
         return
-    found = connection.execute(
-        sa.text("SELECT table_name, column_name "
-                'FROM information_schema.columns '
-                'WHERE table_schema = DATABASE() AND table_name IN :tables '
-                "AND data_type IN ('datetime', 'timestamp') "
-                'ORDER BY table_name, ordinal_position').bindparams(
-                    sa.bindparam('tables', list(models.Base.metadata.tables),
-                                 expanding=True))).all()
-    for table, column in found:
-        clause = sa.table(table, sa.column('id'), sa.column(column))
-        yield clause, clause.c[column]
+    inspector = sa.inspect(connection)
+    for name in inspector.get_table_names():
+        for column in inspector.get_columns(name):
+            if (name in models.Base.metadata.tables
+                    and isinstance(column['type'], sa.DateTime)):
+                table = sa.table(name, sa.column('id'),
+                                 sa.column(column['name']))
+                yield table, table.c[column['name']]
 
 
 def _is_none(column: sa.ColumnElement[object]) -> sa.ColumnElement[bool]:
