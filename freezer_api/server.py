@@ -34,6 +34,7 @@ import socket
 import time
 from typing import Any
 from typing import ClassVar
+from wsgiref import types
 
 import waitress
 from waitress import channel
@@ -148,8 +149,8 @@ def _close_longest(channels: Any) -> None:
         min(waiting, key=lambda one: one.since).will_close = True
 
 
-def make_server(application: Any, listening: socket.socket, limits: Limits,
-                ) -> Any:
+def make_server(application: types.WSGIApplication,
+                listening: socket.socket, limits: Limits) -> Any:
     """Return a waitress server for a socket that already listens.
 
     :param application: the WSGI application

@@ -21,7 +21,6 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import os
-from typing import Any
 
 from keystoneauth1 import exceptions as ks_exceptions
 from keystoneauth1 import loading
@@ -45,7 +44,7 @@ from freezer_config import errors
 from freezer_config import unknown_options
 
 # An operator creates the file to take the process out of the load balancer.
-HEALTH_DEFAULTS: dict[str, Any] = {
+HEALTH_DEFAULTS: dict[str, str | list[str]] = {
     'backends': ['disable_by_file', 'freezer_schema'],
     'disable_by_file_path': '/etc/freezer/healthcheck_disable'}
 

@@ -24,6 +24,8 @@ for "strict-two-level" it raises NotImplementedError.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from concurrent import futures
 import threading
@@ -111,7 +113,8 @@ class Reader:
         return self._ask(
             lambda enforcer: enforcer.get_project_limits(project_id, None))
 
-    def _ask(self, question: Any) -> dict[str, int]:
+    def _ask(self, question: Callable[[Any], Iterable[tuple[str, int]]],
+             ) -> dict[str, int]:
         try:
             with self._lock:
                 if self._enforcer is None:

@@ -47,38 +47,41 @@ BATCH = 500
 
 _Condition = sa.ColumnElement[bool]
 
-# Core tables throughout: no session tracks the purged rows.
-JOBS = models.Job.__table__
-LINKS = models.JobAction.__table__
-ACTIONS = models.Action.__table__
-REPORTS = models.ActionReport.__table__
-RUNS = models.JobRun.__table__
-RUN_DOCUMENTS = models.RunDocument.__table__
-CREDENTIALS = models.UserCredential.__table__
-DELEGATIONS = models.Delegation.__table__
-BACKUPS = models.Backup.__table__
-SESSIONS = models.Session.__table__
-CLIENTS = models.Client.__table__
-QUEUES = models.Queue.__table__
+# Core tables, so that no session tracks the purged rows.
+_TABLES = models.Base.metadata.tables
+JOBS = _TABLES['jobs']
+LINKS = _TABLES['job_actions']
+ACTIONS = _TABLES['actions']
+REPORTS = _TABLES['action_reports']
+RUNS = _TABLES['job_runs']
+RUN_DOCUMENTS = _TABLES['run_documents']
+CREDENTIALS = _TABLES['user_credentials']
+DELEGATIONS = _TABLES['delegations']
+BACKUPS = _TABLES['backups']
+SESSIONS = _TABLES['sessions']
+CLIENTS = _TABLES['clients']
+QUEUES = _TABLES['queues']
 
 
-def _live(table: Any) -> _Condition:
+def _live(table: sa.Table) -> _Condition:
     """Not marked as deleted, including rows with a NULL mark."""
     return sa.func.coalesce(table.c.deleted, sa.false()) == sa.false()
 
 
-def _expired(table: Any, before: datetime.datetime) -> _Condition:
+def _expired(table: sa.Table, before: datetime.datetime) -> _Condition:
     """Deleted before a time; never if the time is unknown."""
     return sa.and_(table.c.deleted == sa.true(), sa.func.coalesce(
         table.c.deleted_at, table.c.updated_at) < before)
 
 
-def _not_among(column: Any, query: sa.Select[Any]) -> _Condition:
+def _not_among(column: sa.Column[Any],
+               query: sa.Select[Any]) -> _Condition:
     """NOT IN for a column that may be NULL; the query yields no NULL."""
     return sa.or_(column.is_(None), column.not_in(query))
 
 
-def _named(column: Any, by: Any, *where: _Condition) -> sa.Select[Any]:
+def _named(column: sa.Column[Any], by: sa.Column[Any],
+           *where: _Condition) -> sa.Select[Any]:
     """Return the values of a column, comparable with the column ``by``."""
     return sa.select(collation.comparable(column, by)).where(
         column.is_not(None), *where)
@@ -154,7 +157,7 @@ def _reports(before: datetime.datetime) -> _Condition:
 
 def _queues(before: datetime.datetime) -> _Condition:
     """Queues without jobs and runs; the API never deletes a queue."""
-    def of(table: Any) -> _Condition:
+    def of(table: sa.Table) -> _Condition:
         return sa.and_(collation.same(table.c.client_id, QUEUES.c.client_id),
                        collation.same(table.c.project_id, QUEUES.c.project_id))
 
@@ -173,9 +176,9 @@ class _Kind:
         locks the row first
     """
 
-    table: Any
+    table: sa.Table
     condition: Callable[[datetime.datetime], _Condition]
-    dependent: tuple[Any, ...] = ()
+    dependent: tuple[sa.Column[Any], ...] = ()
     wanted: bool = False
 
 
@@ -230,7 +233,7 @@ class Purge:
         :returns: the numbers by table, without dependent rows
         """
         found = {kind.table.name: self._all(kind) for kind in self._kinds()}
-        if found[models.Queue.__tablename__]:
+        if found[QUEUES.name]:
             # The locks of another node of a cluster are not visible here.
             self._database.write(due_queue.add_missing)
         return found
@@ -258,7 +261,7 @@ class Purge:
         for column in kind.dependent:
             session.execute(sa.delete(column.table).where(column.in_(ids)))
         migration_quarantine.forget(session, kind.table.name, ids)
-        going = kind.table.c.id.in_(ids)
+        going: _Condition = kind.table.c.id.in_(ids)
         if kind.wanted:
             # A separate statement sees the changes of the previous holder.
             session.execute(sa.select(kind.table.c.id).where(going)

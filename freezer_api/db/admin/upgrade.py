@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import functools
+import sqlite3
 from typing import Any
 
 from alembic import command
@@ -30,6 +32,7 @@ from alembic import config as alembic_config
 from alembic import script
 from alembic import util
 import sqlalchemy as sa
+from sqlalchemy.engine import interfaces
 
 from freezer_api.db.admin import collation_repair
 from freezer_api.db.admin import galera_lock
@@ -221,18 +224,15 @@ def _own_transactions(engine: sa.Engine) -> None:
     """
 
     @sa.event.listens_for(engine, 'connect')
-    def connect(connection: Any, record: Any) -> None:
+    def connect(connection: sqlite3.Connection,
+                record: sa.pool.ConnectionPoolEntry) -> None:
         connection.isolation_level = None
         # A cell can contain any bytes, which must not stop an upgrade.
-        connection.text_factory = _text
+        connection.text_factory = functools.partial(str, errors='replace')
 
     @sa.event.listens_for(engine, 'begin')
     def begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql('BEGIN IMMEDIATE')
-
-
-def _text(cell: bytes) -> str:
-    return cell.decode(errors='replace')
 
 
 def _strict(engine: sa.Engine) -> None:
@@ -240,7 +240,8 @@ def _strict(engine: sa.Engine) -> None:
     """
 
     @sa.event.listens_for(engine, 'connect')
-    def connect(connection: Any, record: Any) -> None:
+    def connect(connection: interfaces.DBAPIConnection,
+                record: sa.pool.ConnectionPoolEntry) -> None:
         with contextlib.closing(connection.cursor()) as cursor:
             cursor.execute("SET SESSION sql_mode = 'TRADITIONAL'")
 
