@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""[service_mode]: central schedulers and their trusts."""
+
 from __future__ import annotations
 
 from oslo_config import cfg

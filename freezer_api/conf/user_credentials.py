@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""[user_credentials]: encryption of stored trusts."""
+
 from __future__ import annotations
 
 from oslo_config import cfg

@@ -168,6 +168,7 @@ class KeystoneTest:
         self.untold: tuple[str, ...] = ()
 
     def login(self) -> Finding | None:
+        """Check that the service account can log in."""
         try:
             self._ask(self._account.check)
         except ks_exceptions.Unauthorized:
@@ -199,6 +200,7 @@ class KeystoneTest:
         return Finding('; '.join(found), option=True) if found else None
 
     def service_role(self) -> Finding | None:
+        """Check that the account has the role that it needs."""
         held = {role.lower() for role in self._ask(self._account.roles)}
         if held.intersection(_ROLES):
             return None
@@ -209,6 +211,7 @@ class KeystoneTest:
             f'PROJECT service')
 
     def trustee(self) -> Finding | None:
+        """Check that the account can be a trustee."""
         if self._ask(self._account.may_be_trustee):
             return None
         return Finding(
@@ -218,6 +221,7 @@ class KeystoneTest:
             'Keystone')
 
     def catalogue(self) -> Finding | None:
+        """Check that the catalogue has an endpoint of the API."""
         if self._ask(lambda: self._account.endpoint(_SERVICE_TYPE)):
             return None
         return Finding(
@@ -226,6 +230,7 @@ class KeystoneTest:
             'endpoint create')
 
     def delegated_roles(self) -> Finding | None:
+        """Check that the delegated roles exist."""
         known = {
             name: self._ask(functools.partial(self._account.has_role, name))
             for name in self._conf.service_mode.trusts_delegated_roles}

@@ -85,6 +85,7 @@ class BoundedLogin(plugin.BaseAuthPlugin):
     get_project_id = _bounded('get_project_id')
 
     def invalidate(self) -> bool:
+        """Discard the token; return whether there was one."""
         return self.inner.invalidate()
 
 

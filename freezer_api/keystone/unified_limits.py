@@ -106,10 +106,12 @@ class Reader:
         cfg.CONF.set_default('timeout', conf.quota.timeout, options.UNIFIED)
 
     def defaults(self) -> dict[str, int]:
+        """Return the registered limits; see :class:`Registered`."""
         return self._ask(
             lambda enforcer: enforcer.get_registered_limits(None))
 
     def of_project(self, project_id: str) -> dict[str, int]:
+        """Return the limits of a project; see :class:`Registered`."""
         return self._ask(
             lambda enforcer: enforcer.get_project_limits(project_id, None))
 
