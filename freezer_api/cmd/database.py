@@ -111,11 +111,12 @@ def show(conf: cfg.ConfigOpts) -> None:
             print(name)
 
 
-def _age(text: str) -> int:
-    """Parse a number of days."""
+def _days_ago(text: str) -> datetime.datetime:
+    """Return the time before a number of days, in UTC."""
     if not text.isdecimal() or int(text) > 36_500:
         raise argparse.ArgumentTypeError(f'{text!r} is not a number of days')
-    return int(text)
+    return (datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+            - datetime.timedelta(days=int(text)))
 
 
 def _time(text: str) -> datetime.datetime:
@@ -136,7 +137,7 @@ def _time(text: str) -> datetime.datetime:
 def _purge_arguments(parser: argparse.ArgumentParser) -> None:
     age = parser.add_mutually_exclusive_group(required=True)
     age.add_argument(
-        '--older-than', metavar='DAYS', type=_age,
+        '--older-than', metavar='DAYS', type=_days_ago, dest='before',
         help='rows that were deleted more than DAYS days ago')
     age.add_argument(
         '--before', metavar='TIME', type=_time,
@@ -155,18 +156,14 @@ def purge_deleted(conf: cfg.ConfigOpts) -> None:
     to which a remaining row refers stay. You cannot undo it.
     """
     arguments = conf.category
-    before = arguments.before
-    if before is None:
-        now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        before = now - datetime.timedelta(days=arguments.older_than)
     with opened(conf) as database:
-        work = purge.Purge(database, before)
+        work = purge.Purge(database, arguments.before)
         found = work.counts() if arguments.dry_run else work.run()
     for name, count in sorted(found.items()):
         print(f'{name}: {count}')
     total = sum(found.values())
     print(f'{"to purge" if arguments.dry_run else "purged"}: {total} rows '
-          f'deleted before {before:%Y-%m-%d %H:%M:%S} UTC')
+          f'deleted before {arguments.before:%Y-%m-%d %H:%M:%S} UTC')
 
 
 def check(conf: cfg.ConfigOpts) -> int:
@@ -279,11 +276,8 @@ def downgrade(conf: cfg.ConfigOpts) -> None:
     The stored trusts become plain text.
     """
     url = command.connection(conf)
-    box = crypt.Crypt(conf.user_credentials['keys'])
-    try:
-        done = database_downgrade.run(url, box)
-    except database_downgrade.Obstacle as error:
-        raise command.CommandError(str(error)) from None
+    done = database_downgrade.run(
+        url, crypt.Crypt(conf.user_credentials['keys']))
     print(f'jobs: {done.jobs}')
     print(f'trusts: {done.trusts}')
     print(f'The database is ready for freezer-api '
@@ -306,11 +300,8 @@ def copy(conf: cfg.ConfigOpts) -> None:
     other(['--config-file', conf.category.to_config_file],
           project='freezer', default_config_files=[],
           default_config_dirs=[])
-    try:
-        done = database_copy.copy(command.connection(conf),
-                                  command.connection(other))
-    except database_copy.Refused as error:
-        raise command.CommandError(str(error)) from None
+    done = database_copy.copy(command.connection(conf),
+                              command.connection(other))
     for name, count in done.items():
         print(f'{name}: {count}')
     print(f'copied: {sum(done.values())} rows')

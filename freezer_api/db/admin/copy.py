@@ -40,7 +40,7 @@ from freezer_api.db import models
 Row = dict[str, Any]
 
 
-class Refused(Exception):
+class Refused(upgrade.MigrationError):
     """A copy is not possible; the text gives the reason."""
 
 

@@ -57,7 +57,7 @@ _FORGOTTEN = ('next_run_at', 'run_id', 'suspension_reason', 'suspended_at',
               'previous_ended_at')
 
 
-class Obstacle(Exception):
+class Obstacle(upgrade.MigrationError):
     """A downgrade is not possible yet; the text says what to do first."""
 
 

@@ -51,7 +51,7 @@ _FIRST_TABLES = frozenset(('action_reports', 'actions', 'backups', 'clients',
 
 
 class MigrationError(Exception):
-    """The database cannot be upgraded; the text gives the reason."""
+    """The database cannot be used or changed; the text gives the reason."""
 
 
 def _config() -> alembic_config.Config:
