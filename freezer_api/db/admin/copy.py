@@ -84,8 +84,6 @@ def copy(source: str, target: str) -> dict[str, int]:
         aside = {table: writer.scalar(
             sa.select(sa.func.count()).select_from(table)) or 0
             for table in migration_quarantine.ALL}
-        if writer.dialect.name != 'sqlite':
-            writer.commit()
         for table, number in aside.items():
             if number:
                 done[table.name] = number
