@@ -171,17 +171,13 @@ def load(args: Sequence[str] = (),
     """
     conf = new()
     conf.register_cli_opts(list(cli_opts))
-    if files is None:
-        parse(conf, args, 'freezer-api')
-    else:
-        conf(list(args), project='freezer', prog='freezer-api',
-             version=version.version_string(),
-             default_config_files=list(files), default_config_dirs=[])
+    parse(conf, args, 'freezer-api', files=files)
     return conf
 
 
 def parse(conf: cfg.ConfigOpts, args: Sequence[str], prog: str,
-          environ: Mapping[str, str] = os.environ) -> None:
+          environ: Mapping[str, str] = os.environ,
+          files: Sequence[str] | None = None) -> None:
     """Read the configuration files of the API for one of its programs.
 
     The command line or the environment names them; the default is
@@ -189,15 +185,18 @@ def parse(conf: cfg.ConfigOpts, args: Sequence[str], prog: str,
 
     :param args: command line, without the program's name
     :param prog: the program's name
+    :param files: see :func:`load`
     :raises oslo_config.cfg.Error: if a file, option or value is invalid
     :raises SystemExit: with status 2, on wrong usage
     """
-    files, dirs = (
-        [name for name in environ.get(variable, '').split(os.pathsep) if name]
-        for variable in _VARIABLES)
-    if not files and not dirs:
-        files = cfg.find_config_files('freezer', 'freezer-api')
-        dirs = cfg.find_config_dirs('freezer', 'freezer-api')
+    dirs: list[str] = []
+    if files is None:
+        files, dirs = ([
+            name for name in environ.get(variable, '').split(os.pathsep)
+            if name] for variable in _VARIABLES)
+        if not files and not dirs:
+            files = cfg.find_config_files('freezer', 'freezer-api')
+            dirs = cfg.find_config_dirs('freezer', 'freezer-api')
     conf(list(args), project='freezer', prog=prog,
          version=version.version_string(),
-         default_config_files=files, default_config_dirs=dirs)
+         default_config_files=list(files), default_config_dirs=dirs)

@@ -34,6 +34,9 @@ _ALL = frozenset(('ALL', 'ALL PRIVILEGES'))
 _PAST_READ_ONLY = ('SUPER', 'READ_ONLY ADMIN', 'READ ONLY ADMIN',
                    'CONNECTION_ADMIN')
 _PRIVILEGES = ('DELETE', 'INSERT', 'REFERENCES', 'SELECT', 'UPDATE')
+# A character of a grant's pattern, which a backslash may escape.
+_CHARACTER = re.compile(r'\\?(.)')
+_WILDCARDS = {'%': '.*', '_': '.'}
 _GRANT = re.compile(r'GRANT (?P<rights>.+?) ON (?P<what>\S+) TO ')
 
 
@@ -140,15 +143,9 @@ def _covers(what: str, database: str) -> bool:
         return False
     if name == '*':
         return True
-    pattern = ''
-    escaped = False
-    for character in name.strip('`'):
-        if character == '\\' and not escaped:
-            escaped = True
-            continue
-        wild = {'%': '.*', '_': '.'}.get(character)
-        pattern += (wild if wild and not escaped else re.escape(character))
-        escaped = False
+    pattern = _CHARACTER.sub(
+        lambda found: _WILDCARDS.get(found[0]) or re.escape(found[1]),
+        name.strip('`'))
     return re.fullmatch(pattern, database) is not None
 
 
