@@ -57,173 +57,120 @@ _PERSONAS = (
 )
 
 # The routes that report a run.
-_REPORTS = (('PATCH', '/clients/{client_id}/runs/{run_id}'),
-            ('POST', '/clients/{client_id}/reports'),
-            ('POST', '/clients/{client_id}/runs/{run_id}/jobs'))
+_REPORTS = ('PATCH /clients/{client_id}/runs/{run_id}',
+            'POST /clients/{client_id}/reports',
+            'POST /clients/{client_id}/runs/{run_id}/jobs')
 
-
-def _operation(name: str, check: str, description: str,
-               *routes: tuple[str, str]) -> policy.DocumentedRuleDefault:
-    """Return the rule of an operation.
-
-    :param routes: method and path below the project of each of its requests
-    """
-    return policy.DocumentedRuleDefault(
-        name, check, description,
-        [{'method': method, 'path': '/v2/{project_id}' + path}
-         for method, path in routes], scope_types=PROJECT_SCOPE)
-
-
-_OPERATIONS = (
+# Name, rule, description, and each route below the project.
+_OPERATIONS: tuple[tuple[str, ...], ...] = (
     # Clients: registered schedulers.
-    _operation(
-        'clients:create', ADMIN_OR_OWNER,
-        'Register a client of the project, or register it again.',
-        ('POST', '/clients')),
-    _operation(
-        'clients:create_central', ADMIN_OR_PROJECT_SERVICE,
-        'Register a central client, which every project can use '
-        '(``is_central`` is true), register it again, or delete it. Also '
-        'checked if the stored client is central. Checked instead of '
-        'clients:create and clients:delete.', ('POST', '/clients'),
-        ('DELETE', '/clients/{client_id}')),
-    _operation(
-        'clients:get', ADMIN_OR_READER_OR_SERVICE,
-        'Show a client.', ('GET', '/clients/{client_id}')),
-    _operation(
-        'clients:get_all', ADMIN_OR_READER_OR_SERVICE,
-        'List the clients of the project and all central ones.',
-        ('GET', '/clients')),
-    _operation(
-        'clients:delete', ADMIN_OR_OWNER,
-        'Delete a client.', ('DELETE', '/clients/{client_id}')),
-    _operation(
-        'clients:claim', ADMIN_OR_OWNER,
-        'Claim due runs of a client, and renew its leases.',
-        ('POST', '/clients/{client_id}/claims')),
-    _operation(
-        'clients:claim_central', ADMIN_OR_PROJECT_SERVICE,
-        'Claim due runs of a central client. They are runs of every project '
-        'and include their credentials. Checked instead of clients:claim.',
-        ('POST', '/clients/{client_id}/claims')),
+    ('clients:create', ADMIN_OR_OWNER,
+     'Register a client of the project, or register it again.',
+     'POST /clients'),
+    ('clients:create_central', ADMIN_OR_PROJECT_SERVICE,
+     'Register a central client, which every project can use (``is_central`` '
+     'is true), register it again, or delete it. Also checked if the stored '
+     'client is central. Checked instead of clients:create and '
+     'clients:delete.', 'POST /clients', 'DELETE /clients/{client_id}'),
+    ('clients:get', ADMIN_OR_READER_OR_SERVICE, 'Show a client.',
+     'GET /clients/{client_id}'),
+    ('clients:get_all', ADMIN_OR_READER_OR_SERVICE,
+     'List the clients of the project and all central ones.', 'GET /clients'),
+    ('clients:delete', ADMIN_OR_OWNER, 'Delete a client.',
+     'DELETE /clients/{client_id}'),
+    ('clients:claim', ADMIN_OR_OWNER,
+     'Claim due runs of a client, and renew its leases.',
+     'POST /clients/{client_id}/claims'),
+    ('clients:claim_central', ADMIN_OR_PROJECT_SERVICE,
+     'Claim due runs of a central client. They are runs of every project and '
+     'include their credentials. Checked instead of clients:claim.',
+     'POST /clients/{client_id}/claims'),
     # Jobs: a schedule and its actions, for one client.
-    _operation(
-        'jobs:create', ADMIN_OR_OWNER,
-        'Create a job, or replace one.', ('POST', '/jobs'),
-        ('POST', '/jobs/{job_id}')),
-    _operation(
-        'jobs:get', ADMIN_OR_READER_OR_SERVICE,
-        'Show a job.', ('GET', '/jobs/{job_id}')),
-    _operation(
-        'jobs:get_all', ADMIN_OR_READER_OR_SERVICE,
-        'List the jobs of the project.', ('GET', '/jobs')),
-    _operation(
-        'jobs:get_all_projects', ADMIN_OR_SERVICE,
-        'List or show the jobs of every project (``all_projects=True``).',
-        ('GET', '/jobs'), ('GET', '/jobs/{job_id}')),
-    _operation(
-        'jobs:update', ADMIN_OR_OWNER,
-        'Update a job.', ('PATCH', '/jobs/{job_id}')),
-    _operation(
-        'jobs:delete', ADMIN_OR_OWNER,
-        'Delete a job.', ('DELETE', '/jobs/{job_id}')),
-    _operation(
-        'jobs:event:create', ADMIN_OR_OWNER,
-        'Start, stop or abort a job.', ('POST', '/jobs/{job_id}/event')),
+    ('jobs:create', ADMIN_OR_OWNER, 'Create a job, or replace one.',
+     'POST /jobs', 'POST /jobs/{job_id}'),
+    ('jobs:get', ADMIN_OR_READER_OR_SERVICE, 'Show a job.',
+     'GET /jobs/{job_id}'),
+    ('jobs:get_all', ADMIN_OR_READER_OR_SERVICE,
+     'List the jobs of the project.', 'GET /jobs'),
+    ('jobs:get_all_projects', ADMIN_OR_SERVICE,
+     'List or show the jobs of every project (``all_projects=True``).',
+     'GET /jobs', 'GET /jobs/{job_id}'),
+    ('jobs:update', ADMIN_OR_OWNER, 'Update a job.', 'PATCH /jobs/{job_id}'),
+    ('jobs:delete', ADMIN_OR_OWNER, 'Delete a job.', 'DELETE /jobs/{job_id}'),
+    ('jobs:event:create', ADMIN_OR_OWNER, 'Start, stop or abort a job.',
+     'POST /jobs/{job_id}/event'),
     # Runs: the firings of a job.
-    _operation(
-        'runs:get_all', ADMIN_OR_READER_OR_SERVICE,
-        'List the runs of a job.', ('GET', '/jobs/{job_id}/runs')),
-    _operation(
-        'runs:update', ADMIN_OR_OWNER,
-        'Report a claimed run.', *_REPORTS),
-    _operation(
-        'runs:update_central', ADMIN_OR_PROJECT_SERVICE,
-        'Report a run that a central client claimed. Checked instead of '
-        'runs:update.', *_REPORTS),
+    ('runs:get_all', ADMIN_OR_READER_OR_SERVICE, 'List the runs of a job.',
+     'GET /jobs/{job_id}/runs'),
+    ('runs:update', ADMIN_OR_OWNER, 'Report a claimed run.', *_REPORTS),
+    ('runs:update_central', ADMIN_OR_PROJECT_SERVICE,
+     'Report a run that a central client claimed. Checked instead of '
+     'runs:update.', *_REPORTS),
     # Actions: the steps of a job.
-    _operation(
-        'actions:create', ADMIN_OR_OWNER,
-        'Create an action.', ('POST', '/actions')),
-    _operation(
-        'actions:get', ADMIN_OR_READER_OR_SERVICE,
-        'Show an action.', ('GET', '/actions/{action_id}')),
-    _operation(
-        'actions:get_all', ADMIN_OR_READER_OR_SERVICE,
-        'List the actions of the project.', ('GET', '/actions')),
-    _operation(
-        'actions:update', ADMIN_OR_OWNER,
-        'Update an action.', ('PATCH', '/actions/{action_id}')),
-    _operation(
-        'actions:replace', ADMIN_OR_OWNER,
-        'Replace an action, or create it with this ID.',
-        ('POST', '/actions/{action_id}')),
-    _operation(
-        'actions:delete', ADMIN_OR_OWNER,
-        'Delete an action.', ('DELETE', '/actions/{action_id}')),
+    ('actions:create', ADMIN_OR_OWNER, 'Create an action.', 'POST /actions'),
+    ('actions:get', ADMIN_OR_READER_OR_SERVICE, 'Show an action.',
+     'GET /actions/{action_id}'),
+    ('actions:get_all', ADMIN_OR_READER_OR_SERVICE,
+     'List the actions of the project.', 'GET /actions'),
+    ('actions:update', ADMIN_OR_OWNER, 'Update an action.',
+     'PATCH /actions/{action_id}'),
+    ('actions:replace', ADMIN_OR_OWNER,
+     'Replace an action, or create it with this ID.',
+     'POST /actions/{action_id}'),
+    ('actions:delete', ADMIN_OR_OWNER, 'Delete an action.',
+     'DELETE /actions/{action_id}'),
     # Sessions: jobs of several clients that run together.
-    _operation(
-        'sessions:create', ADMIN_OR_OWNER,
-        'Create a session.', ('POST', '/sessions')),
-    _operation(
-        'sessions:get', ADMIN_OR_READER_OR_SERVICE,
-        'Show a session.', ('GET', '/sessions/{session_id}')),
-    _operation(
-        'sessions:get_all', ADMIN_OR_READER_OR_SERVICE,
-        'List the sessions of the project.', ('GET', '/sessions')),
-    _operation(
-        'sessions:update', ADMIN_OR_OWNER,
-        'Update a session.', ('PATCH', '/sessions/{session_id}')),
-    _operation(
-        'sessions:replace', ADMIN_OR_OWNER,
-        'Replace a session, or create it with this ID.',
-        ('POST', '/sessions/{session_id}')),
-    _operation(
-        'sessions:delete', ADMIN_OR_OWNER,
-        'Delete a session.', ('DELETE', '/sessions/{session_id}')),
-    _operation(
-        'sessions:action:create', ADMIN_OR_OWNER,
-        "Start a run of a session, or end a job's part in it.",
-        ('POST', '/sessions/{session_id}/action')),
-    _operation(
-        'sessions:job:add', ADMIN_OR_OWNER,
-        'Add a job to a session.',
-        ('PUT', '/sessions/{session_id}/jobs/{job_id}')),
-    _operation(
-        'sessions:job:remove', ADMIN_OR_OWNER,
-        'Remove a job from a session.',
-        ('DELETE', '/sessions/{session_id}/jobs/{job_id}')),
+    ('sessions:create', ADMIN_OR_OWNER, 'Create a session.', 'POST /sessions'),
+    ('sessions:get', ADMIN_OR_READER_OR_SERVICE, 'Show a session.',
+     'GET /sessions/{session_id}'),
+    ('sessions:get_all', ADMIN_OR_READER_OR_SERVICE,
+     'List the sessions of the project.', 'GET /sessions'),
+    ('sessions:update', ADMIN_OR_OWNER, 'Update a session.',
+     'PATCH /sessions/{session_id}'),
+    ('sessions:replace', ADMIN_OR_OWNER,
+     'Replace a session, or create it with this ID.',
+     'POST /sessions/{session_id}'),
+    ('sessions:delete', ADMIN_OR_OWNER, 'Delete a session.',
+     'DELETE /sessions/{session_id}'),
+    ('sessions:action:create', ADMIN_OR_OWNER,
+     "Start a run of a session, or end a job's part in it.",
+     'POST /sessions/{session_id}/action'),
+    ('sessions:job:add', ADMIN_OR_OWNER, 'Add a job to a session.',
+     'PUT /sessions/{session_id}/jobs/{job_id}'),
+    ('sessions:job:remove', ADMIN_OR_OWNER, 'Remove a job from a session.',
+     'DELETE /sessions/{session_id}/jobs/{job_id}'),
     # Backups: the records of backups.
-    _operation(
-        'backups:create', ADMIN_OR_OWNER_OR_SERVICE,
-        'Create a backup record.', ('POST', '/backups')),
-    _operation(
-        'backups:get', ADMIN_OR_READER_OR_SERVICE,
-        'Show a backup record.', ('GET', '/backups/{backup_id}')),
-    _operation(
-        'backups:get_all', ADMIN_OR_READER_OR_SERVICE,
-        'List the backup records of the project.', ('GET', '/backups')),
-    _operation(
-        'backups:update', ADMIN_OR_OWNER_OR_SERVICE,
-        'Update a backup record.', ('PATCH', '/backups/{backup_id}')),
-    _operation(
-        'backups:delete', ADMIN_OR_OWNER_OR_SERVICE,
-        'Delete a backup record; the backup itself stays.',
-        ('DELETE', '/backups/{backup_id}')),
+    ('backups:create', ADMIN_OR_OWNER_OR_SERVICE, 'Create a backup record.',
+     'POST /backups'),
+    ('backups:get', ADMIN_OR_READER_OR_SERVICE, 'Show a backup record.',
+     'GET /backups/{backup_id}'),
+    ('backups:get_all', ADMIN_OR_READER_OR_SERVICE,
+     'List the backup records of the project.', 'GET /backups'),
+    ('backups:update', ADMIN_OR_OWNER_OR_SERVICE, 'Update a backup record.',
+     'PATCH /backups/{backup_id}'),
+    ('backups:delete', ADMIN_OR_OWNER_OR_SERVICE,
+     'Delete a backup record; the backup itself stays.',
+     'DELETE /backups/{backup_id}'),
     # Limits: the quotas of a project.
-    _operation(
-        'limits:get', ADMIN_OR_READER_OR_SERVICE,
-        'Show the limits of a project and its usage.', ('GET', '/limits')),
+    ('limits:get', ADMIN_OR_READER_OR_SERVICE,
+     'Show the limits of a project and its usage.', 'GET /limits'),
     # Maintenance: background work of the service.
-    _operation(
-        'maintenance:run', ADMIN_OR_SERVICE,
-        'Retry the deletion of trusts that no job needs.',
-        ('POST', '/maintenance')),
+    ('maintenance:run', ADMIN_OR_SERVICE,
+     'Retry the deletion of trusts that no job needs.', 'POST /maintenance'),
 )
+
+
+def _operation(name: str, rule: str, description: str,
+               *routes: str) -> policy.DocumentedRuleDefault:
+    return policy.DocumentedRuleDefault(
+        name, rule, description,
+        [{'method': method, 'path': '/v2/{project_id}' + path}
+         for method, path in map(str.split, routes)],
+        scope_types=PROJECT_SCOPE)
 
 
 def list_rules() -> list[policy.RuleDefault]:
     """Return all rules with their defaults, for oslo.policy.policies."""
-    return [*(policy.RuleDefault(name, check, description,
-                                 scope_types=PROJECT_SCOPE)
-              for name, check, description in _PERSONAS), *_OPERATIONS]
+    return [*(policy.RuleDefault(*rule, scope_types=PROJECT_SCOPE)
+              for rule in _PERSONAS),
+            *(_operation(*rule) for rule in _OPERATIONS)]
