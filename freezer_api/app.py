@@ -56,7 +56,6 @@ from freezer_api.db import engine
 from freezer_api.db import schema_version
 from freezer_api.keystone import crypt
 from freezer_api.keystone import preflight
-from freezer_api.keystone import service_account
 from freezer_api.keystone import token_validation
 from freezer_api.keystone import trusts
 from freezer_api import policies
@@ -116,13 +115,10 @@ def make_services(
     of_database = database_clock.DatabaseClock(
         database.engine, conf.scheduling.clock_tolerance)
     clock = clock or of_database
-    account = service_account.ServiceAccount(
-        conf, conf.service_mode.auth_section)
-    keystone = trusts.Trusts(
-        account, conf.service_mode.trusts_delegated_roles)
-    box = crypt.Crypt(conf.user_credentials['keys'])
     return dependencies.Services(conf, database, trust_service.TrustService(
-        database, keystone, box, clock, conf.service_mode.trust_lifetime),
+        database, trusts.configured(conf),
+        crypt.Crypt(conf.user_credentials['keys']), clock,
+        conf.service_mode.trust_lifetime),
         quotas.Quotas(database, quotas.source_of(conf)), clock,
         preflight.Preflight(conf).again, lambda: of_database.ahead,
         clock_set_back=lambda: of_database.set_back)

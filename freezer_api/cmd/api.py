@@ -66,15 +66,6 @@ def load(args: Sequence[str]) -> cfg.ConfigOpts:
     return configuration.load(args, cli_opts=_CLI)
 
 
-def limits(conf: cfg.ConfigOpts) -> server.Limits:
-    """Return the limits of clients for one process."""
-    return server.Limits(
-        body=conf.oslo_middleware.max_request_body_size,
-        connections=conf.server.max_connections,
-        threads=conf.server.threads, request=conf.server.request_timeout,
-        idle=conf.server.idle_timeout)
-
-
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens.
 
@@ -122,7 +113,12 @@ class Worker(cotyledon.Service):
             # The log has the reasons.
             sys.exit(1)
         self._server = server.make_server(
-            application, listening, limits(conf))
+            application, listening, server.Limits(
+                body=conf.oslo_middleware.max_request_body_size,
+                connections=conf.server.max_connections,
+                threads=conf.server.threads,
+                request=conf.server.request_timeout,
+                idle=conf.server.idle_timeout))
         # From now on the garbage collector ignores the imported objects, and
         # does not write to memory that the workers share.
         gc.collect()

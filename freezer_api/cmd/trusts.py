@@ -26,7 +26,6 @@ from freezer_api.cmd import database as database_commands
 from freezer_api.db.admin import disown_trusts as database_disown
 from freezer_api.keystone import crypt
 from freezer_api.keystone import preflight
-from freezer_api.keystone import service_account
 from freezer_api.keystone import trusts
 from freezer_api.services import orphan_trusts
 
@@ -38,13 +37,10 @@ def _orphans(conf: cfg.ConfigOpts) -> Iterator[orphan_trusts.Orphans]:
     if problems := preflight.of_account(conf):
         raise command.CommandError('; '.join(problems))
     with database_commands.opened(conf) as database:
-        keystone = trusts.Trusts(
-            service_account.ServiceAccount(
-                conf, conf.service_mode.auth_section),
-            conf.service_mode.trusts_delegated_roles)
         try:
-            yield orphan_trusts.Orphans(database, keystone, crypt.Crypt(
-                conf.user_credentials['keys']))
+            yield orphan_trusts.Orphans(
+                database, trusts.configured(conf),
+                crypt.Crypt(conf.user_credentials['keys']))
         except trusts.KeystoneUnavailable as error:
             raise command.CommandError(_explained(conf, error)) from error
         except orphan_trusts.NoOrphan as error:

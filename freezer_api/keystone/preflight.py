@@ -134,8 +134,7 @@ def _of_schema(conf: cfg.ConfigOpts) -> list[str]:
 
 def of_account(conf: cfg.ConfigOpts) -> list[str]:
     """Return a line for each unusable option of the service account."""
-    return service_account.ServiceAccount(
-        conf, conf.service_mode.auth_section).problems()
+    return service_account.ServiceAccount(conf).problems()
 
 
 def _roles(conf: cfg.ConfigOpts) -> list[str]:
@@ -154,41 +153,35 @@ class KeystoneTest:
 
     Each method returns the problem that it finds, or None.
 
-    :param timeout: seconds for one request
     :ivar untold: the delegated roles whose existence Keystone does not show
     :raises Unavailable: by each method, if Keystone cannot be reached
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, timeout: int = _TIMEOUT,
-                 ) -> None:
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
         self._section = conf.service_mode.auth_section
-        self._account = service_account.ServiceAccount(
-            conf, self._section, timeout)
+        self._account = service_account.ServiceAccount(conf, _TIMEOUT)
         self.untold: tuple[str, ...] = ()
 
     def login(self) -> Finding | None:
         """Check that the service account can log in."""
         try:
             self._ask(self._account.check)
+            return None
         except ks_exceptions.Unauthorized:
-            return Finding(self._refused(), option=True)
-        return None
-
-    def _refused(self) -> str:
-        """Tell wrong user credentials from a wrong project."""
-        section = f'[{self._account.login_section}]'
+            section = f'[{self._account.login_section}]'
+        # Distinguish wrong user credentials from a wrong project.
         try:
             known = self._ask(self._account.is_known)
         except (Unavailable, ks_exceptions.Unauthorized):
             known = False
-        if known:
-            return (f'{section} project_name: the account has no role in '
-                    'this project, or there is no such project: correct '
-                    'project_name and project_domain_name, or run openstack '
-                    'role add --user USER --project PROJECT service')
-        return (f'Keystone refuses the user name or the password of {section}'
-                ': correct username, password and user_domain_name')
+        return Finding(
+            f'{section} project_name: the account has no role in this '
+            'project, or there is no such project: correct project_name and '
+            'project_domain_name, or run openstack role add --user USER '
+            '--project PROJECT service' if known else
+            f'Keystone refuses the user name or the password of {section}: '
+            'correct username, password and user_domain_name', option=True)
 
     def region(self) -> Finding | None:
         """Check that the endpoints belong to one region."""
@@ -202,9 +195,7 @@ class KeystoneTest:
     def service_role(self) -> Finding | None:
         """Check that the account has the role that it needs."""
         held = {role.lower() for role in self._ask(self._account.roles)}
-        if held.intersection(_ROLES):
-            return None
-        return Finding(
+        return None if held.intersection(_ROLES) else Finding(
             f'The account of [{self._section}] does not have the role service '
             f'in its project, so it can neither check tokens nor run a '
             f'central scheduler: run openstack role add --user USER --project '
@@ -212,9 +203,7 @@ class KeystoneTest:
 
     def trustee(self) -> Finding | None:
         """Check that the account can be a trustee."""
-        if self._ask(self._account.may_be_trustee):
-            return None
-        return Finding(
+        return None if self._ask(self._account.may_be_trustee) else Finding(
             f'Keystone does not let the account of [{self._section}] list '
             'the trusts of which it is the trustee, so it cannot be a '
             'trustee: change the policy identity:list_trusts_for_trustee of '
@@ -222,9 +211,8 @@ class KeystoneTest:
 
     def catalogue(self) -> Finding | None:
         """Check that the catalogue has an endpoint of the API."""
-        if self._ask(lambda: self._account.endpoint(_SERVICE_TYPE)):
-            return None
-        return Finding(
+        found = self._ask(lambda: self._account.endpoint(_SERVICE_TYPE))
+        return None if found else Finding(
             f'Keystone\'s catalogue has no endpoint of type {_SERVICE_TYPE}, '
             'so neither schedulers nor clients find the API: run openstack '
             'endpoint create')
@@ -237,11 +225,10 @@ class KeystoneTest:
         self.untold = tuple(
             name for name, answer in known.items() if answer is None)
         unknown = [name for name, answer in known.items() if answer is False]
-        if not unknown:
-            return None
-        return Finding('[service_mode] trusts_delegated_roles: Keystone has '
-                       'no role ' + ', '.join(unknown) + ': correct the '
-                       'option, or run openstack role create', option=True)
+        return None if not unknown else Finding(
+            '[service_mode] trusts_delegated_roles: Keystone has no role '
+            + ', '.join(unknown) + ': correct the option, or run openstack '
+            'role create', option=True)
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:
         try:

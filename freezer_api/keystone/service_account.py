@@ -43,18 +43,17 @@ _ENDPOINT_OPTS = (cfg.StrOpt('region_name'),
 
 
 class ServiceAccount:
-    """Logs in with the credentials of a section of the configuration.
+    """Logs in with the credentials of [service_mode] auth_section.
 
     The first use sends the first request. The methods raise
     keystoneauth1.exceptions.ClientException if Keystone refuses a request or
     cannot be reached.
 
-    :param section: group of the options
     :param timeout: seconds for a request to Keystone
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, section: str,
-                 timeout: int = _TIMEOUT) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, timeout: int = _TIMEOUT) -> None:
+        section = conf.service_mode.auth_section
         if section == _AUTHTOKEN:
             for group, options in authtoken_opts.list_auth_token_opts():
                 conf.register_opts(options, group)

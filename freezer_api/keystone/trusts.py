@@ -29,6 +29,7 @@ from typing import Any
 from keystoneauth1 import exceptions as ks_exceptions
 from keystoneauth1 import plugin
 from keystoneclient.v3 import client as ks_client
+from oslo_config import cfg
 from oslo_log import log
 
 from freezer_api.domain import redaction
@@ -265,6 +266,12 @@ class Trusts:
         return ks_client.Client(
             session=self._account.session(auth),
             endpoint_override=self._account.identity_url())
+
+
+def configured(conf: cfg.ConfigOpts) -> Trusts:
+    """Return the trusts to the account of the configuration."""
+    return Trusts(service_account.ServiceAccount(conf),
+                  conf.service_mode.trusts_delegated_roles)
 
 
 def _listed(trust: Any) -> Listed:

@@ -48,19 +48,17 @@ class Repaired:
     projects: int
 
 
-def repair(bind: sa.Engine | sa.URL | str,
-           lock_timeout: int = 600) -> Repaired:
+def repair(bind: sa.Engine | sa.URL | str) -> Repaired:
     """Repair a database that has the schema of this release.
 
     Collations come first, because the other repairs compare texts.
 
     :param bind: the database, as for an upgrade
-    :param lock_timeout: seconds to wait for an upgrade
     :raises freezer_api.db.admin.upgrade.MigrationError: if an upgrade runs,
         or two keys would be equal in the common collation
     :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
     """
-    with upgrade.exclusive(bind, lock_timeout) as connection:
+    with upgrade.exclusive(bind) as connection:
         try:
             converted = collation_repair.repair(connection)
         except sa.exc.IntegrityError as error:

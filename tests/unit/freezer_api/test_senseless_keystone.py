@@ -81,8 +81,7 @@ class SenselessKeystone(testtools.TestCase):
                 {'rel': 'self', 'href': self.server.url + '/v3'}]}})]
 
     def account(self) -> service_account.ServiceAccount:
-        return service_account.ServiceAccount(
-            self.config, 'keystone_authtoken', TIMEOUT)
+        return service_account.ServiceAccount(self.config, TIMEOUT)
 
     def check(self, method: str, path: str, unknown: type[Exception],
               ask: Callable[[service_account.ServiceAccount], object],

@@ -85,7 +85,7 @@ class KeystoneTest(unittest.TestCase):
                 'issued_at': '2026-01-01T00:00:00Z'}})
         self.conf = configuration.load(files=[str(self.config)])
         self.trusts = trusts.Trusts(service_account.ServiceAccount(
-            self.conf, 'keystone_authtoken'), ['member'])
+            self.conf), ['member'])
 
     def deleted(self) -> list[str]:
         return [request.url.rpartition('/')[2]
