@@ -113,19 +113,6 @@ def _add_parsers(categories: Any) -> None:
     alias.set_defaults(run=sync.run, verb='sync')
 
 
-def _load(args: Sequence[str]) -> cfg.ConfigOpts:
-    """Read freezer-api.conf, or the file of ``--config-file``.
-
-    :raises oslo_config.cfg.Error: if a file, option or value is invalid
-    :raises SystemExit: with status 2, on wrong usage
-    """
-    conf = freezer_conf.new()
-    conf.register_cli_opt(cfg.SubCommandOpt(
-        'category', title='commands', handler=_add_parsers))
-    freezer_conf.parse(conf, args, 'freezer-manage')
-    return conf
-
-
 def describe(error: Exception) -> str:
     """Return an error as one line, without statements or credentials."""
     if isinstance(error, sa.exc.StatementError) and error.orig is not None:
@@ -138,7 +125,7 @@ def describe(error: Exception) -> str:
     return _CREDENTIALS.sub('://***@', line)
 
 
-def _database_problem(conf: cfg.ConfigOpts | None,
+def _database_problem(conf: cfg.ConfigOpts,
                       error: sa.exc.DBAPIError | db_exception.DBError) -> str:
     """Return the problem of the database as one line, with the option."""
     inner = (error.inner_exception if isinstance(error, db_exception.DBError)
@@ -151,9 +138,8 @@ def _database_problem(conf: cfg.ConfigOpts | None,
         return f'[database] connection: the database cannot be used: {line}'
     try:
         # A table or a column may be missing.
-        if conf is not None and (
-                found := schema_version.read(command.connection(conf))).text:
-            return found.text
+        if text := schema_version.read(command.connection(conf)).text:
+            return text
     except (schema_version.LoginRefused, schema_version.NotAsked):
         return f'[database] connection: the database cannot be used: {line}'
     return line
@@ -162,11 +148,14 @@ def _database_problem(conf: cfg.ConfigOpts | None,
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit status."""
     command.unblock_signals()
-    conf = None
+    conf = freezer_conf.new()
+    conf.register_cli_opt(cfg.SubCommandOpt(
+        'category', title='commands', handler=_add_parsers))
     try:
         if found := packages.conflicts():
             raise command.CommandError('; '.join(found))
-        conf = _load(sys.argv[1:] if argv is None else argv)
+        freezer_conf.parse(conf, sys.argv[1:] if argv is None else argv,
+                           'freezer-manage')
         logging_setup.setup(conf, 'freezer-manage')
         for line in freezer_conf.unread(conf):
             LOG.warning('%s', line)
