@@ -68,9 +68,9 @@ def of_database(url: str | None) -> list[str]:
         sa.make_url(url).get_dialect().import_dbapi()
     except (sa.exc.ArgumentError, ValueError):
         # The message of SQLAlchemy contains the URL.
-        return [f'{option} is not the URL of a database that can be used: use '
-                'the form mysql+pymysql://freezer:PASSWORD@HOST/freezer, and '
-                'write special characters of the password as %XX']
+        return [f'{option} is not the URL of a database that can be used: it '
+                'has the form mysql+pymysql://freezer:PASSWORD@HOST/freezer, '
+                'and special characters of the password are written as %XX']
     except ImportError as error:
         module = str(error.name)
         package, extra = _DRIVERS.get(module, (module, None))
@@ -95,8 +95,8 @@ def _of_tokens(given: cfg.ConfigOpts.GroupAttr) -> Iterator[str]:
     for name in names:
         path = given[name]
         if path and not os.access(path, os.R_OK):
-            yield (f'[{_AUTHTOKEN}] {name}: {path} cannot be read: set it to '
-                   'a file that the user of the process can read')
+            yield (f'[{_AUTHTOKEN}] {name}: {path} cannot be read: name a '
+                   'file that the user of the process can read')
 
 
 def _of_memcache(given: cfg.ConfigOpts.GroupAttr) -> Iterator[str]:
@@ -118,7 +118,7 @@ def _of_login(auth_type: str | None) -> Iterator[str]:
     try:
         loader: Any = loading.get_plugin_loader(auth_type)
     except ks_exceptions.NoMatchingPlugin:
-        yield f'{option}: there is no plugin {auth_type}: set it to password'
+        yield f'{option}: there is no plugin {auth_type}: use password'
         return
     if not loader.available:
         yield (f'{option}: the plugin {auth_type} requires a package that is '

@@ -62,12 +62,16 @@ def _upgraded(conf: cfg.ConfigOpts) -> str:
 
 
 @contextlib.contextmanager
-def opened(conf: cfg.ConfigOpts) -> Iterator[engine.Database]:
+def opened(conf: cfg.ConfigOpts,
+           upgraded: bool = True) -> Iterator[engine.Database]:
     """Yield the database as the API uses it.
 
-    :raises CommandError: if it does not have the schema of this release
+    :param upgraded: whether it must have the schema of this release
+    :raises CommandError: if it does not, or its URL cannot be used
     """
-    _upgraded(conf)
+    if upgraded:
+        _upgraded(conf)
+    command.connection(conf)
     database = engine.Database(conf, bounded=False)
     try:
         yield database

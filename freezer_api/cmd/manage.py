@@ -59,7 +59,7 @@ def credential_generate_key(conf: cfg.ConfigOpts) -> None:
 @contextlib.contextmanager
 def _key_rotation(
         conf: cfg.ConfigOpts) -> Iterator[key_rotation.KeyRotation]:
-    with database_commands.opened(conf) as database:
+    with database_commands.opened(conf, upgraded=False) as database:
         yield key_rotation.KeyRotation(
             database, crypt.Crypt(conf.user_credentials['keys']))
 
