@@ -87,7 +87,10 @@ class _ErrorTask(task.ErrorTask):
 
 
 class _Channel(channel.HTTPChannel):
-    """A connection. The loop calls all methods but ``service``."""
+    """A connection. The loop calls all methods but ``service``.
+
+    :ivar since: the start of the wait for its client, in monotonic seconds
+    """
 
     limits: ClassVar[Limits]
     error_task_class = _ErrorTask
@@ -96,15 +99,10 @@ class _Channel(channel.HTTPChannel):
                  map: Any = None) -> None:  # noqa: A002
         self._working = False
         self._shut = False
-        self._since = time.monotonic()
+        self.since = time.monotonic()
         if len(server.active_channels) >= self.limits.connections:
             _close_longest(server.active_channels.values())
         super().__init__(server, sock, addr, adj, map=map)
-
-    @property
-    def since(self) -> float:
-        """The start of the wait for its client, in monotonic seconds."""
-        return self._since
 
     @property
     def is_waiting(self) -> bool:
@@ -114,7 +112,7 @@ class _Channel(channel.HTTPChannel):
     def readable(self) -> bool:
         """Check the time limit; the loop calls this at least each second."""
         if (self.is_waiting
-                and time.monotonic() - self._since > self.limits.request):
+                and time.monotonic() - self.since > self.limits.request):
             self.will_close = True
         if self.will_close and not self._shut:
             # waitress closes a connection only when it can write to it. A
@@ -127,7 +125,7 @@ class _Channel(channel.HTTPChannel):
     def received(self, data: bytes) -> bool:
         if self.request is None:
             # These are the first bytes of a request.
-            self._since = time.monotonic()
+            self.since = time.monotonic()
         return bool(super().received(data))
 
     def service(self) -> None:
@@ -137,7 +135,7 @@ class _Channel(channel.HTTPChannel):
             if len(self.requests) > 1:
                 self.requests[0].headers['CONNECTION'] = 'close'
         super().service()
-        self._since = time.monotonic()
+        self.since = time.monotonic()
         self._working = False
 
 

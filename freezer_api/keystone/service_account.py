@@ -50,6 +50,7 @@ class ServiceAccount:
     cannot be reached.
 
     :param timeout: seconds for a request to Keystone
+    :ivar login_section: the section that contains user name and password
     """
 
     def __init__(self, conf: cfg.ConfigOpts, timeout: int = _TIMEOUT) -> None:
@@ -66,8 +67,8 @@ class ServiceAccount:
         self._timeout = timeout
         self._group = conf[section]
         # The option auth_section refers to another section with the login.
-        self._login_section = self._group.auth_section or section
-        self._login = conf[self._login_section]
+        self.login_section = self._group.auth_section or section
+        self._login = conf[self.login_section]
         self._http = adapter.mount(requests.Session(), _CONNECTIONS)
         self._plugin: plugin.BaseAuthPlugin | None = None
         self._session: ks_session.Session | None = None
@@ -90,16 +91,16 @@ class ServiceAccount:
 
         This sends no request to Keystone.
         """
-        section = f'[{self._login_section}]'
+        section = f'[{self.login_section}]'
         if not self._login.auth_type:
             return [f'{section} auth_type is not set: set it to password']
         if self._login.auth_type not in _PASSWORD:
             return [f'{section} auth_type must be password: the use of a '
                     'trust requires a login with user name and password']
         options = loading.get_auth_plugin_conf_options(self._login.auth_type)
-        self._conf.register_opts(options, self._login_section)
+        self._conf.register_opts(options, self.login_section)
         if unreadable := errors.unreadable(
-                self._conf, [(self._login_section, options)]):
+                self._conf, [(self.login_section, options)]):
             return unreadable
         given = self._login
         needed = {'auth_url': given.auth_url,
@@ -112,11 +113,6 @@ class ServiceAccount:
             needed['project_domain_name'] = any(self._domain('project'))
         return [f'{section} {name} is not set: the service account needs it'
                 for name, value in needed.items() if not value]
-
-    @property
-    def login_section(self) -> str:
-        """The section that contains user name and password."""
-        return self._login_section
 
     @responses.answered('Keystone')
     def is_known(self) -> bool:

@@ -18,20 +18,13 @@ There is no offline mode, because revisions convert data.
 from __future__ import annotations
 
 from alembic import context
-import sqlalchemy as sa
 
 from freezer_api.db import models
 
-
-def run(connection: sa.Connection) -> None:
-    """Run the revisions, each in a transaction of its own."""
-    context.configure(
-        connection=connection,
-        target_metadata=models.Base.metadata,
-        transaction_per_migration=True,
-        render_as_batch=True)
-    with context.begin_transaction():
-        context.run_migrations()
-
-
-run(context.config.attributes['connection'])
+context.configure(
+    connection=context.config.attributes['connection'],
+    target_metadata=models.Base.metadata,
+    transaction_per_migration=True,
+    render_as_batch=True)
+with context.begin_transaction():
+    context.run_migrations()

@@ -42,12 +42,8 @@ def in_the_way(connection: sa.Connection,
     :raises sqlalchemy.exc.SQLAlchemyError: from a failing database
     """
     changed = revision_changes.of(revisions, tables.lengths(connection))
-    found = [*tables.in_the_way(connection, changed)]
-    match connection.dialect.name:
-        case 'sqlite':
-            found += sqlite.in_the_way(connection, changed)
-        case 'postgresql':
-            found += postgresql.in_the_way(connection, changed)
-        case _:
-            found += mysql.in_the_way(connection, changed)
-    return sorted(set(found))
+    of_engine = {
+        'sqlite': sqlite.in_the_way, 'postgresql': postgresql.in_the_way,
+        }.get(connection.dialect.name, mysql.in_the_way)
+    return sorted({*tables.in_the_way(connection, changed),
+                   *of_engine(connection, changed)})
