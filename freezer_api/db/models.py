@@ -31,11 +31,41 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy import orm
 
-from freezer_api.db import columns
 from freezer_api.db import json_text
-from freezer_api.db import project_usage
 
-Base = columns.Base
+
+def _search_terms() -> orm.Mapped[str | None]:
+    """Of freezer_api.db.search_index; NULL only in rows that others wrote."""
+    return orm.mapped_column(
+        sa.Text().with_variant(
+            mysql.MEDIUMTEXT(charset='ascii', collation='ascii_bin'),
+            'mysql', 'mariadb'),
+        deferred=True)
+
+
+def _counter() -> orm.Mapped[int]:
+    """A number that begins with 0."""
+    return orm.mapped_column(sa.BigInteger, server_default='0', default=0)
+
+
+def _naive_utcnow() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+
+
+class Base(orm.DeclarativeBase):
+    __table_args__: Any = {'mysql_engine': 'InnoDB'}
+
+    # Nobody is shown these, so they are not read with the rest.
+    created_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
+        sa.DateTime, default=_naive_utcnow, deferred=True)
+    updated_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
+        sa.DateTime, onupdate=_naive_utcnow, deferred=True)
+    deleted_at: orm.Mapped[datetime.datetime | None] = orm.mapped_column(
+        sa.DateTime, deferred=True)
+    # Not oslo.db's soft delete: deployed databases hold a plain boolean, and
+    # rows in which it is NULL are treated as deleted.
+    deleted: orm.Mapped[bool | None] = orm.mapped_column(
+        sa.Boolean, default=False)
 
 
 class Client(Base):
@@ -70,7 +100,7 @@ class Client(Base):
     recompute_cursor: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
     # See freezer_api.db.client_heartbeat.
     last_claim_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
-    search_terms: orm.Mapped[str | None] = columns.search_terms()
+    search_terms: orm.Mapped[str | None] = _search_terms()
 
     __table_args__ = (
         sa.Index('ix_clients_client_id', 'client_id'),
@@ -105,7 +135,7 @@ class Action(Base):
     # of its keys.
     backup_metadata: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(
         json_text.JSONText())
-    search_terms: orm.Mapped[str | None] = columns.search_terms()
+    search_terms: orm.Mapped[str | None] = _search_terms()
     # Whether it was made of a job's document, and goes with its last job;
     # NULL in rows of earlier releases, which stay.
     owned_by_job: orm.Mapped[bool | None] = orm.mapped_column(sa.Boolean)
@@ -158,7 +188,7 @@ class Session(Base):
         sa.Integer, default=-1)
     status: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     result: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
-    search_terms: orm.Mapped[str | None] = columns.search_terms()
+    search_terms: orm.Mapped[str | None] = _search_terms()
 
     __table_args__ = (
         sa.Index('ix_sessions_project_id', 'project_id', 'created_at', 'id'),
@@ -200,7 +230,7 @@ class Job(Base):
     due_at: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     # The run that is going on; none other starts meanwhile.
     run_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(36))
-    search_terms: orm.Mapped[str | None] = columns.search_terms()
+    search_terms: orm.Mapped[str | None] = _search_terms()
     # What is wrong with its trust, NULL for nothing, and since when.
     suspension_reason: orm.Mapped[str | None] = orm.mapped_column(
         sa.String(32))
@@ -417,7 +447,7 @@ class Backup(Base):
         json_text.JSONText())
     status: orm.Mapped[str] = orm.mapped_column(
         sa.String(64), server_default='available', default='available')
-    search_terms: orm.Mapped[str | None] = columns.search_terms()
+    search_terms: orm.Mapped[str | None] = _search_terms()
 
     __table_args__ = (
         sa.Index('ix_backups_project_id', 'project_id', 'created_at', 'id'),
@@ -425,4 +455,22 @@ class Backup(Base):
     )
 
 
-ProjectUsage = project_usage.ProjectUsage
+class ProjectUsage(Base):
+    """How much a project has; the id is the project's.
+
+    Only freezer_api.db.usage writes it, in the transactions that change the
+    other tables.
+    """
+
+    __tablename__ = 'project_usage'
+
+    id: orm.Mapped[str] = orm.mapped_column(
+        sa.String(36).with_variant(
+            mysql.VARCHAR(36, charset='utf8mb4', collation='utf8mb4_bin'),
+            'mysql', 'mariadb'), primary_key=True)
+    jobs: orm.Mapped[int] = _counter()
+    actions: orm.Mapped[int] = _counter()
+    clients: orm.Mapped[int] = _counter()
+    sessions: orm.Mapped[int] = _counter()
+    backups: orm.Mapped[int] = _counter()
+    stored_bytes: orm.Mapped[int] = _counter()

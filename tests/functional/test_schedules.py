@@ -142,6 +142,61 @@ class ScheduleTests(base.ApiTestCase):
         self.assertIn('schedule_day', answer['description'])
 
 
+class NewScheduleTests(base.ApiTestCase):
+    """PATCH of a schedule alone."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.asked: list[str] = []
+        self.register_central()
+        sa.event.listen(
+            self.database.engine, 'before_cursor_execute',
+            lambda connection, cursor, statement, *rest:
+            self.asked.append(statement.split()[0])
+            if statement != 'BEGIN IMMEDIATE' else None)
+
+    def _patch(self, job_id: str, days: int) -> list[str]:
+        """Return the first words of the statements that a change takes."""
+        self.asked.clear()
+        self.call(base.MEMBER, 'PATCH', f'jobs/{job_id}', {
+            'job_schedule': {'schedule_interval': f'{days} days'}}, 200)
+        return [word for word in self.asked if word != 'BEGIN']
+
+    def _due_in(self, job_id: str) -> int:
+        with self.database.read() as session:
+            job = session.get_one(models.Job, job_id)
+            assert job.due_at is not None
+            return job.due_at - self.clock.now
+
+    def test_it_takes_three_statements(self) -> None:
+        job_id = self.create_job()
+        self.assertEqual(['SELECT', 'SELECT', 'UPDATE'],
+                         self._patch(job_id, 2))
+        self.assertEqual(2 * 86_400, self._due_in(job_id))
+
+    def test_another_size_is_counted(self) -> None:
+        """The terms and the usage are checked after each test."""
+        job_id = self.create_job()
+        self.assertEqual(['SELECT', 'SELECT', 'UPDATE', 'UPDATE'],
+                         self._patch(job_id, 20))
+
+    def test_two_trusts_of_a_job_change_nothing(self) -> None:
+        """Only databases that were changed by hand hold two."""
+        actions = [{'freezer_action': {**base.BACKUP, 'backup_name': name}}
+                   for name in ('one', 'two')]
+        job_id = self.create_job(job_actions=actions)
+        before = self.job(job_id)['job_actions']
+        with self.database.engine.begin() as connection:
+            found = connection.execute(sa.select(
+                models.UserCredential.__table__)).mappings().one()
+            connection.execute(sa.insert(models.UserCredential.__table__),
+                               {**found, 'id': 'second'})
+        self.assertEqual(['SELECT', 'SELECT', 'UPDATE'],
+                         self._patch(job_id, 3))
+        self.assertEqual(3 * 86_400, self._due_in(job_id))
+        self.assertEqual(before, self.job(job_id)['job_actions'])
+
+
 class MinimumTests(base.ApiTestCase):
     """``[scheduling] minimum_interval`` with its default, a minute."""
 
@@ -329,3 +384,11 @@ class ScheduleTestsOnMySQL(base.MySQL, ScheduleTests):
 
 class ScheduleTestsOnPostgreSQL(base.PostgreSQL, ScheduleTests):
     pass
+
+
+class NewScheduleTestsOnMySQL(base.MySQL, NewScheduleTests):
+    """... on MariaDB."""
+
+
+class NewScheduleTestsOnPostgreSQL(base.PostgreSQL, NewScheduleTests):
+    """... on PostgreSQL."""
