@@ -179,10 +179,7 @@ def find(session: orm.Session, project_id: str, action_id: str,
     query = sa.select(models.Action).where(
         rows.live(models.Action), models.Action.project_id == project_id,
         collation.same_text(models.Action.id, action_id))
-    if lock:
-        query = query.with_for_update().execution_options(
-            populate_existing=True)
-    return session.scalars(query).first()
+    return session.scalars(rows.locked(query) if lock else query).first()
 
 
 def find_to_change(session: orm.Session, project_id: str,
@@ -218,13 +215,10 @@ def add(session: orm.Session, project_id: str, user_id: str,
 
     :param owned_by_job: whether it is made of a job's document, and is deleted
         when no job has it any more
-    :raises freezer_api.errors.ApiError: already_exists when a row has the id,
-        be it deleted or of another project
+    :raises freezer_api.errors.ApiError: see freezer_api.db.rows.check_new
     :raises freezer_api.schemas.InvalidDocument: when the content is too large
     """
-    if action_id and session.get(models.Action, action_id) is not None:
-        raise errors.ApiError(
-            'already_exists', f'Action already registered with ID {action_id}')
+    rows.check_new(session, models.Action, action_id)
     action = models.Action(id=action_id or rows.new_id(),
                            project_id=project_id, user_id=user_id,
                            owned_by_job=owned_by_job)
@@ -387,8 +381,7 @@ def jobs_with(session: orm.Session, action: models.Action,
                        rows.live(models.JobAction))))
         .order_by(models.Job.id))
     if lock:
-        query = query.with_for_update().execution_options(
-            populate_existing=True)
+        query = rows.locked(query)
     found = session.scalars(query.limit(MOST_JOBS + 1)).all()
     if len(found) > MOST_JOBS:
         raise errors.ApiError(

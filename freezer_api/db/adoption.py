@@ -25,7 +25,7 @@ import datetime
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from freezer_api.db import collation
+from freezer_api.db import clients
 from freezer_api.db import due_queue
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
@@ -117,10 +117,7 @@ def leave_out(session: orm.Session, client_row_id: str) -> str | None:
 
 def _locked(session: orm.Session, client_row_id: str) -> models.Client | None:
     """Return the client, if its jobs are the caller's to look at."""
-    client = session.scalars(
-        sa.select(models.Client).where(models.Client.id == client_row_id)
-        .with_for_update(skip_locked=True)
-        .execution_options(populate_existing=True)).first()
+    client = clients.lock_unless_busy(session, client_row_id)
     if client is None or client.adoption_cursor is None:
         return None
     return client
@@ -130,18 +127,11 @@ def _following(session: orm.Session, client: models.Client,
                most: int) -> Sequence[str]:
     return session.scalars(
         sa.select(models.Job.id).where(
-            *_unclaimed(client), models.Job.id > client.adoption_cursor)
+            clients.its_jobs(client), models.Job.next_run_at.is_(None),
+            models.Job.run_id.is_(None),
+            models.Job.suspension_reason.is_(None),
+            models.Job.id > client.adoption_cursor)
         .order_by(models.Job.id).limit(most)).all()
-
-
-def _unclaimed(client: models.Client) -> list[sa.ColumnElement[bool]]:
-    found = [rows.live(models.Job),
-             collation.same_text(models.Job.client_id, client.client_id),
-             models.Job.next_run_at.is_(None), models.Job.run_id.is_(None),
-             models.Job.suspension_reason.is_(None)]
-    if not client.is_central:
-        found.append(models.Job.project_id == client.project_id)
-    return found
 
 
 def _created(job: models.Job, now: int) -> int:

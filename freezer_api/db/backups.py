@@ -52,10 +52,7 @@ def find(session: orm.Session, project_id: str, backup_id: str,
     query = sa.select(models.Backup).where(
         rows.live(models.Backup), models.Backup.project_id == project_id,
         collation.same_text(models.Backup.id, backup_id))
-    if lock:
-        query = query.with_for_update().execution_options(
-            populate_existing=True)
-    return session.scalars(query).first()
+    return session.scalars(rows.locked(query) if lock else query).first()
 
 
 def add(session: orm.Session, project_id: str, user_id: str,
@@ -99,10 +96,9 @@ def of_ids(session: orm.Session,
     wanted = set(backup_ids)
     if not wanted:
         return {}
-    return {backup.id: backup for backup in session.scalars(
+    return {backup.id: backup for backup in session.scalars(rows.locked(
         sa.select(models.Backup).where(models.Backup.id.in_(wanted))
-        .order_by(models.Backup.id).with_for_update()
-        .execution_options(populate_existing=True))}
+        .order_by(models.Backup.id)))}
 
 
 def report(session: orm.Session, job: models.Job,

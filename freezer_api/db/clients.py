@@ -150,10 +150,27 @@ def lock(session: orm.Session, client: models.Client) -> models.Client | None:
 
     :returns: None when it has been deleted meanwhile
     """
-    return session.scalars(
-        sa.select(models.Client).where(
-            rows.live(models.Client), models.Client.id == client.id)
-        .with_for_update().execution_options(populate_existing=True)).first()
+    return session.scalars(rows.locked(sa.select(models.Client).where(
+        rows.live(models.Client), models.Client.id == client.id))).first()
+
+
+def lock_unless_busy(session: orm.Session,
+                     client_row_id: str) -> models.Client | None:
+    """Return a client, locked; None if another transaction has locked it.
+
+    :param client_row_id: ID of the row, not of the client
+    """
+    return session.scalars(rows.locked(sa.select(models.Client).where(
+        models.Client.id == client_row_id), skip_locked=True)).first()
+
+
+def its_jobs(client: models.Client) -> sa.ColumnElement[bool]:
+    """Return the condition of the live jobs of a client."""
+    jobs = sa.and_(
+        rows.live(models.Job),
+        collation.same_text(models.Job.client_id, client.client_id))
+    return jobs if client.is_central else sa.and_(
+        jobs, models.Job.project_id == client.project_id)
 
 
 def register(session: orm.Session, project_id: str, user_id: str,
@@ -228,10 +245,9 @@ def drop_duplicates(session: orm.Session, client: models.Client,
     condition.append(
         models.Client.is_central == sa.true() if client.is_central
         else models.Client.project_id == client.project_id)
-    found = session.scalars(rows.ordered(
+    found = session.scalars(rows.locked(rows.ordered(
         sa.select(models.Client).where(*condition).order_by(
-            models.Client.is_central.desc()), models.Client)
-        .with_for_update().execution_options(populate_existing=True)).all()
+            models.Client.is_central.desc()), models.Client))).all()
     for other in found[1:]:
         rows.delete(other, now)
     if found and found[0].project_id != client.project_id:

@@ -28,6 +28,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from freezer_api.db import clients
 from freezer_api.db import collation
 from freezer_api.db import jobs as db_jobs
 from freezer_api.db import models
@@ -114,7 +115,8 @@ def foresee(session: orm.Session, client_row_id: str, rules: firing_plan.Rules,
         return None
     job = models.Job
     found = session.scalars(sa.select(job).where(
-        *_of(client), job.id > client.recompute_cursor)
+        clients.its_jobs(client), job.next_run_at.is_not(None),
+        job.id > client.recompute_cursor)
         .order_by(job.id).limit(BATCH)).all()
     changes = {}
     for one in found:
@@ -139,10 +141,7 @@ def apply(session: orm.Session, client_row_id: str, batch: Batch,
     :returns: number of jobs that were changed; None if another process works
         on the same batch
     """
-    client = session.scalars(
-        sa.select(models.Client).where(models.Client.id == client_row_id)
-        .with_for_update(skip_locked=True)
-        .execution_options(populate_existing=True)).first()
+    client = clients.lock_unless_busy(session, client_row_id)
     if client is None or client.recompute_cursor != batch.begins:
         return None
     changed = [job for job in session.scalars(
@@ -156,18 +155,6 @@ def apply(session: orm.Session, client_row_id: str, batch: Batch,
         _release(session, client, lease, now)
     client.recompute_cursor = batch.ends
     return len(changed)
-
-
-def _of(client: models.Client) -> list[sa.ColumnElement[bool]]:
-    job = models.Job
-    found = [
-        rows.live(job),
-        collation.same_text(job.client_id, client.client_id),
-        job.next_run_at.is_not(None)
-    ]
-    if not client.is_central:
-        found.append(job.project_id == client.project_id)
-    return found
 
 
 def _withdraw(session: orm.Session, job_ids: Sequence[str],

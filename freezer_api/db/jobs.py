@@ -31,7 +31,6 @@ from freezer_api.db import rows
 from freezer_api.domain import firing_plan
 from freezer_api.domain import job_state
 from freezer_api.domain import run_state
-from freezer_api import errors
 
 _RUNTIME = tuple(field.name for field in dataclasses.fields(job_state.Runtime))
 _values = operator.attrgetter(*_RUNTIME)
@@ -126,10 +125,7 @@ def _of_id(in_project: bool, lock: bool) -> sa.Select[models.Job]:
     query = sa.select(models.Job).where(OF_ID)
     if in_project:
         query = query.where(models.Job.project_id == collation.text('project'))
-    if lock:
-        query = query.with_for_update().execution_options(
-            populate_existing=True)
-    return query
+    return rows.locked(query) if lock else query
 
 
 def living(session: orm.Session, project_id: str | None,
@@ -163,12 +159,9 @@ def add(session: orm.Session, project_id: str, user_id: str,
         job_id: str | None, client_id: str) -> models.Job:
     """Add an empty job.
 
-    :raises freezer_api.errors.ApiError: already_exists when a row has the id,
-        be it deleted or of another project
+    :raises freezer_api.errors.ApiError: see freezer_api.db.rows.check_new
     """
-    if job_id and session.get(models.Job, job_id) is not None:
-        raise errors.ApiError(
-            'already_exists', f'Job already registered with ID {job_id}')
+    rows.check_new(session, models.Job, job_id)
     job = models.Job(id=job_id or rows.new_id(), project_id=project_id,
                      user_id=user_id, schedule={})
     assign(session, job, client_id)

@@ -18,16 +18,20 @@ from collections.abc import Collection
 import datetime
 from typing import Any
 from typing import TypeVar
+from typing import TypeVarTuple
 import uuid
 
 import sqlalchemy as sa
+from sqlalchemy import orm
 
 from freezer_api.db import models
+from freezer_api import errors
 
 #: Rows that one transaction locks or writes at most.
 MOST = 500
 
 Row = TypeVar('Row')
+Columns = TypeVarTuple('Columns')
 Model = TypeVar('Model', bound=models.Base)
 
 
@@ -44,6 +48,16 @@ def live(model: type[models.Base]) -> sa.ColumnElement[bool]:
     return model.deleted == sa.false()
 
 
+def locked(query: sa.Select[*Columns],
+           skip_locked: bool = False) -> sa.Select[*Columns]:
+    """Return a query with locks, which reads again what the session knows.
+
+    :param skip_locked: whether to leave out rows that others have locked
+    """
+    return query.with_for_update(
+        skip_locked=skip_locked).execution_options(populate_existing=True)
+
+
 def locked_by_id(model: type[Model], ids: Collection[str],
                  skip_locked: bool = False) -> sa.Select[Model]:
     """Return the query that locks rows by primary key, in that order.
@@ -58,8 +72,7 @@ def locked_by_id(model: type[Model], ids: Collection[str],
     for dialect in ('mysql', 'mariadb'):
         # For many ids of a small table the optimizer prefers to scan it.
         query = query.with_hint(model, 'FORCE INDEX (PRIMARY)', dialect)
-    return query.order_by(sa.inspect(model).c.id).with_for_update(
-        skip_locked=skip_locked).execution_options(populate_existing=True)
+    return locked(query.order_by(sa.inspect(model).c.id), skip_locked)
 
 
 def ordered(query: sa.Select[Row], model: Any,
@@ -71,11 +84,29 @@ def ordered(query: sa.Select[Row], model: Any,
     return query.order_by(model.created_at, model.id)
 
 
+def check_new(session: orm.Session, model: type[models.Base],
+              row_id: str | None) -> None:
+    """Refuse the ID of a row, be it deleted or of another project.
+
+    :param row_id: None for a row whose ID is still to be made
+    :raises freezer_api.errors.ApiError: already_exists
+    """
+    if row_id and session.get(model, row_id) is not None:
+        raise errors.ApiError(
+            'already_exists',
+            f'{model.__name__} already registered with ID {row_id}')
+
+
+def naive(epoch: int) -> datetime.datetime:
+    """Return a time as the published columns have it."""
+    return datetime.datetime.fromtimestamp(
+        epoch, datetime.UTC).replace(tzinfo=None)
+
+
 def delete(row: models.Base, now: int) -> None:
     """Mark a row deleted; it stays, and so does its id."""
     row.deleted = True
-    row.deleted_at = datetime.datetime.fromtimestamp(
-        now, datetime.UTC).replace(tzinfo=None)
+    row.deleted_at = naive(now)
 
 
 def restore(row: models.Base) -> None:

@@ -28,7 +28,6 @@ from freezer_api.db import rows
 from freezer_api.db import search
 from freezer_api.domain import schedule as schedules
 from freezer_api.domain import sessions as domain_sessions
-from freezer_api import errors
 from freezer_api import schemas
 from freezer_api.schemas import budgets
 
@@ -65,26 +64,19 @@ def find(session: orm.Session, project_id: str, session_id: str,
     query = sa.select(models.Session).where(
         rows.live(models.Session), models.Session.project_id == project_id,
         collation.same_text(models.Session.id, session_id))
-    if lock:
-        query = query.with_for_update().execution_options(
-            populate_existing=True)
-    return session.scalars(query).first()
+    return session.scalars(rows.locked(query) if lock else query).first()
 
 
 def add(session: orm.Session, project_id: str, user_id: str,
         session_id: str | None, now: int) -> models.Session:
     """Add an empty session.
 
-    :raises freezer_api.errors.ApiError: already_exists when a row has the id,
-        be it deleted or of another project
+    :raises freezer_api.errors.ApiError: see freezer_api.db.rows.check_new
     """
-    if session_id and session.get(models.Session, session_id) is not None:
-        raise errors.ApiError(
-            'already_exists',
-            f'Session already registered with ID {session_id}')
+    rows.check_new(session, models.Session, session_id)
     row = models.Session(id=session_id or rows.new_id(), schedule={},
                          project_id=project_id, user_id=user_id,
-                         created_at=_naive(now))
+                         created_at=rows.naive(now))
     session.add(row)
     return row
 
@@ -182,11 +174,6 @@ def schedule(row: models.Session) -> dict[str, Any]:
                 datetime.timedelta(seconds=interval.seconds))
             wanted['schedule_start_date'] = f'{first.isoformat()}Z'
     return wanted
-
-
-def _naive(now: int) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(now, datetime.UTC).replace(
-        tzinfo=None)
 
 
 def _member(entry: Any) -> domain_sessions.Member:

@@ -56,7 +56,7 @@ _REPLACED_AT_ONCE = 20
 # Created once: constructing a query takes longer than executing it.
 _LIVE = sa.select(models.Delegation).where(
     models.Delegation.active_key == collation.text('key'))
-_LOCKED = _LIVE.with_for_update().execution_options(populate_existing=True)
+_LOCKED = rows.locked(_LIVE)
 
 _OF_JOBS = rows.ordered(sa.select(models.UserCredential).where(
     rows.live(models.UserCredential),
