@@ -270,16 +270,13 @@ class _Changed:
             self._set_terms(job_id)
         for ids in _chunks(
                 self._jobs - self._new.keys() - self._locked.keys()):
-            self._write(session, session.scalars(
+            found = session.scalars(
                 sa.select(models.Job).where(
                     models.Job.id.in_(ids), rows.live(models.Job))
-                .order_by(models.Job.id).with_for_update()).all())
-
-    def _write(self, session: orm.Session,
-               jobs: Sequence[models.Job]) -> None:
-        for job, terms in zip(jobs, made(session, jobs, anew=True),
-                              strict=True):
-            job.search_terms = terms
+                .order_by(models.Job.id).with_for_update()).all()
+            for job, terms in zip(found, made(session, found, anew=True),
+                                  strict=True):
+                job.search_terms = terms
 
 
 def _set_defaults(row: models.Base) -> None:
