@@ -68,7 +68,7 @@ class UnderFireTests(testtools.TestCase):
             '--server', server.render_as_string(hide_password=False),
             '--minutes', os.environ.get('FREEZER_TEST_FIRE_MINUTES', '0.4'),
             '--jobs', '30', '--interval', '5', '--projects', str(PROJECTS),
-            '--pause', '1.5']
+            '--pause', '1.5', '--patience', '15']
         if seed := os.environ.get('FREEZER_TEST_FIRE_SEED'):
             arguments += ['--seed', seed]
         home = self.home / engine
