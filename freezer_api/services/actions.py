@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Reading and changing actions.
+"""Actions.
 
-A change of an action changes each job that has it: the client of the job must
-support what the action is now, and a job with a trust runs with the trust of
-the user who made the change.
+A change of an action changes each job that uses it: the client of the job must
+support the new action, and a job with a trust runs with the trust of the
+author of the change.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from freezer_api.services import noun
 from freezer_api.services import parsed_documents
 from freezer_api.services import trust_for_change
 
-# Jobs that an error names.
+# Maximum number of jobs in an error.
 _MOST_NAMED = 10
 
-# Returns the action as it is from now on, given the stored one.
+# Returns the changed or new action; the argument is the stored one.
 _Change = Callable[[orm.Session, models.Action | None], models.Action]
 
 
@@ -57,13 +57,13 @@ class ActionService(noun.NounService[models.Action]):
 
     def create(self, project_id: str, user_id: str,
                sent: Mapping[str, Any]) -> str:
-        """Add an action and return its id.
+        """Add an action and return its ID.
 
-        :param sent: a checked document
+        :param sent: a validated document
         :raises freezer_api.errors.ApiError: already_exists, or invalid_action
-            when it cannot be carried out
-        :raises freezer_api.domain.quota.Exceeded: when the project may have
-            no more
+            if it cannot be carried out
+        :raises freezer_api.domain.quota.Exceeded: if the project has reached
+            its limit
         """
         read = self._readings(project_id)
         read.prepare_action(sent['freezer_action'])
@@ -79,9 +79,9 @@ class ActionService(noun.NounService[models.Action]):
 
     def update(self, caller: trusts.Caller, project_id: str, action_id: str,
                sent: Mapping[str, Any]) -> None:
-        """Change what a document names, and nothing else.
+        """Change the parts that a document contains.
 
-        :param sent: a checked document
+        :param sent: a validated document
         :raises freezer_api.errors.ApiError: not_found, and as
             :meth:`replace`
         """
@@ -98,18 +98,18 @@ class ActionService(noun.NounService[models.Action]):
 
     def replace(self, caller: trusts.Caller, project_id: str, action_id: str,
                 sent: Mapping[str, Any]) -> None:
-        """Put a document in the place of an action, or add the action.
+        """Replace an action, or add one with this ID.
 
-        :param sent: a checked document
-        :raises freezer_api.errors.ApiError: already_exists when the id is an
-            action's of another project or of a deleted one; invalid_action,
+        :param sent: a validated document
+        :raises freezer_api.errors.ApiError: already_exists if an action of
+            another project, or a deleted one, has the ID; invalid_action,
             capability_not_supported, action_refused or
-            action_in_too_many_jobs when the action, or one of its jobs,
-            cannot be so
-        :raises freezer_api.keystone.trusts.TrustRefused: when one of its jobs
-            needs a trust that the caller cannot give
-        :raises freezer_api.domain.quota.Exceeded: when the project may have
-            or store no more
+            action_in_too_many_jobs if the action or one of its jobs is invalid
+            then
+        :raises freezer_api.keystone.trusts.TrustRefused: if one of its jobs
+            needs a trust that the caller cannot create
+        :raises freezer_api.domain.quota.Exceeded: if the project has reached
+            its limit
         """
         read = self._readings(project_id)
         read.prepare_action(sent['freezer_action'])
@@ -127,10 +127,10 @@ class ActionService(noun.NounService[models.Action]):
 
     def delete(self, caller: trusts.Caller, project_id: str,
                action_id: str) -> None:
-        """Delete an action, if there is one, and take it out of its jobs.
+        """Delete an action, if it exists, and remove it from its jobs.
 
-        :raises freezer_api.errors.ApiError: action_in_use when a job that is
-            not stopped has no other action, action_in_too_many_jobs
+        :raises freezer_api.errors.ApiError: action_in_use if a job that is not
+            stopped has no other action, action_in_too_many_jobs
         :raises freezer_api.keystone.trusts.TrustRefused: see :meth:`replace`
         """
         now = self._clock()
@@ -156,7 +156,7 @@ class ActionService(noun.NounService[models.Action]):
 
     def _change(self, caller: trusts.Caller, project_id: str, action_id: str,
                 change: _Change, read: parsed_documents.Readings) -> None:
-        """Change an action and the jobs that have it in one transaction."""
+        """Change an action and its jobs in one transaction."""
         now = self._clock()
         trust = trust_for_change.TrustForChange(
             self._services, caller, project_id)
@@ -184,10 +184,10 @@ class ActionService(noun.NounService[models.Action]):
 
 
 def _refuse_if_needed(action_id: str, job_ids: Sequence[str]) -> None:
-    """Refuse to delete an action without which jobs would have nothing to do.
+    """Refuse the deletion of the only action of jobs.
 
-    :param job_ids: jobs that go on and have no other action
-    :raises freezer_api.errors.ApiError: 409 naming some of the jobs
+    :param job_ids: jobs that are not stopped and have no other action
+    :raises freezer_api.errors.ApiError: 409 with some of the jobs
     """
     if not job_ids:
         return
@@ -203,13 +203,11 @@ def _refuse_if_needed(action_id: str, job_ids: Sequence[str]) -> None:
 def _check_sizes(session: orm.Session, action: models.Action, size: int,
                  volumes: int, jobs: Sequence[models.Job],
                  read: parsed_documents.Readings) -> None:
-    """Refuse an action that makes one of its jobs too large.
+    """Refuse an action that makes a job too large, or has too many volumes.
 
-    Nor may a job have too many volumes.
-
-    :param size: of the action before it was changed, in characters
-    :param volumes: number of volumes that it names in a list
-    :param jobs: that use it
+    :param size: of the action before the change, in characters
+    :param volumes: number of volumes in its list
+    :param jobs: the jobs that use it
     """
     more = job_size.of_action(action) - size
     if not jobs or more <= 0:

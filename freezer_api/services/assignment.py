@@ -36,18 +36,19 @@ _FIELD = 'job_actions.{}.freezer_action'
 
 def client_of(session: orm.Session, project_id: str,
               client_id: str) -> models.Client:
-    """Return the client that a project's job names.
+    """Return the client of a project's job.
 
-    :raises freezer_api.errors.ApiError: 422 when there is none
+    :raises freezer_api.errors.ApiError: 422 if it does not exist
     """
     return known(
         clients.find_visible(session, project_id, client_id), client_id)
 
 
 def known(client: Client | None, client_id: str) -> Client:
-    """Return a client that was looked for.
+    """Return a client.
 
-    :raises freezer_api.errors.ApiError: 422 when there is none
+    :param client: None if it does not exist
+    :raises freezer_api.errors.ApiError: 422 if it does not exist
     """
     if client is None:
         raise errors.ApiError(
@@ -57,9 +58,9 @@ def known(client: Client | None, client_id: str) -> Client:
 
 def of_job(session: orm.Session, project_id: str, job: models.Job, now: int,
            ) -> tuple[clients.Assigned, trusts.JobTrust | None]:
-    """Return a job's client, and whose trust the job has.
+    """Return the client of a job, and the trust that the job has.
 
-    :raises freezer_api.errors.ApiError: 422 when there is no such client
+    :raises freezer_api.errors.ApiError: 422 if the client does not exist
     """
     client, job_trust = assignment.find(session, project_id, job, now)
     return known(client, job.client_id), job_trust
@@ -69,12 +70,12 @@ def check(read: parsed_documents.Readings, client: clients.AnyClient,
           wanted: Sequence[actions.AnyAction], new: bool = True) -> None:
     """Refuse actions of a job that cannot be carried out.
 
-    :param read: what documents say
+    :param read: the parsed documents
     :param wanted: all actions of the job, in order
-    :param new: whether the actions are written now; a stored one that runs
-        may break a rule that is younger
-    :raises freezer_api.errors.ApiError: 422 that names all that the
-        client lacks, or the key that cannot be used
+    :param new: whether the actions are new; a stored one may break a newer
+        rule
+    :raises freezer_api.errors.ApiError: 422 with all missing capabilities, or
+        with the invalid key
     :raises freezer_api.services.parsed_documents.Unread: see there
     """
     if not wanted:
@@ -93,7 +94,7 @@ def check_client(read: parsed_documents.Readings, client: clients.AnyClient,
                  action: models.Action) -> None:
     """Refuse an action that the client of one of its jobs does not support.
 
-    :raises freezer_api.errors.ApiError: 422 that names all of it
+    :raises freezer_api.errors.ApiError: 422 with all missing capabilities
     :raises freezer_api.services.parsed_documents.Unread: see there
     """
     _check_client(client, read.of_actions([action]), 'freezer_action')
@@ -104,7 +105,7 @@ def _check_client(client: clients.AnyClient,
                   field: str) -> None:
     """Refuse actions that the client does not support.
 
-    :param field: what errors call the freezer_action at a position
+    :param field: the name of a freezer_action in errors, with its position
     """
     supported = clients.supported(client)
     missing: dict[str, None] = {}
@@ -123,17 +124,17 @@ def _check_client(client: clients.AnyClient,
 
 
 def names_volumes(action: models.Action) -> bool:
-    """Whether an action may name volumes in a list."""
+    """Return whether an action can have a list of volumes."""
     stored = action.backup_metadata
     return (isinstance(stored, dict)
             and stored.get(cinder_selection.KEY) is not None)
 
 
 def check_together(named: Sequence[int]) -> None:
-    """Refuse a job whose actions name too many volumes together.
+    """Refuse a job whose actions have too many volumes together.
 
-    :param named: the number of volumes that each of its actions names
-    :raises freezer_api.errors.ApiError: 422 that says how many
+    :param named: the number of volumes in the list of each action
+    :raises freezer_api.errors.ApiError: 422 with the numbers
     """
     try:
         cinder_action.check_volumes(named)

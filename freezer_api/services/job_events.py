@@ -38,7 +38,7 @@ _BEFORE = {'start': 'The job was started by hand',
 
 
 class JobEventService:
-    """Applies events to jobs and, where they go on, to their runs."""
+    """Applies events to jobs and to their current runs."""
 
     def __init__(self, services: dependencies.Services) -> None:
         self._services = services
@@ -49,7 +49,7 @@ class JobEventService:
         """Apply an event to a job.
 
         :param event: one of freezer_api.domain.events.EVENTS
-        :returns: what stock clients are told
+        :returns: the text for stock clients
         :raises freezer_api.errors.ApiError: not_found, or when the job cannot
             be started as it is
         :raises freezer_api.keystone.trusts.KeystoneUnavailable: when the
@@ -70,10 +70,9 @@ class JobEventService:
     def _apply(self, session: orm.Session, project_id: str, job_id: str,
                event: str, trust: trust_for_change.TrustForChange,
                read: parsed_documents.Readings, now: int) -> str:
-        job = jobs.find(session, project_id, job_id, lock=True)
-        if job is None:
-            raise errors.ApiError(
-                'not_found', f'Job not registered with ID {job_id}')
+        job = errors.found(
+            jobs.find(session, project_id, job_id, lock=True),
+            f'Job not registered with ID {job_id}')
         run_rows.abort_orphan(session, job, self._rules, now)
         client, job_trust = db_assignment.find(session, project_id, job, now)
         if event == 'start':

@@ -131,10 +131,9 @@ class JobReader:
         """
         sees_all = caller.may(ALL, project_id)
         with self._database.read() as session:
-            job = jobs.find(
-                session, None if sees_all else project_id, job_id)
-            if job is None:
-                raise errors.ApiError('not_found', f'No job with ID {job_id}')
+            job = errors.found(jobs.find(
+                session, None if sees_all else project_id, job_id),
+                f'No job with ID {job_id}')
             [shown] = self._documents(
                 session, caller, project_id, [job], sees_all)
             return shown
@@ -179,7 +178,7 @@ def _read_together(session: orm.Session, found: Sequence[models.Job],
         yield {**document(job, mine, reader, job.id in unknown),
                **job_credentials.get(job.id, {})}
     if ahead is not None:
-        # Better no answer than jobs that seem to do nothing.
+        # No answer is better than jobs that seem to have no actions.
         raise RuntimeError(f'The actions of job {ahead} came out of order')
 
 

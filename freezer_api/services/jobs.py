@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Creating and changing jobs.
+"""Creation and changes of jobs.
 
-Each change is checked against the client's capabilities, and one that says
-what is done makes its author the trustor, where the client works with trusts.
+Each change is checked against the capabilities of the client. If the client
+uses trusts, the author of a change of what a job does becomes its trustor.
 """
 
 from __future__ import annotations
@@ -52,7 +52,6 @@ from freezer_api import errors
 from freezer_api.services import assignment
 from freezer_api.services import callers
 from freezer_api.services import dependencies
-from freezer_api.services import legacy_documents
 from freezer_api.services import new_schedule
 from freezer_api.services import parsed_documents
 from freezer_api.services import sessions as session_service
@@ -60,7 +59,7 @@ from freezer_api.services import trust_for_change
 
 Result = TypeVar('Result')
 
-# What a job is set to, beside its schedule, actions and client.
+# The values of a job that are stored unchanged, with their defaults.
 _PLAIN = {'description': '', 'session_id': '', 'session_tag': 0}
 
 
@@ -86,7 +85,7 @@ class JobChange:
 
     def create(self, sent: Mapping[str, Any],
                job_id: str | None) -> str:
-        """Add a job from a checked document and return its id."""
+        """Add a job from a validated document and return its ID."""
 
         def work(session: orm.Session) -> str:
             client = assignment.client_of(
@@ -99,7 +98,7 @@ class JobChange:
         return self._run(lambda: self._write(work), sent)
 
     def replace(self, job_id: str, sent: Mapping[str, Any]) -> None:
-        """Put a checked document in the place of a job, or add it."""
+        """Replace a job with a validated document, or add it."""
 
         def work(session: orm.Session) -> None:
             job = jobs.find(session, self._project_id, job_id, lock=True)
@@ -114,15 +113,14 @@ class JobChange:
         self._run(lambda: self._write(work), sent)
 
     def update(self, job_id: str, sent: Mapping[str, Any]) -> None:
-        """Change what a checked document names, and nothing else."""
+        """Change the parts of a job that a validated document contains."""
         if (set(sent) == {'description'}
                 and self._describe(job_id, sent['description'] or '')):
             return
 
         def work(session: orm.Session) -> None:
-            job = self._find(session, job_id, lock=True)
-            self._update(session, job, legacy_documents.as_meant(
-                session, self._project_id, job, sent))
+            job = self._find(session, job_id)
+            self._update(session, job, self._intended(session, job, sent))
 
         if set(sent) == {'job_schedule'}:
             user, _ = job_state.split_schedule(sent['job_schedule'])
@@ -136,11 +134,12 @@ class JobChange:
             self._run(lambda: self._write(work), sent)
 
     def _describe(self, job_id: str, text: str) -> bool:
-        """Set a job's description, if that is all there is to do.
+        """Set the description of a job, if nothing else is to be done.
 
-        Nothing of the job is read to be written again, so it need not be
-        locked meanwhile. Should its trust become invalid this very moment,
-        the next change finds it so.
+        No value is read and written again, so the job is not locked. If its
+        trust becomes invalid meanwhile, the next change handles that.
+
+        :returns: whether that was done
         """
         return self._database.write_rows(
             lambda connection: not trusts.needs_new(
@@ -151,10 +150,10 @@ class JobChange:
     def _reschedule_waiting(self, connection: sa.Connection, job_id: str,
                             user: dict[str, Any],
                             limits: quota.Limits) -> bool:
-        """Give a job another schedule, if that is all there is to do.
+        """Change the schedule of a job, if nothing else is to be done.
 
-        This is what :meth:`_update` does to a job that waits for its next
-        firing, and whose trust the caller need not replace.
+        :meth:`_update` does the same for a job that waits for its next firing
+        and whose trust the caller need not replace.
 
         :returns: whether that was done
         """
@@ -193,10 +192,10 @@ class JobChange:
         self._trust.run(lambda: self._database.write(work))
 
     def join(self, session_id: str, job_id: str) -> None:
-        """Put a job into a session, under the session's schedule."""
+        """Add a job to a session, with the schedule of the session."""
 
         def work(session: orm.Session) -> None:
-            job = self._find(session, job_id, lock=True)
+            job = self._find(session, job_id)
             row = session_service.find(
                 session, self._project_id, session_id, lock=True)
             client = clients.find_visible(
@@ -214,13 +213,27 @@ class JobChange:
 
         self._run(lambda: self._write(work))
 
-    def _find(self, session: orm.Session, job_id: str,
-              lock: bool = False) -> models.Job:
-        job = jobs.find(session, self._project_id, job_id, lock)
-        if job is None:
-            raise errors.ApiError(
-                'not_found', f'Job not registered with ID {job_id}')
-        return job
+    def _find(self, session: orm.Session, job_id: str) -> models.Job:
+        """Return a job, locked."""
+        return errors.found(
+            jobs.find(session, self._project_id, job_id, lock=True),
+            f'Job not registered with ID {job_id}')
+
+    def _intended(self, session: orm.Session, job: models.Job,
+                  sent: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a PATCH without the parts that its sender did not intend.
+
+        See :mod:`freezer_api.domain.legacy_scheduler`.
+        """
+        stored, state = jobs.schedule(job), jobs.runtime(job)
+        sent = legacy_scheduler.with_hidden(sent, 'job_schedule', stored)
+        if legacy_scheduler.is_report(sent, state):
+            client = clients.find_visible(
+                session, self._project_id, job.client_id)
+            if client is not None and not client.supports_claims:
+                return legacy_scheduler.settled(
+                    sent, stored, state, job.session_id or '')
+        return sent
 
     def _run(self, transaction: Callable[[], Result],
              sent: Mapping[str, Any] = types.MappingProxyType({})) -> Result:
@@ -237,7 +250,7 @@ class JobChange:
         return self._quotas.write(self._project_id, work)
 
     def _needs_new(self, session: orm.Session, job: models.Job) -> bool:
-        """Whether a job of the caller's needs another trust of his."""
+        """Return whether a job of the caller needs a new trust."""
         job_trust = trusts.of_job(session, job, self._now)
         if (job_trust is None or not job_trust.invalid
                 or job_trust.trustor_user_id != self._caller.user_id):
@@ -251,9 +264,9 @@ class JobChange:
     def _says_what(self, session: orm.Session, job: models.Job,
                    sent: Mapping[str, Any],
                    current: Sequence[models.Action]) -> bool:
-        """Whether a document changes what the job does, when or by whom.
+        """Return whether a document changes what, when or where a job runs.
 
-        :param current: the job's actions, where the document has others
+        :param current: the actions of the job, if the document has actions
         """
         if sent.get('client_id', job.client_id) != job.client_id:
             return True
@@ -277,7 +290,7 @@ class JobChange:
 
     def _fill(self, session: orm.Session, job: models.Job,
               sent: Mapping[str, Any], client: clients.AnyClient) -> None:
-        """Set all of a job from a document."""
+        """Set all values of a job from a document."""
         new = job.time_created is None
         current = () if new else actions.of_job(session, job.id)
         moved = job.client_id != sent['client_id']
@@ -368,13 +381,14 @@ class JobChange:
     def _reschedule(self, session: orm.Session, job: models.Job,
                     user: dict[str, Any], runtime: Mapping[str, Any],
                     client: clients.AnyClient, moved: bool) -> None:
-        """Set a job's schedule; arm it anew where that makes a difference.
+        """Set the schedule of a job, and arm it again if the schedule differs.
 
-        A firing that nobody has claimed yet stays with a job that moves.
+        A job that moves to another client keeps a firing that is not claimed
+        yet.
         """
         state = jobs.runtime(job)
         if not client.supports_claims:
-            # Its scheduler keeps these itself, and sends the whole of them.
+            # A polling scheduler keeps the runtime, and sends all of it.
             state = legacy_scheduler.reported_runtime(state, runtime)
         elif user != jobs.schedule(job):
             run_rows.skip_unclaimed(session, job, self._rules, self._now,
@@ -389,7 +403,7 @@ class JobChange:
 
     def _kept(self, session: orm.Session,
               job: models.Job) -> Sequence[models.Action]:
-        """Return the actions that a job keeps, which is locked."""
+        """Return the actions that a locked job keeps."""
         found = actions.of_job(session, job.id)
         search_index.set_actions(session, job, found)
         return found

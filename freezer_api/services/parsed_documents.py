@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What documents say, read before a transaction and looked up in it.
+"""Documents that are parsed before a transaction and looked up in it.
 
-How long it takes to read a document is up to the user who wrote it, and a
-transaction holds locks. So a transaction reads no document: it looks up what
-was read before. Where the database holds a document that was not read yet,
-the transaction ends without a change, the document is read, and the
-transaction begins again. What common documents say is kept between requests,
-so that this is rare.
+The author of a document determines how long it takes to parse it, and a
+transaction holds locks. So a transaction parses no document: it looks up the
+result. If the database has a document that is not parsed yet, the transaction
+ends without a change, the document is parsed, and the transaction begins
+again. Results for common documents are cached between requests, so this is
+rare.
 """
 
 from __future__ import annotations
@@ -46,30 +46,29 @@ from freezer_api import errors
 
 Result = TypeVar('Result')
 
-# A change may come upon other documents than before, as often as another
-# change comes between.
+# Concurrent changes can replace the documents again and again.
 _ATTEMPTS = 10
 
-# Readings that are kept, and how large one of them may be: a user decides on
-# the values of an action.
+# Maximum of cached actions, and the maximum size of one: users determine the
+# values of an action.
 _KEPT = 1024
 _MOST_NEEDS = 8
 _LONGEST_VALUE = 64
 
 
 class Unread(Exception):
-    """A transaction needs documents that were not read yet."""
+    """A transaction needs documents that are not parsed yet."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """What a freezer_action says. It does not depend on the time.
+    """A parsed freezer_action. It does not depend on the time.
 
-    :ivar problem: why it cannot be carried out, None where it can
-    :ivar problem_if_new: likewise, for an action that is written now; a
-        stored one may break a rule that is younger
-    :ivar volumes: number of volumes that it names in a list
-    :ivar needs: what it needs of a client
+    :ivar problem: why it cannot be carried out, None if it can
+    :ivar problem_if_new: the same for a new action; a stored one may break a
+        newer rule
+    :ivar volumes: number of volumes in its list
+    :ivar needs: the capabilities that it needs
     """
 
     problem: str | None
@@ -79,7 +78,7 @@ class Action:
 
     @property
     def is_small(self) -> bool:
-        """Whether it takes so little memory that it may be kept."""
+        """Whether it takes so little memory that it can be cached."""
         needs = self.needs.every
         return (self.problem is None and self.problem_if_new is None
                 and len(needs) <= _MOST_NEEDS
@@ -89,7 +88,7 @@ class Action:
 
 
 class Known:
-    """What the actions of earlier requests say, the latest ones."""
+    """A cache of the latest parsed actions of all requests."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -97,26 +96,26 @@ class Known:
             cachetools.LRUCache(_KEPT))
 
     def get(self, key: bytes) -> Action | None:
-        """Return what an action says, None where that is not known."""
+        """Return a parsed action, None if it is not cached."""
         with self._lock:
             return self._actions.get(key)
 
     def keep(self, key: bytes, action: Action) -> None:
-        """Keep what an action says, unless it takes much memory."""
+        """Cache a parsed action, unless it takes much memory."""
         if action.is_small:
             with self._lock:
                 self._actions[key] = action
 
 
 class Readings:
-    """The documents that a request reads, each once.
+    """The documents of a request, each parsed once.
 
-    The cost of all of them together is bounded, see
+    The total cost is limited, see
     :mod:`freezer_api.domain.near_keys`.
 
     :param project_id: the project of the request
     :param now: epoch seconds
-    :param known: what is kept between requests
+    :param known: the cache of all requests
     """
 
     def __init__(self, project_id: str, now: int, known: Known) -> None:
@@ -129,11 +128,11 @@ class Readings:
         self._wanted: list[Callable[[], None]] = []
 
     def run(self, work: Callable[[], Result]) -> Result:
-        """Do work that looks readings up, and read what it misses.
+        """Run a transaction, after parsing the documents that it needs.
 
-        :param work: a transaction; what it has done is undone when it raises
-        :raises freezer_api.errors.ApiError: 409 when each attempt comes
-            upon other documents
+        :param work: the transaction, which is rolled back if it raises Unread
+        :raises freezer_api.errors.ApiError: 409 if each attempt needs other
+            documents
         """
         for _ in range(_ATTEMPTS):
             self._wanted.clear()
@@ -148,11 +147,10 @@ class Readings:
 
     def prepare(self, sent: Mapping[str, Any],
                 minimums: Iterable[int] = ()) -> None:
-        """Read a document of a job before it is known what it changes.
+        """Parse the document of a job before its effect is known.
 
-        :param sent: a checked document
-        :param minimums: the least seconds between two firings that the
-            clients of the project may have
+        :param sent: a validated document
+        :param minimums: the minimum intervals of clients, in seconds
         """
         for entry in sent.get('job_actions') or ():
             if entry.get('freezer_action'):
@@ -161,7 +159,7 @@ class Readings:
             self.prepare_schedule(sent.get('job_schedule') or {}, minimum)
 
     def prepare_action(self, document: Mapping[str, Any]) -> None:
-        """Read a freezer_action that a request holds."""
+        """Parse a freezer_action of a request."""
         shown = actions.shown(document)
         key = _key(self._project_id, shown)
         if self._known.get(key) is None:
@@ -169,7 +167,7 @@ class Readings:
 
     def prepare_schedule(self, document: Mapping[str, Any],
                          minimum: int = 0) -> None:
-        """Read a schedule that a request holds.
+        """Parse a schedule of a request.
 
         :param minimum: see :meth:`check_schedule`
         """
@@ -178,9 +176,9 @@ class Readings:
 
     def of_actions(
             self, wanted: Sequence[actions.AnyAction]) -> list[Action]:
-        """Return what actions say.
+        """Return parsed actions.
 
-        :raises Unread: when some were not read
+        :raises Unread: if some are not parsed
         """
         found = []
         by_id: dict[str, Action | None] = {}
@@ -196,12 +194,12 @@ class Readings:
 
     def check_schedule(self, user: dict[str, Any], new: bool,
                        minimum: int) -> None:
-        """Refuse a schedule that a job may not have.
+        """Refuse a schedule that a job must not have.
 
-        :param new: whether it is not the stored one
-        :param minimum: least seconds between two firings, 0 for any
-        :raises Unread: when it was not read
-        :raises freezer_api.domain.schedule.ScheduleError: saying why
+        :param new: whether it differs from the stored one
+        :param minimum: minimum seconds between two firings, 0 for no minimum
+        :raises Unread: if it is not parsed
+        :raises freezer_api.domain.schedule.ScheduleError: with the reason
         """
         key = _key(user, new, minimum)
         if key not in self._schedules:
@@ -233,7 +231,7 @@ class Readings:
         found = Action(problem, if_new, volumes,
                        capabilities.read_needs(document))
         self._actions[key] = found
-        # Later ones were not compared with the known keys.
+        # The keys of later actions are not compared.
         if not self._compared.exhausted:
             self._known.keep(key, found)
 

@@ -10,11 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Changes that are held to the limits of their project.
+"""Changes within the limits of their project.
 
 Limits are read before a transaction and checked in it, see
-:mod:`freezer_api.db.usage`. A change that needs none, since it adds nothing,
-does not wait for them.
+:mod:`freezer_api.db.usage`. A change that adds nothing does not wait for them.
 """
 
 from __future__ import annotations
@@ -39,10 +38,10 @@ ByResource = Mapping[quota.Resource, int]
 
 
 class Source(Protocol):
-    """Where limits come from."""
+    """The source of limits."""
 
     def cached(self, project_id: str) -> ByResource | None:
-        """Return the limits of a project where they are at hand."""
+        """Return the cached limits of a project, None if there are none."""
 
     def get(self, project_id: str) -> ByResource:
         """Return the limits of a project.
@@ -66,7 +65,7 @@ class Configured:
 
 
 def source_of(conf: cfg.ConfigOpts) -> Source:
-    """Return where the limits of a configuration come from."""
+    """Return the source of limits of a configuration."""
     if options.is_unified(conf):
         return unified_limits.UnifiedLimits(
             unified_limits.Reader(conf), conf.quota.cache_time,
@@ -75,7 +74,7 @@ def source_of(conf: cfg.ConfigOpts) -> Source:
 
 
 class Quotas:
-    """Writes what projects are limited in."""
+    """The limits of projects, and changes within them."""
 
     def __init__(self, database: engine.Database, source: Source) -> None:
         self._database = database

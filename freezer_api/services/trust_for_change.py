@@ -10,15 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Changes that give jobs the authority of the user who makes them.
+"""The trust of the author of a change.
 
 A change of what a job with a trust does, or when, needs a token that could
-make the trust, even if its user made the trust long ago: otherwise a token
-that is limited in time or in what it may do would gain the authority of a
-trust that is not.
+create the trust, even if the trust exists: otherwise a token with limited time
+or limited permissions would gain the permissions of the trust.
 
-Mostly a user's trust is there already, or none is needed. Where it is not,
-that shows in the transaction, which is begun again when one has been made.
+Usually the trust exists, or none is needed. If the transaction finds that one
+is missing, it begins again after the trust was created.
 """
 
 from __future__ import annotations
