@@ -189,7 +189,7 @@ class NewScheduleTests(base.ApiTestCase):
         with self.database.engine.begin() as connection:
             found = connection.execute(sa.select(
                 models.UserCredential.__table__)).mappings().one()
-            connection.execute(sa.insert(models.UserCredential.__table__),
+            connection.execute(sa.insert(models.UserCredential),
                                {**found, 'id': 'second'})
         self.assertEqual(['SELECT', 'SELECT', 'UPDATE'],
                          self._patch(job_id, 3))
