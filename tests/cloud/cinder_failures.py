@@ -219,7 +219,7 @@ class Failures(cinder_restores.Restores):
         self.api('POST', f'jobs/{job_id}/event', {'start': None}, session)
         admin.call('DELETE', grant)
         try:
-            waiting.eventually(lambda: self.said('delegated'))
+            waiting.eventually(lambda: self.said('refuses the'))
         finally:
             admin.call('PUT', grant)
         session = self.made.session('project-2')

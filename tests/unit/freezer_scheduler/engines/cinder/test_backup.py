@@ -181,7 +181,7 @@ class TestFailure(cases.Case):
     def test_a_trust_that_is_gone(self):
         self.cloud.trusts.clear()
         progress = self.ended()
-        self.assertIn('delegated', progress.step.reason)
+        self.assertIn('no longer exists', progress.step.reason)
         self.assertNotIn(fakes.TRUST, progress.step.reason)
         self.assertFalse(progress.retry)
 

@@ -335,7 +335,7 @@ class TestSelection(Case):
 
     def test_a_trust_that_is_gone(self):
         self.cloud.trusts.clear()
-        self.assertIn('delegated', self.reason(name='db'))
+        self.assertIn('no longer exists', self.reason(name='db'))
 
     def test_documents_that_cannot_be_used(self):
         ids = self.stack.volumes(1)
