@@ -76,7 +76,8 @@ def _runs(session: orm.Session, ids: Sequence[str]) -> dict[str, int]:
     run, document = models.JobRun, models.RunDocument
     return _summed(session, ids, lambda some: [
         sa.select(run.id, _size(session, run.actions, document.content))
-        .outerjoin(document, document.id == run.document_id)
+        .outerjoin(document, collation.same(
+            document.id, run.document_id))
         .where(run.id.in_(some))])
 
 

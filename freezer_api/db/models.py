@@ -401,10 +401,9 @@ class JobRun(Base):
     coalesced_until: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     trigger: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
-    # NULL for a run that no scheduler was given.
-    document_id: orm.Mapped[str | None] = orm.mapped_column(
-        sa.String(64),
-        sa.ForeignKey('run_documents.id', name='fk_job_runs_document_id'))
+    # NULL for a run that no scheduler was given. No foreign key: to check it,
+    # InnoDB would lock gaps, and claims of other jobs would wait.
+    document_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     # What was wrong with the trust, and with which.
     trust_error: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))

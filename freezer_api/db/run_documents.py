@@ -30,6 +30,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from freezer_api.db import actions
+from freezer_api.db import collation
 from freezer_api.db import jobs
 from freezer_api.db import models
 from freezer_api.db import rows
@@ -61,7 +62,7 @@ def add(session: orm.Session,
             _DOCUMENT.id.in_(wanted))).all()
     missing = wanted.keys() - known
     if missing:
-        # Before the runs, which the session writes later.
+        # Past the session, which does not need them as objects.
         session.connection().execute(sa.insert(_DOCUMENT), [
             wanted[document_id] for document_id in sorted(missing)])
     return found
@@ -89,7 +90,8 @@ def remove_unused(session: orm.Session, after: str) -> str | None:
     ids = session.scalars(sa.select(_DOCUMENT.id).where(
         _DOCUMENT.id > after).order_by(_DOCUMENT.id).limit(rows.MOST)).all()
     unused = sa.select(_DOCUMENT.id, _DOCUMENT.job_id).where(
-        ~sa.exists().where(models.JobRun.document_id == _DOCUMENT.id))
+        ~sa.exists().where(collation.same(
+            models.JobRun.document_id, _DOCUMENT.id)))
     found = dict(session.execute(unused.where(_DOCUMENT.id.in_(ids))).all())
     if found:
         locked = set(session.scalars(rows.locked_by_id(

@@ -73,8 +73,7 @@ def upgrade() -> None:
         sa.Column('coalesced_until', sa.BigInteger),
         sa.Column('trigger', sa.String(16), nullable=False),
         sa.Column('state', sa.String(16), nullable=False),
-        sa.Column('document_id', sa.String(64), sa.ForeignKey(
-            'run_documents.id', name='fk_job_runs_document_id')),
+        sa.Column('document_id', sa.String(64)),
         sa.Column('reason', sa.Text),
         sa.Column('trust_error', sa.String(32)),
         sa.Column('delegation_id', sa.String(36)),
