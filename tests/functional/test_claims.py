@@ -785,7 +785,7 @@ class ClaimTests(base.ApiTestCase):
             connection.execute(sa.delete(models.UserCredential))
         self.start(job_id)
         self.assertEqual([], self.claim()['runs'])
-        self.assertIn('delegates', self.runs(job_id)[0]['reason'])
+        self.assertIn('creates one', self.runs(job_id)[0]['reason'])
 
     def test_volumes_of_one_action_are_shown_and_closed_with_their_run(
             self) -> None:
