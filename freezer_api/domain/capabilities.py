@@ -25,9 +25,8 @@ import dataclasses
 
 from freezer_api.domain import near_keys
 
-# What freezer-agent carries out, in each of the modes, and what Cinder does,
-# in its own mode only. An action that only Cinder has is offered by nobody who
-# does not name it.
+# The actions of freezer-agent, in each mode, and those of Cinder, only in its
+# own mode. An action that only Cinder has must be configured by name.
 AGENT_ACTIONS = ('backup', 'restore', 'info', 'admin', 'exec')
 NATIVE_ACTIONS = ('backup', 'restore', 'admin')
 NATIVE_MODE = 'cindernative'

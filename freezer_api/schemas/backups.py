@@ -56,8 +56,8 @@ UPDATE = common.Compiled({
 def validate_create(document: Any) -> None:
     """Validate a new record, which is the metadata and its status.
 
-    :raises freezer_api.schemas.InvalidDocument: with the text that callers
-        know, ``Bad Data Format``, and then what is wrong
+    :raises freezer_api.schemas.InvalidDocument: with the text of
+        earlier releases, ``Bad Data Format``, and then the reason
     """
     try:
         CREATE(document)

@@ -32,7 +32,7 @@ from freezer_api.services import new_schedule
 from freezer_api.services import parsed_documents
 from freezer_api.services import trust_for_change
 
-# What a firing came to nothing by that was due already.
+# Reasons of a due firing that an event skips.
 _BEFORE = {'start': 'The job was started by hand',
            'stop': 'The job was stopped', 'abort': 'The job was aborted'}
 
@@ -76,7 +76,7 @@ class JobEventService:
         run_rows.abort_orphan(session, job, self._rules, now)
         client, job_trust = db_assignment.find(session, project_id, job, now)
         if event == 'start':
-            # Whatever became of client and actions, a job can be stopped.
+            # A job can be stopped without its client and its actions.
             client = assignment.known(client, job.client_id)
             new_schedule.check_known(jobs.schedule(job), client)
             assignment.check(read, client,
@@ -84,7 +84,7 @@ class JobEventService:
             # The run has what the trust gives, which may be more than the
             # token has, and may outlast it.
             trust.require(client, job_trust)
-            # The user who starts a job whose trust does not work gives his.
+            # A start replaces a trust that does not work by the caller's.
             if (job.suspension_reason is not None and job.run_id is None
                     and not trust_errors.lasting(job.suspension_reason)
                     and trust.is_due(client, job_trust)

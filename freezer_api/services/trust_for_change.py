@@ -58,16 +58,15 @@ class TrustForChange:
         self._retires = False
 
     def run(self, work: Callable[[], Result]) -> Result:
-        """Do what may give jobs the trust, and delete what that retires.
+        """Run a transaction that may need the trust; delete retired trusts.
 
-        :param work: a transaction; what it has done is undone when it has to
-            be begun again
-        :raises freezer_api.keystone.trusts.TrustRefused: when the caller
-            cannot delegate and has to
-        :raises freezer_api.keystone.trusts.KeystoneUnavailable: when Keystone
-            cannot be asked
-        :raises freezer_api.errors.ApiError: 409 when the trust vanishes
-            each time
+        :param work: the transaction; it is rolled back if it must begin again
+        :raises freezer_api.keystone.trusts.TrustRefused: if the caller must
+            create a trust and cannot
+        :raises freezer_api.keystone.trusts.KeystoneUnavailable: if Keystone
+            does not answer
+        :raises freezer_api.errors.ApiError: 409 if the trust vanishes in each
+            attempt
         """
         result = self._attempts(work)
         if self._retires:
@@ -82,15 +81,15 @@ class TrustForChange:
             with (contextlib.suppress(trust_service.Vanished),
                   self._trusts.prepared(
                       self._caller, self._project_id) as self._made):
-                # What it takes the place of may be of no use any more.
+                # The trust that it replaces may be useless then.
                 self._retires = True
                 return work()
         raise errors.ApiError(
             'concurrent_change',
-            'The job was changed by somebody else meanwhile. Try again.')
+            'Another request changed the job meanwhile. Try again.')
 
     def may_delegate(self) -> bool:
-        """Return whether a trust of the caller could be asked for."""
+        """Return whether the caller's token can create a trust."""
         return self._trusts.may_delegate(self._caller, self._project_id)
 
     def is_wanted(self, client: clients.AnyClient) -> bool:
@@ -128,7 +127,7 @@ class TrustForChange:
 
     def require(self, client: clients.AnyClient | None,
                 job_trust: db_trusts.JobTrust | None) -> None:
-        """Refuse a token that could not delegate, if a job has a trust.
+        """Refuse a token that cannot create a trust, if a job needs one.
 
         :param client: the job's, None where it is not there any more
         :param job_trust: whose trust the job has
