@@ -29,6 +29,7 @@ from freezer_api.domain import capabilities
 from freezer_api.domain import cinder_keys
 from freezer_api.domain import cinder_selection
 from freezer_api.domain import cinder_templates
+from freezer_api.domain import keep_rules
 from freezer_api.domain import near_keys
 from freezer_api.domain import retention
 
@@ -50,6 +51,7 @@ class Removal:
     :ivar fullbackup_rotation: number of full backups to keep
     :ivar remove_older_than: age in days
     :ivar remove_before: a time
+    :ivar periods: the numbers of days, weeks and so on to keep
     :ivar freezer_only: whether backups of other programs stay
     :ivar last_too: whether the newest good chain can be removed
     :ivar keep_deleted_days: days for which backups of a deleted volume stay
@@ -61,6 +63,7 @@ class Removal:
     fullbackup_rotation: int | None
     remove_older_than: float | None
     remove_before: datetime.datetime | None
+    periods: keep_rules.KeepRules | None
     freezer_only: bool
     last_too: bool
     keep_deleted_days: float | None
@@ -70,16 +73,23 @@ class Removal:
     @property
     def is_wanted(self) -> bool:
         """Whether any rule for removal is set."""
-        return (self.remove_before is not None
+        return (self.periods is not None
+                or self.remove_before is not None
                 or self.remove_older_than is not None
                 or self.keep_deleted_days is not None
                 or self.fullbackup_rotation is not None)
 
-    def rule(self, due: datetime.datetime) -> retention.Rule | None:
+    def rule(self, due: datetime.datetime,
+             zone: datetime.tzinfo = datetime.UTC) -> retention.Rule | None:
         """Return the retention rule; None if none is set.
 
         :param due: due time of the run, from which days count back
+        :param zone: time zone of the schedule, in which days begin
         """
+        if self.periods is not None:
+            return retention.Rule(
+                freezer_only=self.freezer_only, last_too=self.last_too,
+                periods=dataclasses.replace(self.periods, zone=zone))
         cutoff = self.remove_before
         if self.remove_older_than is not None:
             cutoff = due - datetime.timedelta(self.remove_older_than)
@@ -285,9 +295,10 @@ def _removal(values: cinder_keys.Values, action: str) -> Removal:
         raise Unusable('remove_before_date: set only one of it, '
                        'remove_from_date and remove_older_than')
     rotation = values.get('fullbackup_rotation', int)
+    periods = _periods(values)
     deleted = values.get('keep_deleted_days', float)
     if action == cinder_keys.ADMIN and deleted is None and not (
-            before or since or rotation or older is not None):
+            before or since or rotation or periods or older is not None):
         # An empty field must not select the default, which keeps only one
         # full backup.
         values.not_empty('remove_before_date', 'remove_from_date',
@@ -296,8 +307,30 @@ def _removal(values: cinder_keys.Values, action: str) -> Removal:
     return Removal(
         fullbackup_rotation=rotation,
         remove_older_than=older, remove_before=before or since,
+        periods=periods,
         freezer_only=values.flag('cindernative_freezer_only', True),
         last_too=values.flag('remove_last_chain'),
         keep_deleted_days=deleted,
         whole_volume=values.get('retention_scope', str) == 'volume',
         prune_first=values.flag('prune_first'))
+
+
+def _periods(values: cinder_keys.Values) -> keep_rules.KeepRules | None:
+    """Return the numbers of ``keep_last``, ``keep_daily`` and so on.
+
+    They say which backups stay, the other rules which ones go.
+    """
+    numbers = {name: values.get(f'keep_{name}', int) or 0
+               for name in keep_rules.NAMES}
+    first = next((name for name in numbers if numbers[name]), None)
+    if first is None:
+        return None
+    for other in ('fullbackup_rotation', 'remove_older_than',
+                  'remove_before_date', 'remove_from_date'):
+        if values.has(other):
+            raise Unusable(
+                f'keep_{first}: cannot be combined with {other}; set '
+                'keep_last to keep a number of backups')
+    return keep_rules.KeepRules(
+        numbers['last'], numbers['daily'], numbers['weekly'],
+        numbers['monthly'], numbers['yearly'])

@@ -224,6 +224,11 @@ KEYS: tuple[Key, ...] = (
         'remove backups from before this time'),
     Key('remove_from_date', _date, _REMOVAL,
         'old name of remove_before_date'),
+    Key('keep_last', _whole, _REMOVAL, 'number of newest backups to keep'),
+    *(Key(f'keep_{name}', _whole, _REMOVAL,
+          f'number of {periods} of which the newest backup is kept')
+      for name, periods in (('daily', 'days'), ('weekly', 'weeks'),
+                            ('monthly', 'months'), ('yearly', 'years'))),
     Key('keep_deleted_days', _days, _REMOVAL,
         'days for which backups of a deleted volume stay'),
     Key('retention_scope', _text, _REMOVAL,
@@ -315,6 +320,10 @@ class Values:
         for name in names:
             if self._document.get(name) == '':
                 raise Unusable(f'{name}: is empty')
+
+    def has(self, name: str) -> bool:
+        """Return whether a key has a value."""
+        return self._values.get(name) is not None
 
     def get(self, name: str, kind: type[T]) -> T | None:
         """Return the value of a key, None if it is absent.

@@ -32,9 +32,11 @@ from typing import Generic
 
 from freezer_api.domain import chains as domain_chains
 from freezer_api.domain.chains import B
+from freezer_api.domain import keep_rules
 
 OWNER = 'freezer'
 JOB_MARK = 'freezer_job_id'
+HOLD, HOLD_UNTIL = 'freezer_hold', 'freezer_hold_until'
 
 # Cinder deletes a backup in one of these statuses.
 _SETTLED = frozenset(('available', 'error'))
@@ -43,6 +45,9 @@ _SETTLED = frozenset(('available', 'error'))
 # release 19.0.0, would seem to work and remove nothing.
 _OTHERS_ONLY = ('they are of other jobs; "retention_scope": "volume" includes '
                 'them')
+
+# Every hold ends later.
+_FIRST = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 
 _Chain = domain_chains.Chain
 
@@ -54,6 +59,8 @@ class Rule:
     :ivar keep: number of newest good chains that stay; None to use the age
     :ivar cutoff: chains whose newest backup is not after this time are too
         old; ignored with ``keep``
+    :ivar periods: a chain stays while it holds a good backup that one of
+        these rules keeps; excludes ``keep`` and ``cutoff``
     :ivar freezer_only: whether backups of other programs stay
     :ivar last_too: whether the newest good chain is also removed if it is too
         old
@@ -63,6 +70,7 @@ class Rule:
     cutoff: datetime.datetime | None = None
     freezer_only: bool = True
     last_too: bool = False
+    periods: keep_rules.KeepRules | None = None
 
     def takes(self, backup: domain_chains.Backup) -> bool:
         """Return whether the rule allows the removal of a backup."""
@@ -78,11 +86,16 @@ class Scope:
     :ivar refused: IDs of backups that Cinder does not delete; the backups
         that they depend on stay
     :ivar made: ID of the backup that was just made; its chain stays
+    :ivar now: due time of the run; a hold that ends later counts
+    :ivar coming: whether the periods of a rule count a backup of this time,
+        which is about to be made
     """
 
     others: Collection[str] = frozenset()
     refused: Collection[str] = frozenset()
     made: str | None = None
+    now: datetime.datetime = _FIRST
+    coming: bool = False
 
     def other(self, backup: domain_chains.Backup) -> bool:
         """Return whether a backup belongs to another job's rule."""
@@ -119,6 +132,27 @@ def mark_of(backup: domain_chains.Backup) -> str | None:
     """
     mark = backup.metadata.get(JOB_MARK)
     return str(mark) if mark else None
+
+
+def held(backup: domain_chains.Backup, now: datetime.datetime) -> str | None:
+    """Return why a user holds a backup, or None.
+
+    Users set both keys in the metadata of a backup in Cinder, such as
+    ``openstack volume backup set --property freezer_hold=true``. A date that
+    cannot be read holds the backup, because the user meant to keep it.
+    """
+    if str(backup.metadata.get(HOLD, '')).lower() == 'true':
+        return f'{HOLD} is true'
+    until = backup.metadata.get(HOLD_UNTIL)
+    if not until:
+        return None
+    try:
+        date = datetime.datetime.fromisoformat(str(until))
+    except ValueError:
+        return f'{HOLD_UNTIL} is not a date: {str(until)[:40]!r}'
+    if not date.tzinfo:
+        date = date.replace(tzinfo=datetime.UTC)
+    return f'{HOLD_UNTIL} is {until}' if date > now else None
 
 
 def other_marks(backups: Iterable[domain_chains.Backup],
@@ -171,7 +205,7 @@ def of_deleted(rule: Rule | None, backups: Iterable[domain_chains.Backup],
 
 
 def make_room(backups: Iterable[B], rule: Rule, full: bool,
-              scope: Scope = Scope()) -> Plan[B]:
+              now: datetime.datetime, scope: Scope = Scope()) -> Plan[B]:
     """Return the backups that can be removed before a new backup.
 
     The rule still holds after the new backup. The newest good chain stays,
@@ -180,9 +214,11 @@ def make_room(backups: Iterable[B], rule: Rule, full: bool,
 
     :param full: whether the new backup is a full one, which counts as one
         that the rule keeps; an increment extends an existing chain
+    :param now: time of the new backup
     """
     known = list(backups)
     rule = dataclasses.replace(rule, last_too=False)
+    scope = dataclasses.replace(scope, now=now, coming=True)
     if rule.keep is not None and full:
         rule = dataclasses.replace(rule, keep=max(1, rule.keep - 1))
     if not full:
@@ -254,7 +290,14 @@ class _Planner(Generic[B]):
     def _named(self) -> Iterator[_Chain[B]]:
         """Yield the chains that the rule selects, oldest first."""
         keep, cutoff = self._rule.keep, self._rule.cutoff
-        if keep is not None:
+        if self._rule.periods is not None:
+            stay = self._kept_by(self._rule.periods)
+            # A chain that is newer than all good ones may become good.
+            old = [chain for chain in self._chains[
+                       :self._chains.index(self._good[-1])
+                       if self._good else 0]
+                   if stay.isdisjoint(backup.id for backup in chain.backups)]
+        elif keep is not None:
             # Chains older than all that are kept, good or not.
             old = self._chains[:self._chains.index(self._good[-keep])
                                if len(self._good) >= keep else 0]
@@ -266,6 +309,15 @@ class _Planner(Generic[B]):
                     backup.id == self._scope.made
                     for backup in chain.backups):
                 yield chain
+
+    def _kept_by(self, periods: keep_rules.KeepRules) -> set[str]:
+        """Return the IDs of the backups that the periods keep."""
+        moments = {backup.id: domain_chains.data_at(backup)
+                   for chain in self._good for backup in chain.backups
+                   if backup.status == 'available' and self._own(backup)}
+        if self._scope.coming:
+            moments[''] = self._scope.now
+        return set(periods.kept(moments))
 
     def _age(self, chain: _Chain[B]) -> datetime.datetime:
         """Return the creation time of the newest backup that counts."""
@@ -284,6 +336,11 @@ class _Planner(Generic[B]):
             if not (self._rule.takes(backup) or self._scope.other(backup)):
                 return Kept(first, f'backup {backup.id} was not made by '
                             'Freezer')
+        held_why = next((
+            f'of backup {backup.id}, {why}' for backup in chain.backups
+            if (why := held(backup, self._scope.now))), None)
+        if held_why is not None:
+            return Kept(first, held_why)
         for backup in chain.backups:
             if self._own(backup) and backup.status not in _SETTLED:
                 return Kept(first, f'backup {backup.id} is {backup.status}',
@@ -295,8 +352,11 @@ class _Planner(Generic[B]):
             if backup.has_dependents and backup.id not in parents:
                 return Kept(first, f'an unknown backup depends on backup '
                             f'{backup.id}', unclear=True)
-        if self._rule.last_too:
-            return None
+        return None if self._rule.last_too else self._as_last(chain)
+
+    def _as_last(self, chain: _Chain[B]) -> Kept | None:
+        """Return why a chain stays if no good one would be left, or None."""
+        first = chain.first.id
         if self._good and chain is self._good[-1]:
             return Kept(first, 'it is the newest good chain')
         if not self._good:

@@ -77,10 +77,11 @@ _PROGRESS: common.Schema = {
     'volume_deleted': {'type': 'boolean'},
 }
 
-# One volume of an action of several.
+# One volume of an action of several; one without an ID is a server without a
+# volume.
 _PART: common.Schema = {
     'type': 'object',
-    'required': ['state', 'volume_id'],
+    'required': ['state'],
     'properties': _PROGRESS,
 }
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
+import datetime
 from typing import Protocol
 
 from freezer_api.domain import capabilities
@@ -46,6 +47,7 @@ class ActionContext:
     :ivar room: maximum number of volumes of the action
     :ivar due_at: when the run was due, in epoch seconds by the API's clock;
         None if the clock of this host decides
+    :ivar zone: time zone of the job's schedule, in which days begin
     :ivar alone: whether this is a whole action, not one volume of several
     :ivar fence: of the run, by which the API knows its holder
     :ivar aborting: whether an engine carries out ``abort``
@@ -69,6 +71,7 @@ class ActionContext:
     alone: bool = True
     aborting: bool = False
     due_at: float | None = None
+    zone: datetime.tzinfo = datetime.UTC
 
 
 @dataclasses.dataclass(frozen=True)

@@ -232,7 +232,8 @@ class Executor:
             lease_left=lambda: self._table.lease_left(claimed),
             retries=action.retries, room=result.room(claimed.progress.steps),
             reserve_slot=lambda: self._table.reserve_slot(claimed),
-            due_at=claimed.run.due_at, fence=claimed.run.fence)
+            due_at=claimed.run.due_at, fence=claimed.run.fence,
+            zone=job.read_zone(claimed.run.job))
 
     def _native(self, claimed: run_table.ClaimedRun, current: int) -> bool:
         """Return whether an action works by the run's trust."""

@@ -21,7 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
+import datetime
 
+from freezer_api.domain import schedule_values
 from freezer_scheduler.runs import retries
 
 # What the API takes: a job that could be saved is not refused for its size.
@@ -61,6 +63,21 @@ def read_actions(job: object) -> tuple[JobAction, ...]:
                        f'{_MOST_ACTIONS} is the most')
     return tuple(_read_action(number, action)
                  for number, action in enumerate(actions, start=1))
+
+
+def read_zone(job: object) -> datetime.tzinfo:
+    """Return the time zone of a job's schedule; UTC if it has none."""
+    schedule = job.get('job_schedule') if isinstance(job, Mapping) else None
+    if not isinstance(schedule, Mapping):
+        return datetime.UTC
+    name = schedule.get('schedule_timezone')
+    if name is None or name == '':
+        return datetime.UTC
+    try:
+        return schedule_values.parse_zone('schedule_timezone', name)
+    except schedule_values.ScheduleError:
+        # The API refuses it; a job of a file may have one.
+        return datetime.UTC
 
 
 def _read_action(number: int, document: object) -> JobAction:

@@ -48,6 +48,20 @@ WRONG: tuple[tuple[dict[str, Any], str], ...] = (
      'backup_name: {day} is unknown; it may contain {mode}'),
     ({**base.BACKUP, 'backup_name': '{resource_id}' * 8},
      'backup_name: the resulting name is longer than 255'),
+    ({**base.BACKUP, 'keep_dayly': 7},
+     'keep_dayly: unknown; did you mean keep_daily?'),
+    ({**base.BACKUP, 'keep_daily': 0}, 'keep_daily: must be a number from 1'),
+    ({**base.BACKUP, 'keep_daily': 7, 'fullbackup_rotation': 2},
+     'keep_daily: cannot be combined with fullbackup_rotation'),
+    ({**NATIVE, 'cindernative_volumes': {'all': False}},
+     'cindernative_volumes.all: must be true'),
+    ({**NATIVE, 'cindernative_volumes': {'all': True, 'name': 'x'}},
+     'cindernative_volumes: must have either ids'),
+    ({**NATIVE, 'cindernative_volumes': {'server': 'web'}},
+     'cindernative_volumes.server: number 1 is not an id'),
+    ({**NATIVE, 'cindernative_volumes': {
+        'all': True, 'except': {'types': 'x'}}},
+     'cindernative_volumes.except.types: unknown; did you mean type?'),
     ({**base.BACKUP, 'container': 'a/b'}, 'container: a container name'),
 )
 

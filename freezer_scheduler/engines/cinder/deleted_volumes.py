@@ -76,7 +76,7 @@ class Search:
 
         :param existing: volumes to ignore
         """
-        rule = self.removal.rule(self.due)
+        rule = self.removal.rule(self.due, self.context.zone)
         if most < 1 or (rule is None
                         and self.removal.keep_deleted_days is None):
             return ()
@@ -136,9 +136,9 @@ class Search:
 
     def _scope(self, candidates: _Backups) -> retention.Scope:
         if self.removal.whole_volume:
-            return retention.Scope()
+            return retention.Scope(now=self.due)
         marks = retention.other_marks(
             itertools.chain.from_iterable(candidates.values()),
             self.context.job_id)
         return retention.Scope(marks - self.gone_jobs(marks)
-                               if marks else frozenset())
+                               if marks else frozenset(), now=self.due)

@@ -143,8 +143,9 @@ class Prune(operation.Operation):
         scope = retention.Scope(
             frozenset() if removal.whole_volume else self._living(backups),
             self._engine_state.refused.keys(),
-            None if self._deleted_volume else self._step.cinder_backup_id)
-        rule = removal.rule(due)
+            None if self._deleted_volume else self._step.cinder_backup_id,
+            now=due)
+        rule = removal.rule(due, self._context.zone)
         if self._is_deleted(removal):
             rule = retention.of_deleted(
                 rule, backups, removal.keep_deleted_days, due, scope,
@@ -373,7 +374,7 @@ class MakeRoom(Prune):
         full = (not action.incremental
                 or self._step.full_because is not None
                 or cinder_increment.full_is_due(backups, action.full_every))
-        return retention.make_room(backups, rule, full, scope)
+        return retention.make_room(backups, rule, full, self._due(), scope)
 
     def _is_deleted(self, removal: cinder_action.Removal) -> bool:
         return False

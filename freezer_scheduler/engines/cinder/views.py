@@ -19,6 +19,7 @@ count as news of a backup.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import datetime
@@ -83,6 +84,8 @@ class Volume:
     volume_type: str | None = None
     size: int | None = None
     availability_zone: str | None = None
+    is_bootable: bool = False
+    server_ids: frozenset[str] = frozenset()
 
 
 def part(answer: object, noun: str, wanted_id: str | None = None,
@@ -194,7 +197,26 @@ def volume(document: Mapping[str, object]) -> Volume:
         metadata=_metadata(document),
         volume_type=_optional(document, 'volume_type'),
         size=_number(document, 'size'),
-        availability_zone=_optional(document, 'availability_zone'))
+        availability_zone=_optional(document, 'availability_zone'),
+        # Cinder shows this flag as a text.
+        is_bootable=document.get('bootable') in ('true', True),
+        server_ids=frozenset(_servers(document)))
+
+
+def _servers(document: Mapping[str, object]) -> Iterator[str]:
+    """Yield the IDs of the servers to which a volume is attached."""
+    attachments = document.get('attachments')
+    if attachments is None:
+        return
+    if not isinstance(attachments, list):
+        raise Malformed('attachments is no list')
+    for attachment in attachments:
+        if not isinstance(attachment, dict):
+            raise Malformed('an attachment is no object')
+        # An attachment by a host alone has none.
+        server = _optional(attachment, 'server_id')
+        if server:
+            yield server
 
 
 def _status(document: Mapping[str, object]) -> str:

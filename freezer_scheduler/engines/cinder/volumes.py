@@ -22,7 +22,6 @@ are slots.
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
@@ -120,7 +119,8 @@ class Volumes(operation.Operation):
             backup_id=None, cinder_backup_id=None, started_at=self._epoch())
         return base.Progress(step, engine_state=dataclasses.replace(
             self._engine_state,
-            children={number: Child(0) for number in range(len(parts))}))
+            children={number: Child(0) for number, part in enumerate(parts)
+                      if not part.state.final}))
 
     def _parts(self) -> tuple[messages.Step, ...]:
         """Return a part for each volume, also for some that are deleted.
@@ -128,7 +128,7 @@ class Volumes(operation.Operation):
         :raises freezer_api.domain.cinder_action.Unusable: when the action
             cannot be carried out
         """
-        chosen = self._chosen()
+        chosen, unattached = self._chosen()
         some = chosen[0] if chosen else _NO_VOLUME
         # The document has the same errors for each volume.
         action = cinder_action.read(
@@ -137,32 +137,41 @@ class Volumes(operation.Operation):
             self._client, self._context, action.removal, self._due(),
             self._gone_jobs, deleted_volumes.FOR_SEVERAL).find(
                 chosen, self._context.room - len(chosen))
-        if not chosen and not deleted:
+        if not chosen and not deleted and not unattached:
             raise cinder_action.Unusable(_NONE_FITS)
         return (*map(self._part, chosen), *(dataclasses.replace(
             self._part(volume_id), action=cinder_keys.ADMIN,
             volume_deleted=True)
-            for volume_id in deleted))
+            for volume_id in deleted), *(dataclasses.replace(
+                self._part(None), state=_State.FAIL, ended_at=self._epoch(),
+                reason=f'{cinder_selection.KEY}.server: no volume is attached '
+                       f'to server {server}')
+                for server in unattached))
 
-    def _chosen(self) -> Sequence[str]:
-        """Return the ids of the volumes, each once."""
+    def _chosen(self) -> tuple[list[str], list[str]]:
+        """Return the IDs of the volumes, and of servers that have none.
+
+        :raises freezer_api.domain.cinder_action.Unusable: if there are too
+            many
+        """
         selection = cinder_selection.read(self._context.freezer_action)
         if selection is None:
             raise cinder_action.Unusable(f'{cinder_selection.KEY}: missing')
         room = self._context.room
-        found: Iterable[str] = selection.ids or selection.among(
-            self._client.volumes())
+        found = (cinder_selection.Resolved(list(selection.ids), [])
+                 if selection.ids else selection.among(self._client.volumes()))
         # Cinder may show a volume twice, if others are made meanwhile.
-        chosen = list(dict.fromkeys(found))
-        if len(chosen) > room:
+        chosen = list(dict.fromkeys(found.volume_ids))
+        number = len(chosen) + len(found.servers_without)
+        if number > room:
             raise cinder_action.Unusable(
-                f'{cinder_selection.KEY}: {len(chosen)} volumes; '
+                f'{cinder_selection.KEY}: {number} volumes; '
                 f'{max(0, room)} is the most that this action can have, as '
                 f'all actions of a job together have '
                 f'{cinder_selection.MOST_VOLUMES} at most')
-        return chosen
+        return chosen, found.servers_without
 
-    def _part(self, volume_id: str) -> messages.Step:
+    def _part(self, volume_id: str | None) -> messages.Step:
         return dataclasses.replace(
             messages.Step(self._step.action_id, self._step.position),
             engine=self._step.engine, action=self._step.action,
@@ -328,8 +337,9 @@ def _reason(parts: Sequence[messages.Step],
     """
     bad = [part for part in parts if part.state is not _State.SUCCESS]
     shown = bad or [part for part in parts if part.reason]
-    told = [f'{part.volume_id}: {messages.shortened(part.reason, _REASON)}'
-            for part in shown[:_TOLD]]
+    told = [': '.join(filter(None, (
+        part.volume_id, messages.shortened(part.reason, _REASON))))
+        for part in shown[:_TOLD]]
     text = '; '.join(told + ['...'] * (len(shown) > _TOLD))
     if not bad:
         return text or None

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import zoneinfo
 import pathlib
 
 import hypothesis
@@ -27,6 +28,7 @@ from freezer_api.domain import capabilities
 from freezer_api.domain import cinder_action
 from freezer_api.domain import cinder_keys
 from freezer_api.domain import cinder_selection
+from freezer_api.domain import keep_rules
 from freezer_api.domain import near_keys
 from freezer_api.domain import retention
 
@@ -220,6 +222,35 @@ class TestKeys(testtools.TestCase):
         found = rule(action='admin', remove_older_than='',
                      fullbackup_rotation=2)
         self.assertEqual(retention.Rule(2), found)
+
+    def test_numbers_of_days_weeks_months_and_years(self):
+        berlin = zoneinfo.ZoneInfo('Europe/Berlin')
+        found = read(keep_last=1, keep_daily=7, keep_weekly=4,
+                     keep_monthly=12, keep_yearly=3).removal
+        self.assertTrue(found.is_wanted)
+        self.assertEqual(
+            retention.Rule(periods=keep_rules.KeepRules(
+                1, 7, 4, 12, 3, berlin)), found.rule(NOW, berlin))
+        # They replace the rotation by 1.
+        self.assertEqual(
+            retention.Rule(periods=keep_rules.KeepRules(weekly=2)),
+            rule(action='admin', keep_weekly=2))
+        self.assertIsNone(read(keep_daily=None).removal.periods)
+
+    def test_numbers_that_no_backup_can_meet(self):
+        for key in ('keep_last', 'keep_daily', 'keep_weekly', 'keep_monthly',
+                    'keep_yearly'):
+            for value in (0, -1, 100001, 1.5, '7', '', True, [7]):
+                self.assertTrue(self.unusable(**{key: value}).startswith(
+                    f'{key}: must be a '), f'{key} {value!r}')
+            for other, value in (
+                    ('fullbackup_rotation', 2), ('remove_older_than', 3),
+                    ('remove_before_date', '2027-01-01'),
+                    ('remove_from_date', '2027-01-01')):
+                self.assertEqual(
+                    f'{key}: cannot be combined with {other}; set keep_last '
+                    'to keep a number of backups',
+                    self.unusable(**{key: 2, other: value}))
 
     def test_deleted_volumes_and_other_jobs(self):
         removal = read(fullbackup_rotation=2).removal

@@ -21,16 +21,22 @@ from hypothesis import strategies as st
 import testtools
 
 from freezer_api.domain import chains as domain_chains
+from freezer_api.domain import keep_rules
 from freezer_api.domain import retention
 from tests.unit.freezer_api.domain import cinder_model as model
 from tests.unit.freezer_api.domain.cinder_model import backup
 from tests.unit.freezer_api.domain.cinder_model import hours
 
+PERIODS = st.builds(
+    keep_rules.KeepRules, st.integers(0, 3), st.integers(0, 5),
+    st.integers(0, 3), st.integers(0, 3), st.integers(0, 2)).filter(
+        lambda periods: periods != keep_rules.KeepRules())
 RULES = st.builds(
-    lambda keep, cutoff, mine, last: retention.Rule(
-        keep, None if keep else hours(cutoff), mine, last),
-    st.none() | st.integers(1, 4), st.integers(-1, 400), st.booleans(),
-    st.booleans())
+    lambda periods, keep, cutoff, mine, last: retention.Rule(
+        None if periods else keep,
+        None if periods or keep else hours(cutoff), mine, last, periods),
+    st.none() | PERIODS, st.none() | st.integers(1, 4), st.integers(-1, 400),
+    st.booleans(), st.booleans())
 SCOPES = st.builds(
     lambda others: retention.Scope(frozenset(others)),
     st.sampled_from(((), (model.OTHER,), (model.OTHER, model.GONE))))
@@ -68,16 +74,29 @@ def good(cinder, rule, scope):
                 else own(chain[0], rule, scope))]
 
 
+def moments(cinder, rule, scope):
+    """Return the times that periods count, by backup."""
+    counted = good(cinder, rule, scope)
+    return {one.id: one.data_at for root, chain in cinder.chains().items()
+            for one in chain if root in counted
+            and one.status == 'available' and own(one, rule, scope)}
+
+
 def expected(cinder, rule, scope):
     """Return what is to be deleted, the slow way and by what is true."""
     counted = good(cinder, rule, scope)
+    stay = rule.periods.kept(moments(
+        cinder, rule, scope)) if rule.periods else {}
     gone = set()
     for root, chain in cinder.chains().items():
         mine = [one for one in chain if own(one, rule, scope)]
         aged = mine if scope.other(chain[0]) else chain
         if not mine:
             continue
-        if rule.keep is not None:
+        if rule.periods is not None:
+            named = (bool(counted) and root < counted[-1]
+                     and not any(one.id in stay for one in chain))
+        elif rule.keep is not None:
             named = (len(counted) >= rule.keep
                      and root < counted[-rule.keep])
         else:
@@ -169,6 +188,17 @@ class TestHistories(testtools.TestCase):
                          good(cinder, rule, scope)[-(rule.keep or 1):])
 
     @hypothesis.given(model.histories(model.MAYBE_LATER, statuses=True),
+                      RULES, SCOPES, PERIODS)
+    def test_no_backup_that_a_period_keeps_is_removed(self, cinder, rule,
+                                                      scope, periods):
+        rule = dataclasses.replace(rule, keep=None, periods=periods)
+        stay = set(periods.kept(moments(cinder, rule, scope)))
+        whole = {one for one in stay if cinder.whole(one)}
+        run(cinder, rule, scope)
+        self.assertLessEqual(stay, set(cinder.backups))
+        self.assertEqual(whole, {one for one in stay if cinder.whole(one)})
+
+    @hypothesis.given(model.histories(model.MAYBE_LATER, statuses=True),
                       RULES, SCOPES)
     def test_what_others_made_stays(self, cinder, rule, scope):
         theirs = {one.id for one in cinder.backups.values()
@@ -209,6 +239,61 @@ class TestHistories(testtools.TestCase):
         self.assertEqual(set(), chain & set(gone))
 
 
+class TestHolds(testtools.TestCase):
+
+    HOLDS = st.sampled_from((
+        {'freezer_hold': 'true'}, {'freezer_hold': 'True'},
+        {'freezer_hold_until': '2030-01-01'},
+        {'freezer_hold_until': '2030-01-01T00:00:00+01:00'},
+        {'freezer_hold_until': 'next summer'},
+        {'freezer_hold_until': '2001-01-01', 'freezer_hold': 'true'}))
+    OVER = st.sampled_from((
+        {'freezer_hold': 'false'}, {'freezer_hold': ''},
+        {'freezer_hold_until': '2026-01-01'}, {'freezer_hold_until': ''}))
+
+    def hold(self, cinder, one, metadata):
+        found = cinder.backups[one]
+        cinder.backups[one] = dataclasses.replace(
+            found, metadata={**found.metadata, **metadata})
+
+    @hypothesis.given(model.histories(), RULES, SCOPES, st.data())
+    def test_a_chain_with_a_held_backup_stays_whole(self, cinder, rule,
+                                                    scope, data):
+        hypothesis.assume(cinder.backups)
+        one = data.draw(st.sampled_from(sorted(cinder.backups)))
+        self.hold(cinder, one, data.draw(self.HOLDS))
+        chain = {each.id for each in cinder.chains()[cinder.root(one)]}
+        run(cinder, rule, dataclasses.replace(scope, now=hours(1)))
+        self.assertLessEqual(chain, set(cinder.backups))
+
+    @hypothesis.given(model.histories(), RULES, SCOPES, st.data())
+    def test_a_hold_that_is_over_has_no_effect(self, cinder, rule, scope,
+                                               data):
+        hypothesis.assume(cinder.backups)
+        scope = dataclasses.replace(scope, now=hours(1))
+        before = retention.plan(cinder.listed(), rule, scope)
+        one = data.draw(st.sampled_from(sorted(cinder.backups)))
+        self.hold(cinder, one, data.draw(self.OVER))
+        after = retention.plan(cinder.listed(), rule, scope)
+        self.assertEqual([gone.id for gone in before.deletions],
+                         [gone.id for gone in after.deletions])
+
+    def test_the_reason_names_the_hold(self):
+        for metadata, said in (
+                ({'freezer_hold': 'true'}, 'freezer_hold is true'),
+                ({'freezer_hold_until': '2030-01-01'},
+                 'freezer_hold_until is 2030-01-01'),
+                ({'freezer_hold_until': 'soon'},
+                 "freezer_hold_until is not a date: 'soon'")):
+            held = backup(1)
+            held = dataclasses.replace(
+                held, metadata={**held.metadata, **metadata})
+            plan = retention.plan([held, backup(2)], retention.Rule(1),
+                                  retention.Scope(now=hours(1)))
+            self.assertEqual([f'of backup b001, {said}'],
+                             [kept.reason for kept in plan.kept])
+
+
 class TestRoom(testtools.TestCase):
 
     @hypothesis.given(model.histories(), RULES, SCOPES, st.booleans())
@@ -216,7 +301,8 @@ class TestRoom(testtools.TestCase):
             self, cinder, rule, scope, full):
         """And never the last good chain, nor what an increment needs."""
         before = good(cinder, rule, scope)
-        room = retention.make_room(cinder.listed(), rule, full, scope)
+        room = retention.make_room(
+            cinder.listed(), rule, full, hours(cinder.clock + 1), scope)
         gone = {one.id for one in room.deletions}
         after = cinder.copy()
         for one in room.deletions:
@@ -241,20 +327,21 @@ class TestRoom(testtools.TestCase):
                                  # The last good one stays.
                                  (1, True, ['b001', 'b002']),
                                  (1, False, ['b001', 'b002'])):
-            plan = retention.make_room(there, retention.Rule(keep), full)
+            plan = retention.make_room(
+                there, retention.Rule(keep), full, hours(9))
             self.assertEqual(gone, [one.id for one in plan.deletions],
                              f'{keep} {full}')
 
     def test_the_last_chain_stays_even_if_it_is_to_go(self):
         plan = retention.make_room(
             [backup(1), backup(2)],
-            retention.Rule(cutoff=hours(9), last_too=True), full=True)
+            retention.Rule(cutoff=hours(9), last_too=True), True, hours(9))
         self.assertEqual(['b001'], [one.id for one in plan.deletions])
 
     def test_an_increment_needs_what_somebody_else_made(self):
         plan = retention.make_room(
             [backup(1), backup(2), backup(3, mine=False)],
-            retention.Rule(1, freezer_only=False), full=False)
+            retention.Rule(1, freezer_only=False), False, hours(9))
         self.assertEqual(['b001', 'b002'], [one.id for one in plan.deletions])
 
 
@@ -300,7 +387,7 @@ class TestAnything(testtools.TestCase):
         for one in plan.deletions:
             self.assertIn(one.status, ('available', 'error'))
             self.assertTrue(own(one, rule, scope))
-            if rule.keep is None:
+            if rule.cutoff is not None:
                 self.assertLessEqual(one.created_at, rule.cutoff)
         whole = [one for one in backups if not one.is_incremental
                  and one.status == 'available' and own(one, rule, scope)]
@@ -339,7 +426,7 @@ class TestAnything(testtools.TestCase):
         self.assertIn(second.id, plan.kept[0].reason)
         self.assertEqual((), retention.make_room(
             [first, dataclasses.replace(second, created_at=None)],
-            retention.Rule(1), full=False).deletions)
+            retention.Rule(1), False, hours(9)).deletions)
 
     def test_a_new_backup_that_is_gone_keeps_everything(self):
         plan = retention.plan([backup(1), backup(2)], retention.Rule(1),

@@ -14,6 +14,9 @@
 
 from __future__ import annotations
 
+import datetime
+import zoneinfo
+
 import hypothesis
 from hypothesis import strategies as st
 import testtools
@@ -50,6 +53,17 @@ class TestJob(testtools.TestCase):
             job.read_actions({'job_actions': [value]})
         except job.Unusable as unusable:
             self.assertTrue(str(unusable))
+
+    @hypothesis.given(ANYTHING)
+    def test_the_zone_of_anything_is_utc(self, value):
+        for document in (value, {'job_schedule': value}, {
+                'job_schedule': {'schedule_timezone': value}}):
+            self.assertEqual(datetime.UTC, job.read_zone(document))
+
+    def test_the_zone_of_the_schedule(self):
+        self.assertEqual(
+            zoneinfo.ZoneInfo('Europe/Berlin'), job.read_zone({
+                'job_schedule': {'schedule_timezone': 'Europe/Berlin'}}))
 
     def test_null_and_absent_numbers_are_the_defaults(self):
         for keys in ({}, {'max_retries': None, 'max_retries_interval': None}):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import zoneinfo
 
 from freezer_scheduler.freezer import messages
 from tests.unit.freezer_scheduler.engines import cases
@@ -123,6 +124,34 @@ class TestOrder(PruneCase):
         self.assertEqual('available', [
             record for record in self.records()
             if record.backup_id == progress.step.backup_id][-1].status)
+
+    def test_days_are_those_of_the_zone_of_the_schedule(self):
+        """23:00 and 01:00 in UTC are one day in Los Angeles."""
+        day = self.clock.epoch // DAY * DAY
+        for zone, removed in (
+                (datetime.UTC, 0),
+                (zoneinfo.ZoneInfo('America/Los_Angeles'), 1)):
+            self.cloud.backups.clear()
+            self.cloud.requests.clear()
+            ids = [self.old((self.clock.epoch - day) / DAY - hours / 24)
+                   for hours in (-36, -1, 1)]
+            progress, _context = self.go(dataclasses.replace(
+                self.admin(keep_daily=2), zone=zone))
+            self.assertEqual('success', progress.step.state)
+            self.assertEqual([ids[removed]], self.deletions())
+
+    def test_a_held_chain_stays_and_the_reason_says_so(self):
+        held = self.chain(30)
+        for backup_id in held[1:2]:
+            self.cloud.backups[backup_id]['metadata'][
+                'freezer_hold_until'] = '2100-01-01'
+        other = self.chain(20)
+        self.chain(10)
+        progress, _context = self.go(self.admin(keep_last=1))
+        self.assertEqual('success', progress.step.state)
+        self.assertEqual(other[::-1], self.deletions())
+        self.assertIn(f'of backup {held[1]}, freezer_hold_until is 2100-01-01',
+                      progress.step.reason)
 
     def test_days_count_back_from_when_the_run_was_due(self):
         """However wrong the clock of this host is."""

@@ -47,6 +47,7 @@ from tests.unit.freezer_scheduler import fakes
 
 VOLUMES = [f'{number:08x}-1111-4111-8111-111111111111'
            for number in range(1, 300)]
+SERVERS = [f'{number:08x}-2222-4222-8222-222222222222' for number in (1, 2)]
 MOST_MOVES = 4000
 
 
@@ -236,7 +237,7 @@ class Case(testtools.TestCase):
 
     def parts(self, report=None):
         [step] = (report or self.stack.stored or {'actions': [{}]})['actions']
-        return {part['volume_id']: part for part in step.get('parts', ())}
+        return {part.get('volume_id'): part for part in step.get('parts', ())}
 
     def states(self, report=None):
         return [part['state'] for part in self.parts(report).values()]
@@ -287,8 +288,58 @@ class TestSelection(Case):
         before = kept.cache_info().currsize
         for number in range(50):
             self.assertEqual(['v'], cinder_selection.Selection(
-                None, f'*[-{number}]1', {}).among([volume]))
+                name=f'*[-{number}]1').among([volume]).volume_ids)
         self.assertEqual(before, kept.cache_info().currsize)
+
+    def attached(self, *servers):
+        """Create volumes that are attached to these servers."""
+        ids = self.stack.volumes(len(servers))
+        for volume_id, some in zip(ids, servers, strict=True):
+            self.cloud.described[volume_id] = {'attachments': [
+                {'server_id': server} for server in some]}
+        return ids
+
+    def test_by_server(self):
+        ids = self.attached([SERVERS[0]], SERVERS, [SERVERS[1]], [None], [])
+        self.assertEqual(ids[:2], self.chosen(server=SERVERS[0]))
+        self.stack.stored = None
+        self.assertEqual(ids[:3], self.chosen(server=SERVERS))
+
+    def test_a_server_without_a_volume_is_named_and_fails(self):
+        ids = self.attached([SERVERS[0]], [])
+        report = self.stack.go([several(server=SERVERS)])
+        self.assertEqual('fail', report['state'])
+        self.assertEqual({ids[0]: 1}, self.stack.good())
+        self.assertEqual(
+            'cindernative_volumes.server: no volume is attached to server '
+            f'{SERVERS[1]}', self.parts()[None]['reason'])
+        self.assertIn(SERVERS[1], report['reason'])
+
+    def test_a_server_alone_without_a_volume(self):
+        self.stack.volumes(1)
+        self.assertIn(f'no volume is attached to server {SERVERS[0]}',
+                      self.reason(server=SERVERS[0]))
+
+    def test_all_with_exceptions(self):
+        ids = self.stack.volumes(5)
+        self.cloud.described.update({
+            ids[0]: {'bootable': 'true'}, ids[1]: {'bootable': 'false'},
+            ids[2]: {'metadata': {'scratch': 'true'}},
+            ids[3]: {'volume_type': 'temporary-1'}})
+        self.assertEqual(ids, self.chosen(all=True))
+        self.stack.stored = None
+        self.assertEqual([ids[1], ids[4]], self.chosen(
+            **{'all': True, 'except': {
+                'boot': True, 'metadata': {'scratch': 'true'},
+                'type': 'temporary-*'}}))
+
+    def test_attachments_that_cannot_be_read(self):
+        ids = self.stack.volumes(1)
+        for wrong in ('x', [7], [{'server_id': 7}]):
+            self.cloud.described[ids[0]] = {'attachments': wrong}
+            self.stack.stored = None
+            self.assertIn('attachment', self.reason(server=SERVERS[0])
+                          .replace('server_id', 'attachment'))
 
     def test_by_name_and_metadata_both_have_to_fit(self):
         ids = self.stack.volumes(3, name='db', metadata={'a': 'b'})
@@ -340,8 +391,8 @@ class TestSelection(Case):
     def test_documents_that_cannot_be_used(self):
         ids = self.stack.volumes(1)
         for selection, words in (
-                ({}, 'either ids, or name'), ({'ids': []}, 'list of ids'),
-                ({'ids': ids, 'name': 'x'}, 'either ids, or name'),
+                ({}, 'either ids, or all'), ({'ids': []}, 'list of ids'),
+                ({'ids': ids, 'name': 'x'}, 'either ids, or all'),
                 ({'ids': [ids[0], 7]}, 'number 2 is not an id'),
                 ({'ids': ids[0]}, 'list of ids'),
                 ({'ids': [None]}, 'number 1'), ({'ids': None}, 'either'),
