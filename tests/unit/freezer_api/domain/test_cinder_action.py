@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import zoneinfo
 import pathlib
+import zoneinfo
 
 import hypothesis
 from hypothesis import strategies as st
