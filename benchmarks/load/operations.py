@@ -30,13 +30,17 @@ _SEARCH = {'match_not': [{'status': 'completed'}],
 
 Requests = Iterator[requests.Request]
 
+_AIM = 1.5
+
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
     """One kind of request.
 
     :ivar requests: returns endless requests to a deployment
-    :ivar aim: how many times upstream's rate ours should have
+    :ivar aim: how many times upstream's rate ours should have. A change of a
+        schedule also computes when the job is due, which upstream leaves to
+        its scheduler.
     """
 
     name: str
@@ -121,21 +125,21 @@ IDLE = Operation(
 
 SINGLE = (
     Operation('GET job', lambda one: _each_job(
-        one, 'GET', lambda number: None), 2),
+        one, 'GET', lambda number: None), _AIM),
     Operation('PATCH job', lambda one: _each_job(
         one, 'PATCH', lambda number: {'description': f'changed {number}'}),
-        2),
+        _AIM),
     Operation('PATCH job schedule', lambda one: _each_job(
         one, 'PATCH', lambda number: {'job_schedule': {
-            'schedule_interval': f'{31 + number % 1000} days'}}), 2),
+            'schedule_interval': f'{31 + number % 1000} days'}}), 1),
     Operation('PATCH job actions', lambda one: _each_job(
-        one, 'PATCH', _patch_actions), 2),
-    Operation('POST job event', _job_events, 2),
-    Operation('POST job', lambda one: _post_job(one, documents.PLAIN), 2),
+        one, 'PATCH', _patch_actions), _AIM),
+    Operation('POST job event', _job_events, _AIM),
+    Operation('POST job', lambda one: _post_job(one, documents.PLAIN), _AIM),
     Operation('POST job, with a trust',
-              lambda one: _post_job(one, documents.CENTRAL), 5),
+              lambda one: _post_job(one, documents.CENTRAL), _AIM),
     Operation('GET client', lambda one: itertools.repeat(
-        one.member.request('GET', f'clients/{documents.PLAIN}')), 2),
-    Operation('POST client', _post_clients, 2),
-    Operation('POST backup', _post_backup, 2),
+        one.member.request('GET', f'clients/{documents.PLAIN}')), _AIM),
+    Operation('POST client', _post_clients, _AIM),
+    Operation('POST backup', _post_backup, _AIM),
 )
