@@ -101,7 +101,7 @@ def adopt(session: orm.Session, client_row_id: str,
 
 
 def leave_out(session: orm.Session, client_row_id: str) -> str | None:
-    """Pass over the next job, which cannot be taken over.
+    """Pass over the next job, which cannot be adopted.
 
     :returns: its id, None where somebody else has come to it
     """

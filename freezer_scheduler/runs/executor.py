@@ -135,7 +135,7 @@ class Executor:
         if current is not None:
             backups = self._work(claimed, current)
             progress.skip_not_begun(claimed.aborting, now)
-        # Without a change: taken over after the last action, before the end.
+        # Without a change: reclaimed after the last action, before the end.
         if (tuple(progress.steps) != before or backups
                 or progress.current is None):
             progress.keep(backups)
@@ -158,7 +158,7 @@ class Executor:
             progress.break_off(str(error), now)
             return False
         LOG.info('Run %s of job %s, project %s: %s', run.run_id, run.job_id,
-                 run.project_id, 'taken over' if run.reclaimed else 'begins')
+                 run.project_id, 'reclaimed' if run.reclaimed else 'begins')
         cause = None if run.steps else self._login.check(run.trust_id)
         if cause is not None:
             progress.unstored = messages.Report(

@@ -84,7 +84,7 @@ class Reporter:
              report: messages.Report) -> bool:
         """Take over a run until its report is answered.
 
-        :returns: whether it was taken over; if not, the caller keeps it
+        :returns: whether the API stored it; if not, the caller keeps it
         """
         report_all = self._source.report_all
         if report_all is None:

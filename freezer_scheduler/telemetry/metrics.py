@@ -34,7 +34,7 @@ _CALLS = (.05, .1, .25, .5, 1, 2.5, 5, 10, 30)
 SKIPPED, MISSED = 'skipped', 'missed'
 _RESULTS = (*(str(state) for state in messages.RunState
               if state is not messages.RunState.RUNNING), SKIPPED, MISSED)
-NEW, TAKEN_OVER = 'new', 'taken_over'
+NEW, RECLAIMED = 'new', 'reclaimed'
 LOST, HANDED_BACK = 'lost', 'handed_back'
 DELETED, NOT_DELETED = 'deleted', 'not_deleted'
 OK, FAILED = 'ok', 'failed'
@@ -66,7 +66,7 @@ class Metrics:
             'Time of the last registration of this client.')
         self.claimed = self._counter(
             'runs_claimed', 'Runs claimed by this scheduler.',
-            'kind', (NEW, TAKEN_OVER))
+            'kind', (NEW, RECLAIMED))
         self.lag = prometheus_client.Histogram(
             f'{_PREFIX}_run_lag_seconds',
             'Time from the due time of a new run to its claim.',

@@ -135,7 +135,7 @@ class Monitor:
         counted.claims.labels(metrics.OK).inc()
         counted.last_claim.set(now)
         for run in response.runs:
-            counted.claimed.labels(metrics.TAKEN_OVER if run.reclaimed
+            counted.claimed.labels(metrics.RECLAIMED if run.reclaimed
                                    else metrics.NEW).inc()
         for seconds in response.timing.claimed:
             counted.lag.observe(seconds)

@@ -85,7 +85,7 @@ def _run(claimed: run_table.ClaimedRun,
     return {
         'run_id': claimed.run.run_id, 'job_id': claimed.run.job_id,
         'project_id': claimed.run.project_id, 'since': _iso(claimed.since),
-        'taken_over': claimed.run.reclaimed, 'phase': str(phase),
+        'reclaimed': claimed.run.reclaimed, 'phase': str(phase),
         'action': None if current is None else current + 1,
         'actions': len(steps),
         'state': None if current is None else str(steps[current].state),
@@ -149,7 +149,7 @@ def _table(claimed: Iterable[Mapping[str, Any]], now: float) -> Iterator[str]:
         action = '-'
         if run['action'] is not None:
             action = f'{run["action"]}/{run["actions"]} {run["state"]}'
-        notes = (', taken over' * run['taken_over']
+        notes = (', reclaimed' * run['reclaimed']
                  + ', report kept' * run['report_kept'])
         rows.append((run['run_id'], run['job_id'], run['project_id'],
                      _span(_since(run['since'], now)), run['phase'],

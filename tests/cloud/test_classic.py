@@ -42,7 +42,7 @@ from tools.cloud import config
 from tools.cloud import credentials
 from tools.cloud import layout
 
-# Until a run of a scheduler that died is taken over.
+# Until a run of a scheduler that died is reclaimed.
 LEASE = 12
 
 

@@ -36,7 +36,7 @@ from tools.cloud import ports
 from tools.cloud import rest
 from tools.cloud import secrets
 
-# Until a run of a scheduler that died is taken over.
+# Until a run of a scheduler that died is reclaimed.
 LEASE = 20
 
 

@@ -48,7 +48,7 @@ class TakeOverTests(base.ApiTestCase):
         return due
 
     def drain(self) -> set[str]:
-        """Claim until nothing is left to take over, and return what ran."""
+        """Claim until nothing is left to adopt, and return what ran."""
         ran: set[str] = set()
         for _ in range(20):
             ran |= {run['job_id'] for run in self.claim()['runs']}
@@ -122,7 +122,7 @@ class TakeOverTests(base.ApiTestCase):
         self.assertEqual('2027-01-16T08:00:00Z', self.due(job_id))
 
     def test_many_projects_take_no_more_statements(self) -> None:
-        """100,000 jobs of 5,000 projects took eight minutes to take over."""
+        """100,000 jobs of 5,000 projects took eight minutes to adopt."""
         for number in range(12):
             self.create_job(base.Persona(
                 'u', f'project-{number}', ('member', 'reader')))

@@ -126,7 +126,7 @@ class ClaimBoundsTests(base.ApiTestCase):
         self.assertIn([first], sizes)
         self.assertEqual([], sizes[-1])
 
-    def test_reported_steps_count_when_a_run_is_taken_over(self) -> None:
+    def test_reported_steps_count_when_a_run_is_reclaimed(self) -> None:
         jobs = self.large(2, 1)
         runs = self.answer()[0]['runs']
         steps = [{'action_id': 'a', 'position': n, 'state': 'success',

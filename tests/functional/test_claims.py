@@ -230,7 +230,7 @@ class ClaimTests(base.ApiTestCase):
         self.report({'run_id': run['run_id'], 'fence': 1}, 'success')
         self.assertEqual((None, '2027-01-17T08:00:00Z'), told())
 
-    def test_an_expired_lease_is_taken_over_with_a_higher_fence(self) -> None:
+    def test_an_expired_lease_is_reclaimed_with_a_higher_fence(self) -> None:
         self.start(self.create_job())
         run = self.one_run(scheduler='s1')
         self.report(run, actions=[step()])
@@ -258,7 +258,7 @@ class ClaimTests(base.ApiTestCase):
             self.assertEqual([], self.claim(scheduler='s2')['runs'])
             self.report(run, 'success')
 
-    def test_what_an_outage_has_orphaned_is_taken_over(self) -> None:
+    def test_what_an_outage_has_orphaned_is_reclaimed(self) -> None:
         """After one lease more, and in spite of another outage."""
         self.start(self.create_job())
         run = self.one_run(scheduler='s1')
@@ -361,7 +361,7 @@ class ClaimTests(base.ApiTestCase):
         held = [{'run_id': run['run_id'], 'fence': run['fence']}]
         self.assertEqual([run['run_id']], self.claim(held=held)['lost'])
 
-    def test_a_renewed_lease_is_not_taken_over(self) -> None:
+    def test_a_renewed_lease_is_not_reclaimed(self) -> None:
         self.start(self.create_job())
         run = self.one_run(scheduler='s1')
         held = [{'run_id': run['run_id'], 'fence': run['fence']}]

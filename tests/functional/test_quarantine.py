@@ -227,7 +227,7 @@ class RefusalTests(base.ApiTestCase):
 
 class TakeOverTests(base.ApiTestCase):
 
-    def test_each_other_job_is_taken_over(self) -> None:
+    def test_each_other_job_is_adopted(self) -> None:
         self.register_central(claims=False)
         found = sorted(self.create_job(schedule={
             'schedule_interval': '1 days', 'status': 'scheduled'})

@@ -113,8 +113,8 @@ class InvariantTests(testtools.TestCase):
         found.records[1] = ('job', 'creating')
         self.assertEqual({'records'}, broken(found))
 
-    def taken_over(self, at: float, fence: int = 2) -> known.Observations:
-        """Have the first run taken over in between; its lease ends at 1012."""
+    def reclaimed(self, at: float, fence: int = 2) -> known.Observations:
+        """Have the first run reclaimed in between; its lease ends at 1012."""
         found = good()
         found.changes[1:2] = [
             known.Change(at, 'run-1000', fence, 'host:8:y', 'running',
@@ -125,31 +125,31 @@ class InvariantTests(testtools.TestCase):
             at + 1.9, at + 2.1, 'run-1000', 'host:8:y', fence, 200)
         return found
 
-    def test_a_lease_is_taken_over(self) -> None:
-        self.assertEqual(set(), broken(self.taken_over(1013)))
+    def test_a_lease_is_reclaimed(self) -> None:
+        self.assertEqual(set(), broken(self.reclaimed(1013)))
 
-    def test_a_lease_is_taken_over_too_early(self) -> None:
-        self.assertEqual({'leases'}, broken(self.taken_over(1011)))
+    def test_a_lease_is_reclaimed_too_early(self) -> None:
+        self.assertEqual({'leases'}, broken(self.reclaimed(1011)))
 
     def test_a_lease_is_forgotten_for_too_long(self) -> None:
-        self.assertEqual({'leases'}, broken(self.taken_over(1020)))
+        self.assertEqual({'leases'}, broken(self.reclaimed(1020)))
 
     def test_nobody_can_take_over_while_the_api_is_away(self) -> None:
-        found = self.taken_over(1020)
+        found = self.reclaimed(1020)
         found.windows.append(known.Window(1011, 1018, faults.Kind.API, ''))
         self.assertEqual(set(), broken(found))
 
     def test_that_one_scheduler_was_away_excuses_nobody(self) -> None:
-        found = self.taken_over(1020)
+        found = self.reclaimed(1020)
         found.windows.append(known.Window(
             1011, 1018, faults.Kind.KILL, 's1'))
         self.assertEqual({'leases'}, broken(found))
 
     def test_a_new_holder_with_an_old_fence(self) -> None:
-        self.assertIn('leases', broken(self.taken_over(1013, fence=1)))
+        self.assertIn('leases', broken(self.reclaimed(1013, fence=1)))
 
     def test_a_stale_fence_changes_something(self) -> None:
-        found = self.taken_over(1013)
+        found = self.reclaimed(1013)
         found.reports[0] = found.reports[0]._replace(
             scheduler_id=HOLDER, fence=1)
         self.assertEqual({'stale'}, broken(found))

@@ -31,7 +31,7 @@ def plan(schedule: dict[str, object]) -> firing_plan.Plan:
     return firing_plan.Plan(schedule, 'job', firing_plan.Rules(window=WINDOW))
 
 
-def taken_over(schedule: dict[str, object], created: int = NOW - 10 * DAY,
+def adopted(schedule: dict[str, object], created: int = NOW - 10 * DAY,
                **more: object) -> job_state.Runtime:
     return adoption.adopt(
         plan(schedule), job_state.Runtime(**{  # type: ignore[arg-type]
@@ -49,7 +49,7 @@ class PhaseTests(unittest.TestCase):
             self, seconds: int, age: int, ran: int) -> None:
         """Invariant 2: no firing is shifted, and at most one caught up."""
         created = NOW - age
-        state = taken_over({'schedule_interval': f'{seconds} seconds'},
+        state = adopted({'schedule_interval': f'{seconds} seconds'},
                            created, time_started=ran)
         assert state.next_run_at is not None
         self.assertEqual(0, (state.next_run_at - created) % seconds)
@@ -65,7 +65,7 @@ class PhaseTests(unittest.TestCase):
     def test_an_interval_counts_from_its_start(
             self, seconds: int, age: int) -> None:
         start = NOW - age
-        state = taken_over({
+        state = adopted({
             'schedule_interval': f'{seconds} seconds',
             'schedule_start_date': firing_plan.aware(start).isoformat()},
             time_started=NOW - 1)
@@ -77,7 +77,7 @@ class PhaseTests(unittest.TestCase):
     def test_what_was_run_is_not_run_again(self, ago: int) -> None:
         """NOW is 08:00 UTC: an hourly firing, run some seconds late."""
         ran = NOW - ago
-        state = taken_over({'schedule_minute': '0'}, time_started=ran)
+        state = adopted({'schedule_minute': '0'}, time_started=ran)
         assert state.next_run_at is not None
         self.assertGreater(state.next_run_at, ran)
         self.assertEqual(NOW + 3600 if ago == 0 else
@@ -88,7 +88,7 @@ class PhaseTests(unittest.TestCase):
         for offset, ran, due in ((60, -1, NOW + 60), (-60, -1, NOW - 60),
                                  (-60, NOW - 59, None), (0, -1, NOW),
                                  (-2 * WINDOW, -1, None)):
-            state = taken_over(
+            state = adopted(
                 {'schedule_date': firing_plan.aware(NOW + offset).isoformat()},
                 time_started=ran)
             self.assertEqual(due, state.next_run_at, offset)
@@ -106,8 +106,8 @@ class PhaseTests(unittest.TestCase):
 class StateTests(unittest.TestCase):
 
     def test_what_was_not_picked_up(self) -> None:
-        self.assertEqual(NOW, taken_over({}, status=None).next_run_at)
-        started = taken_over({'schedule_interval': '1 days'}, event='start',
+        self.assertEqual(NOW, adopted({}, status=None).next_run_at)
+        started = adopted({'schedule_interval': '1 days'}, event='start',
                              status='')
         self.assertEqual((NOW, 'start'),
                          (started.next_run_at, started.event))
@@ -115,33 +115,33 @@ class StateTests(unittest.TestCase):
     def test_what_is_not_to_run(self) -> None:
         for status in ('stop', 'completed', 'removed'):
             for event in ('', None, 'stop', 'abort'):
-                state = taken_over({'schedule_interval': '1 days'},
+                state = adopted({'schedule_interval': '1 days'},
                                    status=status, event=event)
                 self.assertIsNone(state.next_run_at)
                 self.assertEqual(status, state.status)
 
     def test_a_stop_that_nobody_has_read(self) -> None:
         for event in ('stop', 'abort'):
-            state = taken_over({'schedule_interval': '1 days'}, event=event)
+            state = adopted({'schedule_interval': '1 days'}, event=event)
             self.assertEqual((None, 'stop', ''), (
                 state.next_run_at, state.status, state.event))
 
     def test_a_run_that_was_cut_off(self) -> None:
         """A restart never fires again what has begun."""
-        once = taken_over({}, status='running', time_started=NOW - 60,
+        once = adopted({}, status='running', time_started=NOW - 60,
                           current_pid=4711)
         self.assertEqual(
             (None, 'completed', 'fail', None),
             (once.next_run_at, once.status, once.result, once.current_pid))
         self.assertEqual(adoption.INTERRUPTED, once.status_reason)
-        daily = taken_over({'schedule_interval': '1 days'}, status='running',
+        daily = adopted({'schedule_interval': '1 days'}, status='running',
                            time_started=NOW - 60)
         self.assertEqual(
             (NOW, 'scheduled', 'fail'),
             (daily.next_run_at, daily.status, daily.result))
 
     def test_a_schedule_that_nobody_understands(self) -> None:
-        state = taken_over({'schedule_interval': 'daily'})
+        state = adopted({'schedule_interval': 'daily'})
         self.assertEqual((None, 'completed'), (
             state.next_run_at, state.status))
         self.assertIn('cannot be understood', state.status_reason or '')
