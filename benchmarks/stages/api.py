@@ -70,8 +70,12 @@ def run(chosen: argparse.Namespace, home: pathlib.Path,
     effort = _Effort(1, 0.2, 5) if chosen.quick else _Effort()
     with side_by_side.running(chosen, home, tell,
                               per_project=100) as environment:
+        # The requests of a size change documents, each side other ones.
+        compared = False
         for _ in environment.sizes():
-            _compare(environment.deployments)
+            if not compared:
+                _compare(environment.deployments)
+                compared = True
             yield from _measure(environment, operations.LIST, effort)
             yield from _sweeps(environment, effort)
             for operation in operations.SINGLE:
