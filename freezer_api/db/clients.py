@@ -112,6 +112,7 @@ def named(query: sa.Select[*Columns]) -> sa.Select[*Columns]:
 # Created once: constructing a query takes longer than executing it. A job
 # that is being changed is written later, once.
 NAMED = named(sa.select(models.Client)).execution_options(autoflush=False)
+_OWNERS = named(sa.select(models.Client.id, models.Client.project_id))
 
 
 def _named(session: orm.Session, project_id: str,
@@ -145,13 +146,15 @@ def find_many(session: orm.Session, project_id: str,
         query.order_by(models.Client.is_central))}
 
 
-def lock(session: orm.Session, client: models.Client) -> models.Client | None:
+def lock(session: orm.Session, client_row_id: str) -> models.Client | None:
     """Read a client again, and keep others from changing it.
 
+    :param client_row_id: ID of the row, not of the client
     :returns: None when it has been deleted meanwhile
     """
     return session.scalars(rows.locked(sa.select(models.Client).where(
-        rows.live(models.Client), models.Client.id == client.id))).first()
+        rows.live(models.Client),
+        models.Client.id == client_row_id))).first()
 
 
 def lock_unless_busy(session: orm.Session,
@@ -186,10 +189,11 @@ def register(session: orm.Session, project_id: str, user_id: str,
     :raises freezer_api.errors.ApiError: already_exists when the id is another
         project's central client, or the uuid any row's
     """
-    found = _named(session, project_id, registration.client_id)
+    found = session.execute(_OWNERS, {
+        'project': project_id, 'name': registration.client_id}).all()
     if any(client.project_id != project_id for client in found):
         raise _of_another_project(registration.client_id)
-    known = lock(session, found[0]) if found else None
+    known = lock(session, found[0].id) if found else None
     check(registration.is_central
           or (known is not None and known.is_central))
     client = known or _add(session, project_id, user_id, registration)

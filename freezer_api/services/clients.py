@@ -76,7 +76,7 @@ class ClientService(noun.NounService[models.Client]):
 
         def work(session: orm.Session) -> None:
             found = clients.find_visible(session, project_id, client_id)
-            client = found and clients.lock(session, found)
+            client = found and clients.lock(session, found.id)
             check(client is not None and bool(client.is_central))
             if client is None:
                 return
