@@ -26,8 +26,7 @@ from freezer_scheduler.freezer import messages
 NATIVE = 'cindernative'
 AGENT = 'agent'
 
-NO_TRUST = ('the job carries no delegated authority (trust); saving it '
-            'again makes one')
+NO_TRUST = 'the job has no trust; save it again to create one'
 
 
 class Refused(Exception):

@@ -74,7 +74,7 @@ class Refused(CinderError):
 
 
 class TrustRefused(CinderError):
-    """The delegated authority is not accepted, by Keystone or by Cinder."""
+    """Keystone or Cinder does not accept the trust."""
 
 
 class CinderClient:

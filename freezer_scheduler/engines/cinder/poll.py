@@ -18,6 +18,7 @@ import dataclasses
 
 from oslo_log import log as logging
 
+from freezer_api.domain import cinder_action
 from freezer_scheduler.engines import base
 from freezer_scheduler.engines.cinder import backup as cinder_backup
 from freezer_scheduler.engines.cinder import client as cinder_client
@@ -127,10 +128,15 @@ class Poll(cinder_backup.BackupOperation):
 
     def _done(self, backup: views.Backup) -> base.Progress:
         # From here on the backup is good, whatever happens to old ones.
+        try:
+            prunes = self._action().removal.is_wanted
+        except cinder_action.Unusable:
+            # A scheduler of another release asked for the backup. Pruning ends
+            # with the reason, and in success.
+            prunes = True
         step = dataclasses.replace(
             self._step, state=_State.PRUNING, reason=None,
-        ) if self._action().removal.is_wanted else self._ended(
-            _State.SUCCESS, None)
+        ) if prunes else self._ended(_State.SUCCESS, None)
         return base.Progress(step, backups=self._finished(backup))
 
     def _finished(self, backup: views.Backup) -> tuple[messages.Backup, ...]:

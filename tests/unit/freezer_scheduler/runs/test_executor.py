@@ -196,7 +196,7 @@ class TestAuthority(Case):
         for credentials in (None, {}, {'trust_id': None}, {'trust_id': ''}):
             report = self.ended('ok', credentials=credentials)
             self.assertEqual('fail', report.state)
-            self.assertIn('no delegated authority', report.reason)
+            self.assertIn('the job has no trust', report.reason)
         self.assertEqual([], self.engine.calls)
 
     def test_one_s_own_jobs_need_none(self):

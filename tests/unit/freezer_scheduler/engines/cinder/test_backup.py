@@ -444,6 +444,19 @@ class TestReclaimed(cases.Case):
         self.assertEqual(next(iter(self.cloud.backups)),
                          progress.step.cinder_backup_id)
 
+    def test_a_release_that_no_longer_reads_the_action(self):
+        """The backup is good; what the action says of old ones is not."""
+        progress, context = self.go(self.context(
+            fullbackup_rotation=2), 'submitted')
+        progress, _context = self.go(dataclasses.replace(
+            context, engine_state=None, freezer_action={
+                **context.freezer_action, 'fullbackup_rotation': 'two'}))
+        self.assertEqual('success', progress.step.state)
+        self.assertEqual('old backups stay: fullbackup_rotation: must be a '
+                         'whole number', progress.step.reason)
+        self.assertEqual(['available'], [
+            backup['status'] for backup in self.cloud.backups.values()])
+
     def test_while_cinder_works(self):
         progress, _context = self.go(self.context(), 'submitted')
         progress, _context = self.reclaim(progress.step)
