@@ -121,10 +121,10 @@ class ClientTests(base.ApiTestCase):
         lock = clients.lock
 
         def late(session: orm.Session,
-                 client: models.Client) -> models.Client | None:
+                 client_row_id: str) -> models.Client | None:
             session.connection().execute(
                 sa.update(models.Client).values(is_central=True))
-            return lock(session, client)
+            return lock(session, client_row_id)
 
         for method, path, body in (
                 ('POST', 'clients', {'client_id': 'central',

@@ -41,6 +41,8 @@ class TestFairShare(testtools.TestCase):
         """... and nothing is lost, or comes twice, or out of its queue."""
         turns = fair_share.FairShare[str, int]()
         queues: dict[str, list[int]] = collections.defaultdict(list)
+        owners = {number: project for number, (_, project, _)
+                  in enumerate(steps)}
         # How many turns others had since each project could have one.
         passed: dict[str, collections.Counter[str]] = (
             collections.defaultdict(collections.Counter))
@@ -48,8 +50,8 @@ class TestFairShare(testtools.TestCase):
             if what == 'next':
                 waiting = {name for name, queue in queues.items()
                            if queue and name not in blocked}
-                taken = turns.next(lambda name, blocked=blocked: (
-                    name not in blocked))
+                taken = turns.next(lambda item, blocked=blocked: (
+                    owners[item] not in blocked))
                 self.assertEqual(not waiting, taken is None)
                 for name in waiting:
                     if queues[name][0] == taken:
@@ -81,7 +83,7 @@ class TestFairShare(testtools.TestCase):
         turns = fair_share.FairShare[str, str]()
         for item in ('a1', 'b1', 'b2'):
             turns.add(item[0], item)
-        self.assertEqual('b1', turns.next(lambda project: project != 'a'))
+        self.assertEqual('b1', turns.next(lambda item: item[0] != 'a'))
         self.assertEqual(['a1', 'b2'], [turns.next(), turns.next()])
 
 

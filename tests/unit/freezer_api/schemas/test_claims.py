@@ -137,7 +137,7 @@ class TestReports(base.SchemaTestCase):
         parts: list[tuple[str, Any]] = [
             ('', None), ('', {}), ('', [part] * 257), ('.0', [7]),
             ('.0.state', [{'volume_id': 'v'}]),
-            ('.0.volume_id', [{'state': 'fail'}]),
+            ('.0.volume_id', [{'state': 'fail', 'volume_id': 7}]),
             ('.0.retry_at', [{**part, 'retry_at': 'soon'}])]
         for place, value in parts:
             self.refused(

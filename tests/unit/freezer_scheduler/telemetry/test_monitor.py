@@ -74,7 +74,7 @@ class TestMetrics(Case):
             self.value('claims_total', outcome='failed')))
         self.assertEqual((1, 1), (
             self.value('runs_claimed_total', kind='new'),
-            self.value('runs_claimed_total', kind='taken_over')))
+            self.value('runs_claimed_total', kind='reclaimed')))
         self.assertEqual((1, 60), (self.value('run_lag_seconds_count'),
                                    self.value('run_lag_seconds_sum')))
         self.assertEqual(3, self.value('runs_total', result='missed'))
@@ -216,7 +216,7 @@ class TestStatus(Case):
             self.assertIn(words, text)
         self.assertEqual(
             ['r1', 'job-1', fakes.PROJECT, '10', 's', 'working', '1/1',
-             'submitted,', 'taken', 'over'], text.splitlines()[-1].split())
+             'submitted,', 'reclaimed'], text.splitlines()[-1].split())
 
     def test_no_secret_is_shown(self):
         self.table.add(run(), 1e9)
