@@ -93,9 +93,11 @@ class Content:
 
 @dataclasses.dataclass(frozen=True)
 class Definition:
-    """The columns of an action that say what it does."""
+    """The columns of an action that its document shows."""
 
     id: str
+    project_id: str | None
+    user_id: str
     action: str
     actionmode: str | None
     path_to_backup: str | None

@@ -86,7 +86,7 @@ def _of_job(schedule: Mapping[str, object],
             its_actions: Sequence[actions.AnyAction]) -> str:
     return domain_search.terms({
         **_TOP, 'job_schedule': schedule, 'job_actions': [
-            serializers.definition(one) for one in its_actions]}, _TOP)
+            serializers.action(one) for one in its_actions]}, _TOP)
 
 
 def made(session: orm.Session, found: Sequence[_Row],

@@ -47,20 +47,12 @@ def client(row: models.Client) -> dict[str, Any]:
     }
 
 
-def action(row: models.Action) -> dict[str, Any]:
+def action(row: actions.AnyAction) -> dict[str, Any]:
     """Return an action as shown to callers, alone and in its jobs."""
     return {
         'project_id': row.project_id,
         'action_id': row.id,
         'user_id': row.user_id,
-        **definition(row),
-    }
-
-
-def definition(row: actions.AnyAction) -> dict[str, Any]:
-    """Return the part of an action that says what it does."""
-    return {
-        'action_id': row.id,
         **actions.retries_of(row),
         'mandatory': bool(row.mandatory),
         'freezer_action': actions.freezer_action(row),
