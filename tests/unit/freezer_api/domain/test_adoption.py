@@ -32,7 +32,7 @@ def plan(schedule: dict[str, object]) -> firing_plan.Plan:
 
 
 def adopted(schedule: dict[str, object], created: int = NOW - 10 * DAY,
-               **more: object) -> job_state.Runtime:
+            **more: object) -> job_state.Runtime:
     return adoption.adopt(
         plan(schedule), job_state.Runtime(**{  # type: ignore[arg-type]
             'time_created': created, 'time_started': -1, 'time_ended': -1,
@@ -50,7 +50,7 @@ class PhaseTests(unittest.TestCase):
         """Invariant 2: no firing is shifted, and at most one caught up."""
         created = NOW - age
         state = adopted({'schedule_interval': f'{seconds} seconds'},
-                           created, time_started=ran)
+                        created, time_started=ran)
         assert state.next_run_at is not None
         self.assertEqual(0, (state.next_run_at - created) % seconds)
         self.assertGreater(state.next_run_at, created)
@@ -108,7 +108,7 @@ class StateTests(unittest.TestCase):
     def test_what_was_not_picked_up(self) -> None:
         self.assertEqual(NOW, adopted({}, status=None).next_run_at)
         started = adopted({'schedule_interval': '1 days'}, event='start',
-                             status='')
+                          status='')
         self.assertEqual((NOW, 'start'),
                          (started.next_run_at, started.event))
 
@@ -116,7 +116,7 @@ class StateTests(unittest.TestCase):
         for status in ('stop', 'completed', 'removed'):
             for event in ('', None, 'stop', 'abort'):
                 state = adopted({'schedule_interval': '1 days'},
-                                   status=status, event=event)
+                                status=status, event=event)
                 self.assertIsNone(state.next_run_at)
                 self.assertEqual(status, state.status)
 
@@ -129,13 +129,13 @@ class StateTests(unittest.TestCase):
     def test_a_run_that_was_cut_off(self) -> None:
         """A restart never fires again what has begun."""
         once = adopted({}, status='running', time_started=NOW - 60,
-                          current_pid=4711)
+                       current_pid=4711)
         self.assertEqual(
             (None, 'completed', 'fail', None),
             (once.next_run_at, once.status, once.result, once.current_pid))
         self.assertEqual(adoption.INTERRUPTED, once.status_reason)
         daily = adopted({'schedule_interval': '1 days'}, status='running',
-                           time_started=NOW - 60)
+                        time_started=NOW - 60)
         self.assertEqual(
             (NOW, 'scheduled', 'fail'),
             (daily.next_run_at, daily.status, daily.result))
