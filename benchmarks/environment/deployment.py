@@ -103,7 +103,7 @@ class Deployment:
     :ivar proxy: in front of the API, for the schedulers alone
     :ivar keystone: in front of Keystone, likewise
     :ivar schedulers: those that run
-    :ivar started: they can run whatever is due
+    :ivar started: they can run due jobs
     :ivar job_ids: copied central jobs in the project of the first member
     """
 
@@ -220,7 +220,7 @@ class Deployment:
 
     def start_and_wait(self, patience: float,
                        **configured: object) -> Started:
-        """Restart the scheduler; wait until it can run whatever is due.
+        """Restart the scheduler; wait until it can run due jobs.
 
         Ours can when its first claim is answered. That of 19.0.0 reads the
         whole list, and then changes one job after the other: it can when all

@@ -401,8 +401,9 @@ class JobRun(Base):
     coalesced_until: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     trigger: orm.Mapped[str] = orm.mapped_column(sa.String(16))
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16))
-    # NULL for a run that no scheduler was given. No foreign key: to check it,
-    # InnoDB would lock gaps, and claims of other jobs would wait.
+    # NULL for a run that no scheduler was given. No foreign key: the document
+    # of a run that has ended may be gone, and to check the key, InnoDB would
+    # lock gaps, and claims of other jobs would wait.
     document_id: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     reason: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     # What was wrong with the trust, and with which.

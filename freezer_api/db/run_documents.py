@@ -13,14 +13,18 @@
 """What runs carry out: actions and schedule of their job, as of the claim.
 
 Runs of a job with the same content share a row, whose ID is a digest of job
-and content. A claim adds a row, and maintenance removes it when no run refers
-to it; both have locked the job. So two claims never add the same row, and no
-row is removed while a claim is about to refer to it. A document contains no
-trust: the run refers to that, see :mod:`freezer_api.services.claims`.
+and content. Only a current run needs its row, for its next holder, and a job
+has one current run at most. So a claim that adds a row removes the others of
+the job, and maintenance removes rows that no run refers to; both have locked
+the job. Two claims never add the same row, and no row is removed while a claim
+is about to refer to it. Runs that have ended may refer to a row that is gone.
+A document contains no trust: the run refers to that, see
+:mod:`freezer_api.services.claims`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 import hashlib
 import json
@@ -60,12 +64,25 @@ def add(session: orm.Session,
     with session.no_autoflush:
         known = session.scalars(sa.select(_DOCUMENT.id).where(
             _DOCUMENT.id.in_(wanted))).all()
-    missing = wanted.keys() - known
+    missing = [wanted[document_id]
+               for document_id in sorted(wanted.keys() - known)]
     if missing:
-        # Past the session, which does not need them as objects.
-        session.connection().execute(sa.insert(_DOCUMENT), [
-            wanted[document_id] for document_id in sorted(missing)])
+        _replace(session.connection(), missing)
     return found
+
+
+def _replace(connection: sa.Connection,
+             documents: Sequence[Mapping[str, str]]) -> None:
+    """Add documents, each as the only one of its job.
+
+    The session does not need them as objects.
+    """
+    earlier = connection.scalars(sa.select(_DOCUMENT.id).where(
+        _DOCUMENT.job_id.in_([one['job_id'] for one in documents]))).all()
+    if earlier:
+        connection.execute(
+            sa.delete(_DOCUMENT).where(_DOCUMENT.id.in_(earlier)))
+    connection.execute(sa.insert(_DOCUMENT), documents)
 
 
 def of_runs(session: orm.Session,

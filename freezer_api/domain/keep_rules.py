@@ -21,8 +21,8 @@ Like both programs, a rule that finds fewer periods than it may keep also keeps
 the oldest moment of all, so that the history reaches back as far as possible
 until the rule is full.
 
-A moment that a rule keeps is kept by every later evaluation until newer
-periods fill the rule, whatever was removed between them.
+A moment that a rule keeps is kept until newer periods fill the rule. The
+removal of others does not change this.
 """
 
 from __future__ import annotations

@@ -234,17 +234,37 @@ class ContentTests(base.ApiTestCase):
         with self.database.read() as session:
             return list(session.scalars(sa.select(models.RunDocument.content)))
 
+    def test_edits_before_each_run_leave_one_document(self) -> None:
+        """A job costs at most its own size once more."""
+        job_id = self.create_job()
+        other_id = self.create_job()
+        self.start(other_id)
+        other = self.one_run()
+        for number in range(6):
+            self.patch_schedule(job_id, number)
+            self.start(job_id)
+            self.clock.now += 1
+            run = self.one_run()
+            self.assertEqual(f'{number + 1} days', run['job'][
+                'job_schedule']['schedule_interval'])
+            self.report(run, 'success')
+            self.assertEqual(2, len(self.documents()))
+        self.assertEqual(6, len(self.runs(job_id)))
+        # That of a run that goes on stays.
+        self.pass_lease()
+        self.assertEqual(other['job'], self.one_run()['job'])
+
     def test_runs_of_one_content_share_a_document(self) -> None:
         job_id = self.create_job()
         trust_id = ''
         for number in range(6):
-            self.patch_schedule(job_id, number % 2)
+            self.patch_schedule(job_id, number // 6)
             self.start(job_id)
             self.clock.now += 1
             run = self.one_run()
             trust_id = run['credentials']['trust_id']
             self.report(run, 'success')
-        self.assertEqual(2, len(self.documents()))
+        self.assertEqual(1, len(self.documents()))
         for content in self.documents():
             self.assertNotIn(trust_id, content)
             self.assertNotIn('trust', content)
@@ -271,7 +291,6 @@ class ContentTests(base.ApiTestCase):
             self.clock.now += 11 * DAY
             self.report(self.one_run(), 'success')
             self.clock.now += 1
-        self.assertEqual(2, len(self.documents()))
         self.call(base.SERVICE, 'POST', 'maintenance', {}, 200)
         self.assertEqual(1, len(self.documents()))
         [run] = self.runs(job_id)

@@ -37,7 +37,7 @@ from tests.functional import base
 CROWD = base.Persona('carl', 'crowd', ('member', 'reader'))
 OTHER = base.Persona('olga', 'p-77', ('member', 'reader'))
 
-#: Tables with few rows, whatever the number of jobs.
+#: Tables with few rows for any number of jobs.
 SMALL = ('clients',)
 
 _DAY = 86_400

@@ -94,7 +94,7 @@ def is_failing(project_id: str) -> bool:
 class Cinder:
     """How long a backup takes, and how it ends.
 
-    It goes on with a backup whatever happens to the scheduler.
+    It continues a backup also after the death of the scheduler.
 
     :param median: seconds that a backup takes
     """
